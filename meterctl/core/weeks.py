@@ -1,0 +1,67 @@
+"""ISO weeks: Monday 00:00 UTC to the next Monday, named by ISO year and week as ``2026-W47``.
+
+The ISO year is not always the calendar year: 2025-12-29 lies in ``2026-W01``. So a key is only ever made here.
+"""
+
+import re
+from datetime import MAXYEAR, date, timedelta
+from functools import lru_cache
+
+from meterctl.core.errors import BadInput
+from meterctl.core.model import Instant
+
+_KEY = re.compile(r"([0-9]{4})-W([0-9]{2})")
+_WEEK = timedelta(weeks=1)
+
+
+def week_key(instant: Instant) -> str:
+    """The week that ``instant`` lies in."""
+    return _key_of_day(instant[:10])
+
+
+def week_start(when: str) -> Instant:
+    """The Monday 00:00 UTC that begins a week, given by its key or by any instant in it."""
+    return _midnight(_monday(_as_key(when)))
+
+
+def week_end(when: str) -> Instant:
+    """The Monday 00:00 UTC that ends a week, given by its key or by any instant in it: the next week's start.
+
+    Raises `BadInput` for the calendar's very last week, which has no end.
+    """
+    key = _as_key(when)
+    try:
+        return _midnight(_monday(key) + _WEEK)
+    except OverflowError:
+        raise BadInput(f"the week {key} runs beyond the year {MAXYEAR}", hint="give an earlier time") from None
+
+
+def parse_key(text: str) -> str:
+    """``text`` itself if it names a week that exists; else `BadInput`."""
+    _monday(text)
+    return text
+
+
+def _as_key(when: str) -> str:
+    return when if "W" in when else _key_of_day(when[:10])
+
+
+@lru_cache(maxsize=4096)
+def _key_of_day(day: str) -> str:
+    iso = date.fromisoformat(day).isocalendar()
+    return f"{iso.year:04}-W{iso.week:02}"
+
+
+@lru_cache(maxsize=4096)
+def _monday(key: str) -> date:
+    found = _KEY.fullmatch(key)
+    try:
+        if found:
+            return date.fromisocalendar(int(found[1]), int(found[2]), 1)
+    except ValueError:
+        pass
+    raise BadInput(f"{key!r} is not a week", hint="an ISO week is written 2026-W47, from W01 to W52 or W53")
+
+
+def _midnight(day: date) -> Instant:
+    return Instant(f"{day.isoformat()}T00:00:00.000Z")
