@@ -1,0 +1,53 @@
+# A machine with python3 (3.11 or newer), its pip and make needs nothing else: every target sets up what it uses, in VENV.
+#
+#   make demo     show what meterctl does, on a ledger made for the occasion
+#   make test     run the tests; some of them only: make test ARGS="-k weeks"
+#   make lint     check style and formatting
+#   make types    check types
+#   make clean    remove what building and testing left behind
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
+
+.PHONY: demo test lint types clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.runtime
+	$(BIN)/meterctl demo
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: pyproject.toml $(VENV)/.pip
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.runtime
+	$(PIP) --group dev
+	@touch $@
+
+# Debian's python3 comes without the pip that a virtual environment would bring along, and its own is too old for
+# --group: so the pip that is there installs a current one into an environment made without any.
+$(VENV)/.pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "meterctl needs Python 3.11 or newer, $(PYTHON) is older; name another with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
+	  { echo "$(PYTHON) has no pip; on Debian and Ubuntu: apt-get install python3-pip" >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check 'pip>=25.1'
+	@touch $@
