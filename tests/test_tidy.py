@@ -1,0 +1,308 @@
+"""Style and architecture as tests: what a reviewer would otherwise have to remember.
+
+A rule takes a source and yields what breaks it, as ``(line, what is wrong and how to mend it)``. To change a rule,
+change its table here, in the same commit as the code that needs it.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+Finding = tuple[int, str]
+
+#: Packages that only one place may import.
+OWNED = {
+    "pymongo": "meterctl/core/mongo/",
+    "bson": "meterctl/core/mongo/",
+    "stripe": "meterctl/core/payments.py",
+    "sqlite3": "meterctl/core/sqlite/",
+}
+
+#: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
+PURE = {"canonical", "errors", "instants", "model", "operations", "pricing", "rules", "terms", "weeks"}
+PURE_MAY_IMPORT = {
+    "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",
+    "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string", "types", "typing",
+}  # fmt: skip
+
+#: From top to bottom: a module imports its own layer and those below.
+LAYERS = [
+    "meterctl.__main__",
+    "meterctl.cli",
+    "meterctl.commands",
+    "meterctl",  # wiring, config, render and the like
+    "meterctl.core",
+]
+
+#: Names that nothing may use but the one file given.
+BANNED = {
+    "datetime.now": "meterctl/core/clock.py",
+    "datetime.utcnow": "meterctl/core/clock.py",
+    "datetime.today": "meterctl/core/clock.py",
+    "date.today": "meterctl/core/clock.py",
+    "time.time": "meterctl/core/clock.py",
+    "time.time_ns": "meterctl/core/clock.py",
+    "time.sleep": "meterctl/core/clock.py",
+    "print": "meterctl/__main__.py",
+    "eval": None,
+    "exec": None,
+}
+
+#: Iterators that never stop by themselves.
+ENDLESS = re.compile(r"\b(count|cycle)$")
+
+MAX_FUNCTION, MAX_MOST_FUNCTIONS, MAX_FILE = 70, 49, 600
+
+
+class Source:
+    """A file with its syntax tree; ``path`` is relative to the project."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+        self.nodes = list(ast.walk(ast.parse(text, path)))
+
+    @property
+    def module(self) -> str:
+        parts = PurePosixPath(self.path).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    @cached_property
+    def imports(self) -> list[Finding]:
+        """Every module that is imported, and every name from one, wherever in the file."""
+        found = []
+        for node in self.nodes:
+            if isinstance(node, ast.Import):
+                found += [(node.lineno, name.name) for name in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found += [(node.lineno, f"{node.module}.{name.name}") for name in node.names]
+        return found
+
+    @cached_property
+    def names(self) -> list[Finding]:
+        """Every name and dotted name that is read."""
+        return [
+            (node.lineno, ast.unparse(node))
+            for node in self.nodes
+            if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
+        ]
+
+    @property
+    def functions(self) -> Iterator[tuple[int, str, int]]:
+        """Line, name and length of every function."""
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node.lineno, node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def layer(module: str) -> int:
+    """How far down a module stands: the deepest package that it lies in counts."""
+    return max((len(name), at) for at, name in enumerate(LAYERS) if within(module, name))[1]
+
+
+def owned_packages(source: Source) -> Iterator[Finding]:
+    for line, name in source.imports:
+        owner = OWNED.get(name.split(".")[0])
+        if owner and not source.path.startswith(owner):
+            yield line, f"imports {name}; only {owner} may: call what it offers"
+
+
+def arrows_point_down(source: Source) -> Iterator[Finding]:
+    for line, name in source.imports:
+        if within(name, "meterctl") and layer(name) < layer(source.module):
+            yield line, f"imports {name} from a layer above; pass what is needed as an argument"
+
+
+def core_needs_only_the_standard_library(source: Source) -> Iterator[Finding]:
+    if not within(source.module, "meterctl.core"):
+        return
+    known = sys.stdlib_module_names | OWNED.keys() | {"meterctl"}
+    for line, name in source.imports:
+        if name.split(".")[0] not in known:
+            yield line, f"imports {name}; the core has no use for it: do that in a command, in config or in render"
+
+
+def core_knows_no_adapter(source: Source) -> Iterator[Finding]:
+    adapters = [f"meterctl.core.{name}" for name in ("mongo", "sqlite", "payments")]
+    if not within(source.module, "meterctl.core"):
+        return
+    for line, name in source.imports:
+        for adapter in adapters:
+            if within(name, adapter) and not within(source.module, adapter):
+                yield line, f"imports {name}; depend on a protocol in ports, and let wiring choose the adapter"
+
+
+def pure_modules_do_no_io(source: Source) -> Iterator[Finding]:
+    if source.module not in {f"meterctl.core.{name}" for name in PURE}:
+        return
+    allowed = PURE_MAY_IMPORT | {f"meterctl.core.{name}" for name in PURE}
+    for line, name in source.imports:
+        if not any(within(name, module) for module in allowed):
+            yield line, f"imports {name}; {source.path} is pure: take the value as an argument"
+    for line, name in source.names:
+        if name == "open":
+            yield line, f"opens a file; {source.path} is pure: take what is in it as an argument"
+
+
+def banned_names(source: Source) -> Iterator[Finding]:
+    for line, name in source.imports + source.names:
+        for banned, owner in BANNED.items():
+            is_it = name == banned or ("." in banned and name.endswith(f".{banned}"))
+            if is_it and source.path != owner:
+                yield line, f"uses {banned}" + (f"; only {owner} may" if owner else "")
+
+
+def only_cli_catches_everything(source: Source) -> Iterator[Finding]:
+    for node in source.nodes:
+        if isinstance(node, ast.ExceptHandler):
+            caught = "Exception" if node.type is None else ast.unparse(node.type)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+            caught = ast.unparse(node)
+        else:
+            continue
+        if re.search(r"\b(Base)?Exception\b", caught) and source.path != "meterctl/cli.py":
+            yield node.lineno, "catches everything; name the errors that can be handled here, cli.main has the rest"
+
+
+def endless_loops_say_what_bounds_them(source: Source) -> Iterator[Finding]:
+    for node in source.nodes:
+        if isinstance(node, ast.While):
+            endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        elif isinstance(node, ast.For):
+            endless = isinstance(node.iter, ast.Call) and bool(ENDLESS.search(ast.unparse(node.iter.func)))
+        else:
+            continue
+        if endless and "# bounded:" not in source.lines[node.lineno - 1]:
+            yield node.lineno, "loops for ever; bound it, or say on this line what does: # bounded: by …"
+
+
+def functions_are_short(source: Source) -> Iterator[Finding]:
+    for line, name, length in source.functions:
+        if length > MAX_FUNCTION:
+            yield line, f"{name} has {length} lines, {MAX_FUNCTION} are the most; give its parts names"
+
+
+def files_are_short(source: Source) -> Iterator[Finding]:
+    if len(source.lines) > MAX_FILE:
+        yield MAX_FILE, f"has {len(source.lines)} lines, {MAX_FILE} are the most; move out what stands on its own"
+
+
+def no_paths_of_one_machine(source: Source) -> Iterator[Finding]:
+    for number, line in enumerate(source.lines, 1):
+        if found := re.search(r"(?<![\w.])/(work|tmp|home|root)/", line):
+            yield number, f"names {found[0]}, a place on one machine; start from the project's root or tmp_path"
+
+
+CODE_RULES = [
+    owned_packages,
+    arrows_point_down,
+    core_needs_only_the_standard_library,
+    core_knows_no_adapter,
+    pure_modules_do_no_io,
+    banned_names,
+    only_cli_catches_everything,
+    endless_loops_say_what_bounds_them,
+    functions_are_short,
+    files_are_short,
+    no_paths_of_one_machine,
+]
+
+
+def sources(folder: str) -> list[Source]:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    return [Source(file.relative_to(ROOT).as_posix(), file.read_text("utf-8")) for file in files]
+
+
+CODE = sources("meterctl")
+
+
+def complaints(rule: Callable[[Source], Iterable[Finding]], where: Iterable[Source]) -> list[str]:
+    return [f"{source.path}:{line}: {what}" for source in where for line, what in rule(source)]
+
+
+def check(rule: Callable[[Source], Iterable[Finding]], where: Iterable[Source]) -> None:
+    if found := complaints(rule, where):
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+@pytest.mark.parametrize("rule", CODE_RULES, ids=lambda rule: rule.__name__)
+def test_code(rule: Callable[[Source], Iterable[Finding]]) -> None:
+    check(rule, CODE)
+
+
+def test_tests_name_no_paths_of_one_machine() -> None:
+    check(no_paths_of_one_machine, [source for source in sources("tests") if source.module != "tests.test_tidy"])
+
+
+def test_most_functions_are_shorter_still() -> None:
+    lengths = sorted(length for source in CODE for _, _, length in source.functions)
+    assert lengths[len(lengths) * 95 // 100] <= MAX_MOST_FUNCTIONS, "give the parts of the longest functions names"
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        (owned_packages, "core/ledger.py", "from pymongo.errors import PyMongoError"),
+        (owned_packages, "wiring.py", "def open():\n    import sqlite3"),
+        (owned_packages, "core/mongo/store.py", "import stripe"),
+        (arrows_point_down, "core/rules.py", "from meterctl import config"),
+        (arrows_point_down, "core/sweep.py", "from meterctl.commands.expire import expire"),
+        (arrows_point_down, "wiring.py", "import meterctl.cli"),
+        (arrows_point_down, "commands/debit.py", "from meterctl.cli import app"),
+        (core_needs_only_the_standard_library, "core/results.py", "import pydantic"),
+        (core_needs_only_the_standard_library, "core/sweep.py", "from rich.progress import Progress"),
+        (core_knows_no_adapter, "core/ledger.py", "from meterctl.core import mongo"),
+        (core_knows_no_adapter, "core/mongo/store.py", "from meterctl.core.sqlite.store import Store"),
+        (pure_modules_do_no_io, "core/rules.py", "import os"),
+        (pure_modules_do_no_io, "core/pricing.py", "from meterctl.core import clock"),
+        (pure_modules_do_no_io, "core/terms.py", "text = open('x').read()"),
+        (banned_names, "core/ledger.py", "import datetime\nt = datetime.datetime.now()"),
+        (banned_names, "core/ledger.py", "from time import sleep"),
+        (banned_names, "core/ledger.py", "import time\nretry(wait=time.sleep)"),
+        (banned_names, "core/ledger.py", "print('here')"),
+        (banned_names, "cli.py", "eval('1')"),
+        (only_cli_catches_everything, "core/sweep.py", "try:\n    x()\nexcept:\n    pass"),
+        (only_cli_catches_everything, "core/sweep.py", "try:\n    x()\nexcept (OSError, Exception):\n    pass"),
+        (only_cli_catches_everything, "core/sweep.py", "with contextlib.suppress(Exception):\n    x()"),
+        (endless_loops_say_what_bounds_them, "core/ledger.py", "while True:\n    x()"),
+        (endless_loops_say_what_bounds_them, "core/ledger.py", "for n in itertools.count():\n    x()"),
+        (functions_are_short, "core/ledger.py", "def f():\n" + "    x()\n" * 70),
+        (files_are_short, "core/ledger.py", "x()\n" * 601),
+        (no_paths_of_one_machine, "wiring.py", "STORE = '/tmp/x.db'"),
+    ],
+)  # fmt: skip
+def test_a_rule_finds_what_breaks_it(rule: Callable[[Source], Iterable[Finding]], path: str, text: str) -> None:
+    assert complaints(rule, [Source(f"meterctl/{path}", text)])
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("core/mongo/store.py", "from pymongo import MongoClient\nfrom meterctl.core.ports import Store"),
+        ("core/payments.py", "import stripe"),
+        ("core/sqlite/__init__.py", "import sqlite3"),
+        ("core/rules.py", "import json\nfrom meterctl.core import instants, weeks"),
+        ("core/clock.py", "import time\nnow = time.time()\ntime.sleep(1)"),
+        ("core/ledger.py", "import time\nstarted = time.monotonic()\nclock.sleep(1)\nself.now()\nreprint(x)\nre.exec"),
+        ("commands/debit.py", "import typer\nfrom meterctl import wiring\nfrom meterctl.core import ledger"),
+        ("cli.py", "from meterctl.commands import debit\ntry:\n    x()\nexcept Exception:\n    pass"),
+        ("core/ledger.py", "while True:  # bounded: by x\n    x()\nfor n in range(text.count('a')):\n    y()"),
+        ("core/ledger.py", "try:\n    x()\nexcept (OSError, ValueError):\n    pass"),
+        ("core/ledger.py", "def f():\n" + "    x()\n" * 69),
+        ("config.py", "import pydantic\nurl = 'https://example.org/tmp/x'\nof = 'a/work/b'"),
+    ],
+)  # fmt: skip
+def test_rules_leave_alone_what_keeps_them(path: str, text: str) -> None:
+    source = Source(f"meterctl/{path}", text)
+    assert [found for rule in CODE_RULES for found in complaints(rule, [source])] == []
