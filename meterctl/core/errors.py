@@ -1,0 +1,121 @@
+"""Every way a call can fail, with its code, its exit code and what to do next.
+
+Two things are kept apart. A `Refusal` is an answer: the rules said no, nothing was booked, and the receipt
+says why. A `MeterctlError` is raised: the question could not be asked (bad input, bad config) or could not
+be answered (a store out of reach). ``cli.main`` holds the only handler that turns one into an exit code.
+"""
+
+from typing import NamedTuple
+
+DONE = 0
+UNEXPECTED = 1
+USAGE = 2
+NOT_FOUND = 3
+REFUSED = 4
+CONFLICT = 5
+MOVED = 6
+PARTIAL = 7
+FINDINGS = 8
+LOCK_HELD = 9
+UNREACHABLE = 10
+INTERRUPTED = 130
+
+
+class Refusal(NamedTuple):
+    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` says what and why, in this case's figures."""
+
+    code: str
+    message: str
+
+
+#: Every refusal: its exit code, and what an operator can do about it.
+REFUSALS: dict[str, tuple[int, str]] = {
+    "unknown_pack": (NOT_FOUND, "see the packs with: meterctl config show"),
+    "unknown_session": (NOT_FOUND, "find the org of a payment with: meterctl ledger --session ID"),
+    "unknown_refund": (NOT_FOUND, "see what was refunded with: meterctl ledger ORG --kind refund"),
+    "unknown_entry": (NOT_FOUND, "see the entries with: meterctl ledger ORG --all-kinds"),
+    "unknown_plan": (NOT_FOUND, "see the plans with: meterctl plan list; publish one with: meterctl plan publish"),
+    "unknown_plan_version": (NOT_FOUND, "see the versions with: meterctl plan show PLAN"),
+    "session_claimed": (REFUSED, "undo the topup in the other org first, then credit this one"),
+    "insufficient_balance": (REFUSED, "see what is left with: meterctl balance ORG; or take it as debt: --allow-debt"),
+    "undone": (REFUSED, "that topup was undone, so there is nothing to claw back; credit the session to the right org"),
+    "refund_exceeds_payment": (REFUSED, "see what was refunded so far with: meterctl ledger ORG --session ID"),
+    "not_undoable": (REFUSED, "only a debit, an adjustment or a topup can be undone; a refund by: refund --reverse"),
+    "lot_partly_used": (REFUSED, "correct what is left with: meterctl adjust ORG -UNITS"),
+    "no_open_week": (REFUSED, "there is no usage in this week yet, so there is nothing to reset"),
+    "invalid_cost": (REFUSED, "a cost is a decimal number of US dollars >= 0, such as 0.0125"),
+    "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
+    "expires_in_past": (REFUSED, "give an --expires that lies after the time of the adjustment"),
+    "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
+}
+
+
+class MeterctlError(Exception):
+    """What happened (``message``), its stable ``code``, and what to do next (``hint``)."""
+
+    code = "error"
+    exit_code = UNEXPECTED
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class BadInput(MeterctlError):
+    """A value that cannot mean anything here. Nothing was read or written."""
+
+    code = "bad_input"
+    exit_code = USAGE
+    hint = "see the command's --help"
+
+
+class BadConfig(MeterctlError):
+    """The config file cannot be used; names file, key and what would be right."""
+
+    code = "bad_config"
+    exit_code = USAGE
+    hint = "see the effective config with: meterctl config show"
+
+
+class NotFound(MeterctlError):
+    """A thing asked for by name that is not there."""
+
+    code = "not_found"
+    exit_code = NOT_FOUND
+
+
+class StoreUnreachable(MeterctlError):
+    """The store did not answer in time. Whether the last write took effect is unknown: run the same again."""
+
+    code = "store_unreachable"
+    exit_code = UNREACHABLE
+    hint = "nothing is lost: run the same command again, it books nothing twice; check with: meterctl doctor"
+
+
+class StoreUnusable(MeterctlError):
+    """The store answered that it cannot be used so: a read-only file, a full disk, a missing right."""
+
+    code = "store_unusable"
+    exit_code = UNREACHABLE
+    hint = "check path, rights and free space; then run the same command again"
+
+
+class LockHeld(MeterctlError):
+    """Another process holds the lock and the caller asked to fail rather than to skip."""
+
+    code = "lock_held"
+    exit_code = LOCK_HELD
+    hint = "see it with: meterctl lock list"
+
+
+class PlanMoved(MeterctlError):
+    """An org has entries that the saved plan did not know of."""
+
+    code = "moved"
+    exit_code = MOVED
+    hint = "look at the org, then make the plan again"

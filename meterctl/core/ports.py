@@ -1,0 +1,208 @@
+"""What the ledger needs from the world, as protocols; the documentation lives here, adapters have none.
+
+Promises that hold for every store, and that the contract suite checks on each of them:
+
+* An entry is stored whole or not at all, and is never changed or removed.
+* ``(org, seq)`` and ``(org, key)`` are unique, whatever the number of writers.
+* What a write acknowledged is seen by every later read, from any process, and survives a crash of it.
+* A method that cannot get an answer in time raises `StoreUnreachable`; it never guesses.
+* Reads write nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from meterctl.core.model import Entry, Instant, Kind, PlanVersion
+
+
+class Head(NamedTuple):
+    """What is cached of an org: its tip, and what sweeps and listings look for.
+
+    ``next_due`` is the earliest instant at which something becomes due (an expiry, the week's end); None
+    if nothing ever does by itself.
+    """
+
+    org: str
+    seq: int
+    hash: str
+    state: Mapping[str, Any]
+    balance: int
+    at: Instant
+    next_expiry: Instant | None
+    week_end: Instant | None
+
+    @property
+    def next_due(self) -> Instant | None:
+        return min((when for when in (self.next_expiry, self.week_end) if when is not None), default=None)
+
+
+class EntryFilter(NamedTuple):
+    """Which entries of a journal to read: all given conditions hold. ``before`` and ``after`` are exclusive seqs;
+    ``moving`` keeps entries whose amount is not 0."""
+
+    before: int | None = None
+    after: int | None = None
+    kinds: tuple[Kind, ...] = ()
+    moving: bool = False
+    session: str | None = None
+
+
+class Journal(Protocol):
+    """The append-only entries of all orgs."""
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Append in the given order and return how many were taken.
+
+        Stops at the first entry whose ``(org, seq)`` or ``(org, key)`` is used: all before it are stored for
+        good, it and all after it are not. Equal to ``len(entries)`` when all were taken. After a
+        `StoreUnreachable` any prefix may have been stored: look the keys up.
+        """
+        ...
+
+    def tip(self, org: str) -> Entry | None:
+        """The newest entry of ``org``, exactly; None if it has none."""
+        ...
+
+    def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
+        """A recent entry of each org that has one, in as few round trips as possible.
+
+        May be behind the tip (a cache may have told where to look), is never made up. An append on top of an old
+        one clashes; an answer that appends nothing must look at `tip` first.
+        """
+        ...
+
+    def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        """The entries under these ``(org, key)``; those never used are absent."""
+        ...
+
+    def by_seq(self, org: str, seq: int) -> Entry | None:
+        """The entry number ``seq`` of ``org``, or None."""
+        ...
+
+    def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
+        """The entries of ``org`` that match, in order of seq. A stream: memory does not grow with its length, and
+        the cost of the first page does not depend on where in the journal it starts."""
+        ...
+
+    def orgs(self, *, after: str = "") -> Iterator[str]:
+        """Every org that has an entry, in order of name, from behind ``after`` on. A stream."""
+        ...
+
+
+class Heads(Protocol):
+    """The cache of tips: it may be behind or lost at any time without changing an answer."""
+
+    def put(self, heads: Sequence[Head]) -> None:
+        """Store each head unless a newer one (higher seq) of that org is there. One head per org."""
+        ...
+
+    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+        """The cached heads of these orgs; those not cached are absent."""
+        ...
+
+    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+        """Heads with ``next_due <= at`` in order of org from behind ``after`` on, at most ``limit``. The cost grows
+        with what is due, not with the number of orgs."""
+        ...
+
+    def read(self, *, after: str = "") -> Iterator[Head]:
+        """All heads in order of org, from behind ``after`` on. A stream."""
+        ...
+
+    def replace(self, heads: Sequence[Head]) -> None:
+        """Store each head whatever is there: for repair only."""
+        ...
+
+
+class Claims(Protocol):
+    """Which org a session belongs to, across the whole store."""
+
+    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Claim each free session for its org, given as ``(session, org)``, and return the holder of each: the
+        org that asked, or another one that was first."""
+        ...
+
+    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
+        """Who holds these sessions; free ones are absent."""
+        ...
+
+    def move(self, session: str, holder: str, to: str) -> bool:
+        """Pass the claim from ``holder`` to ``to``; False, and nothing done, if ``holder`` does not hold it."""
+        ...
+
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+        """All ``(session, org)`` in order of session, from behind ``after`` on. A stream."""
+        ...
+
+
+class Plans(Protocol):
+    """The published plan versions."""
+
+    def add(self, version: PlanVersion) -> bool:
+        """Store a version; False, and nothing done, if that ``(plan, version)`` exists."""
+        ...
+
+    def all(self) -> list[PlanVersion]:
+        """Every version of every plan, by plan and version."""
+        ...
+
+
+class Lease(NamedTuple):
+    """A lock as it stands: held by ``holder`` until ``expires_at`` unless renewed."""
+
+    name: str
+    holder: str
+    acquired_at: Instant
+    expires_at: Instant
+
+
+class Locks(Protocol):
+    """Leases that keep two sweeps from doing the same work twice. Correctness never needs them."""
+
+    def acquire(self, lease: Lease, now: Instant) -> Lease:
+        """Take the lock if it is free or its lease has expired by ``now``, or renew it if ``lease.holder`` holds it
+        (``acquired_at`` stays). Returns the lease in force: the caller's own when it was taken."""
+        ...
+
+    def release(self, name: str, holder: str) -> bool:
+        """Give the lock back; False if ``holder`` does not hold it."""
+        ...
+
+    def all(self) -> list[Lease]:
+        """Every lock there is, by name, expired ones too."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, and waiting for it."""
+
+    def now(self) -> Instant:
+        """The current instant, in UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Store(Protocol):
+    """One place that keeps everything: the five repositories over one connection."""
+
+    journal: Journal
+    heads: Heads
+    claims: Claims
+    plans: Plans
+    locks: Locks
+
+    def init(self) -> list[str]:
+        """Create or complete tables, collections, indexes and validators; repeatable. Returns a line per thing that
+        it made or found."""
+        ...
+
+    def describe(self) -> str:
+        """Which store this is, without any secret."""
+        ...
+
+    def close(self) -> None:
+        """Give connections back; the store is not used afterwards."""
+        ...
