@@ -1,0 +1,494 @@
+"""What a caller can ask for: one class per operation, checked when it is made.
+
+``name`` is the word for it in input files, ``key`` makes it happen once, ``parameters`` is what a replay is
+compared with (``actor``, ``reason`` and time are not part of it). Making one from a value that cannot mean anything
+raises `BadInput`, so nothing malformed ever reaches rules or stores.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from meterctl.core import instants
+from meterctl.core.errors import BadInput
+from meterctl.core.model import MAX_UNITS, Instant
+from meterctl.core.pricing import normal_cost
+
+DEFAULT_STEP = "main"
+
+#: Buckets that are ours: ``default`` names the ratio for the rest and units given as such, ``base`` the run's minimum.
+RESERVED_FEATURES = frozenset({"default", "base"})
+
+MAX_FEATURES = 100
+MAX_REASON = 2000
+
+_ORG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PLAIN_REF = re.compile(r"[!-~]{1,200}")
+_STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,17}")
+
+
+def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise BadInput(f"{value!r} is not {what}", hint=f"{what} is {rule}", code=f"bad_{what.split()[-1]}")
+    return value
+
+
+def check_org(value: object) -> str:
+    return _matches(_ORG, "an org", value, "a letter or digit, then up to 63 letters, digits or any of _ . -")
+
+
+def check_ref(value: object, what: str = "a ref") -> str:
+    # The plain pattern decides nearly all; other scripts' letters are welcome as long as they can be seen.
+    if isinstance(value, str) and (
+        _PLAIN_REF.fullmatch(value) or (0 < len(value) <= 200 and value.isprintable() and " " not in value)
+    ):
+        return value
+    raise BadInput(
+        f"{value!r} is not {what}",
+        hint=f"{what} is 1-200 printable characters without spaces",
+        code=f"bad_{what.split()[-1]}",
+    )
+
+
+def check_step(value: object) -> str:
+    return _matches(_STEP, "a step", value, "1-64 letters, digits or any of : _ -")
+
+
+def check_plan(value: object) -> str:
+    return _matches(_NAME, "a plan", value, "1-64 letters, digits or any of _ -")
+
+
+def check_feature(value: object) -> str:
+    feature = _matches(_NAME, "a feature", value, "1-64 letters, digits or any of _ -")
+    if feature in RESERVED_FEATURES:
+        raise BadInput(f"the feature name {feature!r} is reserved", hint="name it otherwise", code="bad_feature")
+    return feature
+
+
+def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS) -> int:
+    """An integer given as such or in digits. ``120.0``, ``1e3``, ``True`` and blanks are none."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    if type(value) is not int:
+        raise BadInput(
+            f"{what}: {value!r} is not a whole number", hint=f"{what} is a whole number >= {least}", code="bad_number"
+        )
+    if not least <= value <= most:
+        raise BadInput(
+            f"{what}: {value} is out of range", hint=f"{what} lies within {least} .. {most}", code="bad_number"
+        )
+    return value
+
+
+def check_flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise BadInput(f"{what}: {value!r} is neither true nor false", hint=f"{what} is true or false", code="bad_flag")
+
+
+def check_text(value: object, what: str, longest: int) -> str:
+    """Free text: anything that can be encoded; what it shows on a terminal is the renderer's care."""
+    if not isinstance(value, str) or not value.strip() or len(value) > longest:
+        raise BadInput(f"{what} is missing or too long", hint=f"{what} is 1-{longest} characters", code=f"bad_{what}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{what} is not valid text", hint=f"{what} is UTF-8", code=f"bad_{what}") from None
+    return value
+
+
+def key_part(text: str) -> str:
+    """``text`` with its colons escaped, so that run ``a:b`` step ``c`` and run ``a`` step ``b:c`` differ."""
+    return text.replace("%", "%25").replace(":", "%3A") if ":" in text or "%" in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Base of all: an operation concerns one org."""
+
+    name: ClassVar[str]
+    needs_reason: ClassVar[bool] = False
+
+    org: str
+
+    @property
+    def key(self) -> str:
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class CreditPack(Operation):
+    """Book a sold pack. ``paid_cents`` None: the pack's price."""
+
+    name = "credit-pack"
+
+    pack: str
+    session: str
+    paid_cents: int | None = None
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        _matches(_NAME, "a pack", self.pack, "1-64 letters, digits or any of _ -")
+        check_ref(self.session, "a session")
+        if self.paid_cents is not None:
+            check_integer(self.paid_cents, "paid_cents", least=0)
+
+    @property
+    def key(self) -> str:
+        return f"session:{self.session}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "pack": self.pack, "session": self.session, "paid_cents": self.paid_cents}
+
+
+@dataclass(frozen=True, slots=True)
+class Debit(Operation):
+    """Take units. What the lots do not hold is refused, or owed if ``allow_debt``."""
+
+    name = "debit"
+
+    units: int
+    ref: str
+    allow_debt: bool = False
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_integer(self.units, "units", least=1)
+        check_ref(self.ref)
+
+    @property
+    def key(self) -> str:
+        return f"debit:{self.ref}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "units": self.units, "ref": self.ref, "allow_debt": self.allow_debt}
+
+
+@dataclass(frozen=True, slots=True)
+class Refund(Operation):
+    """Claw back the units of ``cents`` that were given back on a session. A dispute is a refund under its own id."""
+
+    name = "refund"
+
+    session: str
+    cents: int
+    refund_id: str
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_ref(self.session, "a session")
+        check_integer(self.cents, "cents", least=1)
+        check_ref(self.refund_id, "a refund_id")
+
+    @property
+    def key(self) -> str:
+        return f"refund:{self.refund_id}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "session": self.session, "cents": self.cents, "refund_id": self.refund_id}
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseRefund(Operation):
+    """Give back what a refund clawed: it failed, or the dispute was won."""
+
+    name = "reverse-refund"
+
+    refund_id: str
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_ref(self.refund_id, "a refund_id")
+
+    @property
+    def key(self) -> str:
+        return f"refund-reversal:{self.refund_id}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "refund_id": self.refund_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust(Operation):
+    """A correction or a grant: units may be positive or negative, never 0."""
+
+    name = "adjust"
+    needs_reason = True
+
+    units: int
+    ref: str
+    expires_at: Instant | None = None
+    allow_debt: bool = False
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        if check_integer(self.units, "units", least=-MAX_UNITS) == 0:
+            raise BadInput("an adjustment of 0 units changes nothing", hint="units are not 0", code="bad_number")
+        check_ref(self.ref)
+        if self.expires_at is not None and self.units < 0:
+            raise BadInput("only units that are added can expire", hint="leave expires_at out", code="bad_expires")
+
+    @property
+    def key(self) -> str:
+        return f"adjust:{self.ref}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "op": self.name,
+            "units": self.units,
+            "ref": self.ref,
+            "expires_at": self.expires_at,
+            "allow_debt": self.allow_debt,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Operation):
+    """Meter a run's step, by costs per feature in US dollars or by ``units`` as they are."""
+
+    name = "attribute"
+
+    run: str
+    step: str = DEFAULT_STEP
+    costs: Mapping[str, str] | None = None
+    units: int | None = None
+    plan_version: int | None = None
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_ref(self.run, "a run")
+        check_step(self.step)
+        if (self.costs is None) == (self.units is None):
+            raise BadInput("give either costs or units", hint="one of --cost, --costs and --units", code="bad_costs")
+        if self.units is not None:
+            check_integer(self.units, "units", least=1)
+        if self.plan_version is not None:
+            check_integer(self.plan_version, "plan_version", least=0)
+        if self.costs is not None:
+            if len(self.costs) > MAX_FEATURES:
+                raise BadInput("too many features", hint=f"at most {MAX_FEATURES} in one run", code="bad_costs")
+            for feature in self.costs:
+                check_feature(feature)
+
+    @property
+    def key(self) -> str:
+        return f"run:{key_part(self.run)}:{self.step}"
+
+    def parameters(self) -> dict[str, Any]:
+        costs = self.costs
+        return {
+            "op": self.name,
+            "run": self.run,
+            "step": self.step,
+            "costs": None if costs is None else {feature: normal_cost(costs[feature]) for feature in costs},
+            "units": self.units,
+            "plan_version": self.plan_version,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AssignPlan(Operation):
+    """Put the org on a plan, at once."""
+
+    name = "assign-plan"
+
+    plan: str
+    ref: str
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_plan(self.plan)
+        check_ref(self.ref)
+
+    @property
+    def key(self) -> str:
+        return f"plan:{self.ref}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "plan": self.plan, "ref": self.ref}
+
+
+@dataclass(frozen=True, slots=True)
+class Undo(Operation):
+    """Take back a debit, an adjustment or a topup."""
+
+    name = "undo"
+    needs_reason = True
+
+    seq: int
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_integer(self.seq, "seq", least=1)
+
+    @property
+    def key(self) -> str:
+        return f"undo:{self.seq}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "seq": self.seq}
+
+
+@dataclass(frozen=True, slots=True)
+class ForceReset(Operation):
+    """Close the open week now and begin its next cycle."""
+
+    name = "reset-week"
+    needs_reason = True
+
+    ref: str
+
+    def __post_init__(self) -> None:
+        check_org(self.org)
+        check_ref(self.ref)
+
+    @property
+    def key(self) -> str:
+        return f"reset:{self.ref}"
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name, "ref": self.ref}
+
+
+@dataclass(frozen=True, slots=True)
+class BookDue(Operation):
+    """Book what is due and nothing else: what a sweep does with each org. Due events carry keys of their own."""
+
+    name = "book-due"
+
+    @property
+    def key(self) -> str:
+        return ""
+
+    def parameters(self) -> dict[str, Any]:
+        return {"op": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operation with who asks, why, and when it happened (None: now)."""
+
+    operation: Operation
+    actor: str
+    reason: str | None = None
+    at: Instant | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.actor, "actor", 200)
+        if self.reason is not None:
+            check_text(self.reason, "reason", MAX_REASON)
+        elif self.operation.needs_reason:
+            raise BadInput(
+                f"{self.operation.name} needs a reason", hint="say why with --reason", code="reason_required"
+            )
+
+
+def _costs(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
+    return {check_feature(feature): _cost_text(cost) for feature, cost in value.items()}
+
+
+def _cost_text(cost: object) -> str:
+    # Numbers arrive as written (see `inputs`): a float has lost digits already and is never one of ours.
+    if isinstance(cost, bool) or not isinstance(cost, (str, int)):
+        raise BadInput(f"{cost!r} is not a cost", hint="a cost is a decimal text or number", code="bad_costs")
+    return str(cost)
+
+
+def _instant(value: object) -> Instant:
+    if not isinstance(value, str):
+        raise BadInput(f"{value!r} is not a time", hint="a time looks like 2026-11-22T10:03:00Z", code="bad_time")
+    return instants.parse(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one operation is written in an input file: required and optional fields with their readers."""
+
+    make: Callable[..., Operation]
+    required: Mapping[str, Callable[[Any], Any]]
+    optional: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _positive(what: str) -> Callable[[object], int]:
+    return lambda value: check_integer(value, what, least=1)
+
+
+def _flag(value: object) -> bool:
+    return check_flag(value, "allow_debt")
+
+
+_FORMS: dict[str, _Form] = {
+    "credit-pack": _Form(
+        CreditPack,
+        {"pack": _same, "session": _same},
+        {"paid_cents": lambda value: check_integer(value, "paid_cents", least=0)},
+    ),
+    "debit": _Form(Debit, {"units": _positive("units"), "ref": _same}, {"allow_debt": _flag}),
+    "refund": _Form(Refund, {"session": _same, "cents": _positive("cents"), "refund_id": _same}),
+    "reverse-refund": _Form(ReverseRefund, {"refund_id": _same}),
+    "adjust": _Form(
+        Adjust,
+        {"units": lambda value: check_integer(value, "units", least=-MAX_UNITS), "ref": _same},
+        {"expires_at": _instant, "allow_debt": _flag},
+    ),
+    "attribute": _Form(
+        Attribute,
+        {"run": _same},
+        {
+            "step": _same,
+            "costs": _costs,
+            "units": _positive("units"),
+            "plan_version": lambda value: check_integer(value, "plan_version", least=0),
+        },
+    ),
+    "assign-plan": _Form(AssignPlan, {"plan": _same, "ref": _same}),
+    "undo": _Form(Undo, {"seq": _positive("seq")}),
+}
+
+#: The operations an input file may hold.
+OPERATION_NAMES = tuple(_FORMS)
+
+_ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
+
+
+def request_from_document(document: Mapping[str, Any], *, actor: str, reason: str | None = None) -> Request:
+    """A request from one input line: ``op``, ``org``, the operation's fields, and optionally ``at``, ``actor`` and
+    ``reason`` (else the given ones). A field that is null counts as left out. Raises `BadInput`."""
+    name = document.get("op")
+    form = _FORMS.get(name) if isinstance(name, str) else None
+    if form is None:
+        raise BadInput(f"op {name!r} is unknown", hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
+    arguments: dict[str, Any] = {}
+    for given, value in document.items():
+        if given in _ENVELOPE or value is None:
+            continue
+        read = form.required.get(given) or form.optional.get(given)
+        if read is None:
+            known = ", ".join([*form.required, *form.optional])
+            raise BadInput(f"{name} has no field {given!r}", hint=f"its fields: org, {known}", code="bad_field")
+        arguments[given] = read(value)
+    missing = [wanted for wanted in form.required if wanted not in arguments]
+    if missing or document.get("org") is None:
+        lacking = ", ".join(missing or ["org"])
+        raise BadInput(f"{name} lacks {lacking}", hint="add the missing fields", code="missing_field")
+    at = document.get("at")
+    return Request(
+        form.make(document["org"], **arguments),
+        actor=document.get("actor") or actor,
+        reason=document.get("reason") or reason,
+        at=None if at is None else _instant(at),
+    )

@@ -1,0 +1,99 @@
+"""Units from costs, refund targets and rounding: exact, in integers, without a float anywhere."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from meterctl.core.model import MAX_UNITS
+
+# Bounds on digits and exponent keep a hostile cost such as 1e999999999 from becoming an integer of a billion digits.
+_COST = re.compile(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+class InvalidCost(ValueError):
+    """A cost that is not a decimal number >= 0 of a sane size."""
+
+
+class Priced(NamedTuple):
+    """Units of one run, by bucket. The buckets always sum to ``units``; ``capped_from`` is the total before the
+    cap, None if it was not capped."""
+
+    units: int
+    breakdown: dict[str, int]
+    capped_from: int | None
+
+
+def parse_cost(text: str) -> Decimal:
+    """A cost in US dollars, exactly as written. Raises `InvalidCost`."""
+    if _COST.fullmatch(text) is None:
+        raise InvalidCost(f"{text[:60]!r} is not a cost in US dollars")
+    return Decimal(text)
+
+
+def normal_cost(text: str) -> str:
+    """One text for equal costs (``0.10``, ``1e-1`` -> ``0.1``), so that a retry that writes it differently is the
+    same operation; text that is no cost stays as it is."""
+    if _COST.fullmatch(text) is None:
+        return text
+    plain = format(Decimal(text), "f")
+    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) or "0"
+
+
+@lru_cache(maxsize=1024)
+def _factor(ratio: str, dollars_to_units: str) -> tuple[int, int]:
+    numerator, denominator = Decimal(ratio).as_integer_ratio()
+    scale, divisor = Decimal(dollars_to_units).as_integer_ratio()
+    return numerator * scale, denominator * divisor
+
+
+def ratio_for(ratios: Mapping[str, str], feature: str) -> str:
+    """The ratio of ``feature``: its own, else ``default``, else 1."""
+    return ratios.get(feature) or ratios.get("default") or "1"
+
+
+def feature_units(cost: str, ratio: str, dollars_to_units: str) -> int:
+    """floor(cost x ratio x dollars_to_units), exact."""
+    cents, parts = parse_cost(cost).as_integer_ratio()
+    numerator, denominator = _factor(ratio, dollars_to_units)
+    return cents * numerator // (parts * denominator)
+
+
+def price_run(
+    costs: Mapping[str, str], ratios: Mapping[str, str], *, dollars_to_units: str, run_base: int, cap: int
+) -> Priced:
+    """Units of a run from its costs by feature. At least ``run_base`` (the shortfall stands under ``base``), at most
+    ``cap`` (0: no cap). Features that come to 0 units leave no bucket. Raises `InvalidCost`."""
+    breakdown = {}
+    for feature in sorted(costs):
+        units = feature_units(costs[feature], ratio_for(ratios, feature), dollars_to_units)
+        if units:
+            breakdown[feature] = units
+    total = sum(breakdown.values())
+    if total < run_base:
+        breakdown["base"] = run_base - total
+        total = run_base
+    if 0 < cap < total:
+        return Priced(cap, scale_to(breakdown, cap), total)
+    return Priced(total, breakdown, None)
+
+
+def scale_to(breakdown: Mapping[str, int], total: int) -> dict[str, int]:
+    """The buckets scaled to sum to ``total`` by largest remainder, ties by name; empty buckets are left out."""
+    whole = sum(breakdown.values())
+    scaled = {name: units * total // whole for name, units in breakdown.items()}
+    by_remainder = sorted(breakdown, key=lambda name: (-(breakdown[name] * total % whole), name))
+    for name in by_remainder[: total - sum(scaled.values())]:
+        scaled[name] += 1
+    return {name: units for name, units in sorted(scaled.items()) if units}
+
+
+def refund_target(units: int, cents: int, paid_cents: int) -> int:
+    """Units to have clawed once ``cents`` of ``paid_cents`` are refunded: round-half-up(units x cents / paid)."""
+    return (2 * units * cents + paid_cents) // (2 * paid_cents)
+
+
+def in_range(*amounts: int) -> bool:
+    """Whether every JSON reader keeps these integers exact."""
+    return all(-MAX_UNITS <= amount <= MAX_UNITS for amount in amounts)
