@@ -1,0 +1,294 @@
+"""Deciding a chunk of requests in memory: what would be booked on top of what was read."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from meterctl.core import instants
+from meterctl.core.errors import Refusal
+from meterctl.core.model import Entry, Instant
+from meterctl.core.operations import BookDue, CreditPack, Request
+from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.results import Receipt
+from meterctl.core.rules import Context, Idle, Stamp, Tip, book, book_due, decide, out_of_range, state_at, tip_of
+from meterctl.core.terms import PlanBook, Terms
+
+#: How far ahead of our clock a caller's may run.
+FUTURE_MS = 5 * 60 * 1000
+
+#: What a journal that was not written by these rules raises when it is read by them.
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+
+
+class Outcome(NamedTuple):
+    """A request's receipt as it will stand once ``entries`` are appended (the due events first, its own last)."""
+
+    request: Request
+    receipt: Receipt
+    entries: tuple[Entry, ...] = ()
+
+
+class OrgView:
+    """One org as read, with the entries decided but not yet appended on top. It is the `rules.History` of the org.
+
+    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing.
+    """
+
+    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
+        self._store = store
+        self.org = org
+        self.exact = exact
+        self.pending: list[Entry] = []
+        self.tip: Tip = tip_of(newest)
+
+    def refresh(self) -> None:
+        self.tip = tip_of(self._store.journal.tip(self.org))
+        self.exact = True
+
+    def add(self, entry: Entry, tip: Tip) -> None:
+        self.pending.append(entry)
+        self.tip = tip
+
+    def drop(self, count: int, tip: Tip) -> None:
+        del self.pending[len(self.pending) - count :]
+        self.tip = tip
+
+    def by_key(self, key: str) -> Entry | None:
+        for entry in self.pending:
+            if entry["key"] == key:
+                return entry
+        return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
+
+    def by_seq(self, seq: int) -> Entry | None:
+        for entry in self.pending:
+            if entry["seq"] == seq:
+                return entry
+        return self._store.journal.by_seq(self.org, seq)
+
+    def of_session(self, session: str) -> Sequence[Entry]:
+        stored = self._store.journal.read(self.org, EntryFilter(session=session))
+        return [*stored, *(entry for entry in self.pending if entry.get("session") == session)]
+
+    def forfeited_of(self, lot: int) -> int:
+        stored = self._store.journal.read(self.org, EntryFilter(after=lot, kinds=("reversal",)))
+        reversals = [*stored, *(entry for entry in self.pending if entry["kind"] == "reversal")]
+        lost = (drawn for entry in reversals for drawn in entry.get("forfeited", []))
+        return sum(drawn["units"] for drawn in lost if drawn["lot"] == lot)
+
+
+class Batch:
+    """A chunk of requests with everything read that deciding them takes, in a few queries for all."""
+
+    def __init__(
+        self,
+        store: Store,
+        terms: Terms,
+        now: Instant,
+        requests: Sequence[Request],
+        *,
+        dry_run: bool = False,
+        contended: Collection[str] = (),
+    ) -> None:
+        """``contended`` names orgs whose last append clashed: their tips are asked for exactly."""
+        self._store = store
+        self._terms = terms
+        self._now = now
+        self._requests = requests
+        self._contended = contended
+        self._status = "planned" if dry_run else "applied"
+        self._plans = PlanBook(store.plans.all)
+        self._views = self._load_views()
+        self._known = self._load_known()
+        self._undone = self._load_undone()
+        self._holders = self._load_holders()
+
+    # -- reading
+
+    def _load_views(self) -> dict[str, OrgView]:
+        orgs = list(dict.fromkeys(request.operation.org for request in self._requests))
+        journal = self._store.journal
+        exact = orgs if len(orgs) == 1 else [org for org in orgs if org in self._contended]
+        views = {org: self._view(org, journal.tip(org), exact=True) for org in exact}
+        others = [org for org in orgs if org not in views]
+        tips = journal.tips(others) if others else {}
+        return views | {org: self._view(org, tips.get(org), exact=False) for org in others}
+
+    def _view(self, org: str, newest: Entry | None, *, exact: bool) -> OrgView:
+        return OrgView(self._store, org, newest, exact=exact)
+
+    def _load_known(self) -> dict[tuple[str, str], Entry]:
+        keys = {(r.operation.org, r.operation.key) for r in self._requests if r.operation.key}
+        return self._store.journal.by_keys(keys) if keys else {}
+
+    def _load_undone(self) -> dict[tuple[str, str], Entry]:
+        keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
+        return self._store.journal.by_keys(keys) if keys else {}
+
+    def _load_holders(self) -> dict[str, str]:
+        sessions = {
+            operation.session
+            for operation in (request.operation for request in self._requests)
+            if isinstance(operation, CreditPack) and (operation.org, operation.key) not in self._known
+        }
+        return self._store.claims.holders(sessions) if sessions else {}
+
+    # -- deciding
+
+    def decide(self) -> list[Outcome]:
+        """An outcome per request, in order."""
+        return [self._outcome(request) for request in self._requests]
+
+    def _outcome(self, request: Request) -> Outcome:
+        operation = request.operation
+        try:
+            first = self._known.get((operation.org, operation.key))
+            if first is not None:
+                return Outcome(request, self._repeated(request, first))
+            return self._first_time(request)
+        except MALFORMED as problem:
+            message = f"the journal of {operation.org} cannot be read: {problem!r}; look at it with: meterctl verify"
+            return Outcome(request, Receipt(operation.name, operation.org, operation.key, "failed", 0, message))
+
+    def _repeated(self, request: Request, first: Entry) -> Receipt:
+        operation = request.operation
+        diff = _difference(first["input"], operation.parameters())
+        taken_back = _taken_back_by(first)
+        undone = self._undone.get((operation.org, taken_back)) if taken_back else None
+        if diff:
+            status, message = "conflict", f"{operation.key} was used for something else: {', '.join(diff)} differ"
+        else:
+            status, message = "replayed", f"booked before, as entry {first['seq']}; nothing was booked now"
+        return Receipt(
+            operation.name,
+            operation.org,
+            operation.key,
+            status,  # type: ignore[arg-type]
+            self._balance(self._views[operation.org]),
+            message if undone is None else f"{message}; undone by entry {undone['seq']}",
+            reason="other_input" if diff else None,
+            entry=first,
+            diff=diff or None,
+            undone_by=None if undone is None else undone["seq"],
+        )
+
+    def _first_time(self, request: Request) -> Outcome:
+        view = self._views[request.operation.org]
+        outcome = self._attempt(request, view)
+        if not outcome.entries and not view.exact and not view.pending:
+            view.refresh()
+            outcome = self._attempt(request, view)
+        return outcome
+
+    def _attempt(self, request: Request, view: OrgView) -> Outcome:
+        start, pending = view.tip, len(view.pending)
+        said = request.at or self._now
+        if said > instants.add_millis(self._now, FUTURE_MS):
+            message = f"{said} is more than five minutes ahead of now ({self._now})"
+            return self._nothing(request, Refusal("in_future", message))
+        at = max(said, start.at)
+        for entry, tip in book_due(view.org, start, at, self._terms, self._plans, self._now):
+            view.add(entry, tip)
+        if isinstance(request.operation, BookDue):
+            return self._due_only(request, view, pending)
+        decision = self._decide(request, view, at, said)
+        if isinstance(decision, (Refusal, Idle)):
+            view.drop(len(view.pending) - pending, start)
+            return self._nothing(request, decision)
+        return self._booked(request, view, pending)
+
+    def _decide(self, request: Request, view: OrgView, at: Instant, said: Instant) -> Refusal | Idle | None:
+        """Decide and, if something is booked, add its entry to the view."""
+        operation = request.operation
+        if isinstance(operation, CreditPack) and (refusal := self._claimed(operation)) is not None:
+            return refusal
+        context = Context(view.tip.state, view.tip.seq + 1, at, said, self._terms, self._plans, view)
+        decision = decide(operation, context)
+        if isinstance(decision, (Refusal, Idle)):
+            return decision
+        stamp = Stamp(request.actor, request.reason, self._now, request.at)
+        entry, tip = book(view.org, view.tip, at, decision, stamp)
+        if (refusal := out_of_range(tip.state)) is not None:
+            return refusal
+        view.add(entry, tip)
+        self._known[view.org, entry["key"]] = entry
+        if entry["kind"] == "reversal":
+            self._undone[view.org, entry["key"]] = entry
+        if isinstance(operation, CreditPack):
+            self._holders[operation.session] = view.org
+        return None
+
+    def _claimed(self, operation: CreditPack) -> Refusal | None:
+        """A refusal if another org holds the session, unless its topup was undone."""
+        holder = self._holders.get(operation.session, operation.org)
+        if holder == operation.org or self.undone_topup(operation.session, holder):
+            return None
+        return Refusal("session_claimed", f"session {operation.session} was credited to {holder}")
+
+    def undone_topup(self, session: str, org: str) -> bool:
+        """Whether ``org`` has taken back its topup of ``session``."""
+        view = self._views.get(org) or self._view(org, None, exact=False)
+        topup = view.by_key(f"session:{session}")
+        return topup is not None and view.by_key(f"undo:{topup['seq']}") is not None
+
+    # -- answering
+
+    def _balance(self, view: OrgView) -> int:
+        return state_at(view.tip.state, max(self._now, view.tip.at), self._terms, self._plans).balance
+
+    def _nothing(self, request: Request, decision: Refusal | Idle) -> Outcome:
+        operation = request.operation
+        refused = isinstance(decision, Refusal)
+        receipt = Receipt(
+            operation.name,
+            operation.org,
+            operation.key,
+            "refused" if isinstance(decision, Refusal) else decision.status,
+            self._balance(self._views[operation.org]),
+            decision.message,
+            reason=decision.code if refused else None,  # type: ignore[union-attr]
+        )
+        return Outcome(request, receipt)
+
+    def _booked(self, request: Request, view: OrgView, pending: int) -> Outcome:
+        *also, entry = view.pending[pending:]
+        verb = "would book" if self._status == "planned" else "booked"
+        message = f"{verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {entry['balance']:,}"
+        return self._receipt(request, entry["balance"], message, entry, tuple(also))
+
+    def _due_only(self, request: Request, view: OrgView, pending: int) -> Outcome:
+        also = tuple(view.pending[pending:])
+        if not also:
+            return self._nothing(request, Idle("unchanged", "nothing is due"))
+        return self._receipt(request, also[-1]["balance"], f"{len(also)} due", None, also)
+
+    def _receipt(
+        self, request: Request, balance: int, message: str, entry: Entry | None, also: tuple[Entry, ...]
+    ) -> Outcome:
+        operation = request.operation
+        receipt = Receipt(
+            operation.name,
+            operation.org,
+            operation.key,
+            self._status,  # type: ignore[arg-type]
+            balance,
+            message,
+            entry=entry,
+            also=also,
+        )
+        return Outcome(request, receipt, also if entry is None else (*also, entry))
+
+
+def _taken_back_by(entry: Entry) -> str | None:
+    """The key under which ``entry`` is taken back, if it can be."""
+    if entry["kind"] == "refund":
+        return f"refund-reversal:{entry['refund_id']}"
+    return f"undo:{entry['seq']}" if entry["kind"] in ("debit", "topup", "adjustment") else None
+
+
+def _difference(first: dict[str, Any], now: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The parameters in which a repetition differs. A price left out means the one the pack was sold at."""
+    names: Iterable[str] = sorted({*first, *now})
+    return {
+        name: {"first": first.get(name), "now": now.get(name)}
+        for name in names
+        if first.get(name) != now.get(name) and not (name == "paid_cents" and now.get(name) is None)
+    }

@@ -1,0 +1,187 @@
+"""The one write path: requests in, receipts out.
+
+A single debit, a backfill of a million lines and both sweeps go through `Ledger.execute`: take a chunk, read its orgs'
+tips and known keys in one query each, decide in memory, append in order, and answer. Where another writer was first,
+everything before that place is booked for good; what was read is forgotten and the chunk goes on from there.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from random import Random
+
+from meterctl.core.batch import Batch, Outcome
+from meterctl.core.errors import StoreUnreachable
+from meterctl.core.model import Entry, state_after
+from meterctl.core.operations import CreditPack, Request
+from meterctl.core.ports import Clock, Head, Store
+from meterctl.core.results import Receipt
+from meterctl.core.rules import next_expiry_of, week_end_of
+from meterctl.core.terms import Terms
+
+CHUNK = 500
+
+#: How long one chunk may go on losing races or looking for an answer, in seconds.
+PATIENCE = 30.0
+
+
+class Pace:
+    """Waits between tries: jittered, growing from 2 to 50 ms, and over at a deadline."""
+
+    def __init__(self, clock: Clock, patience: float, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._left = patience
+        self._longest = 0.002
+
+    def wait(self, trouble: StoreUnreachable) -> None:
+        """Wait a little before the next try; raises ``trouble`` when there is no time left for one."""
+        if self._left <= 0:
+            raise trouble
+        pause = self._random.uniform(0.001, self._longest)
+        self._longest = min(0.05, self._longest * 1.6)
+        # A try costs time of its own, which a clock that is set for a rehearsal does not show: count it in.
+        self._left -= max(pause, 0.005)
+        self._clock.sleep(pause)
+
+
+class Ledger:
+    """Books requests on one store, under one set of terms.
+
+    With ``dry_run`` the store is expected to be an overlay that keeps what is appended to itself; receipts then say
+    ``planned``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        terms: Terms,
+        *,
+        dry_run: bool = False,
+        patience: float = PATIENCE,
+        random: Random | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.terms = terms
+        self.dry_run = dry_run
+        self._patience = patience
+        self._random = random or Random()
+
+    def one(self, request: Request) -> Receipt:
+        """Book one request. Raises `StoreUnreachable` when whether it is booked could not be found out."""
+        return next(self.execute([request]))
+
+    def execute(self, requests: Iterable[Request], *, chunk: int = CHUNK) -> Iterator[Receipt]:
+        """A receipt per request, in order. Requests of one org take effect in the order given.
+
+        When it raises, everything answered before is booked, and of the rest what is booked will be found as replays.
+        """
+        source = iter(requests)
+        while taken := list(islice(source, chunk)):  # bounded: by the requests
+            yield from self._run(taken)
+
+    def _run(self, requests: Sequence[Request]) -> Iterator[Receipt]:
+        pace = Pace(self.clock, self._patience, self._random)
+        carried: tuple[Entry, ...] = ()
+        contended: set[str] = set()
+        while requests:  # bounded: each turn settles a request, or waits at a pace that ends
+            now = self.clock.now()
+            batch = Batch(self.store, self.terms, now, requests, dry_run=self.dry_run, contended=contended)
+            outcomes = self._claim(batch)
+            taken = self._append([entry for outcome in outcomes for entry in outcome.entries], pace)
+            settled, cut = _settled(outcomes, taken)
+            for outcome in outcomes[:settled]:
+                yield _with_carried(outcome.receipt, carried)
+                carried = ()
+            # Due events that made it before the clash stay booked: they belong to the request that is tried again.
+            carried = (*carried, *cut)
+            requests = requests[settled:]
+            if requests:
+                contended.add(requests[0].operation.org)
+                message = f"other writers were first each time for {self._patience:.0f} seconds"
+                pace.wait(StoreUnreachable(message, code="contended", hint="run the same command again"))
+
+    def _claim(self, batch: Batch) -> list[Outcome]:
+        """Claim the sessions about to be credited; outcomes from the first one on that another org was faster with
+        are left to be decided anew."""
+        outcomes = batch.decide()
+        wanted = {
+            outcome.request.operation.session: outcome.request.operation.org
+            for outcome in outcomes
+            if outcome.entries and isinstance(outcome.request.operation, CreditPack)
+        }
+        if not wanted:
+            return outcomes
+        holders = self.store.claims.take(list(wanted.items()))
+        for session, holder in holders.items():
+            org = wanted[session]
+            if holder != org and batch.undone_topup(session, holder) and self.store.claims.move(session, holder, org):
+                holders[session] = org
+        lost = {session for session, org in wanted.items() if holders[session] != org}
+        first_lost = (index for index, outcome in enumerate(outcomes) if _credits(outcome) & lost)
+        return outcomes[: next(first_lost, len(outcomes))]
+
+    def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
+        """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
+        known by its hash, so it counts as ours and never twice."""
+        done = 0
+        while done < len(entries):  # bounded: each turn appends something, or waits at a pace that ends
+            try:
+                done += self.store.journal.append(entries[done:])
+                if done == len(entries) or not self._is_ours(entries[done]):
+                    break
+                done += 1
+            except StoreUnreachable as trouble:
+                pace.wait(trouble)
+        self._cache_heads(entries[:done])
+        return done
+
+    def _is_ours(self, entry: Entry) -> bool:
+        name = (entry["org"], entry["key"])
+        stored = self.store.journal.by_keys([name]).get(name)
+        return stored is not None and stored["hash"] == entry["hash"]
+
+    def _cache_heads(self, entries: Sequence[Entry]) -> None:
+        newest = {entry["org"]: entry for entry in entries}
+        if not newest:
+            return
+        try:
+            self.store.heads.put([head_of(entry) for entry in newest.values()])
+        except StoreUnreachable:
+            # The entries are booked, and heads are a cache: a missing one must not turn that into a failure.
+            return
+
+
+def head_of(entry: Entry) -> Head:
+    """What is cached of an org whose newest entry is ``entry``."""
+    state = state_after(entry)
+    return Head(
+        entry["org"],
+        entry["seq"],
+        entry["hash"],
+        entry["state"],
+        entry["balance"],
+        entry["at"],
+        next_expiry_of(state),
+        week_end_of(state),
+    )
+
+
+def _credits(outcome: Outcome) -> set[str]:
+    operation = outcome.request.operation
+    return {operation.session} if outcome.entries and isinstance(operation, CreditPack) else set()
+
+
+def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:
+    """How many outcomes stand once ``taken`` entries are appended, and the entries of the next one that are in too."""
+    for index, outcome in enumerate(outcomes):
+        if taken < len(outcome.entries):
+            return index, outcome.entries[:taken]
+        taken -= len(outcome.entries)
+    return len(outcomes), ()
+
+
+def _with_carried(receipt: Receipt, carried: tuple[Entry, ...]) -> Receipt:
+    return replace(receipt, also=(*carried, *receipt.also)) if carried else receipt
