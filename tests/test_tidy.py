@@ -166,7 +166,8 @@ def banned_names(source: Source) -> Iterator[Finding]:
 def only_cli_catches_everything(source: Source) -> Iterator[Finding]:
     for node in source.nodes:
         if isinstance(node, ast.ExceptHandler):
-            caught = "Exception" if node.type is None else ast.unparse(node.type)
+            passes_on = ast.unparse(node.body[-1]) == "raise"  # then it only cleans up
+            caught = "" if passes_on else ast.unparse(node.type) if node.type else "Exception"
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
             caught = ast.unparse(node)
         else:
@@ -299,6 +300,7 @@ def test_a_rule_finds_what_breaks_it(rule: Callable[[Source], Iterable[Finding]]
         ("cli.py", "from meterctl.commands import debit\ntry:\n    x()\nexcept Exception:\n    pass"),
         ("core/ledger.py", "while True:  # bounded: by x\n    x()\nfor n in range(text.count('a')):\n    y()"),
         ("core/ledger.py", "try:\n    x()\nexcept (OSError, ValueError):\n    pass"),
+        ("core/ledger.py", "try:\n    x()\nexcept BaseException:\n    y()\n    raise"),
         ("core/ledger.py", "def f():\n" + "    x()\n" * 69),
         ("config.py", "import pydantic\nurl = 'https://example.org/tmp/x'\nof = 'a/work/b'"),
     ],
