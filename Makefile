@@ -45,7 +45,7 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 # --group: so the pip that is there installs a current one into an environment made without any.
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "meterctl needs Python 3.11 or newer, $(PYTHON) is older; name another with: make PYTHON=python3.12" >&2; exit 1; }
+	  { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
 	  { echo "$(PYTHON) has no pip; on Debian and Ubuntu: apt-get install python3-pip" >&2; exit 1; }
 	$(PYTHON) -m venv --without-pip $(VENV)
