@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core import instants
+from meterctl.core.due import state_at
+from meterctl.core.entries import Stamp, Tip, book, book_due, tip_of
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, CreditPack, Request
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Receipt
-from meterctl.core.rules import Context, Idle, Stamp, Tip, book, book_due, decide, out_of_range, state_at, tip_of
+from meterctl.core.rules import Context, Idle, decide, out_of_range
 from meterctl.core.terms import PlanBook, Terms
 
 #: How far ahead of our clock a caller's may run.

@@ -11,12 +11,12 @@ from itertools import islice
 from random import Random
 
 from meterctl.core.batch import Batch, Outcome
+from meterctl.core.due import next_expiry_of, week_end_of
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry, state_after
 from meterctl.core.operations import CreditPack, Request
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.results import Receipt
-from meterctl.core.rules import next_expiry_of, week_end_of
 from meterctl.core.terms import Terms
 
 CHUNK = 500

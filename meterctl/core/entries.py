@@ -1,0 +1,83 @@
+"""Entries: a draft gets its place in a journal, the state after it, and its hash."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from meterctl.core.canonical import entry_hash
+from meterctl.core.due import due
+from meterctl.core.effects import Draft, apply
+from meterctl.core.model import (
+    DUE_ACTOR,
+    EMPTY,
+    FORMAT_VERSION,
+    NO_HASH,
+    Entry,
+    Instant,
+    State,
+    state_after,
+    state_document,
+)
+from meterctl.core.terms import PlanBook, Terms
+
+
+class Stamp(NamedTuple):
+    """Who books an entry and when. ``said``: the caller's time, None if he gave none."""
+
+    actor: str
+    reason: str | None
+    recorded_at: Instant
+    said: Instant | None = None
+
+
+class Tip(NamedTuple):
+    """Where a journal ends: what the next entry needs to know. `START` before the first."""
+
+    seq: int
+    at: Instant
+    hash: str
+    state: State
+
+
+START = Tip(0, Instant(""), NO_HASH, EMPTY)
+
+
+def tip_of(entry: Entry | None) -> Tip:
+    return START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_after(entry))
+
+
+def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[Entry, Tip]:
+    """The entry that ``draft`` becomes on top of ``tip``, and the tip it makes. ``at`` never goes back."""
+    seq, at = tip.seq + 1, max(at, tip.at)
+    state = apply(tip.state, seq, draft.kind, draft.effects)
+    entry: dict[str, Any] = {
+        "v": FORMAT_VERSION,
+        "org": org,
+        "seq": seq,
+        "key": draft.key,
+        "kind": draft.kind,
+        "amount": draft.amount,
+        "balance": state.balance,
+        "at": at,
+        "recorded_at": stamp.recorded_at,
+        "actor": stamp.actor,
+        "reason": stamp.reason,
+        "input": draft.input,
+        **draft.effects,
+        "state": state_document(state),
+        "prev": tip.hash,
+    }
+    if stamp.said is not None and stamp.said != at:
+        entry["occurred_at"] = stamp.said
+    entry["hash"] = entry_hash(entry)
+    return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
+
+
+def book_due(
+    org: str, tip: Tip, until: Instant, terms: Terms, plans: PlanBook, recorded_at: Instant
+) -> Iterator[tuple[Entry, Tip]]:
+    """Book everything due by ``until`` on top of ``tip``, in order of its own instant. Ends: each event removes a
+    lot, or a week with at least one unit of debt settled or no week after it."""
+    stamp = Stamp(DUE_ACTOR, None, recorded_at)
+    while (event := due(tip.state, until, terms, plans)) is not None:
+        entry, tip = book(org, tip, event.instant, event.draft, stamp)
+        yield entry, tip
