@@ -1,0 +1,253 @@
+"""Connections to one SQLite file.
+
+Each thread has its own, each write its own ``BEGIN IMMEDIATE`` transaction, and no connection is ever open
+while the process forks: a child inherits SQLite's notes of locks that only its parent holds, so even a fresh
+connection in it would go unprotected, and could lose what it was told is stored.
+"""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
+from meterctl.core.sqlite.schema import OBJECTS, SCHEMA_VERSION, create_missing, object_names, schema_version
+
+#: Generated columns came with this version.
+_OLDEST_SQLITE = (3, 31, 0)
+
+#: Pages that a connection may cache, as KiB: enough to keep the indexes of a large batch at hand.
+_CACHE_KIB = 32 * 1024
+
+#: Pages in the write-ahead log after which they are copied into the file. Fewer cost batches a third of their
+#: speed; the log stays below some 20 MB either way, which takes milliseconds to read again after a crash.
+_PAGES_PER_CHECKPOINT = 4000
+
+#: Rows of a stream's first page; each later one is twice as long, up to the last number.
+_FIRST_PAGE, _LONGEST_PAGE = 32, 512
+
+#: How often to try to switch a new file to write-ahead logging while other processes look into it.
+_SWITCH_TRIES = 100
+
+_NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+_HINTS = {
+    sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
+    sqlite3.SQLITE_PERM: "this user may not open the file: check its rights and its directory's",
+    sqlite3.SQLITE_CANTOPEN: "check that the path names a file and that its directory can be written to",
+    sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
+    sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: keep it, and restore the last backup",
+    sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
+}
+
+
+class _Link:
+    """One thread's connection. Its lock is only ever contended by `Database.close` and by a fork."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.connection: sqlite3.Connection | None = None
+        self._durable: bool | None = None
+
+    def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
+        # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
+        # survive a crash of the process; only FULL survives a loss of power.
+        if durable != self._durable:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+        self._durable = None
+
+
+class Database:
+    """A SQLite file, its schema, and one connection per thread, opened on first use."""
+
+    def __init__(self, path: str, *, timeout_seconds: float) -> None:
+        self.path = Path(path).absolute()
+        self._timeout_seconds = timeout_seconds
+        # By thread: a number that the system uses again only for a later thread, which then takes the link over.
+        self._links: dict[int, _Link] = {}
+        self._gate = threading.RLock()
+        # What opening the file had to make, for `complete_schema` to tell.
+        self._made: list[str] = []
+        _databases.add(self)
+
+    def rows(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        """All rows of a query. The read ends with it: no page of a stream holds a later writer's log open."""
+        with self._link() as (_, connection):
+            return connection.execute(statement, parameters).fetchall()
+
+    def stream(self, statement: str, parameters: Callable[[Any], tuple[Any, ...]], start: Any) -> Iterator[Any]:
+        """The rows of a query in pages: those behind ``start``, and then those behind the first column of the last
+        row. The statement ends in ``LIMIT ?``. The first page is short, for those who want no more than that."""
+        position, size = start, _FIRST_PAGE
+        while page := self.rows(statement, (*parameters(position), size)):
+            yield from page
+            if len(page) < size:
+                return
+            position, size = page[-1][0], min(2 * size, _LONGEST_PAGE)
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed at the end of the block, and undone when the block raises.
+
+        ``durable`` False leaves out the wait for the disk: for what can be computed again.
+        """
+        with self._link() as (link, connection):
+            link.set_durable(connection, durable)
+            with _transaction(connection):
+                yield connection
+
+    def complete_schema(self) -> list[str]:
+        """Make what is missing of the schema; a line for each object."""
+        with self.writing() as connection:
+            made = {*self._made, *create_missing(connection)}
+        return [f"{name}: {'made' if name in made else 'found'}" for name in OBJECTS]
+
+    def close(self) -> None:
+        """Close the connections of all threads, waiting for what they are doing."""
+        self.pause()
+        self.resume()
+
+    def pause(self) -> None:
+        """Close every connection and let no thread open another one until `resume`."""
+        self._gate.acquire()
+        for link in self._links.values():
+            link.lock.acquire()
+            link.close()
+
+    def resume(self) -> None:
+        for link in self._links.values():
+            link.lock.release()
+        self._gate.release()
+
+    @contextmanager
+    def _link(self) -> Iterator[tuple[_Link, sqlite3.Connection]]:
+        link = self._links.get(threading.get_ident()) or self._new_link()
+        try:
+            with link.lock:
+                if link.connection is None:
+                    link.connection = self._connect()
+                yield link, link.connection
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+
+    def _new_link(self) -> _Link:
+        with self._gate:
+            return self._links.setdefault(threading.get_ident(), _Link())
+
+    def _connect(self) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreUnusable(
+                f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
+                hint="use a newer Python, or keep the journal in MongoDB",
+            )
+        self._make_directory()
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._timeout_seconds,
+            isolation_level=None,  # transactions begin and end where this file says so
+            check_same_thread=False,  # closed by whichever thread closes the store
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make_directory(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"cannot make the directory {self.path.parent}: {error.strerror}"
+            raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        version = schema_version(connection)
+        if version == 0:
+            self._create(connection)
+        elif version != SCHEMA_VERSION:
+            raise StoreUnusable(
+                f"{self.path} has schema version {version}; this program knows version {SCHEMA_VERSION}",
+                hint="use the version of meterctl that wrote it, or check --store",
+            )
+        _log_ahead(connection)
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection):
+            # Another process may have been faster.
+            if schema_version(connection) == SCHEMA_VERSION:
+                return
+            if object_names(connection):
+                raise StoreUnusable(
+                    f"{self.path} is a database of another program; nothing in it was changed",
+                    hint="choose another place with --store sqlite:PATH",
+                )
+            self._made = create_missing(connection)
+
+    def _meaning(self, error: sqlite3.Error) -> Exception:
+        """What a SQLite error says to the caller; the error itself if it speaks of a mistake in this program."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return error
+        primary = code & 0xFF
+        raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
+        return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself has already undone it after some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging, which it keeps: from then on this only looks."""
+    for _ in range(_SWITCH_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        # The switch does not wait for others by itself; this does, at most for the connection's timeout.
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("ROLLBACK")
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_paused: list[Database] = []
+
+
+def _before_fork() -> None:
+    _paused.extend(_databases)
+    for database in _paused:
+        database.pause()
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,67 @@
+"""The heads on SQLite."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from meterctl.core.canonical import canonical_text
+from meterctl.core.model import Instant
+from meterctl.core.ports import Head
+from meterctl.core.sqlite.database import Database
+
+_FIELDS = ", ".join(Head._fields)
+
+_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+
+_PUT = f"""
+    INSERT INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (org) DO UPDATE SET
+        seq = excluded.seq, hash = excluded.hash, state = excluded.state, balance = excluded.balance,
+        at = excluded.at, next_expiry = excluded.next_expiry, week_end = excluded.week_end,
+        next_due = excluded.next_due
+    WHERE excluded.seq >= heads.seq
+"""  # noqa: S608
+
+_GET = f"SELECT {_FIELDS} FROM heads WHERE org = ?"  # noqa: S608
+_READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
+
+# The inner query needs the index alone: only the heads of the page itself are looked up.
+_DUE = f"""
+    SELECT {_FIELDS} FROM heads
+    WHERE org IN (SELECT org FROM heads WHERE next_due <= ? AND org > ? ORDER BY org LIMIT ?)
+    ORDER BY org
+"""  # noqa: S608
+
+
+class SqliteHeads:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, heads: Sequence[Head]) -> None:
+        self._write(_PUT, heads)
+
+    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+        return {head.org: head for org in orgs for head in map(_head, self._database.rows(_GET, (org,)))}
+
+    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+        return [_head(row) for row in self._database.rows(_DUE, (at, after, limit))]
+
+    def read(self, *, after: str = "") -> Iterator[Head]:
+        return map(_head, self._database.stream(_READ, lambda org: (org,), after))
+
+    def replace(self, heads: Sequence[Head]) -> None:
+        self._write(_REPLACE, heads)
+
+    def _write(self, statement: str, heads: Sequence[Head]) -> None:
+        # Heads can be made again from the journal, so they do not wait for the disk.
+        with self._database.writing(durable=False) as connection:
+            connection.executemany(statement, map(_row, heads))
+
+
+def _row(head: Head) -> tuple[Any, ...]:
+    return (*head._replace(state=canonical_text(head.state)), head.next_due)  # type: ignore[arg-type]
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    head = Head(*row)
+    return head._replace(state=json.loads(row[3]))

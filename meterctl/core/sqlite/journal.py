@@ -1,0 +1,113 @@
+"""The journal on SQLite."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from meterctl.core.canonical import canonical_text
+from meterctl.core.errors import StoreUnusable
+from meterctl.core.model import KINDS, MAX_UNITS, Entry
+from meterctl.core.ports import EntryFilter
+from meterctl.core.sqlite.database import Database
+
+_INSERT = "INSERT INTO journal (doc) VALUES (?)"
+_TIP = "SELECT doc FROM journal WHERE org = ? ORDER BY seq DESC LIMIT 1"
+_BY_KEY = "SELECT doc FROM journal WHERE org = ? AND key = ?"
+_BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
+
+# Leaps from org to org, instead of walking over every entry.
+_ORGS = """
+    WITH RECURSIVE found (org) AS (
+        SELECT min(org) FROM journal WHERE org > ?
+        UNION ALL
+        SELECT (SELECT min(org) FROM journal WHERE org > found.org) FROM found WHERE org IS NOT NULL
+        LIMIT ?
+    )
+    SELECT org FROM found WHERE org IS NOT NULL
+"""
+
+
+class SqliteJournal:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        with self._database.writing() as connection:
+            before = connection.total_changes
+            try:
+                connection.executemany(_INSERT, ((canonical_text(entry),) for entry in entries))
+            except sqlite3.IntegrityError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                    raise _rejected(entries[connection.total_changes - before], error) from error
+            return connection.total_changes - before
+
+    def tip(self, org: str) -> Entry | None:
+        return self._one(_TIP, (org,))
+
+    def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
+        return {org: entry for org in orgs if (entry := self.tip(org)) is not None}
+
+    def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        return {key: entry for key in keys if (entry := self._one(_BY_KEY, key)) is not None}
+
+    def by_seq(self, org: str, seq: int) -> Entry | None:
+        return self._one(_BY_SEQ, (org, seq))
+
+    def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
+        arms = _arms(org, where)
+        after = 0 if where.after is None else where.after
+        before = MAX_UNITS + 1 if where.before is None else where.before
+
+        def parameters(seq: int) -> tuple[Any, ...]:
+            bounds = (after, seq) if newest_first else (seq, before)
+            return tuple(value for arm in arms for value in (*arm.values, *bounds))
+
+        rows = self._database.stream(_merged(arms, newest_first), parameters, before if newest_first else after)
+        return (json.loads(doc) for _, doc in rows)
+
+    def orgs(self, *, after: str = "") -> Iterator[str]:
+        return (org for (org,) in self._database.stream(_ORGS, lambda org: (org,), after))
+
+    def _one(self, statement: str, parameters: tuple[Any, ...]) -> Entry | None:
+        rows = self._database.rows(statement, parameters)
+        return json.loads(rows[0][0]) if rows else None
+
+
+class _Arm(NamedTuple):
+    """A condition whose entries one index holds in order of seq."""
+
+    condition: str
+    values: tuple[Any, ...]
+
+
+def _arms(org: str, where: EntryFilter) -> list[_Arm]:
+    """Conditions that together hold for each entry that matches, and of which none two hold for the same one."""
+    kinds = tuple(dict.fromkeys(where.kinds))
+    if where.session is not None:
+        # A session has few entries, so what else is asked for need not come from an index.
+        of_kinds = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        condition = "org = ? AND session = ?" + of_kinds + (" AND moving" if where.moving else "")
+        return [_Arm(condition, (org, where.session, *kinds))]
+    if not kinds and not where.moving:
+        return [_Arm("org = ?", (org,))]
+    return [
+        _Arm("org = ? AND kind = ? AND moving = ?", (org, kind, moving))
+        for kind in kinds or KINDS
+        for moving in ((1,) if where.moving else (0, 1))
+    ]
+
+
+def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
+    """One query over all arms. Each comes in order from its index, and SQLite merges them as it goes: a page
+    costs the same wherever in the journal it lies, and whatever lies between two entries that match."""
+    selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
+    return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
+
+
+def _rejected(entry: Entry, error: sqlite3.IntegrityError) -> StoreUnusable:
+    return StoreUnusable(
+        f"the store does not take entry {entry['seq']} of {entry['org']} ({entry['kind']}): {error}",
+        hint="nothing was stored; this is a mistake in meterctl or in an edited plan: please report it",
+        code="entry_rejected",
+    )

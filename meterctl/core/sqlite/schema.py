@@ -1,0 +1,131 @@
+"""What is in the file.
+
+An entry's canonical text is all that the journal stores of it. Its columns are computed from that text by
+SQLite, so none can ever differ from it; the checks and the unique indexes stand on them.
+"""
+
+import sqlite3
+
+from meterctl.core.model import MAX_UNITS
+
+#: Kept in the file as ``user_version``; raised when a table changes its shape.
+SCHEMA_VERSION = 1
+
+# The sign table of the rules once more, for writers that are not this program. An unknown kind fits nothing.
+_SIGN_FITS_KIND = """
+    CASE kind
+        WHEN 'topup' THEN amount > 0
+        WHEN 'debit' THEN amount < 0
+        WHEN 'refund' THEN amount <= 0
+        WHEN 'expiration' THEN amount < 0
+        WHEN 'adjustment' THEN amount <> 0
+        WHEN 'reversal' THEN TRUE
+        WHEN 'usage' THEN amount <= 0
+        WHEN 'reset' THEN amount >= 0
+        WHEN 'plan' THEN amount = 0
+        ELSE FALSE
+    END
+"""
+
+# A sum beyond 64 bits silently becomes a float in SQLite, hence every typeof().
+_JOURNAL = f"""
+    CREATE TABLE journal (
+        doc TEXT NOT NULL,
+        org AS (json_extract(doc, '$.org')),
+        seq AS (json_extract(doc, '$.seq')),
+        key AS (json_extract(doc, '$.key')),
+        kind AS (json_extract(doc, '$.kind')),
+        amount AS (json_extract(doc, '$.amount')),
+        balance AS (json_extract(doc, '$.balance')),
+        session AS (json_extract(doc, '$.session')),
+        moving AS (amount <> 0),
+        CHECK (typeof(doc) = 'text'),
+        CHECK (typeof(org) = 'text' AND typeof(key) = 'text'),
+        CHECK (typeof(seq) = 'integer' AND seq BETWEEN 1 AND {MAX_UNITS}),
+        CHECK (typeof(amount) = 'integer' AND amount BETWEEN -{MAX_UNITS} AND {MAX_UNITS}),
+        CHECK (typeof(balance) = 'integer' AND balance BETWEEN -{MAX_UNITS} AND {MAX_UNITS}),
+        CHECK ({_SIGN_FITS_KIND})
+    )
+"""
+
+_HEADS = """
+    CREATE TABLE heads (
+        org TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        hash TEXT NOT NULL,
+        state TEXT NOT NULL,
+        balance INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        next_expiry TEXT,
+        week_end TEXT,
+        next_due TEXT
+    ) WITHOUT ROWID
+"""
+
+_CLAIMS = "CREATE TABLE claims (session TEXT PRIMARY KEY, org TEXT NOT NULL) WITHOUT ROWID"
+
+_PLANS = """
+    CREATE TABLE plans (
+        plan TEXT,
+        version INTEGER CHECK (typeof(version) = 'integer'),
+        weekly_quota INTEGER NOT NULL CHECK (typeof(weekly_quota) = 'integer'),
+        ratios TEXT NOT NULL,
+        effective_from TEXT NOT NULL,
+        published_at TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        reason TEXT,
+        PRIMARY KEY (plan, version)
+    ) WITHOUT ROWID
+"""
+
+_LOCKS = """
+    CREATE TABLE locks (
+        name TEXT PRIMARY KEY,
+        holder TEXT NOT NULL,
+        acquired_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL
+    ) WITHOUT ROWID
+"""
+
+#: Every object by name, in the order of making. `EntryFilter` needs no index beyond these: see `SqliteJournal.read`.
+OBJECTS: dict[str, str] = {
+    "journal": _JOURNAL,
+    "journal_seq": "CREATE UNIQUE INDEX journal_seq ON journal (org, seq)",
+    "journal_key": "CREATE UNIQUE INDEX journal_key ON journal (org, key)",
+    "journal_kind": "CREATE INDEX journal_kind ON journal (org, kind, moving, seq)",
+    "journal_session": "CREATE INDEX journal_session ON journal (org, session, seq) WHERE session IS NOT NULL",
+    "journal_no_update": """
+        CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
+        BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END
+    """,
+    "journal_no_delete": """
+        CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
+        BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END
+    """,
+    "heads": _HEADS,
+    "heads_due": "CREATE INDEX heads_due ON heads (next_due, org) WHERE next_due IS NOT NULL",
+    "claims": _CLAIMS,
+    "plans": _PLANS,
+    "locks": _LOCKS,
+}
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """The version of the schema in the file; 0 if it has none."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def object_names(connection: sqlite3.Connection) -> set[str]:
+    """The names of all tables, indexes and triggers in the file."""
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+def create_missing(connection: sqlite3.Connection) -> list[str]:
+    """Make whatever is missing, inside the caller's transaction; the names of what it made."""
+    present = object_names(connection)
+    missing = [name for name in OBJECTS if name not in present]
+    for name in missing:
+        connection.execute(OBJECTS[name])
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return missing

@@ -1,0 +1,37 @@
+"""The store: five repositories over one database file."""
+
+from meterctl.core.sqlite.claims import SqliteClaims
+from meterctl.core.sqlite.database import Database
+from meterctl.core.sqlite.heads import SqliteHeads
+from meterctl.core.sqlite.journal import SqliteJournal
+from meterctl.core.sqlite.locks import SqliteLocks
+from meterctl.core.sqlite.plans import SqlitePlans
+
+
+class SqliteStore:
+    """Everything in the file at ``path``; the file and its directory are made when first used.
+
+    ``timeout_seconds`` is how long one statement waits for another writer before it gives up.
+    """
+
+    def __init__(self, path: str, *, timeout_seconds: float = 30.0) -> None:
+        self._database = Database(path, timeout_seconds=timeout_seconds)
+        self.journal = SqliteJournal(self._database)
+        self.heads = SqliteHeads(self._database)
+        self.claims = SqliteClaims(self._database)
+        self.plans = SqlitePlans(self._database)
+        self.locks = SqliteLocks(self._database)
+
+    def init(self) -> list[str]:
+        return self._database.complete_schema()
+
+    def describe(self) -> str:
+        return f"sqlite:{self._database.path}"
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def open_store(path: str, *, timeout_seconds: float = 30.0) -> SqliteStore:
+    """The store in the file at ``path``. Nothing is opened before the first use."""
+    return SqliteStore(path, timeout_seconds=timeout_seconds)
