@@ -1,7 +1,7 @@
 """Effects: what an event does to lots, debt and week.
 
-`apply` carries recorded effects into a state and knows no rule, so what an entry says it did and the state it leaves can
-never differ; `meterctl.core.verify` uses the same function to check that they do not.
+`apply` carries recorded effects into a state and knows no rule, so what an entry says it did and the state it leaves
+can never differ; `meterctl.core.verify` uses the same function to check that they do not.
 """
 
 from collections.abc import Mapping, Sequence

@@ -166,6 +166,8 @@ class Entry(TypedDict):
     hash: str
 
     occurred_at: NotRequired[Instant]
+    # Shown, never stored: the entry is due but not booked yet.
+    pending: NotRequired[bool]
 
     # What a credit opens, a clawback aims at, an expiry ends.
     lot: NotRequired[int]

@@ -84,6 +84,11 @@ class Journal(Protocol):
         the cost of the first page does not depend on where in the journal it starts."""
         ...
 
+    def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
+        """The entries with ``alerts`` and ``at >= since``, of one org or of all, in order of ``(at, org, seq)``. A
+        stream; the cost grows with the alerts found, not with the journal."""
+        ...
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         """Every org that has an entry, in order of name, from behind ``after`` on. A stream."""
         ...

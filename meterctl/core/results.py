@@ -1,8 +1,12 @@
-"""What commands answer: typed results, each with the JSON document that scripts read."""
+"""What commands answer: typed results, each with the JSON document that scripts read.
 
-from collections.abc import Mapping
+A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a line, for ndjson, csv, markdown and
+plain) and an ``exit_code``. How it looks to a person is in `meterctl.tables`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from meterctl.core import errors
 from meterctl.core.model import Entry, Instant
@@ -14,14 +18,38 @@ def schema_name(name: str) -> str:
     return f"meterctl.{name}.v1"
 
 
+class Result:
+    """Base of all results. ``name`` is the document's: its schema is ``meterctl.<name>.v1``."""
+
+    __slots__ = ()
+    name: ClassVar[str]
+
+    @property
+    def exit_code(self) -> int:
+        return errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        """The document without its ``schema``."""
+        raise NotImplementedError
+
+    def document(self) -> dict[str, Any]:
+        return {"schema": schema_name(self.name), **self.fields()}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        """One record a line; a result that is no list is one record."""
+        return [self.fields()]
+
+
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Result):
     """What became of one operation.
 
     ``entry`` is what was booked; on a replay the first one, on a dry run the one it would be. ``also`` are due events
     booked by the same call. ``balance`` is the org's now. ``diff`` says on a conflict which parameters differ, each as
     ``{"first": ..., "now": ...}``. ``undone_by`` is the seq of the entry that took a replayed one back.
     """
+
+    name = "receipt"
 
     command: str
     org: str
@@ -47,9 +75,8 @@ class Receipt:
             return errors.UNEXPECTED
         return errors.REFUSALS[self.reason][0] if self.status == "refused" and self.reason else errors.DONE
 
-    def document(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         return {
-            "schema": schema_name("receipt"),
             "command": self.command,
             "org": self.org,
             "key": self.key,
@@ -66,9 +93,11 @@ class Receipt:
 
 
 @dataclass(slots=True)
-class Sweep:
+class Sweep(Result):
     """What a sweep did. Orgs are counted once each: ``due`` were found, ``done`` had something booked, ``skipped`` had
     nothing left to book (another writer was first), ``failed`` are named in ``errors``."""
+
+    name = "sweep"
 
     command: str
     at: Instant
@@ -90,15 +119,167 @@ class Sweep:
     def exit_code(self) -> int:
         return errors.PARTIAL if self.failed else errors.DONE
 
-    def document(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         names = (
             "command at due done failed skipped expired_lots expired_units weeks_closed settled_units errors locked_by"
         )
         values = {name: getattr(self, name) for name in names.split()}
         return {
-            "schema": schema_name("sweep"),
             **values,
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
             "status": self.status,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Balance(Result):
+    """What an org holds at ``as_of``: units, live lots with where they came from, debt, and what expires next."""
+
+    name = "balance"
+
+    org: str
+    as_of: Instant
+    balance: int
+    lots: Sequence[Mapping[str, Any]]
+    debt: Mapping[str, int]
+    next_expiry: Mapping[str, Any] | None
+    seq: int
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "org": self.org,
+            "as_of": self.as_of,
+            "balance": self.balance,
+            "lots": list(self.lots),
+            "debt": dict(self.debt),
+            "next_expiry": self.next_expiry,
+            "seq": self.seq,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Meter(Result):
+    """Where an org stands in its week, and whether it may run ``asked`` units: a pre-check, not a reservation."""
+
+    name = "meter"
+
+    org: str
+    plan: str
+    plan_version: int
+    week: Mapping[str, Any]
+    quota: int
+    used: int
+    uncovered: int
+    breakdown: Mapping[str, int]
+    alerts: Sequence[int]
+    balance: int
+    available: int
+    allowed: bool
+    asked: int = 0
+    gate: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """As an answer to "may it run?" (``gate``), a no is a refusal."""
+        return errors.REFUSED if self.gate and not self.allowed else errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "org": self.org,
+            "plan": self.plan,
+            "plan_version": self.plan_version,
+            "week": dict(self.week),
+            "quota": self.quota,
+            "used": self.used,
+            "remaining": max(0, self.quota - self.used),
+            "uncovered": self.uncovered,
+            "breakdown": dict(self.breakdown),
+            "alerts": list(self.alerts),
+            "balance": self.balance,
+            "available": self.available,
+            "allowed": self.allowed,
+            "asked": self.asked,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage(Result):
+    """A page of a journal, newest first. Entries that are due but not booked yet carry ``pending: true``."""
+
+    name = "ledger"
+
+    org: str
+    balance: int
+    entries: Sequence[Mapping[str, Any]]
+    next_before: int | None
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "org": self.org,
+            "balance": self.balance,
+            "entries": list(self.entries),
+            "next_before": self.next_before,
+        }
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return self.entries
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Result):
+    """Any list of records under one name: ``items`` stand in the document under ``plural``, after ``about``."""
+
+    name: str  # type: ignore[misc]
+    plural: str
+    items: Sequence[Mapping[str, Any]]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        return {**self.about, self.plural: list(self.items)}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return self.items
+
+
+@dataclass(frozen=True, slots=True)
+class Facts(Result):
+    """Any single record under one name."""
+
+    name: str  # type: ignore[misc]
+    facts: Mapping[str, Any]
+    exit_code: int = errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        return dict(self.facts)
+
+
+@dataclass(slots=True)
+class Backfill(Result):
+    """How many lines of an input file came to what."""
+
+    name = "backfill"
+
+    lines: int = 0
+    applied: int = 0
+    replayed: int = 0
+    refused: int = 0
+    conflict: int = 0
+    invalid: int = 0
+    failed: int = 0
+    unchanged: int = 0
+    disabled: int = 0
+    planned: int = 0
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        return errors.PARTIAL if self.refused or self.conflict or self.invalid or self.failed else errors.DONE
+
+    def count(self, status: str) -> None:
+        self.lines += 1
+        setattr(self, status, getattr(self, status) + 1)
+
+    def fields(self) -> dict[str, Any]:
+        names = "lines applied replayed refused conflict invalid failed unchanged disabled planned"
+        return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}

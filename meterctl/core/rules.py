@@ -408,3 +408,17 @@ _RULES: dict[type[Operation], Callable[[Any, Context], Decision]] = {
     Undo: _decide_undo,
     ForceReset: _decide_force_reset,
 }
+
+
+class Admission(NamedTuple):
+    """Whether an org may run: ``available`` units are left of quota and balance together."""
+
+    available: int
+    allowed: bool
+
+
+def admission(state: State, quota: int, asked: int = 0) -> Admission:
+    """May an org in ``state``, with ``quota`` for the week, run ``asked`` units? The only place that says so."""
+    used = 0 if state.week is None else state.week.used
+    available = max(0, quota - used) + state.balance
+    return Admission(available, available >= max(1, asked))

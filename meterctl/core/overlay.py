@@ -1,0 +1,125 @@
+"""A store on top of another: it reads through, and keeps whatever is written to itself.
+
+A dry run books on it, so it takes the very path of the real run and cannot disagree with it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from meterctl.core.model import Entry, Instant, PlanVersion
+from meterctl.core.ports import Claims, EntryFilter, Head, Heads, Journal, Locks, Plans, Store
+
+
+class OverlayStore:
+    """``below`` is only read; ``layer`` (an empty store of any kind) takes what is written."""
+
+    def __init__(self, below: Store, layer: Store) -> None:
+        self._below = below
+        self._layer = layer
+        self.journal: Journal = _OverlayJournal(below.journal, layer.journal)
+        self.heads: Heads = _OverlayHeads(below.heads, layer.heads)
+        self.claims: Claims = _OverlayClaims(below.claims, layer.claims)
+        self.plans: Plans = _OverlayPlans(below.plans, layer.plans)
+        self.locks: Locks = layer.locks
+
+    def init(self) -> list[str]:
+        return []
+
+    def describe(self) -> str:
+        return f"{self._below.describe()} (dry run)"
+
+    def close(self) -> None:
+        self._layer.close()
+
+
+class _OverlayJournal:
+    def __init__(self, below: Journal, layer: Journal) -> None:
+        self._below = below
+        self._layer = layer
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        return self._layer.append(entries)
+
+    def tip(self, org: str) -> Entry | None:
+        return self._layer.tip(org) or self._below.tip(org)
+
+    def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
+        wanted = list(orgs)
+        return self._below.tips(wanted) | self._layer.tips(wanted)
+
+    def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        wanted = list(keys)
+        return self._below.by_keys(wanted) | self._layer.by_keys(wanted)
+
+    def by_seq(self, org: str, seq: int) -> Entry | None:
+        return self._layer.by_seq(org, seq) or self._below.by_seq(org, seq)
+
+    def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
+        # The layer's entries lie above everything below, so the two never interleave.
+        parts = (self._layer, self._below) if newest_first else (self._below, self._layer)
+        for part in parts:
+            yield from part.read(org, where, newest_first=newest_first)
+
+    def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
+        return self._below.alerts(since, org=org)
+
+    def orgs(self, *, after: str = "") -> Iterator[str]:
+        return iter(sorted({*self._below.orgs(after=after), *self._layer.orgs(after=after)}))
+
+
+class _OverlayHeads:
+    def __init__(self, below: Heads, layer: Heads) -> None:
+        self._below = below
+        self._layer = layer
+
+    def put(self, heads: Sequence[Head]) -> None:
+        self._layer.put(heads)
+
+    def replace(self, heads: Sequence[Head]) -> None:
+        self._layer.replace(heads)
+
+    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+        wanted = list(orgs)
+        return self._below.get(wanted) | self._layer.get(wanted)
+
+    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+        return self._below.due(at, after=after, limit=limit)
+
+    def read(self, *, after: str = "") -> Iterator[Head]:
+        return self._below.read(after=after)
+
+
+class _OverlayClaims:
+    def __init__(self, below: Claims, layer: Claims) -> None:
+        self._below = below
+        self._layer = layer
+
+    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+        known = self.holders([session for session, _ in wanted])
+        free = [(session, org) for session, org in wanted if session not in known]
+        return known | self._layer.take(free)
+
+    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
+        wanted = list(sessions)
+        return self._below.holders(wanted) | self._layer.holders(wanted)
+
+    def move(self, session: str, holder: str, to: str) -> bool:
+        if self.holders([session]).get(session) != holder:
+            return False
+        self._layer.take([(session, holder)])
+        return self._layer.move(session, holder, to)
+
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+        return self._below.read(after=after)
+
+
+class _OverlayPlans:
+    def __init__(self, below: Plans, layer: Plans) -> None:
+        self._below = below
+        self._layer = layer
+
+    def add(self, version: PlanVersion) -> bool:
+        known = {(known.plan, known.version) for known in self._below.all()}
+        return (version.plan, version.version) not in known and self._layer.add(version)
+
+    def all(self) -> list[PlanVersion]:
+        return sorted([*self._below.all(), *self._layer.all()], key=lambda version: (version.plan, version.version))

@@ -1,0 +1,256 @@
+"""The read side: what an org looks like, at any instant. Reads never write.
+
+What is due but not booked yet is shown as if it were: an answer does not depend on when a sweep last ran.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from meterctl.core import weeks
+from meterctl.core.batch import OrgView
+from meterctl.core.due import state_at
+from meterctl.core.entries import book_due, tip_of
+from meterctl.core.errors import NotFound
+from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
+from meterctl.core.operations import check_org
+from meterctl.core.ports import Clock, EntryFilter, Store
+from meterctl.core.results import Balance, LedgerPage, Listing, Meter
+from meterctl.core.rules import Refundable, admission, refundable
+from meterctl.core.terms import PlanBook, Terms
+
+#: Kinds under whose keys a caller's ref can stand.
+_REF_KEYS = ("debit:", "adjust:", "plan:", "reset:")
+
+
+class LedgerQuery(NamedTuple):
+    """Which page of a journal to show: ``since`` <= at < ``until``, below seq ``before``, at most ``limit`` entries."""
+
+    kinds: tuple[Kind, ...] = ()
+    all_kinds: bool = False
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: int = 20
+    before: int | None = None
+    session: str | None = None
+    ref: str | None = None
+
+
+class Reads:
+    """Everything that can be asked of a store, under one set of terms."""
+
+    def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
+        self._store = store
+        self._clock = clock
+        self._terms = terms
+        self.plans = PlanBook(store.plans.all)
+
+    # -- an org at an instant
+
+    def entry_at(self, org: str, at: Instant) -> Entry | None:
+        """The newest entry of ``org`` with ``at`` not after the given instant: a binary search over seqs, so it costs
+        the same wherever in a long journal it lies."""
+        newest = self._store.journal.tip(org)
+        if newest is None or newest["at"] <= at:
+            return newest
+        found, low, high = None, 1, newest["seq"] - 1
+        while low <= high:  # bounded: the range halves
+            middle = (low + high) // 2
+            entry = self._store.journal.by_seq(org, middle)
+            if entry is not None and entry["at"] <= at:
+                found, low = entry, middle + 1
+            else:
+                high = middle - 1
+        return found
+
+    def _standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
+        """The entry that holds at ``as_of`` (None: now), the instant that stands for, and the state then."""
+        check_org(org)
+        if as_of is None:
+            newest = self._store.journal.tip(org)
+            at = self._clock.now() if newest is None else max(self._clock.now(), newest["at"])
+        else:
+            newest, at = self.entry_at(org, as_of), as_of
+        return newest, at, state_at(state_after(newest), at, self._terms, self.plans)
+
+    def balance(self, org: str, as_of: Instant | None = None) -> Balance:
+        """Units, live lots with pack and session, debt, and what expires next. An ``as_of`` ahead shows what time alone
+        will do."""
+        newest, at, state = self._standing(org, as_of)
+        return Balance(
+            org,
+            at,
+            state.balance,
+            [self._lot_record(org, lot) for lot in state.lots],
+            {"owed": state.debt.owed, "overage": state.debt.overage},
+            next_expiry(state),
+            0 if newest is None else newest["seq"],
+        )
+
+    def _lot_record(self, org: str, lot: Lot) -> dict[str, Any]:
+        opening = self._store.journal.by_seq(org, lot.id)
+        about: Mapping[str, Any] = opening or {}
+        return {
+            "id": lot.id,
+            "remaining": lot.remaining,
+            "expires_at": lot.expires_at,
+            "pack": about.get("pack"),
+            "session": about.get("session"),
+            "units": about.get("units"),
+        }
+
+    # -- the meter
+
+    def meter(self, org: str, *, asked: int = 0, gate: bool = False, as_of: Instant | None = None) -> Meter:
+        """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota."""
+        _, at, state = self._standing(org, as_of)
+        week = state.week
+        plan = self.plans.in_force(state.plan or self._terms.default_plan, at)
+        quota = plan.weekly_quota if week is None else week.quota
+        key = weeks.week_key(at) if week is None else week.key
+        available, allowed = admission(state, quota, asked)
+        return Meter(
+            org,
+            plan.plan if week is None else week.plan,
+            plan.version if week is None else week.version,
+            {
+                "key": key,
+                "cycle": 1 if week is None else week.cycle,
+                "starts_at": weeks.week_start(key),
+                "ends_at": weeks.week_end(key),
+            },
+            quota,
+            0 if week is None else week.used,
+            0 if week is None else week.uncovered,
+            {} if week is None else week.breakdown,
+            () if week is None else week.alerts,
+            state.balance,
+            available,
+            allowed,
+            asked,
+            gate,
+        )
+
+    def history(self, org: str, limit: int = 12) -> Listing:
+        """The closed weeks of ``org``, newest first, each with the entry that closed it."""
+        check_org(org)
+        resets = self._entries(org, EntryFilter(kinds=("reset",)))
+        closed = [
+            {**entry["closed"], "settled": entry["settled"], "closed_at": entry["at"], "seq": entry["seq"]}
+            for entry in islice(resets, limit)
+        ]
+        return Listing("history", "weeks", closed, {"org": org})
+
+    def alerts(self, org: str | None, since: Instant | None) -> Listing:
+        """Thresholds crossed since an instant, oldest first: each percent of an entry is one record."""
+        if org is not None:
+            check_org(org)
+        found = self._store.journal.alerts(since or Instant(""), org=org)
+        records = [record for entry in found for record in _alert_records(entry)]
+        return Listing("alerts", "alerts", records, {"org": org, "since": since})
+
+    # -- the ledger
+
+    def ledger(self, org: str | None, query: LedgerQuery) -> LedgerPage:
+        """A page of the journal, newest first. Without an org, a session tells whose it is. Raises `NotFound` when the
+        session is nobody's."""
+        if org is None:
+            org = self._holder(query.session or "")
+        _, _, state = self._standing(org, None)
+        found = self._by_ref(org, query.ref) if query.ref else self._page(org, query)
+        page = list(islice(found, query.limit + 1))
+        more = len(page) > query.limit
+        shown = page[: query.limit]
+        return LedgerPage(org, state.balance, shown, shown[-1]["seq"] if more and shown else None)
+
+    def _holder(self, session: str) -> str:
+        holder = self._store.claims.holders([session]).get(session)
+        if holder is None:
+            raise NotFound(
+                f"no org holds session {session}", code="unknown_session", hint="credit it with: meterctl credit-pack"
+            )
+        return holder
+
+    def _by_ref(self, org: str, ref: str) -> Iterator[Entry]:
+        keys = [(org, prefix + ref) for prefix in _REF_KEYS]
+        found = self._store.journal.by_keys(keys).values()
+        return iter(sorted(found, key=lambda entry: -entry["seq"]))
+
+    def _page(self, org: str, query: LedgerQuery) -> Iterator[Entry]:
+        where = EntryFilter(
+            before=self._before(org, query),
+            after=None if query.since is None else self._last_seq_before(org, query.since),
+            kinds=query.kinds,
+            moving=not (query.all_kinds or query.kinds),
+            session=query.session,
+        )
+        return self._entries(org, where, until=query.until)
+
+    def _before(self, org: str, query: LedgerQuery) -> int | None:
+        if query.until is None:
+            return query.before
+        bound = self._last_seq_before(org, query.until) + 1
+        return bound if query.before is None else min(bound, query.before)
+
+    def _last_seq_before(self, org: str, instant: Instant) -> int:
+        """The seq of the last entry whose ``at`` lies before ``instant``; 0 if there is none."""
+        from meterctl.core.instants import add_millis
+
+        entry = self.entry_at(org, add_millis(instant, -1))
+        return 0 if entry is None else entry["seq"]
+
+    def _entries(self, org: str, where: EntryFilter, until: Instant | None = None) -> Iterator[Entry]:
+        """Newest first: what is due and not booked, then what is stored."""
+        if where.before is None and where.session is None:
+            yield from (entry for entry in self._pending(org, until) if _matches(entry, where))
+        yield from self._store.journal.read(org, where, newest_first=True)
+
+    def _pending(self, org: str, until: Instant | None) -> Sequence[Entry]:
+        now = self._clock.now()
+        at = now if until is None else min(now, until)
+        tip = tip_of(self._store.journal.tip(org))
+        booked = [entry for entry, _ in book_due(org, tip, at, self._terms, self.plans, now)]
+        for entry in booked:
+            entry["pending"] = True
+        return booked[::-1]
+
+    # -- refunds
+
+    def refundable(self, org: str, session: str) -> Refundable | None:
+        """Where a session of ``org`` stands, what is due counted in; None if the org has no topup of it."""
+        view = OrgView(self._store, check_org(org), self._store.journal.tip(org), exact=True)
+        for entry, tip in book_due(org, view.tip, self._clock.now(), self._terms, self.plans, self._clock.now()):
+            view.add(entry, tip)
+        return refundable(session, view)
+
+
+def next_expiry(state: State) -> dict[str, Any] | None:
+    """When something expires next, and how much of it."""
+    soonest = state.lots[0].expires_at if state.lots else None
+    if soonest is None:
+        return None
+    return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}
+
+
+def _matches(entry: Entry, where: EntryFilter) -> bool:
+    return (
+        (not where.kinds or entry["kind"] in where.kinds)
+        and (not where.moving or entry["amount"] != 0)
+        and (where.after is None or entry["seq"] > where.after)
+    )
+
+
+def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
+    week = entry["state"]["week"]
+    for percent in entry["alerts"]:
+        yield {
+            "org": entry["org"],
+            "week": week["key"],
+            "cycle": week["cycle"],
+            "percent": percent,
+            "used": week["used"],
+            "quota": week["quota"],
+            "at": entry["at"],
+            "recorded_at": entry["recorded_at"],
+            "seq": entry["seq"],
+        }
