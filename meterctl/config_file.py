@@ -1,0 +1,116 @@
+"""The config file's shape, checked by pydantic as a whole before anything is done.
+
+Imported only when there is a file to check.
+"""
+
+import tomllib
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from meterctl.config import PlanSpec, Settings
+from meterctl.core.errors import BadConfig
+from meterctl.core.model import MAX_UNITS
+from meterctl.core.terms import Pack, Terms
+
+
+def _decimal_text(text: str) -> str:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a decimal number is needed, such as 1.25") from None
+    if not value.is_finite() or value < 0 or not -30 <= value.adjusted() <= 15:
+        raise ValueError("a decimal number >= 0 of a sane size is needed, such as 1.25")
+    return format(value, "f")
+
+
+def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(percents)) != len(percents):
+        raise ValueError("each percent stands once")
+    return tuple(sorted(percents))
+
+
+# Numbers of the file arrive as text, exactly as written (see `check`): a ratio never passes through a float.
+_Ratio = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_decimal_text)]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Units = Annotated[int, Field(strict=True, ge=0, le=MAX_UNITS)]
+_Percent = Annotated[int, Field(strict=True, ge=1, le=1000)]
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Pack(_Checked):
+    units: Annotated[int, Field(strict=True, ge=1, le=MAX_UNITS)]
+    price_cents: _Units
+    currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")]
+    expiry_days: Annotated[int, Field(strict=True, ge=1, le=36_525)] | None = None
+
+
+class _Plan(_Checked):
+    weekly_quota: _Units
+    ratios: dict[_Name, _Ratio] = {}
+
+
+class _File(_Checked):
+    meter_mode: Annotated[bool, Field(strict=True)] = True
+    default_plan: _Name = "free"
+    dollars_to_units: _Ratio = "1000"
+    run_base: _Units = 1
+    max_units_per_run: _Units = 0
+    thresholds: Annotated[tuple[_Percent, ...], Field(max_length=20), AfterValidator(_ascending)] = (80, 100)
+    overage: Literal["debt", "absorb"] = "debt"
+    settle_overage: Annotated[bool, Field(strict=True)] = True
+    allow_time_travel: Annotated[bool, Field(strict=True)] = False
+    packs: dict[_Name, _Pack] = {}
+    plans: dict[_Name, _Plan] = {}
+
+
+def check(path: Path, text: str) -> Settings:
+    """The settings that the file at ``path`` with this ``text`` holds. Raises `BadConfig`."""
+    try:
+        raw = tomllib.loads(text, parse_float=str)
+    except tomllib.TOMLDecodeError as problem:
+        raise BadConfig(f"{path} is not TOML: {problem}", hint="correct the line it names") from None
+    try:
+        file = _File.model_validate(raw)
+    except ValidationError as problems:
+        raise BadConfig(*_explained(path, problems)) from None
+    return _settings(path, file)
+
+
+def _settings(path: Path, file: _File) -> Settings:
+    terms = Terms(
+        meter_mode=file.meter_mode,
+        default_plan=file.default_plan,
+        dollars_to_units=file.dollars_to_units,
+        run_base=file.run_base,
+        max_units_per_run=file.max_units_per_run,
+        thresholds=file.thresholds,
+        overage=file.overage,
+        settle_overage=file.settle_overage,
+        packs={name: Pack(p.units, p.price_cents, p.currency, p.expiry_days) for name, p in file.packs.items()},
+    )
+    plans = {name: PlanSpec(plan.weekly_quota, plan.ratios) for name, plan in file.plans.items()}
+    return Settings(path, terms, plans, file.allow_time_travel)
+
+
+def _explained(path: Path, problems: ValidationError) -> tuple[str]:
+    lines = []
+    for problem in problems.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+        lines.append(f"{path}: {key}: {_what_is_right(problem['type'], problem['msg'], problem['loc'])}")
+    return ("\n".join(lines),)
+
+
+def _what_is_right(kind: str, message: str, location: tuple[int | str, ...]) -> str:
+    if kind != "extra_forbidden":
+        return message
+    from difflib import get_close_matches
+
+    model = {"packs": _Pack, "plans": _Plan}.get(str(location[0]), _File) if len(location) > 1 else _File
+    near = get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f"no such key; did you mean {near[0]}?" if near else f"no such key; known: {', '.join(model.model_fields)}"

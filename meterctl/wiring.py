@@ -1,0 +1,135 @@
+"""The composition root: options and environment become settings, clock, store and ledger, each made when first used."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from meterctl.config import Settings, default_store, load_settings
+from meterctl.core import instants
+from meterctl.core.clock import FixedClock, SystemClock
+from meterctl.core.errors import BadInput
+from meterctl.core.model import Instant
+from meterctl.core.operations import Operation, Request
+from meterctl.core.ports import Clock, Store
+
+if TYPE_CHECKING:
+    from meterctl.core.ledger import Ledger
+    from meterctl.core.reads import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said that is the same for every command."""
+
+    store: str | None = None
+    config: str | None = None
+    now: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    at: str | None = None
+    dry_run: bool = False
+    yes: bool = False
+
+
+class Wiring:
+    """Everything one command needs, wired by its options."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str] | None = None) -> None:
+        self.options = options
+        self.environ = os.environ if environ is None else environ
+
+    @cached_property
+    def settings(self) -> Settings:
+        return load_settings(self.options.config, self.environ)
+
+    @property
+    def store_url(self) -> str:
+        return self.options.store or self.environ.get("METERCTL_STORE") or default_store(self.environ)
+
+    @cached_property
+    def clock(self) -> Clock:
+        pinned = self.options.now or self.environ.get("METERCTL_NOW")
+        if not pinned:
+            return SystemClock()
+        if not self.store_url.startswith("sqlite:") and not self.settings.allow_time_travel:
+            raise BadInput(
+                "a pinned clock is not accepted on MongoDB",
+                hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
+                code="time_travel",
+            )
+        return FixedClock(instants.parse(pinned))
+
+    @property
+    def now(self) -> Instant:
+        return self.clock.now()
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.store_url)
+
+    @cached_property
+    def actor(self) -> str:
+        """Who acts: as said, else the login name."""
+        named = self.options.actor or self.environ.get("METERCTL_ACTOR")
+        if named:
+            return named
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            return f"uid:{os.getuid()}"
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """The write path. On a dry run it books on a layer above the store that is thrown away."""
+        from meterctl.core.ledger import Ledger
+
+        if not self.options.dry_run:
+            return Ledger(self.store, self.clock, self.settings.terms)
+        return self.rehearsal()
+
+    def rehearsal(self) -> "Ledger":
+        """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
+        from meterctl.core.ledger import Ledger
+        from meterctl.core.overlay import OverlayStore
+        from meterctl.core.sqlite import SqliteStore
+
+        layer = OverlayStore(self.store, SqliteStore(":memory:"))
+        return Ledger(layer, self.clock, self.settings.terms, dry_run=True)
+
+    @cached_property
+    def reads(self) -> "Reads":
+        from meterctl.core.reads import Reads
+
+        return Reads(self.store, self.clock, self.settings.terms)
+
+    def request(self, operation: Operation) -> Request:
+        """``operation`` as this caller asks for it."""
+        at = None if self.options.at is None else instants.parse(self.options.at)
+        return Request(operation, self.actor, self.options.reason, at)
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def open_store(url: str) -> Store:
+    """The store that ``url`` names. Raises `BadInput` for a URL that names none."""
+    if url.startswith("sqlite:") and len(url) > len("sqlite:"):
+        from meterctl.core.sqlite import SqliteStore
+
+        return SqliteStore(url.removeprefix("sqlite:"))
+    if url.startswith(("mongodb://", "mongodb+srv://")):
+        from meterctl.core.mongo import connect
+
+        return connect(url)
+    scheme = urlsplit(url).scheme
+    raise BadInput(
+        f"{scheme or url!r} is not a kind of store" if scheme else "the store's URL names no kind of store",
+        hint="a store is sqlite:PATH, mongodb://... or mongodb+srv://...",
+        code="bad_store",
+    )
