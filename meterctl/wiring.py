@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from meterctl.core.reads import Reads
 
 
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line said that is the same for every command."""
 
     store: str | None = None
     config: str | None = None
+    output: str | None = None
     now: str | None = None
     actor: str | None = None
     reason: str | None = None
@@ -61,6 +65,14 @@ class Wiring:
                 code="time_travel",
             )
         return FixedClock(instants.parse(pinned))
+
+    @cached_property
+    def output(self) -> str:
+        """The output format: as said, else the environment's, else tables."""
+        chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
+        if chosen not in FORMATS:
+            raise BadInput(f"{chosen!r} is no output format", hint=f"one of {', '.join(FORMATS)}", code="bad_output")
+        return chosen
 
     @property
     def now(self) -> Instant:

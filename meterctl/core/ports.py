@@ -193,11 +193,20 @@ class Clock(Protocol):
 class Store(Protocol):
     """One place that keeps everything: the five repositories over one connection."""
 
-    journal: Journal
-    heads: Heads
-    claims: Claims
-    plans: Plans
-    locks: Locks
+    @property
+    def journal(self) -> Journal: ...
+
+    @property
+    def heads(self) -> Heads: ...
+
+    @property
+    def claims(self) -> Claims: ...
+
+    @property
+    def plans(self) -> Plans: ...
+
+    @property
+    def locks(self) -> Locks: ...
 
     def init(self) -> list[str]:
         """Create or complete tables, collections, indexes and validators; repeatable. Returns a line per thing that

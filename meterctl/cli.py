@@ -1,0 +1,144 @@
+"""The command line: the program's root, its commands by name, and its only handler of errors.
+
+A command's module is imported when that command runs; the list of commands stands here so that ``--help`` imports none.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import typer
+from typer._click import exceptions as usage
+from typer._click.core import Command, Context
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperGroup
+
+from meterctl.commands.common import take_shared
+from meterctl.core import errors
+from meterctl.core.errors import MeterctlError
+
+#: Every command with its line in ``--help``; module ``meterctl.commands.<name>``.
+COMMANDS = {
+    "credit-pack": "Book a sold pack: opens a lot of units.",
+    "debit": "Take units from an org.",
+    "refund": "Claw back units for money given back, or take such a refund back.",
+    "expire": "Book what is due: expired lots and ended weeks.",
+    "reset-week": "Close ended weeks, or one week now by hand.",
+    "ledger": "Page through an org's journal, newest first.",
+    "meter": "Book metered runs; show weeks, thresholds and admission.",
+    "balance": "Show units, lots, debt and the next expiry of an org.",
+    "adjust": "Correct a balance or grant units.",
+    "undo": "Take back a debit, an adjustment or a topup.",
+    "plan": "Publish, list and assign plans.",
+    "backfill": "Book a file of operations, once each.",
+    "export": "Print journals as NDJSON, verifiable offline.",
+    "verify": "Check journals against the rules.",
+    "orgs": "List orgs by what they hold.",
+    "init": "Create or complete the store.",
+    "config": "Show the config in force.",
+    "schema": "Print the JSON Schema of a document.",
+    "lock": "List or break the locks of sweeps.",
+    "demo": "Run the whole story on a throw-away store.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """The root command: knows its commands by name and imports each when it is needed."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is given
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"meterctl.commands.{cmd_name.replace('-', '_')}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+@take_shared
+def root(**_: Any) -> None:
+    """Run a prepaid-credit ledger and a weekly usage meter.
+
+    Orgs hold packs of units and a weekly quota; every change is an entry in the org's journal, booked once.
+    Start with: meterctl demo
+    """
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether the caller reads JSON; asked before, and even if, the arguments can be parsed."""
+    if "--json" in argv or "--output=json" in argv or "-ojson" in argv:
+        return True
+    named = [after for option, after in pairwise(argv) if option in ("-o", "--output")]
+    return (named[-1] if named else os.environ.get("METERCTL_OUTPUT")) == "json"
+
+
+def report(error: MeterctlError, *, as_json: bool) -> int:
+    """Say on standard error what happened and what to do next; the exit code."""
+    if as_json:
+        import json
+
+        document = {"schema": "meterctl.error.v1", "code": error.code, "message": error.message, "hint": error.hint}
+        sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+    else:
+        from meterctl.render import visible
+
+        hint = f"\n  try: {visible(error.hint)}" if error.hint else ""
+        sys.stderr.write(f"error [{error.code}]: {visible(error.message)}{hint}\n")
+    return error.exit_code
+
+
+def _usage_error(problem: usage.ClickException) -> MeterctlError:
+    context = getattr(problem, "ctx", None)
+    hint = f"{context.command_path} --help" if context is not None else "meterctl --help"
+    error = MeterctlError(problem.format_message(), code="usage", hint=hint)
+    error.exit_code = errors.USAGE
+    return error
+
+
+def _unexpected(problem: BaseException) -> MeterctlError:
+    if os.environ.get("METERCTL_DEBUG"):
+        import traceback
+
+        traceback.print_exception(problem)
+    return MeterctlError(
+        f"unexpected failure: {type(problem).__name__}: {problem}",
+        code="unexpected",
+        hint="run it again with METERCTL_DEBUG=1 and report what it prints; a repeated write books nothing twice",
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code. Data goes to standard output, all talk to standard error."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = wants_json(arguments)
+    try:
+        return int(app(arguments, prog_name="meterctl", standalone_mode=False) or 0)
+    except MeterctlError as error:
+        return report(error, as_json=as_json)
+    except usage.NoArgsIsHelpError as problem:
+        sys.stderr.write(problem.format_message() + "\n")
+        return errors.USAGE
+    except usage.ClickException as problem:
+        return report(_usage_error(problem), as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted: what was answered is booked; running the same again books nothing twice\n")
+        return errors.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. Standard output is closed: nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return errors.DONE
+    except Exception as problem:
+        return report(_unexpected(problem), as_json=as_json)

@@ -1,0 +1,27 @@
+"""``meterctl balance``"""
+
+from typing import Annotated
+
+import typer
+
+from meterctl.commands.common import Org, command, new_app
+from meterctl.core.instants import parse_filter
+from meterctl.core.results import Balance
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app)
+def balance(
+    wiring: Wiring,
+    org: Org,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="At that time instead of now.")] = None,
+) -> Balance:
+    """Show what an org holds: units, live lots, debt, and what expires next. Books nothing.
+
+    \b
+    Example:
+      meterctl balance acme --as-of 2026-11-01
+    """
+    return wiring.reads.balance(org, None if as_of is None else parse_filter(as_of, wiring.now))

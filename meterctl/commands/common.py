@@ -1,0 +1,150 @@
+"""What all commands have in common: shared options, wiring, asking before writing, and printing what comes back.
+
+A command is a function of a `Wiring` and its own parameters that returns a `Result`; the decorators here add the rest.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
+from meterctl.core.operations import Operation
+from meterctl.core.results import Receipt, Result
+from meterctl.wiring import FORMATS, Options, Wiring
+
+Org = Annotated[str, typer.Argument(metavar="ORG", help="The org's id.", show_default=False)]
+
+
+def _text(name: str, metavar: str, explained: str, *also: str) -> inspect.Parameter:
+    return _shared(name, str | None, typer.Option(f"--{name}", *also, metavar=metavar, help=explained), None)
+
+
+def _flag(name: str, explained: str, *also: str) -> inspect.Parameter:
+    return _shared(name, bool, typer.Option(f"--{name}".replace("_", "-"), *also, help=explained), False)
+
+
+def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+#: Options of every command, accepted before the command's name too.
+SHARED = [
+    _text("store", "URL", "sqlite:PATH or mongodb://..."),
+    _text("config", "FILE", "The config file."),
+    _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o"),
+    _flag("json", "Short for -o json."),
+    _text("actor", "NAME", "Who acts (else the login name)."),
+    _text("now", "TIME", "Pin the clock, for tests and rehearsals."),
+]
+
+#: Options of every command that writes.
+WRITING = [
+    _flag("dry_run", "Show what would be booked; book nothing."),
+    _text("reason", "TEXT", "Why; kept on the entry."),
+    _text("at", "TIME", "When it happened (else now)."),
+    _flag("yes", "Do not ask.", "-y"),
+]
+
+
+def new_app() -> typer.Typer:
+    """The app of one command's module."""
+    return typer.Typer(
+        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True
+    )
+
+
+def take_shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the root's callback the shared options; a command finds them in its context."""
+    return _with_signature(function, function, SHARED)
+
+
+def _with_signature(
+    wrapper: Callable[..., Any], function: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> Callable[..., Any]:
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapper.__doc__ = function.__doc__
+    return wrapper
+
+
+def command(
+    app: typer.Typer, name: str | None = None, *, writes: bool = False, **settings: Any
+) -> Callable[[Callable[..., Result | None]], Callable[..., int]]:
+    """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
+    what there is itself)."""
+    shared = SHARED + (WRITING if writes else [])
+    names = [parameter.name for parameter in shared]
+
+    def register(function: Callable[..., Result | None]) -> Callable[..., int]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+        @wraps(function)
+        def wrapper(ctx: typer.Context, **values: Any) -> int:
+            said = {name: values.pop(name) for name in names}
+            before = ctx.find_root().params
+            said |= {name: before.get(name) for name in said if not said[name] and before.get(name)}
+            return _run(function, said, values)
+
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        _with_signature(wrapper, function, [context, *own, *shared])
+        del wrapper.__wrapped__
+        app.command(name, no_args_is_help=_needs_arguments(own), **settings)(wrapper)
+        return wrapper
+
+    return register
+
+
+def _needs_arguments(own: list[inspect.Parameter]) -> bool:
+    return any(parameter.default is inspect.Parameter.empty for parameter in own)
+
+
+def _run(function: Callable[..., Result | None], said: dict[str, Any], values: dict[str, Any]) -> int:
+    output = "json" if said.pop("json") else said.pop("output", None)
+    said.pop("output", None)
+    wiring = Wiring(Options(**said, output=output))
+    _ = wiring.output  # a format that does not exist is refused before anything is booked
+    try:
+        result = function(wiring, **values)
+        if result is None:
+            return 0
+        from meterctl.render import emit
+
+        emit(result, wiring.output)
+        return result.exit_code
+    finally:
+        wiring.close()
+
+
+def book(wiring: Wiring, operation: Operation, *, caution: str | None = None) -> Receipt:
+    """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
+    about twice: without a terminal such an operation needs ``--yes``."""
+    request = wiring.request(operation)
+    if not (wiring.options.dry_run or wiring.options.yes):
+        _confirm(wiring, operation, caution)
+    return wiring.ledger.one(request)
+
+
+def _confirm(wiring: Wiring, operation: Operation, caution: str | None) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if caution is not None:
+            raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
+        return
+    from meterctl.render import show
+
+    receipt = wiring.rehearsal().one(wiring.request(operation))
+    if receipt.status != "planned":
+        return
+    show(receipt, sys.stderr)
+    if caution is None:
+        agreed = typer.confirm("Book this?", err=True)
+    else:
+        agreed = typer.prompt(f"{caution}. Type the org's id to go on", err=True) == operation.org
+    if not agreed:
+        error = MeterctlError("not confirmed: nothing was booked", code="cancelled", hint="")
+        error.exit_code = INTERRUPTED
+        raise error

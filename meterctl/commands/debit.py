@@ -1,0 +1,33 @@
+"""``meterctl debit``"""
+
+from typing import Annotated
+
+import typer
+
+from meterctl.commands.common import Org, book, command, new_app
+from meterctl.core.operations import Debit, check_integer
+from meterctl.core.results import Receipt
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, writes=True)
+def debit(
+    wiring: Wiring,
+    org: Org,
+    units: Annotated[str, typer.Argument(metavar="UNITS", help="How many units, a whole number > 0.")],
+    ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Your name for this debit: it is booked once.")],
+    allow_debt: Annotated[bool, typer.Option("--allow-debt", help="What the lots do not hold is owed.")] = False,
+) -> Receipt:
+    """Take units from an org.
+
+    Books a debit: units are drawn from the lots that expire soonest. If they do not suffice, nothing is booked, unless
+    --allow-debt: then the rest is owed, and the next credit repays it first.
+
+    \b
+    Example:
+      meterctl debit acme 120 --ref invoice-77
+    """
+    operation = Debit(org, check_integer(units, "units", least=1), ref, allow_debt)
+    return book(wiring, operation, caution="this may put the org in debt" if allow_debt else None)
