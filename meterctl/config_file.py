@@ -111,6 +111,8 @@ def _what_is_right(kind: str, message: str, location: tuple[int | str, ...]) -> 
         return message
     from difflib import get_close_matches
 
-    model = {"packs": _Pack, "plans": _Plan}.get(str(location[0]), _File) if len(location) > 1 else _File
+    model: type[BaseModel] = _File
+    if len(location) > 1:
+        model = _Pack if location[0] == "packs" else _Plan
     near = get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f"no such key; did you mean {near[0]}?" if near else f"no such key; known: {', '.join(model.model_fields)}"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,12 +13,14 @@ from meterctl.core import instants
 from meterctl.core.clock import FixedClock, SystemClock
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
-from meterctl.core.operations import Operation, Request
+from meterctl.core.operations import Operation, Refund, Request
 from meterctl.core.ports import Clock, Store
 
 if TYPE_CHECKING:
     from meterctl.core.ledger import Ledger
     from meterctl.core.reads import Reads
+    from meterctl.core.results import Result
+    from meterctl.core.sweep import Sweeper
 
 
 FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
@@ -78,6 +81,50 @@ class Wiring:
     def now(self) -> Instant:
         return self.clock.now()
 
+    @property
+    def at(self) -> Instant | None:
+        """When the caller says it happened; None: now."""
+        return None if self.options.at is None else instants.parse(self.options.at)
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that only measures spans."""
+        return monotonic()
+
+    def describe_store(self) -> str:
+        """Which store this is, without any secret, and without opening it."""
+        netloc = urlsplit(self.store_url).netloc
+        return self.store_url.replace(netloc, "***@" + netloc.rpartition("@")[2]) if "@" in netloc else self.store_url
+
+    @cached_property
+    def output(self) -> str:
+        """The output format: as said, else the environment's, else tables."""
+        chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
+        if chosen not in FORMATS:
+            raise BadInput(f"{chosen!r} is no output format", hint=f"one of {', '.join(FORMATS)}", code="bad_output")
+        return chosen
+
+    @property
+    def now(self) -> Instant:
+        return self.clock.now()
+
+    @property
+    def at(self) -> Instant | None:
+        """When the caller says it happened; None: now."""
+        return None if self.options.at is None else instants.parse(self.options.at)
+
+    def elapsed(self) -> float:
+        """Seconds on a clock that only measures spans."""
+        return monotonic()
+
+    def describe_store(self) -> str:
+        """Which store this is, without any secret, and without opening it."""
+        address = urlsplit(self.store_url)
+        return (
+            self.store_url
+            if "@" not in address.netloc
+            else self.store_url.replace(address.netloc, _no_secret(address.netloc))
+        )
+
     @cached_property
     def store(self) -> Store:
         return open_store(self.store_url)
@@ -121,8 +168,17 @@ class Wiring:
 
     def request(self, operation: Operation) -> Request:
         """``operation`` as this caller asks for it."""
-        at = None if self.options.at is None else instants.parse(self.options.at)
-        return Request(operation, self.actor, self.options.reason, at)
+        return Request(operation, self.actor, self.options.reason, self.at)
+
+    def sweeper(self, command: str) -> "Sweeper":
+        from meterctl.core.sweep import Sweeper
+
+        return Sweeper(self.ledger, command, self.actor)
+
+    def preview_refund(self, operation: Refund) -> "Result":
+        from meterctl.core.preview import preview_refund
+
+        return preview_refund(self.reads, self.rehearsal(), self.request(operation), operation)
 
     def close(self) -> None:
         if "store" in self.__dict__:

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from meterctl.commands.common import Org, command, new_app
+from meterctl.commands.common import Org, command, new_app, option
 from meterctl.core.instants import parse_filter
 from meterctl.core.results import Balance
 from meterctl.wiring import Wiring
@@ -16,7 +14,7 @@ app = new_app()
 def balance(
     wiring: Wiring,
     org: Org,
-    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help="At that time instead of now.")] = None,
+    as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now.")] = None,
 ) -> Balance:
     """Show what an org holds: units, live lots, debt, and what expires next. Books nothing.
 

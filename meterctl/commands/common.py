@@ -16,7 +16,23 @@ from meterctl.core.operations import Operation
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
 
-Org = Annotated[str, typer.Argument(metavar="ORG", help="The org's id.", show_default=False)]
+
+def argument(metavar: str, explained: str) -> Any:
+    """A positional argument."""
+    return typer.Argument(metavar=metavar, help=explained, show_default=False)
+
+
+def option(flag: str, metavar: str, explained: str) -> Any:
+    """An option with a value."""
+    return typer.Option(flag, metavar=metavar, help=explained)
+
+
+def switch(flag: str, explained: str) -> Any:
+    """An option that is there or not."""
+    return typer.Option(flag, help=explained)
+
+
+Org = Annotated[str, argument("ORG", "The org's id.")]
 
 
 def _text(name: str, metavar: str, explained: str, *also: str) -> inspect.Parameter:

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-import typer
-
-from meterctl.commands.common import Org, book, command, new_app
+from meterctl.commands.common import Org, argument, book, command, new_app, option, switch
 from meterctl.core.operations import Debit, check_integer
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
@@ -16,9 +14,9 @@ app = new_app()
 def debit(
     wiring: Wiring,
     org: Org,
-    units: Annotated[str, typer.Argument(metavar="UNITS", help="How many units, a whole number > 0.")],
-    ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Your name for this debit: it is booked once.")],
-    allow_debt: Annotated[bool, typer.Option("--allow-debt", help="What the lots do not hold is owed.")] = False,
+    units: Annotated[str, argument("UNITS", "How many units, a whole number > 0.")],
+    ref: Annotated[str, option("--ref", "REF", "Your name for this debit: it is booked once.")],
+    allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
 ) -> Receipt:
     """Take units from an org.
 

@@ -27,6 +27,7 @@ _ORG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PLAIN_REF = re.compile(r"[!-~]{1,200}")
 _STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,17}")
 
 
@@ -81,6 +82,12 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
             f"{what}: {value} is out of range", hint=f"{what} lies within {least} .. {most}", code="bad_number"
         )
     return value
+
+
+def check_ratio(feature: str, ratio: str) -> str:
+    """The ratio of a plan for ``feature`` (``default`` for the rest): a decimal number >= 0, exactly as written."""
+    _matches(_NAME, "a feature", feature, "1-64 letters, digits or any of _ -")
+    return _matches(_RATIO, "a ratio", ratio, "a decimal number such as 1.25")
 
 
 def check_flag(value: object, what: str) -> bool:
@@ -391,7 +398,8 @@ class Request:
             )
 
 
-def _costs(value: object) -> dict[str, str]:
+def read_costs(value: object) -> dict[str, str]:
+    """Costs by feature from an object of decimal texts or integers. What a cost must be is left to the rules."""
     if not isinstance(value, Mapping):
         raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
     return {check_feature(feature): _cost_text(cost) for feature, cost in value.items()}
@@ -450,7 +458,7 @@ _FORMS: dict[str, _Form] = {
         {"run": _same},
         {
             "step": _same,
-            "costs": _costs,
+            "costs": read_costs,
             "units": _positive("units"),
             "plan_version": lambda value: check_integer(value, "plan_version", least=0),
         },

@@ -1,0 +1,38 @@
+"""``meterctl adjust``"""
+
+from typing import Annotated
+
+from meterctl.commands.common import Org, argument, book, command, new_app, option, switch
+from meterctl.core.instants import parse
+from meterctl.core.model import MAX_UNITS
+from meterctl.core.operations import Adjust, check_integer
+from meterctl.core.results import Receipt
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+# A negative number would be taken for an option, so options nobody knows pass as arguments here.
+@command(app, writes=True, context_settings={"ignore_unknown_options": True})
+def adjust(
+    wiring: Wiring,
+    org: Org,
+    units: Annotated[str, argument("UNITS", "A whole number: +50 grants, -50 takes.")],
+    ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
+    expires: Annotated[str | None, option("--expires", "TIME", "When granted units expire.")] = None,
+    allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
+) -> Receipt:
+    """Correct a balance or grant units. Needs --reason.
+
+    Books an adjustment: units that come in repay debt first, the rest is a lot (never expiring unless --expires); units
+    taken are drawn like a debit.
+
+    \b
+    Examples:
+      meterctl adjust acme 500 --ref goodwill-7 --reason "outage on Monday" --expires 2027-01-01
+      meterctl adjust acme -20 --ref fix-3 --reason "credited twice by hand"
+    """
+    amount = check_integer(units, "units", least=-MAX_UNITS)
+    expires_at = None if expires is None else parse(expires)
+    operation = Adjust(org, amount, ref, expires_at, allow_debt)
+    return book(wiring, operation, caution="this may put the org in debt" if allow_debt and amount < 0 else None)

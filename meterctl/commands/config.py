@@ -1,0 +1,37 @@
+"""``meterctl config``: show"""
+
+from meterctl.commands.common import command, new_app
+from meterctl.core.results import Facts
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@app.callback()
+def config() -> None:
+    """Show the config in force."""
+
+
+@command(app)
+def show(wiring: Wiring) -> Facts:
+    """Show the config in force, defaults included, and where it comes from. Changes nothing.
+
+    \b
+    Example:
+      meterctl config show --config meterctl.toml
+    """
+    settings = wiring.settings
+    terms = settings.terms._asdict()
+    packs = {name: pack._asdict() for name, pack in settings.terms.packs.items()}
+    plans = {name: {"weekly_quota": p.weekly_quota, "ratios": dict(p.ratios)} for name, p in settings.plans.items()}
+    facts = {
+        "source": None if settings.source is None else str(settings.source),
+        "store": wiring.describe_store(),
+        "actor": wiring.actor,
+        **terms,
+        "thresholds": list(settings.terms.thresholds),
+        "allow_time_travel": settings.allow_time_travel,
+        "packs": packs,
+        "plans": plans,
+    }
+    return Facts("config", facts)

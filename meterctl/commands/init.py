@@ -1,0 +1,19 @@
+"""``meterctl init``"""
+
+from meterctl.commands.common import command, new_app
+from meterctl.core.results import Listing
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app)
+def init(wiring: Wiring) -> Listing:
+    """Create or complete the store: tables or collections, indexes, validators. Repeatable; touches no entry.
+
+    \b
+    Example:
+      meterctl init --store mongodb://localhost/meterctl
+    """
+    lines = wiring.store.init()
+    return Listing("init", "steps", [{"step": line} for line in lines], {"store": wiring.store.describe()})

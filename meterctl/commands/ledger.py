@@ -1,0 +1,74 @@
+"""``meterctl ledger``"""
+
+from typing import Annotated
+
+import typer
+
+from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.core.errors import BadInput
+from meterctl.core.instants import parse_filter
+from meterctl.core.model import KINDS, Instant, Kind
+from meterctl.core.operations import check_integer
+from meterctl.core.reads import LedgerQuery
+from meterctl.core.results import LedgerPage
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+MOST = 1000
+
+
+@command(app)
+def ledger(
+    wiring: Wiring,
+    org: Annotated[str | None, argument("[ORG]", "The org; or --session.")] = None,
+    kind: Annotated[list[str] | None, option("--kind", "KIND", "Only this kind; repeatable.")] = None,
+    all_kinds: Annotated[bool, switch("--all-kinds", "Also entries that move no units.")] = False,
+    since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
+    until: Annotated[str | None, option("--until", "TIME", "Before then.")] = None,
+    limit: Annotated[str, option("--limit", "N", "Entries on a page.")] = "20",
+    before: Annotated[str | None, option("--before", "SEQ", "Below this entry: pages on.")] = None,
+    session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
+) -> LedgerPage:
+    """Page through an org's journal, newest first, with the running balance. Books nothing.
+
+    Shows the entries that moved units. What is due but not booked yet stands at the top, marked as such. With --session
+    alone it finds the org the payment belongs to.
+
+    \b
+    Examples:
+      meterctl ledger acme --since 7d
+      meterctl ledger --session cs_1234
+    """
+    if org is None and session is None:
+        raise BadInput("name an org, or give --session", hint="meterctl ledger ORG", code="usage")
+    return wiring.reads.ledger(
+        org,
+        LedgerQuery(
+            kinds=tuple(_kind(name) for name in kind or ()),
+            all_kinds=all_kinds,
+            since=_instant(wiring, since, "since"),
+            until=_instant(wiring, until, "until"),
+            limit=check_integer(limit, "limit", least=1, most=MOST),
+            before=None if before is None else check_integer(before, "before", least=1),
+            session=session,
+            ref=ref,
+        ),
+    )
+
+
+def _kind(name: str) -> Kind:
+    if name not in KINDS:
+        raise BadInput(f"{name!r} is no kind of entry", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
+    return name
+
+
+def _instant(wiring: Wiring, text: str | None, what: str) -> Instant | None:
+    """The instant a filter names; a relative one is echoed, so that what was asked can be seen."""
+    if text is None:
+        return None
+    instant = parse_filter(text, wiring.now)
+    if instant != text:
+        typer.echo(f"{what} {instant}", err=True)
+    return instant

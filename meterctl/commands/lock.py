@@ -1,0 +1,46 @@
+"""``meterctl lock``: list, break"""
+
+from typing import Annotated
+
+from meterctl.commands.common import argument, command, new_app
+from meterctl.core.errors import BadInput, NotFound
+from meterctl.core.results import Facts, Listing
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@app.callback()
+def lock() -> None:
+    """List or break the locks of sweeps."""
+
+
+@command(app, "list")
+def list_locks(wiring: Wiring) -> Listing:
+    """List the locks, who holds them, and until when. Changes nothing.
+
+    \b
+    Example:
+      meterctl lock list
+    """
+    leases = [lease._asdict() | {"expired": lease.expires_at <= wiring.now} for lease in wiring.store.locks.all()]
+    return Listing("locks", "locks", leases)
+
+
+@command(app, "break", writes=True)
+def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, as listed.")]) -> Facts:
+    """Take a lock from its holder. Needs --reason. Safe: locks only save double work.
+
+    A lock whose process died is free by itself within a minute; this is for those who cannot wait.
+
+    \b
+    Example:
+      meterctl lock break sweep --reason "host was reinstalled"
+    """
+    if not wiring.options.reason:
+        raise BadInput("breaking a lock needs a reason", hint="say why with --reason", code="reason_required")
+    held = {lease.name: lease for lease in wiring.store.locks.all()}.get(name)
+    if held is None:
+        raise NotFound(f"there is no lock {name!r}", code="unknown_lock", hint="meterctl lock list")
+    broken = not wiring.options.dry_run and wiring.store.locks.release(name, held.holder)
+    return Facts("lock", {**held._asdict(), "broken": broken, "reason": wiring.options.reason, "actor": wiring.actor})

@@ -1,0 +1,138 @@
+"""``meterctl meter``: attribute, show, history, alerts, check"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from meterctl.commands.common import Org, argument, book, command, new_app, option
+from meterctl.core.errors import BadInput
+from meterctl.core.instants import parse_filter
+from meterctl.core.operations import DEFAULT_STEP, Attribute, check_integer, read_costs
+from meterctl.core.results import Listing, Meter, Receipt
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@app.callback()
+def meter() -> None:
+    """Book metered runs; show weeks, thresholds and admission."""
+
+
+@command(app, writes=True)
+def attribute(
+    wiring: Wiring,
+    org: Org,
+    run: Annotated[str, argument("RUN", "The run's id: each of its steps is booked once.")],
+    step: Annotated[str, option("--step", "STEP", "Which step of the run.")] = DEFAULT_STEP,
+    cost: Annotated[list[str] | None, option("--cost", "FEATURE=USD", "Cost of a feature; repeatable.")] = None,
+    costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object.")] = None,
+    units: Annotated[str | None, option("--units", "N", "Units as they are, unpriced.")] = None,
+    plan_version: Annotated[str | None, option("--plan-version", "N", "Price by this version of the plan.")] = None,
+) -> Receipt:
+    """Book the usage of a run.
+
+    Books a usage entry: units from the costs by the plan's ratios, counted against the week's quota. What goes beyond
+    is drawn from lots in the same entry; what they do not hold is overage.
+
+    \b
+    Examples:
+      meterctl meter attribute acme run-42 --cost llm=0.0125 --cost search=0.002
+      meterctl meter attribute acme run-43 --step fetch --units 12
+    """
+    return book(
+        wiring,
+        Attribute(
+            org,
+            run,
+            step,
+            _costs(cost, costs),
+            None if units is None else check_integer(units, "units", least=1),
+            None if plan_version is None else check_integer(plan_version, "plan_version", least=0),
+        ),
+    )
+
+
+def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
+    if pairs and file:
+        raise BadInput("give either --cost or --costs", hint="meterctl meter attribute --help", code="usage")
+    if file is not None:
+        return _costs_of_file(file)
+    if not pairs:
+        return None
+    found: dict[str, str] = {}
+    for pair in pairs:
+        feature, sign, amount = pair.partition("=")
+        if not sign or feature in found:
+            raise BadInput(
+                f"--cost {pair!r}: not FEATURE=USD, or given twice", hint="--cost llm=0.0125", code="bad_costs"
+            )
+        found[feature] = amount
+    return read_costs(found)
+
+
+def _costs_of_file(file: str) -> dict[str, str]:
+    try:
+        # Numbers stay as written: a float would have lost digits before we see it.
+        document = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=str, parse_constant=str)
+    except (OSError, ValueError) as problem:
+        raise BadInput(
+            f"cannot read costs from {file}: {problem}", hint='{"llm": "0.0125"}', code="bad_costs"
+        ) from None
+    return read_costs(document)
+
+
+@command(app)
+def show(wiring: Wiring, org: Org) -> Meter:
+    """Show this week: quota, used, what is left, and whether the org may run. Books nothing.
+
+    \b
+    Example:
+      meterctl meter show acme
+    """
+    return wiring.reads.meter(org)
+
+
+@command(app)
+def history(
+    wiring: Wiring,
+    org: Org,
+    limit: Annotated[str, option("--limit", "N", "How many weeks.")] = "12",
+) -> Listing:
+    """Show the closed weeks, newest first. Books nothing.
+
+    \b
+    Example:
+      meterctl meter history acme --limit 4
+    """
+    return wiring.reads.history(org, check_integer(limit, "limit", least=1, most=1000))
+
+
+@command(app)
+def alerts(
+    wiring: Wiring,
+    org: Annotated[str | None, argument("[ORG]", "One org (else all).")] = None,
+    since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
+) -> Listing:
+    """Show the thresholds crossed, oldest first. Books nothing.
+
+    \b
+    Example:
+      meterctl meter alerts --since 24h
+    """
+    return wiring.reads.alerts(org, None if since is None else parse_filter(since, wiring.now))
+
+
+@command(app)
+def check(
+    wiring: Wiring,
+    org: Org,
+    units: Annotated[str, option("--units", "N", "How many units it wants to run.")] = "0",
+) -> Meter:
+    """Ask whether the org may run now: exit 0 if it may, 4 if not. Books nothing, reserves nothing.
+
+    \b
+    Example:
+      meterctl meter check acme --units 50 && start-the-run
+    """
+    return wiring.reads.meter(org, asked=check_integer(units, "units", least=0), gate=True)

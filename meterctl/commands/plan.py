@@ -1,0 +1,127 @@
+"""``meterctl plan``: publish, list, show, assign"""
+
+from typing import Annotated
+
+from meterctl.commands.common import Org, argument, book, command, new_app, option, switch
+from meterctl.core.errors import BadInput, NotFound
+from meterctl.core.instants import parse
+from meterctl.core.model import Instant, PlanVersion
+from meterctl.core.operations import AssignPlan, check_integer, check_plan, check_ratio
+from meterctl.core.publish import Published, Wanted, publish, version_record
+from meterctl.core.results import Listing, Receipt, Result
+from meterctl.core.terms import PlanBook
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@app.callback()
+def plan() -> None:
+    """Publish, list and assign plans."""
+
+
+@command(app, "publish", writes=True)
+def publish_version(
+    wiring: Wiring,
+    plan: Annotated[str | None, argument("[PLAN]", "The plan.")] = None,
+    quota: Annotated[str | None, option("--quota", "N", "Units a week.")] = None,
+    ratio: Annotated[
+        list[str] | None, option("--ratio", "FEATURE=RATIO", "Units per unit of cost; repeatable.")
+    ] = None,
+    effective_from: Annotated[
+        str | None, option("--effective-from", "TIME", "In force from then on (else now).")
+    ] = None,
+    from_config: Annotated[bool, switch("--from-config", "Publish what the config says of plans.")] = False,
+) -> Result:
+    """Publish a plan's next version.
+
+    Stores an immutable version: weekly quota and ratios. Orgs on the plan get it with their next week. The same terms
+    again publish nothing.
+
+    \b
+    Examples:
+      meterctl plan publish pro --quota 200000 --ratio default=1 --ratio llm=1.25
+      meterctl plan publish --from-config
+    """
+    since = None if effective_from is None else parse(effective_from)
+    if from_config:
+        if quota is not None or ratio:
+            raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")
+        return _publish_config(wiring, plan, since)
+    if plan is None or quota is None:
+        raise BadInput("publishing needs a plan and --quota", hint="meterctl plan publish --help", code="usage")
+    weekly_quota = check_integer(quota, "quota", least=0)
+    return _publish(wiring, check_plan(plan), weekly_quota, _ratios(ratio or []), since)
+
+
+def _publish(wiring: Wiring, plan: str, weekly_quota: int, ratios: dict[str, str], since: Instant | None) -> Published:
+    wanted = Wanted(plan, weekly_quota, ratios, since, wiring.actor, wiring.options.reason)
+    return publish(wiring.store.plans, wiring.clock, wanted, dry_run=wiring.options.dry_run)
+
+
+def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> Listing:
+    specs = wiring.settings.plans
+    if only is not None and only not in specs:
+        raise NotFound(f"the config has no plan {only!r}", code="unknown_plan", hint="meterctl config show")
+    published = [
+        _publish(wiring, name, spec.weekly_quota, dict(spec.ratios), since)
+        for name, spec in specs.items()
+        if only in (None, name)
+    ]
+    return Listing("plans", "plans", [result.fields() for result in published])
+
+
+def _ratios(pairs: list[str]) -> dict[str, str]:
+    ratios: dict[str, str] = {}
+    for pair in pairs:
+        feature, _, number = pair.partition("=")
+        if feature in ratios:
+            raise BadInput(f"--ratio {feature} is given twice", hint="--ratio llm=1.25", code="bad_ratio")
+        ratios[feature] = check_ratio(feature, number)
+    return ratios
+
+
+@command(app, "list")
+def list_plans(wiring: Wiring) -> Listing:
+    """List the plans with the version in force. Changes nothing.
+
+    \b
+    Example:
+      meterctl plan list
+    """
+    book_of_plans = PlanBook(wiring.store.plans.all)
+    in_force = [book_of_plans.in_force(name, wiring.now) for name in book_of_plans.names()]
+    return Listing("plans", "plans", [version_record(version) for version in in_force])
+
+
+@command(app)
+def show(wiring: Wiring, plan: Annotated[str, argument("PLAN", "The plan.")]) -> Listing:
+    """Show every version of a plan, oldest first. Changes nothing.
+
+    \b
+    Example:
+      meterctl plan show pro
+    """
+    versions: list[PlanVersion] = PlanBook(wiring.store.plans.all).versions(check_plan(plan))
+    if not versions:
+        raise NotFound(f"nobody has published a plan {plan!r}", code="unknown_plan", hint="meterctl plan list")
+    return Listing("plan", "versions", [version_record(version) for version in versions], {"plan": plan})
+
+
+@command(app, writes=True)
+def assign(
+    wiring: Wiring,
+    org: Org,
+    plan: Annotated[str, argument("PLAN", "A published plan.")],
+    ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
+) -> Receipt:
+    """Put an org on a plan, at once.
+
+    Books a plan entry: an open week keeps what was used and takes the new quota; thresholds reached by that are
+    recorded.
+
+    \b
+    Example:
+      meterctl plan assign acme pro --ref upgrade-12
+    """
+    return book(wiring, AssignPlan(org, plan, ref))

@@ -1,0 +1,42 @@
+"""``meterctl reset-week``"""
+
+from typing import Annotated
+
+from meterctl.commands.common import book, command, new_app, option, switch
+from meterctl.commands.sweeping import AllOrgs, FailIfLocked, OrgOrAll, run_sweep
+from meterctl.core.errors import BadInput
+from meterctl.core.operations import ForceReset
+from meterctl.core.results import Result, Sweep
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, writes=True)
+def reset_week(
+    wiring: Wiring,
+    org: OrgOrAll = None,
+    all_orgs: AllOrgs = False,
+    fail_if_locked: FailIfLocked = False,
+    force: Annotated[bool, switch("--force", "Close the open week now; needs --ref and --reason.")] = False,
+    ref: Annotated[str | None, option("--ref", "REF", "Your name for it: it is booked once.")] = None,
+) -> Result:
+    """Close ended weeks, or one week now by hand.
+
+    Books a reset at the Monday that ended a week: the week is archived, and overage is settled from the quota of the
+    next one. The same sweep as `expire`. With --force the open week is closed now and begins anew, without settling.
+
+    \b
+    Examples:
+      meterctl reset-week --all
+      meterctl reset-week acme --force --ref ticket-9 --reason "outage credit"
+    """
+    if force:
+        if org is None or ref is None:
+            raise BadInput("--force needs an org, --ref and --reason", hint="meterctl reset-week --help", code="usage")
+        return book(wiring, ForceReset(org, ref), caution="this closes the week of the org now")
+    if ref is not None:
+        raise BadInput("--ref goes with --force", hint="meterctl reset-week --help", code="usage")
+    if not wiring.settings.terms.meter_mode:
+        return Sweep("reset-week", wiring.at or wiring.now, wiring.options.dry_run, status="disabled")
+    return run_sweep(wiring, "reset-week", org, all_orgs, fail_if_locked)
