@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
@@ -47,6 +48,7 @@ class Wiring:
     def __init__(self, options: Options, environ: Mapping[str, str] | None = None) -> None:
         self.options = options
         self.environ = os.environ if environ is None else environ
+        self._cleanup = ExitStack()
 
     @cached_property
     def settings(self) -> Settings:
@@ -96,36 +98,6 @@ class Wiring:
         return self.store_url.replace(netloc, "***@" + netloc.rpartition("@")[2]) if "@" in netloc else self.store_url
 
     @cached_property
-    def output(self) -> str:
-        """The output format: as said, else the environment's, else tables."""
-        chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
-        if chosen not in FORMATS:
-            raise BadInput(f"{chosen!r} is no output format", hint=f"one of {', '.join(FORMATS)}", code="bad_output")
-        return chosen
-
-    @property
-    def now(self) -> Instant:
-        return self.clock.now()
-
-    @property
-    def at(self) -> Instant | None:
-        """When the caller says it happened; None: now."""
-        return None if self.options.at is None else instants.parse(self.options.at)
-
-    def elapsed(self) -> float:
-        """Seconds on a clock that only measures spans."""
-        return monotonic()
-
-    def describe_store(self) -> str:
-        """Which store this is, without any secret, and without opening it."""
-        address = urlsplit(self.store_url)
-        return (
-            self.store_url
-            if "@" not in address.netloc
-            else self.store_url.replace(address.netloc, _no_secret(address.netloc))
-        )
-
-    @cached_property
     def store(self) -> Store:
         return open_store(self.store_url)
 
@@ -153,12 +125,15 @@ class Wiring:
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
+        from tempfile import TemporaryDirectory
+
         from meterctl.core.ledger import Ledger
         from meterctl.core.overlay import OverlayStore
         from meterctl.core.sqlite import SqliteStore
 
-        layer = OverlayStore(self.store, SqliteStore(":memory:"))
-        return Ledger(layer, self.clock, self.settings.terms, dry_run=True)
+        scratch = self._cleanup.enter_context(TemporaryDirectory(prefix="meterctl-"))
+        layer = self._cleanup.enter_context(closing(SqliteStore(f"{scratch}/scratch.db")))
+        return Ledger(OverlayStore(self.store, layer), self.clock, self.settings.terms, dry_run=True)
 
     @cached_property
     def reads(self) -> "Reads":
@@ -181,6 +156,7 @@ class Wiring:
         return preview_refund(self.reads, self.rehearsal(), self.request(operation), operation)
 
     def close(self) -> None:
+        self._cleanup.close()
         if "store" in self.__dict__:
             self.store.close()
 
