@@ -16,7 +16,7 @@ class SqliteClaims:
 
     def holders(self, sessions: Iterable[str]) -> dict[str, str]:
         statement = "SELECT session, org FROM claims WHERE session = ?"
-        return dict(row for session in sessions for row in self._database.rows(statement, (session,)))
+        return {session: org for wanted in sessions for session, org in self._database.rows(statement, (wanted,))}
 
     def move(self, session: str, holder: str, to: str) -> bool:
         with self._database.writing() as connection:
@@ -25,4 +25,4 @@ class SqliteClaims:
 
     def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
         statement = "SELECT session, org FROM claims WHERE session > ? ORDER BY session LIMIT ?"
-        return self._database.stream(statement, lambda session: (session,), after)
+        return ((session, org) for session, org in self._database.stream(statement, (after,)))

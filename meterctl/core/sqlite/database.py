@@ -33,6 +33,8 @@ _FIRST_PAGE, _LONGEST_PAGE = 32, 512
 #: How often to try to switch a new file to write-ahead logging while other processes look into it.
 _SWITCH_TRIES = 100
 
+_Row = tuple[Any, ...]
+
 _NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 _HINTS = {
@@ -81,20 +83,23 @@ class Database:
         self._made: list[str] = []
         _databases.add(self)
 
-    def rows(self, statement: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
         """All rows of a query. The read ends with it: no page of a stream holds a later writer's log open."""
         with self._link() as (_, connection):
             return connection.execute(statement, parameters).fetchall()
 
-    def stream(self, statement: str, parameters: Callable[[Any], tuple[Any, ...]], start: Any) -> Iterator[Any]:
-        """The rows of a query in pages: those behind ``start``, and then those behind the first column of the last
-        row. The statement ends in ``LIMIT ?``. The first page is short, for those who want no more than that."""
+    def stream(
+        self, statement: str, start: _Row, parameters: Callable[[_Row], _Row] = lambda position: position
+    ) -> Iterator[_Row]:
+        """The rows of a query, page by page. A row begins with its position; ``parameters`` make of the last one's, at
+        first of ``start``, what the statement asks for before its ``LIMIT ?``. The first page is short, for those who
+        want no more than that."""
         position, size = start, _FIRST_PAGE
         while page := self.rows(statement, (*parameters(position), size)):
             yield from page
             if len(page) < size:
                 return
-            position, size = page[-1][0], min(2 * size, _LONGEST_PAGE)
+            position, size = page[-1][: len(start)], min(2 * size, _LONGEST_PAGE)
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:

@@ -47,7 +47,7 @@ class SqliteHeads:
         return [_head(row) for row in self._database.rows(_DUE, (at, after, limit))]
 
     def read(self, *, after: str = "") -> Iterator[Head]:
-        return map(_head, self._database.stream(_READ, lambda org: (org,), after))
+        return map(_head, self._database.stream(_READ, (after,)))
 
     def replace(self, heads: Sequence[Head]) -> None:
         self._write(_REPLACE, heads)

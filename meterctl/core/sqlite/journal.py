@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import StoreUnusable
-from meterctl.core.model import KINDS, MAX_UNITS, Entry
+from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter
 from meterctl.core.sqlite.database import Database
 
@@ -15,6 +15,14 @@ _INSERT = "INSERT INTO journal (doc) VALUES (?)"
 _TIP = "SELECT doc FROM journal WHERE org = ? ORDER BY seq DESC LIMIT 1"
 _BY_KEY = "SELECT doc FROM journal WHERE org = ? AND key = ?"
 _BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
+
+# No entry has seq 0, so these begin with the first one at the instant itself.
+_ALERTS = """
+    SELECT at, org, seq, doc FROM journal WHERE alerting AND (at, org, seq) > (?, ?, ?) ORDER BY at, org, seq LIMIT ?
+"""
+_ALERTS_OF_ORG = """
+    SELECT at, seq, doc FROM journal WHERE alerting AND org = ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?
+"""
 
 # Leaps from org to org, instead of walking over every entry.
 _ORGS = """
@@ -59,15 +67,22 @@ class SqliteJournal:
         after = 0 if where.after is None else where.after
         before = MAX_UNITS + 1 if where.before is None else where.before
 
-        def parameters(seq: int) -> tuple[Any, ...]:
-            bounds = (after, seq) if newest_first else (seq, before)
+        def parameters(position: tuple[Any, ...]) -> tuple[Any, ...]:
+            bounds = (after, *position) if newest_first else (*position, before)
             return tuple(value for arm in arms for value in (*arm.values, *bounds))
 
-        rows = self._database.stream(_merged(arms, newest_first), parameters, before if newest_first else after)
-        return (json.loads(doc) for _, doc in rows)
+        start = (before if newest_first else after,)
+        return (json.loads(doc) for _, doc in self._database.stream(_merged(arms, newest_first), start, parameters))
+
+    def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
+        if org is None:
+            rows = self._database.stream(_ALERTS, (since, "", 0))
+        else:
+            rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
+        return (json.loads(row[-1]) for row in rows)
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
-        return (org for (org,) in self._database.stream(_ORGS, lambda org: (org,), after))
+        return (org for (org,) in self._database.stream(_ORGS, (after,)))
 
     def _one(self, statement: str, parameters: tuple[Any, ...]) -> Entry | None:
         rows = self._database.rows(statement, parameters)

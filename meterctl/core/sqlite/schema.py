@@ -37,10 +37,12 @@ _JOURNAL = f"""
         kind AS (json_extract(doc, '$.kind')),
         amount AS (json_extract(doc, '$.amount')),
         balance AS (json_extract(doc, '$.balance')),
+        at AS (json_extract(doc, '$.at')),
         session AS (json_extract(doc, '$.session')),
         moving AS (amount <> 0),
+        alerting AS (json_array_length(doc, '$.alerts') > 0),
         CHECK (typeof(doc) = 'text'),
-        CHECK (typeof(org) = 'text' AND typeof(key) = 'text'),
+        CHECK (typeof(org) = 'text' AND typeof(key) = 'text' AND typeof(at) = 'text'),
         CHECK (typeof(seq) = 'integer' AND seq BETWEEN 1 AND {MAX_UNITS}),
         CHECK (typeof(amount) = 'integer' AND amount BETWEEN -{MAX_UNITS} AND {MAX_UNITS}),
         CHECK (typeof(balance) = 'integer' AND balance BETWEEN -{MAX_UNITS} AND {MAX_UNITS}),
@@ -94,6 +96,8 @@ OBJECTS: dict[str, str] = {
     "journal_key": "CREATE UNIQUE INDEX journal_key ON journal (org, key)",
     "journal_kind": "CREATE INDEX journal_kind ON journal (org, kind, moving, seq)",
     "journal_session": "CREATE INDEX journal_session ON journal (org, session, seq) WHERE session IS NOT NULL",
+    "journal_alerts": "CREATE INDEX journal_alerts ON journal (at, org, seq) WHERE alerting",
+    "journal_alerts_of_org": "CREATE INDEX journal_alerts_of_org ON journal (org, at, seq) WHERE alerting",
     "journal_no_update": """
         CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
         BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END

@@ -1,0 +1,70 @@
+"""Plausible entries, heads and plan versions for tests of stores, which keep what they are given without judging it."""
+
+from typing import Any, cast
+
+from meterctl.core.canonical import entry_hash
+from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, Kind, PlanVersion, state_document
+from meterctl.core.ports import Head
+
+AT = Instant("2026-11-22T10:03:00.000Z")
+
+#: An amount of the right sign for each kind.
+AMOUNTS: dict[Kind, int] = {
+    "topup": 1000,
+    "debit": -5,
+    "refund": -20,
+    "expiration": -7,
+    "adjustment": 3,
+    "reversal": 20,
+    "usage": 0,
+    "reset": 0,
+    "plan": 0,
+}
+
+
+def make_entry(
+    org: str = "acme",
+    seq: int = 1,
+    *,
+    key: str | None = None,
+    kind: Kind = "debit",
+    amount: int | None = None,
+    **fields: Any,
+) -> Entry:
+    """An entry with a true hash. ``fields`` are effects, or take the place of what is filled in here."""
+    entry: dict[str, Any] = {
+        "v": 1,
+        "org": org,
+        "seq": seq,
+        "key": key or f"{kind}:ref-{seq}",
+        "kind": kind,
+        "amount": AMOUNTS[kind] if amount is None else amount,
+        "balance": 0,
+        "at": AT,
+        "recorded_at": AT,
+        "actor": "tester",
+        "reason": None,
+        "input": {"op": kind, "ref": f"ref-{seq}"},
+        "state": state_document(EMPTY),
+        "prev": NO_HASH,
+        **fields,
+    }
+    return cast(Entry, {**entry, "hash": entry_hash(entry)})
+
+
+def make_entries(org: str, count: int, *, first: int = 1, **fields: Any) -> list[Entry]:
+    """``count`` entries of ``org`` from seq ``first`` on."""
+    return [make_entry(org, seq, **fields) for seq in range(first, first + count)]
+
+
+def make_head(org: str = "acme", seq: int = 1, *, expiry: str | None = None, week_end: str | None = None) -> Head:
+    """A head; ``expiry`` and ``week_end`` are what is next due."""
+    entry = make_entry(org, seq)
+    due = [None if when is None else Instant(when) for when in (expiry, week_end)]
+    return Head(org, seq, entry["hash"], entry["state"], entry["balance"], entry["at"], due[0], due[1])
+
+
+def make_version(plan: str = "pro", version: int = 1, **fields: Any) -> PlanVersion:
+    """A plan version with a quota that tells it from the others."""
+    made = PlanVersion(plan, version, 1000 * version, {"default": "1", "llm": "1.25"}, AT, AT, "tester", None)
+    return made._replace(**fields)

@@ -1,0 +1,132 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from meterctl.core.model import EMPTY, MAX_UNITS, Instant, Lot, state_document
+from meterctl.core.ports import Head, Store
+from tests.builders import make_entry, make_head
+from tests.stores import Connect
+
+NOON = Instant("2026-11-22T12:00:00.000Z")
+EARLIER, LATER = "2026-11-22T11:59:59.999Z", "2026-11-22T12:00:00.001Z"
+
+
+def names(heads: list[Head]) -> list[str]:
+    return [head.org for head in heads]
+
+
+def test_put_and_get(store: Store) -> None:
+    lots = (Lot(1, MAX_UNITS, Instant("2027-01-01T00:00:00.000Z")), Lot(2, 5, None))
+    state = state_document(EMPTY._replace(lots=lots, plan="größe"))
+    head = make_head("acme", 3, expiry=EARLIER, week_end=LATER)._replace(state=state, balance=-MAX_UNITS)
+    store.heads.put([head, make_head("bolt", 1)])
+    assert store.heads.get(["acme", "bolt", "nobody"]) == {"acme": head, "bolt": make_head("bolt", 1)}
+    assert store.heads.get([]) == {}
+    assert store.heads.get(iter(["bolt"])) == {"bolt": make_head("bolt", 1)}
+
+
+def test_put_of_nothing_does_nothing(store: Store) -> None:
+    store.heads.put([])
+    store.heads.replace([])
+    assert list(store.heads.read()) == []
+
+
+def test_a_head_goes_forward(store: Store) -> None:
+    for seq in (1, 2, 7):
+        store.heads.put([make_head("acme", seq, expiry=NOON)])
+        assert list(store.heads.read()) == [make_head("acme", seq, expiry=NOON)]
+
+
+def test_a_head_never_goes_back(store: Store) -> None:
+    store.heads.put([make_head("acme", 7), make_head("bolt", 1)])
+    store.heads.put([make_head("acme", 6, expiry=NOON), make_head("bolt", 2), make_head("core", 1)])
+    assert list(store.heads.read()) == [make_head("acme", 7), make_head("bolt", 2), make_head("core", 1)]
+
+
+@pytest.mark.parametrize("seqs", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_the_newest_of_several_heads_of_one_org_stays(store: Store, seqs: tuple[int, ...]) -> None:
+    store.heads.put([make_head("acme", seq) for seq in seqs])
+    assert list(store.heads.read()) == [make_head("acme", 3)]
+
+
+def test_writers_at_once_leave_the_newest_head(store: Store, connect: Connect) -> None:
+    seqs = list(range(1, 81))
+    random.Random(5).shuffle(seqs)
+    stores = [store, connect()]
+
+    def put(seq: int) -> None:
+        stores[seq % 2].heads.put([make_head("acme", seq), make_head("bolt", 100 - seq)])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, seqs))
+    assert store.heads.get(["acme", "bolt"]) == {"acme": make_head("acme", 80), "bolt": make_head("bolt", 99)}
+
+
+def test_replace_stores_an_older_head_too(store: Store) -> None:
+    store.heads.put([make_head("acme", 7, expiry=NOON)])
+    store.heads.replace([make_head("acme", 2), make_head("bolt", 1)])
+    assert list(store.heads.read()) == [make_head("acme", 2), make_head("bolt", 1)]
+    assert store.heads.due(NOON) == []
+
+
+def test_due_is_what_is_due_by_then(store: Store) -> None:
+    store.heads.put(
+        [
+            make_head("expired", expiry=EARLIER, week_end=LATER),
+            make_head("expires-now", expiry=NOON),
+            make_head("later", expiry=LATER, week_end=LATER),
+            make_head("never"),
+            make_head("week-ended", expiry=LATER, week_end=EARLIER),
+            make_head("week-ends-now", week_end=NOON),
+        ]
+    )
+    assert names(store.heads.due(NOON)) == ["expired", "expires-now", "week-ended", "week-ends-now"]
+    assert store.heads.due(Instant("2026-01-01T00:00:00.000Z")) == []
+    assert store.heads.due(NOON)[0] == make_head("expired", expiry=EARLIER, week_end=LATER)
+
+
+def test_due_comes_in_pages_in_order_of_org(store: Store) -> None:
+    orgs = [f"org-{number:03}" for number in range(50)]
+    shuffled = random.Random(7).sample(orgs, len(orgs))
+    store.heads.put([make_head(org, expiry=EARLIER if number % 2 else NOON) for number, org in enumerate(shuffled)])
+    assert names(store.heads.due(NOON, limit=20)) == orgs[:20]
+    assert names(store.heads.due(NOON, after=orgs[19], limit=20)) == orgs[20:40]
+    assert names(store.heads.due(NOON, after=orgs[39], limit=20)) == orgs[40:]
+    assert store.heads.due(NOON, after=orgs[49]) == []
+
+
+def test_what_was_booked_is_no_longer_due(store: Store) -> None:
+    store.heads.put([make_head("acme", 1, expiry=EARLIER), make_head("bolt", 1, expiry=EARLIER)])
+    store.heads.put([make_head("acme", 2), make_head("bolt", 2, expiry=LATER)])
+    assert store.heads.due(NOON) == []
+    assert names(store.heads.due(Instant(LATER))) == ["bolt"]
+
+
+def test_read_goes_over_all_heads_in_order(store: Store, many: int) -> None:
+    orgs = sorted(["A", "a.b", *(f"org-{number:04}" for number in range(many))])
+    store.heads.put([make_head(org) for org in reversed(orgs)])
+    assert [head.org for head in store.heads.read()] == orgs
+    assert [head.org for head in store.heads.read(after=orgs[-10])] == orgs[-9:]
+    assert list(store.heads.read(after="z")) == []
+
+
+def test_read_goes_on_while_heads_change(store: Store, connect: Connect, many: int) -> None:
+    orgs = [f"org-{number:04}" for number in range(many)]
+    store.heads.put([make_head(org) for org in orgs])
+    stream, writer = store.heads.read(), connect()
+    found = [next(stream).org]
+    writer.heads.put([make_head(org, 2) for org in orgs])
+    assert found + [head.org for head in stream] == orgs
+
+
+def test_heads_change_no_answer_of_the_journal(store: Store) -> None:
+    entries = [make_entry("acme", 1), make_entry("acme", 2)]
+    store.journal.append(entries)
+    store.heads.replace([make_head("acme", 9), make_head("ghost", 1)])
+    assert store.journal.tip("acme") == entries[1]
+    assert store.journal.tip("ghost") is None
+    assert list(store.journal.orgs()) == ["acme"]
+    tips = store.journal.tips(["acme", "ghost"])
+    assert "ghost" not in tips
+    assert tips["acme"] in entries

@@ -1,0 +1,55 @@
+from meterctl.core.model import Instant
+from meterctl.core.ports import Store
+from tests.builders import make_entries, make_head, make_version
+from tests.stores import Connect
+
+
+def test_init_is_repeatable_and_tells_what_it_did(connect: Connect) -> None:
+    store = connect()
+    first = store.init()
+    entries = make_entries("acme", 3)
+    store.journal.append(entries)
+    store.plans.add(make_version())
+    second = connect().init()
+    assert first
+    assert second != first, "what was made the first time is found the second time"
+    assert second == connect().init()
+    assert list(store.journal.read("acme")) == entries
+    assert store.plans.all() == [make_version()]
+
+
+def test_a_store_that_was_never_made_is_empty(connect: Connect) -> None:
+    store = connect()
+    assert store.journal.tip("acme") is None
+    assert store.journal.tips(["acme"]) == {}
+    assert store.journal.by_keys([("acme", "a")]) == {}
+    assert store.journal.by_seq("acme", 1) is None
+    assert list(store.journal.read("acme")) == []
+    assert list(store.journal.orgs()) == []
+    assert store.heads.get(["acme"]) == {}
+    assert store.heads.due(Instant("2026-11-22T12:00:00.000Z")) == []
+    assert list(store.heads.read()) == []
+    assert store.claims.holders(["cs_1"]) == {}
+    assert list(store.claims.read()) == []
+    assert store.plans.all() == []
+    assert store.locks.all() == []
+
+
+def test_uniqueness_holds_from_the_first_write_on(connect: Connect) -> None:
+    store = connect()
+    assert store.journal.append(make_entries("acme", 2)) == 2
+    assert connect().journal.append(make_entries("acme", 3)) == 0
+    store.heads.put([make_head("acme", 2)])
+    store.heads.put([make_head("acme", 1)])
+    assert list(store.heads.read()) == [make_head("acme", 2)]
+
+
+def test_describe_names_the_store(kind: str, store: Store) -> None:
+    assert store.describe().startswith("sqlite:" if kind == "sqlite" else "mongodb")
+
+
+def test_close_may_be_repeated(connect: Connect) -> None:
+    store = connect()
+    store.init()
+    store.close()
+    store.close()
