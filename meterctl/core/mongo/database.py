@@ -1,0 +1,155 @@
+"""One database on a MongoDB deployment: its collections, and how each is read and written."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.int64 import Int64
+from pymongo import IndexModel, MongoClient
+from pymongo.collection import Collection
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from meterctl.core.mongo import schema
+from meterctl.core.mongo.failures import answered, index_missing
+
+Document = dict[str, Any]
+Place = TypeVar("Place")
+
+# Acknowledged means: on a majority, and there on disk.
+_SAFE = WriteConcern("majority", j=True)
+# A head that is lost is made again.
+_CACHED = WriteConcern(1)
+
+# Reads see what a majority has. With "local" a primary that is cut off would show entries that vanish when it comes
+# back: a retry would be answered "replayed" for what is then lost, and an entry appended on top of a vanished one would
+# leave a gap in seq on the new primary. Nothing acknowledged is missed, since a write is acknowledged once the
+# majority's view holds it; and a clash is answered only once what it clashed with is safe, so the read after it sees
+# that. Only in the instant after an election may the new primary's view lag: an append then clashes, and is decided
+# again. "linearizable" would close that instant too, but costs a majority write per read.
+_COMMITTED = ReadConcern("majority")
+_NEWEST = ReadConcern("local")
+
+
+class _PlainInt(TypeDecoder):
+    """The driver reads long integers as a type of its own; an entry holds Python's."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: int) -> int:
+        return int(value)
+
+
+_CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainInt()]))
+
+FIRST_PAGE, LARGEST_PAGE = 32, 2048
+
+
+class Database:
+    """``place`` names it without any secret; ``timeout_seconds`` is what one call may take altogether."""
+
+    def __init__(self, client: MongoClient[Document], name: str, place: str, timeout_seconds: float) -> None:
+        self.client = client
+        self.name = name
+        self.place = place
+        self._timeout = timeout_seconds
+        self._database = client[name]
+        self.journal = self._collection(schema.JOURNAL)
+        self.claims = self._collection(schema.CLAIMS)
+        self.plans = self._collection(schema.PLANS)
+        self.locks = self._collection(schema.LOCKS)
+        self.heads = self._collection(schema.HEADS, _CACHED, _NEWEST)
+        self._ready = False
+
+    def answered(self) -> AbstractContextManager[None]:
+        """Bounds what is done inside, and translates what it raises."""
+        return answered(self.place, self._timeout)
+
+    def stream(
+        self, page: Callable[[Place, int], Sequence[Document]], after: Place, place_of: Callable[[Document], Place]
+    ) -> Iterator[Document]:
+        """Everything that ``page(after, size)`` finds, page by page. No cursor stays open between two: a slow reader
+        and a new primary in between do no harm, and each page has a time limit of its own."""
+        size = FIRST_PAGE
+        more = True
+        while more:
+            with self.answered():
+                found = page(after, size)
+            more = len(found) == size
+            if more:
+                after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE)
+            yield from found
+
+    def require_indexes(self) -> None:
+        """Before the first append of a process: no entry goes where nothing keeps seqs unique. A journal that does not
+        exist yet is made with all it needs."""
+        if self._ready:
+            return
+        with self.answered():
+            live = self.journal.index_information()
+            if not live:
+                self.complete()
+            elif not _keeps_seq_unique(live):
+                raise index_missing(self.place)
+        self._ready = True
+
+    def complete(self) -> list[str]:
+        """Make what is missing; a line for each thing that was made or found."""
+        made = [line for name, indexes in schema.expected_indexes().items() for line in self._make(name, indexes)]
+        return [*made, self._validate()]
+
+    def _collection(
+        self, name: str, write: WriteConcern = _SAFE, read: ReadConcern = _COMMITTED
+    ) -> Collection[Document]:
+        # Set here, whatever the URI says.
+        return self._database.get_collection(
+            name,
+            codec_options=_CODEC,
+            write_concern=write,
+            read_concern=read,
+            read_preference=ReadPreference.PRIMARY,
+        )
+
+    def _make(self, name: str, indexes: Sequence[schema.Index]) -> Iterator[str]:
+        # The indexes come first and make the collection: at no instant is there one without them.
+        collection = self._collection(name)
+        live = collection.index_information()
+        collection.create_indexes([_index_model(index) for index in indexes])
+        for index in indexes:
+            yield f"{name}: index {index.name} {'found' if index.name in live else 'made'}"
+
+    def _validate(self) -> str:
+        wanted = schema.expected_validator()
+        found = self._database.command({"listCollections": 1, "filter": {"name": schema.JOURNAL}})
+        (live,) = found["cursor"]["firstBatch"]
+        if live.get("options", {}).get("validator") == wanted:
+            return f"{schema.JOURNAL}: validator found"
+        self._database.command(
+            {
+                "collMod": schema.JOURNAL,
+                "validator": wanted,
+                "validationLevel": "strict",
+                "validationAction": "error",
+            }
+        )
+        return f"{schema.JOURNAL}: validator made"
+
+    def role(self) -> str:
+        """The shell command that makes the least role."""
+        return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
+
+
+def _index_model(index: schema.Index) -> IndexModel:
+    options: Document = {"name": index.name}
+    if index.unique:
+        options["unique"] = True
+    if index.partial is not None:
+        options["partialFilterExpression"] = index.partial
+    return IndexModel(list(index.keys), **options)
+
+
+def _keeps_seq_unique(live: Mapping[str, Any]) -> bool:
+    return any(index.get("unique") and list(index["key"]) == [("org", 1), ("seq", 1)] for index in live.values())

@@ -1,0 +1,132 @@
+"""What is in the database: collections, indexes, the journal's validator, and the role that may use them.
+
+On a sharded cluster shard ``journal`` by ``{org: 1}``, ``heads`` by ``{_id: 1}`` (an org too) and ``claims`` by
+``{_id: "hashed"}``. A unique index of a sharded collection must begin with the shard key, as ``(org, seq)`` does;
+``_id`` is then unique only within each shard, which suffices: it begins with the org, and an org lives on one shard.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from meterctl.core.model import KINDS, MAX_UNITS, Kind
+
+JOURNAL, HEADS, CLAIMS, PLANS, LOCKS = "journal", "heads", "claims", "plans", "locks"
+
+BY_ID = "_id_"
+BY_SEQ, BY_KIND, BY_SESSION, BY_FIRST = "org_seq", "org_kind", "org_session", "first"
+BY_ALERT, BY_ORG_ALERT = "alert", "org_alert"
+BY_DUE = "due"
+
+ROLE = "meterctl"
+
+
+class Index(NamedTuple):
+    """An index as it must be; ``partial`` says which documents it holds, all if None."""
+
+    name: str
+    keys: tuple[tuple[str, int], ...]
+    unique: bool = False
+    partial: Mapping[str, Any] | None = None
+
+
+# MongoDB 4.4 knows only equality, $exists, $gt and the like, $type and $and in a partial index. An entry in the middle
+# of a journal touches `_id`, `org_seq` and `org_kind`: each further index would cost a backfill about a tenth.
+_INDEXES: dict[str, tuple[Index, ...]] = {
+    JOURNAL: (
+        # Keeps a journal a sequence: two writers never both append on top of the same entry.
+        Index(BY_SEQ, (("org", 1), ("seq", 1)), unique=True),
+        # Finds the few entries of a kind, or that move units, among a million others.
+        Index(BY_KIND, (("org", 1), ("kind", 1), ("moving", 1), ("seq", 1))),
+        # Finds what was sold and given back on a payment. Usage and debits have no session and cost nothing here.
+        Index(BY_SESSION, (("org", 1), ("session", 1), ("seq", 1)), partial={"session": {"$exists": True}}),
+        # Counts off orgs without walking over their entries: one index entry per org.
+        Index(BY_FIRST, (("seq", 1), ("org", 1)), partial={"seq": 1}),
+        # Find the few runs that crossed a threshold, as a feed over all orgs or of one.
+        Index(BY_ALERT, (("at", 1), ("org", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
+        Index(BY_ORG_ALERT, (("org", 1), ("at", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
+    ),
+    # Finds what is due without looking at who is not; an org to which nothing happens by itself is not in it.
+    HEADS: (Index(BY_DUE, (("next_due", 1), ("_id", 1)), partial={"next_due": {"$exists": True}}),),
+}
+
+
+def expected_indexes() -> dict[str, tuple[Index, ...]]:
+    """The indexes that each collection must have, beside that of ``_id``."""
+    return dict(_INDEXES)
+
+
+_POSITIVE = {"minimum": 1}
+_NEGATIVE = {"maximum": -1}
+_NOT_POSITIVE = {"maximum": 0}
+_NOT_NEGATIVE = {"minimum": 0}
+_ZERO = {"enum": [0]}
+_NOT_ZERO = {"not": _ZERO}
+_ANY: dict[str, Any] = {}
+
+#: The sign table of the rules once more, for writers that are not this program.
+_SIGNS: dict[Kind, dict[str, Any]] = {
+    "topup": _POSITIVE,
+    "debit": _NEGATIVE,
+    "refund": _NOT_POSITIVE,
+    "expiration": _NEGATIVE,
+    "adjustment": _NOT_ZERO,
+    "reversal": _ANY,
+    "usage": _NOT_POSITIVE,
+    "reset": _NOT_NEGATIVE,
+    "plan": _ZERO,
+}
+
+_INTEGER = {"bsonType": ["int", "long"]}  # a shell writes doubles unless it is told not to
+_UNITS = {**_INTEGER, "minimum": -MAX_UNITS, "maximum": MAX_UNITS}
+_TEXT = {"bsonType": "string"}
+_OBJECT = {"bsonType": "object"}
+_HASH = {**_TEXT, "minLength": 64, "maxLength": 64}
+_INSTANT = {**_TEXT, "minLength": 24, "maxLength": 24}
+
+_FIELDS: dict[str, dict[str, Any]] = {
+    "v": {**_INTEGER, "minimum": 1},
+    "org": _TEXT,
+    "seq": {**_INTEGER, "minimum": 1, "maximum": MAX_UNITS},
+    "key": _TEXT,
+    "kind": {"enum": list(KINDS)},
+    "amount": _UNITS,
+    "balance": _UNITS,
+    "at": _INSTANT,
+    "recorded_at": _INSTANT,
+    "actor": _TEXT,
+    "reason": {"bsonType": ["string", "null"]},
+    "input": _OBJECT,
+    "state": _OBJECT,
+    "prev": _HASH,
+    "hash": _HASH,
+    "moving": {"bsonType": "bool"},
+}
+
+
+def expected_validator() -> dict[str, Any]:
+    """What the server checks on every document that is written to the journal."""
+    signs = [{"properties": {"kind": {"enum": [kind]}, "amount": sign}} for kind, sign in _SIGNS.items()]
+    shape = {"bsonType": "object", "required": list(_FIELDS), "properties": _FIELDS, "anyOf": signs}
+    # A key is used once because `_id` is unique, so `_id` must be made of it.
+    identity = {"$eq": ["$_id", {"$concat": ["$org", "/", "$key"]}]}
+    moving = {"$eq": ["$moving", {"$ne": ["$amount", 0]}]}
+    return {"$jsonSchema": shape, "$expr": {"$and": [identity, moving]}}
+
+
+#: What each collection is used for by everything but `init`. Nothing may change or remove an entry.
+_ACTIONS: dict[str, tuple[str, ...]] = {
+    JOURNAL: ("find", "insert", "listIndexes"),
+    HEADS: ("find", "insert", "update"),
+    CLAIMS: ("find", "insert", "update"),
+    PLANS: ("find", "insert"),
+    LOCKS: ("find", "insert", "update", "remove"),
+}
+
+
+def least_role(database: str) -> dict[str, Any]:
+    """The command that makes the role with the fewest rights that booking and reading need."""
+    privileges = [
+        {"resource": {"db": database, "collection": collection}, "actions": list(actions)}
+        for collection, actions in _ACTIONS.items()
+    ]
+    return {"createRole": ROLE, "privileges": privileges, "roles": []}

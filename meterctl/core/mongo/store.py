@@ -1,0 +1,95 @@
+"""The store: five repositories over one database."""
+
+import re
+
+from bson.errors import BSONError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
+from meterctl.core.mongo.claims import MongoClaims
+from meterctl.core.mongo.database import Database, Document
+from meterctl.core.mongo.heads import MongoHeads
+from meterctl.core.mongo.journal import MongoJournal
+from meterctl.core.mongo.locks import MongoLocks
+from meterctl.core.mongo.plans import MongoPlans
+
+DEFAULT_DATABASE = "meterctl"
+TIMEOUT_SECONDS = 10.0
+
+_URI_HINT = (
+    "a MongoDB URI is written mongodb://user:password@host:27017/database or mongodb+srv://...; characters such as "
+    "@ : / in user or password are written %40 %3A %2F"
+)
+
+
+class MongoStore:
+    """Everything in the database ``database_name``.
+
+    Every call ends within ``timeout_seconds``. ``place`` is how messages name the store: without any secret.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Document],
+        database_name: str,
+        *,
+        place: str = "mongodb",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._database = Database(client, database_name, place, timeout_seconds)
+        self.journal = MongoJournal(self._database)
+        self.heads = MongoHeads(self._database)
+        self.claims = MongoClaims(self._database)
+        self.plans = MongoPlans(self._database)
+        self.locks = MongoLocks(self._database)
+
+    def init(self) -> list[str]:
+        with self._database.answered():
+            lines = self._database.complete()
+        return [*lines, f"least role, for the user that meterctl connects as: {self._database.role()}"]
+
+    def describe(self) -> str:
+        return self._database.place
+
+    def close(self) -> None:
+        self._database.client.close()
+
+
+def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore:
+    """The store at ``uri``, in the database it names, else in ``meterctl``.
+
+    Does not wait for the server. Raises `BadInput` for a URI that cannot be understood, `StoreUnreachable` for one
+    whose servers cannot be looked up.
+    """
+    milliseconds = round(timeout_seconds * 1000)
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri,
+            appname="meterctl",
+            retryWrites=True,
+            retryReads=True,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=milliseconds,
+            waitQueueTimeoutMS=milliseconds,
+        )
+        name = client.get_default_database(DEFAULT_DATABASE).name
+    except (PyMongoError, BSONError, ValueError, TypeError) as error:
+        raise _unusable_uri(uri, error) from None
+    return MongoStore(client, name, place=_place(uri, name), timeout_seconds=timeout_seconds)
+
+
+def _place(uri: str, database: str) -> str:
+    """Where a valid URI points to: neither user nor password, and no option, for some hold secrets too."""
+    scheme, _, rest = uri.partition("://")
+    hosts = re.split(r"[/?]", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest)[0]
+    return f"{scheme}://{hosts}/{database}"
+
+
+def _unusable_uri(uri: str, error: Exception) -> MeterctlError:
+    # The driver quotes parts of what it could not read. Where there is a password, that may be a part of it.
+    detail = "" if "@" in uri else f": {error}"
+    if type(error.__context__).__module__.startswith("dns."):
+        return StoreUnreachable(f"the servers of the MongoDB URI cannot be looked up{detail}")
+    return BadInput(f"the MongoDB URI cannot be used{detail}", hint=_URI_HINT)
