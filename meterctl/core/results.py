@@ -228,11 +228,12 @@ class LedgerPage(Result):
 
 @dataclass(frozen=True, slots=True)
 class Listing(Result):
-    """Any list of records under one name: ``items`` stand in the document under ``plural``, after ``about``."""
+    """Any list of records under one name: ``items`` stand in the document under ``plural``, after ``about``. They may
+    be a stream: then the result is read once."""
 
     name: str  # type: ignore[misc]
     plural: str
-    items: Sequence[Mapping[str, Any]]
+    items: Iterable[Mapping[str, Any]]
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
