@@ -338,8 +338,8 @@ def _week_to_open(context: Context) -> Week:
 def _price(operation: Attribute, context: Context) -> Priced | Refusal:
     """Units of a run: as given, or from its costs by the ratios of the version given, frozen or in force."""
     version = _pricing_version(operation, context)
-    if version is None:
-        return Refusal("unknown_plan_version", f"the org's plan has no version {operation.plan_version}")
+    if isinstance(version, Refusal):
+        return version
     if operation.units is not None:
         return Priced(operation.units, {"default": operation.units}, None)
     terms = context.terms
@@ -353,21 +353,22 @@ def _price(operation: Attribute, context: Context) -> Priced | Refusal:
         )
     except InvalidCost as problem:
         return Refusal("invalid_cost", str(problem))
-    if priced.units > MAX_UNITS:
+    if (priced.capped_from or priced.units) > MAX_UNITS:
         return Refusal("amount_out_of_range", "the run comes to more than 2^53 - 1 units")
     return priced
 
 
-def _pricing_version(operation: Attribute, context: Context) -> PlanVersion | None:
-    week = context.state.week
+def _pricing_version(operation: Attribute, context: Context) -> PlanVersion | Refusal:
+    week, number = context.state.week, operation.plan_version
     plan = week.plan if week is not None else _org_plan(context)
-    if operation.plan_version is not None:
-        return context.plans.version(plan, operation.plan_version, context.at)
-    if week is None:
-        return context.plans.in_force(plan, context.at)
-    if week.version == 0:  # opened before anyone published the plan
-        return unpublished(plan, context.at)
-    return context.plans.version(plan, week.version, context.at)
+    if number is None:
+        if week is None:
+            return context.plans.in_force(plan, context.at)
+        if week.version == 0:  # opened before anyone published the plan
+            return unpublished(plan, context.at)
+        number = week.version
+    version = context.plans.version(plan, number, context.at)
+    return version or Refusal("unknown_plan_version", f"plan {plan} has no version {number}")
 
 
 def _decide_assign_plan(operation: AssignPlan, context: Context) -> Decision:
