@@ -1,0 +1,180 @@
+"""A ledger to book on in tests: a store, a clock that is set by hand, terms, and a short word for each operation."""
+
+from typing import Any
+
+from meterctl.core import instants
+from meterctl.core.due import state_at
+from meterctl.core.entries import tip_of
+from meterctl.core.ledger import Ledger
+from meterctl.core.model import Entry, Instant, PlanVersion, State
+from meterctl.core.operations import (
+    Adjust,
+    AssignPlan,
+    Attribute,
+    BookDue,
+    CreditPack,
+    Debit,
+    ForceReset,
+    Operation,
+    Refund,
+    Request,
+    ReverseRefund,
+    Undo,
+)
+from meterctl.core.ports import Store
+from meterctl.core.results import Receipt
+from meterctl.core.terms import Pack, PlanBook, Terms
+from tests.memory_store import MemoryStore
+
+#: A Monday, so that a week lies ahead.
+MONDAY = "2026-11-16T00:00:00.000Z"
+NOON = "2026-11-16T12:00:00.000Z"
+
+PACKS = {
+    "small": Pack(1000, 500, "usd", 90),
+    "short": Pack(100, 300, "usd", 1),
+    "forever": Pack(200, 700, "eur"),
+    "free": Pack(50, 0, "usd", 30),
+}
+
+
+class HandClock:
+    """A clock that only moves when told to; sleeping is counted, and takes no time."""
+
+    def __init__(self, instant: str) -> None:
+        self.instant = instants.parse(instant)
+        self.slept: list[float] = []
+
+    def now(self) -> Instant:
+        return self.instant
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+class Desk:
+    """Books for the org ``acme`` unless told otherwise. Every operation takes ``at``, the caller's own time."""
+
+    def __init__(self, store: Store | None = None, *, now: str = NOON, **terms: Any) -> None:
+        self.store: Store = store or MemoryStore()
+        self.clock = HandClock(now)
+        self.ledger = Ledger(self.store, self.clock, Terms(**{"packs": PACKS, **terms}))
+
+    def set_terms(self, **terms: Any) -> None:
+        self.ledger.terms = self.ledger.terms._replace(**terms)
+
+    def go(self, when: str) -> None:
+        """Set the clock."""
+        self.clock.instant = instants.parse(when)
+
+    def publish(self, plan: str, quota: int, effective_from: str = MONDAY, **ratios: str) -> PlanVersion:
+        number = 1 + sum(version.plan == plan for version in self.store.plans.all())
+        when = instants.parse(effective_from)
+        version = PlanVersion(plan, number, quota, ratios, when, when, "tester", None)
+        assert self.store.plans.add(version)
+        return version
+
+    # -- operations
+
+    def do(self, operation: Operation, at: str | None = None, *, reason: str = "because") -> Receipt:
+        return self.ledger.one(request(operation, at, reason=reason))
+
+    def credit(
+        self, session: str, pack: str = "small", *, org: str = "acme", cents: int | None = None, at: str | None = None
+    ) -> Receipt:
+        return self.do(CreditPack(org, pack, session, cents), at)
+
+    def debit(
+        self, units: int, ref: str, *, org: str = "acme", allow_debt: bool = False, at: str | None = None
+    ) -> Receipt:
+        return self.do(Debit(org, units, ref, allow_debt), at)
+
+    def adjust(
+        self,
+        units: int,
+        ref: str,
+        *,
+        org: str = "acme",
+        expires: str | None = None,
+        allow_debt: bool = False,
+        at: str | None = None,
+    ) -> Receipt:
+        return self.do(Adjust(org, units, ref, instants.parse(expires) if expires else None, allow_debt), at)
+
+    def refund(self, session: str, cents: int, refund_id: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(Refund(org, session, cents, refund_id), at)
+
+    def reverse(self, refund_id: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(ReverseRefund(org, refund_id), at)
+
+    def undo(self, seq: int, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(Undo(org, seq), at)
+
+    def run(
+        self,
+        run: str,
+        units: int | None = None,
+        *,
+        org: str = "acme",
+        step: str = "main",
+        costs: dict[str, str] | None = None,
+        version: int | None = None,
+        at: str | None = None,
+    ) -> Receipt:
+        return self.do(Attribute(org, run, step, costs, units, version), at)
+
+    def assign(self, plan: str, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(AssignPlan(org, plan, ref), at)
+
+    def reset(self, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(ForceReset(org, ref), at)
+
+    def sweep(self, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(BookDue(org), at)
+
+    # -- what became of them
+
+    def entries(self, org: str = "acme") -> list[Entry]:
+        return list(self.store.journal.read(org))
+
+    def tip(self, org: str = "acme") -> Entry:
+        newest = self.store.journal.tip(org)
+        assert newest is not None
+        return newest
+
+    def state(self, org: str = "acme") -> State:
+        """What a read shows now: the journal's last state, with what is due by now."""
+        tip = tip_of(self.store.journal.tip(org))
+        plans = PlanBook(self.store.plans.all)
+        return state_at(tip.state, max(self.clock.now(), tip.at), self.ledger.terms, plans)
+
+    def balance(self, org: str = "acme") -> int:
+        return self.state(org).balance
+
+    def lots(self, org: str = "acme") -> dict[int, int]:
+        """Remaining units by lot, in draw order."""
+        return {lot.id: lot.remaining for lot in self.state(org).lots}
+
+    def debt(self, org: str = "acme") -> tuple[int, int]:
+        """Owed and overage."""
+        return tuple(self.state(org).debt)  # type: ignore[return-value]
+
+
+def request(operation: Operation, at: str | None = None, *, reason: str = "because") -> Request:
+    return Request(operation, "tester", reason, None if at is None else instants.parse(at))
+
+
+def contents(store: Store) -> dict[str, Any]:
+    """Everything in ``store``, to compare it with what was there before or is elsewhere."""
+    return {
+        "journal": {org: list(store.journal.read(org)) for org in store.journal.orgs()},
+        "heads": list(store.heads.read()),
+        "claims": list(store.claims.read()),
+        "plans": store.plans.all(),
+        "locks": store.locks.all(),
+    }
+
+
+def booked(entry: Entry) -> dict[str, Any]:
+    """What an entry says but for when it was recorded, on which its hash and so the next one's ``prev`` depend."""
+    return {name: value for name, value in entry.items() if name not in ("recorded_at", "prev", "hash")}

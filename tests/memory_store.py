@@ -1,0 +1,174 @@
+"""A store in memory: the promises of `meterctl.core.ports` in the plainest way, for tests that make thousands of them.
+
+Entries are kept as text, so nobody can change what is stored by changing what was read.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+
+from meterctl.core.canonical import canonical_text
+from meterctl.core.model import Entry, Instant, PlanVersion
+from meterctl.core.ports import EntryFilter, Head, Lease
+
+
+class MemoryJournal:
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._seqs: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        with self._lock:
+            for count, entry in enumerate(entries):
+                name, last = (entry["org"], entry["key"]), len(self._texts.get(entry["org"], ()))
+                if entry["seq"] <= last or name in self._seqs:
+                    return count
+                assert entry["seq"] == last + 1, f"{entry['org']}: a gap before entry {entry['seq']}"
+                self._texts.setdefault(entry["org"], []).append(canonical_text(entry))
+                self._seqs[name] = entry["seq"]
+            return len(entries)
+
+    def tip(self, org: str) -> Entry | None:
+        return self.by_seq(org, len(self._texts.get(org, ())))
+
+    def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
+        return {org: entry for org in orgs if (entry := self.tip(org)) is not None}
+
+    def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        known = [name for name in keys if name in self._seqs]
+        return {name: self._entry(name[0], self._seqs[name]) for name in known}
+
+    def by_seq(self, org: str, seq: int) -> Entry | None:
+        return self._entry(org, seq) if 1 <= seq <= len(self._texts.get(org, ())) else None
+
+    def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
+        entries = [json.loads(text) for text in self._texts.get(org, ())]
+        for entry in reversed(entries) if newest_first else entries:
+            if _matches(entry, where):
+                yield entry
+
+    def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
+        entries = (entry for name in (self.orgs() if org is None else [org]) for entry in self.read(name))
+        found = [entry for entry in entries if entry.get("alerts") and entry["at"] >= since]
+        return iter(sorted(found, key=lambda entry: (entry["at"], entry["org"], entry["seq"])))
+
+    def orgs(self, *, after: str = "") -> Iterator[str]:
+        return iter([org for org in sorted(self._texts) if org > after])
+
+    def _entry(self, org: str, seq: int) -> Entry:
+        entry: Entry = json.loads(self._texts[org][seq - 1])
+        return entry
+
+
+def _matches(entry: Entry, where: EntryFilter) -> bool:
+    return (
+        (where.before is None or entry["seq"] < where.before)
+        and (where.after is None or entry["seq"] > where.after)
+        and (not where.kinds or entry["kind"] in where.kinds)
+        and (not where.moving or entry["amount"] != 0)
+        and (where.session is None or entry.get("session") == where.session)
+    )
+
+
+class MemoryHeads:
+    def __init__(self) -> None:
+        self._heads: dict[str, Head] = {}
+
+    def put(self, heads: Sequence[Head]) -> None:
+        for head in heads:
+            known = self._heads.get(head.org)
+            if known is None or head.seq >= known.seq:
+                self._heads[head.org] = head
+
+    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+        return {org: self._heads[org] for org in orgs if org in self._heads}
+
+    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+        found = [head for head in self.read(after=after) if head.next_due is not None and head.next_due <= at]
+        return found[:limit]
+
+    def read(self, *, after: str = "") -> Iterator[Head]:
+        return iter([self._heads[org] for org in sorted(self._heads) if org > after])
+
+    def replace(self, heads: Sequence[Head]) -> None:
+        self._heads |= {head.org: head for head in heads}
+
+
+class MemoryClaims:
+    def __init__(self) -> None:
+        self._holders: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+        with self._lock:
+            return {session: self._holders.setdefault(session, org) for session, org in wanted}
+
+    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
+        return {session: self._holders[session] for session in sessions if session in self._holders}
+
+    def move(self, session: str, holder: str, to: str) -> bool:
+        with self._lock:
+            if self._holders.get(session) != holder:
+                return False
+            self._holders[session] = to
+            return True
+
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+        return iter([item for item in sorted(self._holders.items()) if item[0] > after])
+
+
+class MemoryPlans:
+    def __init__(self) -> None:
+        self._versions: dict[tuple[str, int], PlanVersion] = {}
+
+    def add(self, version: PlanVersion) -> bool:
+        name = (version.plan, version.version)
+        return self._versions.setdefault(name, version) is version
+
+    def all(self) -> list[PlanVersion]:
+        return [self._versions[name] for name in sorted(self._versions)]
+
+
+class MemoryLocks:
+    def __init__(self) -> None:
+        self._leases: dict[str, Lease] = {}
+
+    def acquire(self, lease: Lease, now: Instant) -> Lease:
+        held = self._leases.get(lease.name)
+        if held is not None and held.holder == lease.holder:
+            lease = lease._replace(acquired_at=held.acquired_at)
+        elif held is not None and held.expires_at > now:
+            return held
+        self._leases[lease.name] = lease
+        return lease
+
+    def release(self, name: str, holder: str) -> bool:
+        held = self._leases.get(name)
+        if held is None or held.holder != holder:
+            return False
+        del self._leases[name]
+        return True
+
+    def all(self) -> list[Lease]:
+        return [self._leases[name] for name in sorted(self._leases)]
+
+
+class MemoryStore:
+    """All five repositories. It asserts one thing more than other stores can: that no entry leaves a gap."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self.heads = MemoryHeads()
+        self.claims = MemoryClaims()
+        self.plans = MemoryPlans()
+        self.locks = MemoryLocks()
+
+    def init(self) -> list[str]:
+        return []
+
+    def describe(self) -> str:
+        return "memory:"
+
+    def close(self) -> None:
+        """Nothing to give back: what is stored stays as long as the object."""
