@@ -234,7 +234,8 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-        # The switch does not wait for others by itself; this does, at most for the connection's timeout.
+        # By itself the switch waits for readers, but not for a writer or for another process that switches. This
+        # does, at most for the connection's timeout.
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("ROLLBACK")
 
@@ -254,5 +255,4 @@ def _after_fork() -> None:
         _paused.pop().resume()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -25,10 +25,11 @@ _PUT = f"""
 _GET = f"SELECT {_FIELDS} FROM heads WHERE org = ?"  # noqa: S608
 _READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
 
-# The inner query needs the index alone: only the heads of the page itself are looked up.
+# The inner query needs the index alone: only the heads of the page itself are looked up. Left to itself, SQLite would
+# rather walk over all orgs in order.
 _DUE = f"""
     SELECT {_FIELDS} FROM heads
-    WHERE org IN (SELECT org FROM heads WHERE next_due <= ? AND org > ? ORDER BY org LIMIT ?)
+    WHERE org IN (SELECT org FROM heads INDEXED BY heads_due WHERE next_due <= ? AND org > ? ORDER BY org LIMIT ?)
     ORDER BY org
 """  # noqa: S608
 
