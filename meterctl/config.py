@@ -1,17 +1,20 @@
 """Settings: the config file, the environment, and what holds without either.
 
-Only a config file that exists loads the checker behind it (`config_file`, on pydantic): a command without one starts in
-half the time.
+Only a config file that has not been checked yet loads the checker behind it (`config_file`, on pydantic): any other
+command starts in half the time.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from meterctl import __version__
 from meterctl.core.errors import BadConfig
-from meterctl.core.terms import Terms
+from meterctl.core.terms import Pack, Terms
 
 
 class PlanSpec(NamedTuple):
@@ -32,8 +35,8 @@ class Settings:
 
 
 def user_dir(kind: str, environ: Mapping[str, str]) -> Path:
-    """meterctl's own directory for ``kind`` ("CONFIG" or "DATA"), by the XDG rules."""
-    fallback = {"CONFIG": ".config", "DATA": ".local/share"}[kind]
+    """meterctl's own directory for ``kind`` ("CONFIG", "DATA" or "CACHE"), by the XDG rules."""
+    fallback = {"CONFIG": ".config", "DATA": ".local/share", "CACHE": ".cache"}[kind]
     base = environ.get(f"XDG_{kind}_HOME")
     return (Path(base) if base else Path.home() / fallback) / "meterctl"
 
@@ -58,9 +61,51 @@ def load_settings(given: str | None = None, environ: Mapping[str, str] = os.envi
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise BadConfig(f"cannot read the config {path}: {problem}", hint="check --config and the file") from None
-    from meterctl.config_file import check
+    checked = _Checked(text, user_dir("CACHE", environ))
+    if (document := checked.read()) is None:
+        from meterctl.config_file import check
 
-    return check(path, text)
+        document = check(path, text)
+        checked.write(document)
+    return settings_of(path, document)
+
+
+def settings_of(path: Path, document: Mapping[str, Any]) -> Settings:
+    """The settings in a checked config file's ``document``, which has every key."""
+    terms = {name: document[name] for name in Terms._fields if name not in ("packs", "thresholds")}
+    packs = {name: Pack(**pack) for name, pack in document["packs"].items()}
+    return Settings(
+        path,
+        Terms(**terms, thresholds=tuple(document["thresholds"]), packs=packs),
+        {name: PlanSpec(**plan) for name, plan in document["plans"].items()},
+        document["allow_time_travel"],
+    )
+
+
+class _Checked:
+    """What checking a config text came to, kept beside other caches of the user as Python keeps bytecode: a text that
+    was found right needs no second look, and a command starts without the checker. A cache: it may be gone or
+    unwritable at any time."""
+
+    def __init__(self, text: str, directory: Path) -> None:
+        self._file = directory / f"config-{sha256(f'{__version__} {text}'.encode()).hexdigest()}.json"
+
+    def read(self) -> dict[str, Any] | None:
+        try:
+            document: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        # Written aside and renamed: another process sees all of it or nothing.
+        aside = self._file.with_suffix(f".{os.getpid()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_text(json.dumps(document), encoding="utf-8")
+            aside.replace(self._file)
+        except OSError:
+            aside.unlink(missing_ok=True)
 
 
 def default_store(environ: Mapping[str, str]) -> str:

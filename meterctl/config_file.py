@@ -6,14 +6,12 @@ Imported only when there is a file to check.
 import tomllib
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from meterctl.config import PlanSpec, Settings
 from meterctl.core.errors import BadConfig
 from meterctl.core.model import MAX_UNITS
-from meterctl.core.terms import Pack, Terms
 
 
 def _decimal_text(text: str) -> str:
@@ -69,41 +67,24 @@ class _File(_Checked):
     plans: dict[_Name, _Plan] = {}
 
 
-def check(path: Path, text: str) -> Settings:
-    """The settings that the file at ``path`` with this ``text`` holds. Raises `BadConfig`."""
+def check(path: Path, text: str) -> dict[str, Any]:
+    """The document of the config file at ``path`` with this ``text``, every key filled in. Raises `BadConfig`."""
     try:
         raw = tomllib.loads(text, parse_float=str)
     except tomllib.TOMLDecodeError as problem:
         raise BadConfig(f"{path} is not TOML: {problem}", hint="correct the line it names") from None
     try:
-        file = _File.model_validate(raw)
+        return _File.model_validate(raw).model_dump(mode="json")
     except ValidationError as problems:
-        raise BadConfig(*_explained(path, problems)) from None
-    return _settings(path, file)
+        raise BadConfig(_explained(path, problems)) from None
 
 
-def _settings(path: Path, file: _File) -> Settings:
-    terms = Terms(
-        meter_mode=file.meter_mode,
-        default_plan=file.default_plan,
-        dollars_to_units=file.dollars_to_units,
-        run_base=file.run_base,
-        max_units_per_run=file.max_units_per_run,
-        thresholds=file.thresholds,
-        overage=file.overage,
-        settle_overage=file.settle_overage,
-        packs={name: Pack(p.units, p.price_cents, p.currency, p.expiry_days) for name, p in file.packs.items()},
-    )
-    plans = {name: PlanSpec(plan.weekly_quota, plan.ratios) for name, plan in file.plans.items()}
-    return Settings(path, terms, plans, file.allow_time_travel)
-
-
-def _explained(path: Path, problems: ValidationError) -> tuple[str]:
+def _explained(path: Path, problems: ValidationError) -> str:
     lines = []
     for problem in problems.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
         lines.append(f"{path}: {key}: {_what_is_right(problem['type'], problem['msg'], problem['loc'])}")
-    return ("\n".join(lines),)
+    return "\n".join(lines)
 
 
 def _what_is_right(kind: str, message: str, location: tuple[int | str, ...]) -> str:
