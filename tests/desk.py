@@ -1,5 +1,7 @@
 """A ledger to book on in tests: a store, a clock that is set by hand, terms, and a short word for each operation."""
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from meterctl.core import instants
@@ -158,6 +160,42 @@ class Desk:
     def debt(self, org: str = "acme") -> tuple[int, int]:
         """Owed and overage."""
         return tuple(self.state(org).debt)  # type: ignore[return-value]
+
+
+class Tapped:
+    """A repository whose calls are counted, and where ``on`` puts something in the way of a method: a function that is
+    given the true method and the call's arguments."""
+
+    def __init__(self, repository: Any) -> None:
+        self.calls: Counter[str] = Counter()
+        self._repository = repository
+        self._hooks: dict[str, Callable[..., Any]] = {}
+
+    def on(self, method: str, hook: Callable[..., Any], *, times: int = 1_000_000) -> None:
+        """Let ``hook`` answer the next ``times`` calls."""
+        left = iter(range(times))
+
+        def answer(real: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+            return real(*arguments, **more) if next(left, None) is None else hook(real, *arguments, **more)
+
+        self._hooks[method] = answer
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._repository, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.calls[name] += 1
+            hook = self._hooks.get(name)
+            return real(*arguments, **more) if hook is None else hook(real, *arguments, **more)
+
+        return call
+
+
+def tap(store: Any) -> Any:
+    """``store`` with every repository `Tapped`."""
+    for name in ("journal", "heads", "claims", "plans", "locks"):
+        setattr(store, name, Tapped(getattr(store, name)))
+    return store
 
 
 def request(operation: Operation, at: str | None = None, *, reason: str = "because") -> Request:

@@ -11,7 +11,7 @@ from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, CreditPack, Request
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Receipt
-from meterctl.core.rules import Context, Idle, decide, out_of_range
+from meterctl.core.rules import Context, History, Idle, decide, out_of_range
 from meterctl.core.terms import PlanBook, Terms
 
 #: How far ahead of our clock a caller's may run.
@@ -29,52 +29,8 @@ class Outcome(NamedTuple):
     entries: tuple[Entry, ...] = ()
 
 
-class OrgView:
-    """One org as read, with the entries decided but not yet appended on top. It is the `rules.History` of the org.
-
-    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing.
-    """
-
-    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
-        self._store = store
-        self.org = org
-        self.exact = exact
-        self.pending: list[Entry] = []
-        self.tip: Tip = tip_of(newest)
-
-    def refresh(self) -> None:
-        self.tip = tip_of(self._store.journal.tip(self.org))
-        self.exact = True
-
-    def add(self, entry: Entry, tip: Tip) -> None:
-        self.pending.append(entry)
-        self.tip = tip
-
-    def drop(self, count: int, tip: Tip) -> None:
-        del self.pending[len(self.pending) - count :]
-        self.tip = tip
-
-    def by_key(self, key: str) -> Entry | None:
-        for entry in self.pending:
-            if entry["key"] == key:
-                return entry
-        return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
-
-    def by_seq(self, seq: int) -> Entry | None:
-        for entry in self.pending:
-            if entry["seq"] == seq:
-                return entry
-        return self._store.journal.by_seq(self.org, seq)
-
-    def of_session(self, session: str) -> Sequence[Entry]:
-        stored = self._store.journal.read(self.org, EntryFilter(session=session))
-        return [*stored, *(entry for entry in self.pending if entry.get("session") == session)]
-
-    def forfeited_of(self, lot: int) -> int:
-        stored = self._store.journal.read(self.org, EntryFilter(after=lot, kinds=("reversal",)))
-        reversals = [*stored, *(entry for entry in self.pending if entry["kind"] == "reversal")]
-        lost = (drawn for entry in reversals for drawn in entry.get("forfeited", []))
-        return sum(drawn["units"] for drawn in lost if drawn["lot"] == lot)
+class TooEarly(Exception):
+    """An answer that appends nothing would rest on entries that are not stored yet."""
 
 
 class Batch:
@@ -86,44 +42,40 @@ class Batch:
         terms: Terms,
         now: Instant,
         requests: Sequence[Request],
+        views: Views,
         *,
-        dry_run: bool = False,
+        flying: Mapping[Name, Entry],
         contended: Collection[str] = (),
+        dry_run: bool = False,
     ) -> None:
-        """``contended`` names orgs whose last append clashed: their tips are asked for exactly."""
+        """``flying`` entries are being appended; ``contended`` names orgs whose last append clashed: their tips are asked
+        for exactly."""
         self._store = store
         self._terms = terms
         self._now = now
+        self._latest = instants.add_millis(now, FUTURE_MS)
         self._requests = requests
-        self._contended = contended
+        self._views = views
+        self._flying = flying
         self._status = "planned" if dry_run else "applied"
         self._plans = PlanBook(store.plans.all)
-        self._views = self._load_views()
-        self._known = self._load_known()
+        self._known = self._by_keys({(r.operation.org, r.operation.key) for r in requests if r.operation.key})
         self._undone = self._load_undone()
         self._holders = self._load_holders()
+        orgs = dict.fromkeys(request.operation.org for request in requests)
+        # A repetition says what the org holds now, and nothing that is appended proves that.
+        views.load(orgs, exactly=contended, anew={org for org, _ in self._known})
 
     # -- reading
 
-    def _load_views(self) -> dict[str, OrgView]:
-        orgs = list(dict.fromkeys(request.operation.org for request in self._requests))
-        journal = self._store.journal
-        exact = orgs if len(orgs) == 1 else [org for org in orgs if org in self._contended]
-        views = {org: self._view(org, journal.tip(org), exact=True) for org in exact}
-        others = [org for org in orgs if org not in views]
-        tips = journal.tips(others) if others else {}
-        return views | {org: self._view(org, tips.get(org), exact=False) for org in others}
+    def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
+        flying = {name: self._flying[name] for name in names if name in self._flying} if self._flying else {}
+        return (self._store.journal.by_keys(names) if names else {}) | flying
 
-    def _view(self, org: str, newest: Entry | None, *, exact: bool) -> OrgView:
-        return OrgView(self._store, org, newest, exact=exact)
-
-    def _load_known(self) -> dict[tuple[str, str], Entry]:
-        keys = {(r.operation.org, r.operation.key) for r in self._requests if r.operation.key}
-        return self._store.journal.by_keys(keys) if keys else {}
-
-    def _load_undone(self) -> dict[tuple[str, str], Entry]:
-        keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
-        return self._store.journal.by_keys(keys) if keys else {}
+    def _load_undone(self) -> dict[Name, Entry]:
+        return self._by_keys(
+            [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
+        )
 
     def _load_holders(self) -> dict[str, str]:
         sessions = {
@@ -141,17 +93,22 @@ class Batch:
 
     def _outcome(self, request: Request) -> Outcome:
         operation = request.operation
+        view = self._views[operation.org]
+        pending = len(view.pending)
         try:
             first = self._known.get((operation.org, operation.key))
             if first is not None:
                 return Outcome(request, self._repeated(request, first))
             return self._first_time(request)
         except MALFORMED as problem:
+            view.keep(pending)
             message = f"the journal of {operation.org} cannot be read: {problem!r}; look at it with: meterctl verify"
             return Outcome(request, Receipt(operation.name, operation.org, operation.key, "failed", 0, message))
 
     def _repeated(self, request: Request, first: Entry) -> Receipt:
-        operation = request.operation
+        operation, view = request.operation, self._views[request.operation.org]
+        if not view.exact and not view.pending:
+            view.refresh()
         diff = _difference(first["input"], operation.parameters())
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
@@ -164,7 +121,7 @@ class Batch:
             operation.org,
             operation.key,
             status,  # type: ignore[arg-type]
-            self._balance(self._views[operation.org]),
+            self._balance(view),
             message if undone is None else f"{message}; undone by entry {undone['seq']}",
             reason="other_input" if diff else None,
             entry=first,
@@ -178,34 +135,37 @@ class Batch:
         if not outcome.entries and not view.exact and not view.pending:
             view.refresh()
             outcome = self._attempt(request, view)
+        # What speaks against it may be its own twin, booked by another process since the keys were read.
+        if not outcome.entries and request.operation.key and (first := view.by_key(request.operation.key)) is not None:
+            return Outcome(request, self._repeated(request, first))
         return outcome
 
     def _attempt(self, request: Request, view: OrgView) -> Outcome:
-        start, pending = view.tip, len(view.pending)
+        pending = len(view.pending)
         said = request.at or self._now
         if said > instants.add_millis(self._now, FUTURE_MS):
             message = f"{said} is more than five minutes ahead of now ({self._now})"
             return self._nothing(request, Refusal("in_future", message))
-        at = max(said, start.at)
-        for entry, tip in book_due(view.org, start, at, self._terms, self._plans, self._now):
+        at = max(said, view.tip.at)
+        for entry, tip in book_due(view.org, view.tip, at, self._terms, self._plans, self._now):
             view.add(entry, tip)
         if isinstance(request.operation, BookDue):
             return self._due_only(request, view, pending)
         decision = self._decide(request, view, at, said)
         if isinstance(decision, (Refusal, Idle)):
-            view.drop(len(view.pending) - pending, start)
+            view.keep(pending)
             return self._nothing(request, decision)
         return self._booked(request, view, pending)
 
     def _decide(self, request: Request, view: OrgView, at: Instant, said: Instant) -> Refusal | Idle | None:
         """Decide and, if something is booked, add its entry to the view."""
         operation = request.operation
-        if isinstance(operation, CreditPack) and (refusal := self._claimed(operation)) is not None:
-            return refusal
         context = Context(view.tip.state, view.tip.seq + 1, at, said, self._terms, self._plans, view)
         decision = decide(operation, context)
         if isinstance(decision, (Refusal, Idle)):
             return decision
+        if isinstance(operation, CreditPack) and (refusal := self._claimed(operation)) is not None:
+            return refusal
         stamp = Stamp(request.actor, request.reason, self._now, request.at)
         entry, tip = book(view.org, view.tip, at, decision, stamp)
         if (refusal := out_of_range(tip.state)) is not None:
@@ -221,15 +181,15 @@ class Batch:
     def _claimed(self, operation: CreditPack) -> Refusal | None:
         """A refusal if another org holds the session, unless its topup was undone."""
         holder = self._holders.get(operation.session, operation.org)
-        if holder == operation.org or self.undone_topup(operation.session, holder):
+        view = self._views.get(holder) or self._view(holder, None, exact=False)
+        if holder == operation.org or _topup_is_undone(operation.session, view):
             return None
         return Refusal("session_claimed", f"session {operation.session} was credited to {holder}")
 
-    def undone_topup(self, session: str, org: str) -> bool:
-        """Whether ``org`` has taken back its topup of ``session``."""
-        view = self._views.get(org) or self._view(org, None, exact=False)
-        topup = view.by_key(f"session:{session}")
-        return topup is not None and view.by_key(f"undo:{topup['seq']}") is not None
+    def undo_is_booked(self, session: str, org: str) -> bool:
+        """Whether ``org`` has taken back its topup of ``session``, and the store has it: a claim that moved on what is
+        only pending would let both orgs keep the pack if that is never appended."""
+        return _topup_is_undone(session, self._view(org, None, exact=False))
 
     # -- answering
 
@@ -279,10 +239,15 @@ class Batch:
         return Outcome(request, receipt, also if entry is None else (*also, entry))
 
 
+def _topup_is_undone(session: str, history: History) -> bool:
+    topup = history.by_key(f"session:{session}")
+    return topup is not None and history.by_key(f"undo:{topup['seq']}") is not None
+
+
 def _taken_back_by(entry: Entry) -> str | None:
     """The key under which ``entry`` is taken back, if it can be."""
     if entry["kind"] == "refund":
-        return f"refund-reversal:{entry['refund_id']}"
+        return entry["key"].replace("refund:", "refund-reversal:", 1)
     return f"undo:{entry['seq']}" if entry["kind"] in ("debit", "topup", "adjustment") else None
 
 

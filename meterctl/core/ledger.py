@@ -98,42 +98,45 @@ class Ledger:
             # Due events that made it before the clash stay booked: they belong to the request that is tried again.
             carried = (*carried, *cut)
             requests = requests[settled:]
-            if requests:
+            if requests and not 0 < settled == len(outcomes):  # else nobody was in the way
                 contended.add(requests[0].operation.org)
                 message = f"other writers were first each time for {self._patience:.0f} seconds"
                 pace.wait(StoreUnreachable(message, code="contended", hint="run the same command again"))
 
     def _claim(self, batch: Batch) -> list[Outcome]:
-        """Claim the sessions about to be credited; outcomes from the first one on that another org was faster with
-        are left to be decided anew."""
+        """Claim the sessions about to be credited; outcomes from the first one on whose session is another org's are
+        left to be decided anew, on what is booked by then."""
         outcomes = batch.decide()
-        wanted = {
-            outcome.request.operation.session: outcome.request.operation.org
-            for outcome in outcomes
-            if outcome.entries and isinstance(outcome.request.operation, CreditPack)
-        }
+        wanted: dict[str, str] = {}
+        for outcome in outcomes:
+            if (session := _credited(outcome)) is not None:
+                wanted.setdefault(session, outcome.request.operation.org)
         if not wanted:
             return outcomes
         holders = self.store.claims.take(list(wanted.items()))
         for session, holder in holders.items():
             org = wanted[session]
-            if holder != org and batch.undone_topup(session, holder) and self.store.claims.move(session, holder, org):
+            if holder != org and batch.undo_is_booked(session, holder) and self.store.claims.move(session, holder, org):
                 holders[session] = org
-        lost = {session for session, org in wanted.items() if holders[session] != org}
-        first_lost = (index for index, outcome in enumerate(outcomes) if _credits(outcome) & lost)
-        return outcomes[: next(first_lost, len(outcomes))]
+        for index, outcome in enumerate(outcomes):
+            session = _credited(outcome)
+            if session is not None and holders[session] != outcome.request.operation.org:
+                return outcomes[:index]
+        return outcomes
 
     def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
         """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
-        known by its hash, so it counts as ours and never twice."""
-        done = 0
+        known by its hash, so it counts as ours and never twice. Only then: an entry that another process booked in the
+        same millisecond may have the same hash, and is not ours."""
+        done, unsure = 0, False
         while done < len(entries):  # bounded: each turn appends something, or waits at a pace that ends
             try:
                 done += self.store.journal.append(entries[done:])
-                if done == len(entries) or not self._is_ours(entries[done]):
+                if done == len(entries) or not (unsure and self._is_ours(entries[done])):
                     break
                 done += 1
             except StoreUnreachable as trouble:
+                unsure = True
                 pace.wait(trouble)
         self._cache_heads(entries[:done])
         return done
@@ -169,9 +172,10 @@ def head_of(entry: Entry) -> Head:
     )
 
 
-def _credits(outcome: Outcome) -> set[str]:
+def _credited(outcome: Outcome) -> str | None:
+    """The session that an outcome is about to credit."""
     operation = outcome.request.operation
-    return {operation.session} if outcome.entries and isinstance(operation, CreditPack) else set()
+    return operation.session if outcome.entries and isinstance(operation, CreditPack) else None
 
 
 def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:

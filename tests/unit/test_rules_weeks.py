@@ -153,7 +153,7 @@ def test_nothing_is_settled(why: str) -> None:
         desk.publish("free", 0, "2026-11-20")
     (entry,) = closes(desk, MONDAY_2)
     assert (entry["amount"], entry["settled"]) == (0, 0)
-    assert entry["opened"] is None
+    assert not entry["opened"]
     assert week_of(entry) is None
 
 
