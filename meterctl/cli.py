@@ -6,9 +6,11 @@ A command's module is imported when that command runs; the list of commands stan
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from io import UnsupportedOperation
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer._click import exceptions as usage
@@ -16,7 +18,7 @@ from typer._click.core import Command, Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
-from meterctl.commands.common import take_shared
+from meterctl.commands.common import did_you_mean, take_shared
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError
 
@@ -51,8 +53,10 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is given
         return list(COMMANDS)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
         if cmd_name not in COMMANDS:
+            if not ctx.resilient_parsing:
+                ctx.fail(f"there is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
             return None
         module = import_module(f"meterctl.commands.{cmd_name.replace('-', '_')}")
         command = typer.main.get_command(module.app)
@@ -67,9 +71,22 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from meterctl import __version__
+
+        sys.stdout.write(f"meterctl {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 @take_shared
-def root(**_: Any) -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+    **_: Any,
+) -> None:
     """Run a prepaid-credit ledger and a weekly usage meter.
 
     Orgs hold packs of units and a weekly quota; every change is an entry in the org's journal, booked once.
@@ -108,6 +125,16 @@ def _usage_error(problem: usage.ClickException) -> MeterctlError:
     return error
 
 
+def _interrupted() -> MeterctlError:
+    error = MeterctlError(
+        "interrupted: what was answered is booked",
+        code="interrupted",
+        hint="run the same again: it books nothing twice",
+    )
+    error.exit_code = errors.INTERRUPTED
+    return error
+
+
 def _unexpected(problem: BaseException) -> MeterctlError:
     if os.environ.get("METERCTL_DEBUG"):
         import traceback
@@ -120,12 +147,32 @@ def _unexpected(problem: BaseException) -> MeterctlError:
     )
 
 
+def _abandon_output() -> None:
+    """Send what standard output still holds nowhere: the interpreter would try to write it once more when it ends."""
+    with suppress(UnsupportedOperation):  # it is no file when someone captures it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Run the program. Typer's own way in would answer interrupts and closed pipes itself, and say nothing of them."""
+    program = typer.main.get_command(app)
+    program._main_shell_completion({}, "meterctl")
+    try:
+        with program.make_context("meterctl", arguments) as context:
+            return int(program.invoke(context) or errors.DONE)
+    except typer.Exit as end:
+        return end.exit_code
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Data goes to standard output, all talk to standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = wants_json(arguments)
     try:
-        return int(app(arguments, prog_name="meterctl", standalone_mode=False) or 0)
+        code = _invoke(arguments)
+        # Here and not when the process ends: an answer that cannot be written is a failure like any other.
+        sys.stdout.flush()
+        return code
     except MeterctlError as error:
         return report(error, as_json=as_json)
     except usage.NoArgsIsHelpError as problem:
@@ -134,11 +181,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except usage.ClickException as problem:
         return report(_usage_error(problem), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted: what was answered is booked; running the same again books nothing twice\n")
-        return errors.INTERRUPTED
+        return report(_interrupted(), as_json=as_json)
     except BrokenPipeError:
-        # The reader has seen enough. Standard output is closed: nothing more may be flushed to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough.
+        _abandon_output()
         return errors.DONE
+    except OSError as problem:
+        _abandon_output()
+        return report(_unexpected(problem), as_json=as_json)
     except Exception as problem:
         return report(_unexpected(problem), as_json=as_json)

@@ -5,11 +5,12 @@ A command is a function of a `Wiring` and its own parameters that returns a `Res
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
+from typer._click.core import Context
 
 from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
 from meterctl.core.operations import Operation
@@ -66,6 +67,14 @@ WRITING = [
 ]
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the known one it is most like, if there is one."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def new_app() -> typer.Typer:
     """The app of one command's module."""
     return typer.Typer(
@@ -74,8 +83,16 @@ def new_app() -> typer.Typer:
 
 
 def take_shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the root's callback the shared options; a command finds them in its context."""
-    return _with_signature(function, function, SHARED)
+    """Give the callback of the program, or of a group of commands, the shared options; a command finds them in its
+    context."""
+    return _with_signature(function, function, [*_own_parameters(function), *SHARED])
+
+
+def _own_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of ``function`` that have names, as options and arguments are passed: by name."""
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    named = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in named]
 
 
 def _with_signature(
@@ -96,14 +113,13 @@ def command(
     names = [parameter.name for parameter in shared]
 
     def register(function: Callable[..., Result | None]) -> Callable[..., int]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        own = _own_parameters(function)[1:]
 
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
             said = {name: values.pop(name) for name in names}
-            before = ctx.find_root().params
-            said |= {name: before.get(name) for name in said if not said[name] and before.get(name)}
+            for above in _contexts_above(ctx):
+                said |= {name: above.params.get(name) for name in said if not said[name] and above.params.get(name)}
             return _run(function, said, values)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -113,6 +129,13 @@ def command(
         return wrapper
 
     return register
+
+
+def _contexts_above(context: Context) -> Iterator[Context]:
+    """Where options may stand before the command's own, the nearest first: its group's, then the program's."""
+    while (above := context.parent) is not None:
+        yield above
+        context = above
 
 
 def _needs_arguments(own: list[inspect.Parameter]) -> bool:

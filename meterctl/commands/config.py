@@ -1,6 +1,8 @@
 """``meterctl config``: show"""
 
-from meterctl.commands.common import command, new_app
+from typing import Any
+
+from meterctl.commands.common import command, new_app, take_shared
 from meterctl.core.results import Facts
 from meterctl.wiring import Wiring
 
@@ -8,7 +10,8 @@ app = new_app()
 
 
 @app.callback()
-def config() -> None:
+@take_shared
+def config(**_: Any) -> None:
     """Show the config in force."""
 
 

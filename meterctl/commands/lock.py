@@ -1,8 +1,8 @@
 """``meterctl lock``: list, break"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from meterctl.commands.common import argument, command, new_app
+from meterctl.commands.common import argument, command, new_app, take_shared
 from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.results import Facts, Listing
 from meterctl.wiring import Wiring
@@ -11,7 +11,8 @@ app = new_app()
 
 
 @app.callback()
-def lock() -> None:
+@take_shared
+def lock(**_: Any) -> None:
     """List or break the locks of sweeps."""
 
 

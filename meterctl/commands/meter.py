@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option
+from meterctl.commands.common import Org, argument, book, command, new_app, option, take_shared
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import parse_filter
 from meterctl.core.operations import DEFAULT_STEP, Attribute, check_integer, read_costs
@@ -15,7 +15,8 @@ app = new_app()
 
 
 @app.callback()
-def meter() -> None:
+@take_shared
+def meter(**_: Any) -> None:
     """Book metered runs; show weeks, thresholds and admission."""
 
 

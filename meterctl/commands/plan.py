@@ -1,8 +1,8 @@
 """``meterctl plan``: publish, list, show, assign"""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option, switch
+from meterctl.commands.common import Org, argument, book, command, new_app, option, switch, take_shared
 from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.instants import parse
 from meterctl.core.model import Instant, PlanVersion
@@ -16,7 +16,8 @@ app = new_app()
 
 
 @app.callback()
-def plan() -> None:
+@take_shared
+def plan(**_: Any) -> None:
     """Publish, list and assign plans."""
 
 
