@@ -105,6 +105,22 @@ class StoreUnusable(MeterctlError):
     hint = "check path, rights and free space; then run the same command again"
 
 
+class StripeUnavailable(MeterctlError):
+    """Stripe could not be asked: no key, a key that is not accepted, no answer, too many requests. Nothing was booked."""
+
+    code = "stripe_unreachable"
+    exit_code = UNREACHABLE
+    hint = "nothing was booked: run the same command again later; Stripe's state is at status.stripe.com"
+
+
+class PaymentRefused(MeterctlError):
+    """What Stripe says of a payment does not allow to book it so; ``code`` says which rule. Nothing was booked."""
+
+    code = "payment_refused"
+    exit_code = REFUSED
+    hint = "look at the payment in Stripe's dashboard"
+
+
 class LockHeld(MeterctlError):
     """Another process holds the lock and the caller asked to fail rather than to skip."""
 

@@ -1,0 +1,402 @@
+"""What Stripe says of payments, and what a journal says of the same, each in a few plain shapes.
+
+A *payment* is what a checkout session came to. A *giveback* is money that went back from it: a refund, or a dispute's
+withdrawal; it has an id of its own and books under that. Pure: objects of Stripe's API come in as they are printed in
+its reference, whether an API call or a webhook brought them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from meterctl.core import instants
+from meterctl.core.errors import BadInput, PaymentRefused
+from meterctl.core.model import Entry, Instant
+from meterctl.core.operations import CreditPack
+from meterctl.core.terms import Pack
+
+#: Where a giveback stands. ``waiting``: not decided yet. ``given``: the money is gone. ``returned``: it was gone and
+#: came back (the refund failed, the dispute was won). ``void``: it never went (cancelled, or only an inquiry).
+Standing = Literal["waiting", "given", "returned", "void"]
+
+#: Stripe's ids by what they name; anything else in a journal is somebody's own reference.
+SESSION_PREFIX = "cs_"
+INTENT_PREFIX = "pi_"
+CHARGE_PREFIXES = ("ch_", "py_")
+DISPUTE_PREFIXES = ("dp_", "du_")
+REFUND_PREFIXES = ("re_", "pyr_")
+PAYMENT_PREFIXES = (SESSION_PREFIX, INTENT_PREFIX, *CHARGE_PREFIXES)
+
+#: Names that one session or refund may be booked under, see `names_of`.
+MAX_NAMES = 9
+
+
+class Payment(NamedTuple):
+    """A checkout session. ``paid``: complete, and all of ``cents`` arrived (``status`` says it in Stripe's words).
+
+    ``org`` and ``pack`` are what its metadata name, unchecked; ``at`` is when it was paid, as closely as the object
+    tells; ``quantity`` is None where the object does not hold its line items; ``makeup`` says how ``cents`` come about
+    where discounts, taxes or shipping play a part.
+    """
+
+    session: str
+    intent: str | None
+    org: str | None
+    pack: str | None
+    cents: int
+    currency: str
+    at: Instant
+    paid: bool
+    status: str
+    live: bool
+    quantity: int | None = None
+    makeup: str = ""
+
+
+class Giveback(NamedTuple):
+    """Money that went back, or may. ``cents`` are those that are gone now, or were before they came back."""
+
+    id: str
+    intent: str | None
+    charge: str | None
+    cents: int
+    currency: str
+    standing: Standing
+    at: Instant
+    back_at: Instant | None = None
+
+    @property
+    def is_dispute(self) -> bool:
+        return self.id.startswith(DISPUTE_PREFIXES)
+
+
+class Clawback(NamedTuple):
+    """A refund as booked, under ``name``."""
+
+    name: str
+    cents: int
+    seq: int
+    reversed: bool
+
+
+class Credit(NamedTuple):
+    """A pack as booked for a session, with the refunds booked on it."""
+
+    org: str
+    name: str
+    seq: int
+    pack: str
+    cents: int
+    currency: str
+    undone: bool
+    clawbacks: tuple[Clawback, ...] = ()
+
+    def clawed(self, giveback_id: str) -> list[Clawback]:
+        """The refunds that stand for this giveback."""
+        return [claw for claw in self.clawbacks if base_of(claw.name) == giveback_id and not claw.reversed]
+
+
+class Gateway(Protocol):
+    """Stripe, as far as it is asked: only read. Every method raises `StripeUnavailable` when it has no answer."""
+
+    @property
+    def live(self) -> bool:
+        """Whether real money is behind it."""
+        ...
+
+    def sessions(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterable[Payment]:
+        """The packs' sessions created from ``since`` to ``until``, newest first, from behind session ``after`` on."""
+        ...
+
+    def refunds(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterable[Giveback]: ...
+
+    def disputes(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterable[Giveback]: ...
+
+    def payment(self, reference: str) -> Payment | None:
+        """The payment of a session, payment intent or charge; None if Stripe knows none or it is no pack's."""
+        ...
+
+    def giveback(self, giveback_id: str) -> Giveback | None:
+        """A refund or a dispute by its id."""
+        ...
+
+    def givebacks_of(self, payment: Payment) -> list[Giveback]:
+        """All refunds and disputes of a payment."""
+        ...
+
+
+# -- one thing under several names
+
+
+def base_of(name: str) -> str:
+    """Stripe's id in a name that something is booked under."""
+    return name.partition("~")[0]
+
+
+def names_of(stripe_id: str) -> list[str]:
+    """The names that something at Stripe may be booked under. A key is used once, for ever: what was booked wrong and
+    taken back is booked again as ``ID~2``, ``ID~3`` ..."""
+    return [stripe_id, *(f"{stripe_id}~{number}" for number in range(2, MAX_NAMES + 1))]
+
+
+def free_name(stripe_id: str, used: Collection[str]) -> str | None:
+    """The first name that is not used yet; None if all are."""
+    return next((name for name in names_of(stripe_id) if name not in used), None)
+
+
+def is_stripes(name: str) -> bool:
+    """Whether a topup's session is an id of Stripe's."""
+    return name.startswith(PAYMENT_PREFIXES)
+
+
+def mode_of(session: str) -> bool | None:
+    """Whether a session is live; None if its id does not say."""
+    if session.startswith("cs_live_"):
+        return True
+    return False if session.startswith("cs_test_") else None
+
+
+# -- objects of Stripe's API
+
+
+def payment_of(session: Mapping[str, Any], told_at: int | None = None) -> Payment | None:
+    """The payment in a checkout session object; None if it sells no pack (a subscription, a setup). ``told_at`` is when
+    an event told of it, for want of a time in the object. Raises `BadInput` for an object that lacks what matters."""
+    if session.get("mode", "payment") != "payment":
+        return None
+    status, payment_status = session.get("status"), session.get("payment_status")
+    metadata = session.get("metadata") or {}
+    intent = session.get("payment_intent")
+    return Payment(
+        _text(session, "id"),
+        _id(intent),
+        metadata.get("org") or session.get("client_reference_id"),
+        metadata.get("pack"),
+        _whole(session, "amount_total"),
+        _text(session, "currency").lower(),
+        _at(_paid_at(intent) or told_at or session.get("created")),
+        status == "complete" and payment_status in ("paid", "no_payment_required"),
+        f"{status}, {payment_status}",
+        bool(session.get("livemode")),
+        _quantity(session.get("line_items")),
+        _makeup(session),
+    )
+
+
+def _paid_at(intent: Any) -> int | None:
+    """When the charge was made, if the object holds it; else when the payment was begun."""
+    if not isinstance(intent, Mapping):
+        return None
+    charge = intent.get("latest_charge")
+    return charge.get("created") if isinstance(charge, Mapping) else intent.get("created")
+
+
+def _quantity(line_items: Any) -> int | None:
+    if not isinstance(line_items, Mapping) or line_items.get("has_more"):
+        return None
+    return sum(item.get("quantity") or 1 for item in line_items.get("data", ()))
+
+
+def _makeup(session: Mapping[str, Any]) -> str:
+    details = session.get("total_details") or {}
+    signs = {"amount_discount": ("-", "discount"), "amount_tax": ("+", "tax"), "amount_shipping": ("+", "shipping")}
+    parts = [f"{sign} {details[name]} {word}" for name, (sign, word) in signs.items() if details.get(name)]
+    return " ".join([f"{session.get('amount_subtotal')} subtotal", *parts]) if parts else ""
+
+
+def refund_of(refund: Mapping[str, Any], told_at: int | None = None) -> Giveback:
+    """The giveback in a refund object."""
+    standing: dict[str | None, Standing] = {"succeeded": "given", "failed": "returned", "canceled": "void"}
+    status = standing.get(refund.get("status"), "waiting")
+    return Giveback(
+        _text(refund, "id"),
+        _id(refund.get("payment_intent")),
+        _id(refund.get("charge")),
+        _whole(refund, "amount"),
+        _text(refund, "currency").lower(),
+        status,
+        _at(refund.get("created")),
+        _at(told_at) if told_at is not None and status in ("returned", "void") else None,
+    )
+
+
+#: A dispute without a balance transaction is over in these, or was never more than a question.
+_MOVED_NOTHING = ("lost", "warning_closed", "prevented")
+
+
+def dispute_of(dispute: Mapping[str, Any], told_at: int | None = None, told: str = "") -> Giveback:
+    """The giveback in a dispute object: the money that its balance transactions have withdrawn and not reinstated.
+
+    ``told`` is the type of the event that brought it; two of them say by themselves what happened.
+    """
+    amount = _whole(dispute, "amount")
+    moves = [move for move in dispute.get("balance_transactions") or () if isinstance(move, Mapping)]
+    out = -sum(min(0, _whole(move, "amount")) for move in moves)
+    back = sum(max(0, _whole(move, "amount")) for move in moves)
+    told_of = told.rpartition(".")[2]
+    won = dispute.get("status") == "won" or (told_of == "funds_reinstated" and not back)
+    cents, standing = _standing_of_dispute(amount, out, back, won=won)
+    if standing == "waiting" and told_of == "funds_withdrawn":
+        standing = "given"
+    elif standing == "waiting" and dispute.get("status") in _MOVED_NOTHING and "balance_transactions" in dispute:
+        standing = "void"
+    times = sorted(_whole(move, "created") for move in moves if "created" in move)
+    returned = standing == "returned"
+    return Giveback(
+        _text(dispute, "id"),
+        _id(dispute.get("payment_intent")),
+        _id(dispute.get("charge")),
+        cents,
+        _text(dispute, "currency").lower(),
+        standing,
+        _at(times[0] if times else dispute.get("created")),
+        _at(times[-1] if back else told_at) if returned and (back or told_at is not None) else None,
+    )
+
+
+def _standing_of_dispute(amount: int, out: int, back: int, *, won: bool) -> tuple[int, Standing]:
+    """Cents and standing, from what was moved ``out`` and ``back`` in the account's own currency. A dispute may be won
+    in part: then the rest is what was given."""
+    if won or (out and back >= out):
+        return amount, "returned"
+    if not out:
+        return amount, "waiting"
+    # In proportion, because the account's currency need not be the payment's.
+    return amount - amount * back // out, "given"
+
+
+def _id(value: Any) -> str | None:
+    """The id of something that may be expanded."""
+    found = value.get("id") if isinstance(value, Mapping) else value
+    return found if isinstance(found, str) else None
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str) or not value:
+        raise _lacks(item, name)
+    return value
+
+
+def _whole(item: Mapping[str, Any], name: str) -> int:
+    value = item.get(name)
+    if type(value) is not int:
+        raise _lacks(item, name)
+    return value
+
+
+def _at(seconds: Any) -> Instant:
+    if type(seconds) is not int:
+        raise BadInput("a Stripe object lacks the time it was created", hint=_WHOLE_HINT, code="bad_payload")
+    return instants.from_millis(seconds * 1000)
+
+
+_WHOLE_HINT = "give objects and events whole, as Stripe sent them"
+
+
+def _lacks(item: Mapping[str, Any], name: str) -> BadInput:
+    what = f"{item.get('object', 'object')} {item.get('id', '')}".strip()
+    return BadInput(f"Stripe's {what} lacks {name!r}", hint=_WHOLE_HINT, code="bad_payload")
+
+
+# -- the journal's side
+
+
+def credits_of(entries: Iterable[Entry]) -> list[Credit]:
+    """The packs that the entries of one org (its topups, refunds and reversals, oldest first) have booked."""
+    made: dict[int, Credit] = {}
+    refunds: dict[int, tuple[int, Clawback]] = {}
+    undone: set[int] = set()
+    for entry in entries:
+        if entry["kind"] == "topup":
+            made[entry["seq"]] = Credit(
+                entry["org"],
+                entry["session"],
+                entry["seq"],
+                entry["pack"],
+                entry["paid_cents"],
+                entry["currency"],
+                undone=False,
+            )
+        elif entry["kind"] == "refund":
+            claw = Clawback(entry["refund_id"], entry["cents"], entry["seq"], reversed=False)
+            refunds[entry["seq"]] = (entry["lot"], claw)
+        elif entry["kind"] == "reversal":
+            undone.add(entry["reverses"])
+    by_topup: dict[int, list[Clawback]] = {}
+    for topup, claw in refunds.values():
+        by_topup.setdefault(topup, []).append(claw._replace(reversed=claw.seq in undone))
+    return [
+        credit._replace(undone=seq in undone, clawbacks=tuple(by_topup.get(seq, ()))) for seq, credit in made.items()
+    ]
+
+
+def standing_credit(found: Iterable[Credit]) -> Credit | None:
+    """The credit that was not undone, if there is one."""
+    return next((credit for credit in found if not credit.undone), None)
+
+
+# -- what to book
+
+
+def credit_for(
+    payment: Payment, org: str | None, pack: str | None, packs: Mapping[str, Pack], *, accept_paid: bool = False
+) -> CreditPack:
+    """The operation that credits ``payment``: to the org and with the pack given, else those its metadata name.
+
+    Raises `PaymentRefused` for a payment that did not arrive, for another org's, and, unless ``accept_paid``, for one
+    that is not the pack's price. A pack in another currency is refused always: the journal would call dollars euros.
+    """
+    if not payment.paid:
+        raise _refused("not_paid", f"session {payment.session} is not paid: it is {payment.status}", "wait for it")
+    org, pack = _named(payment, "org", org, payment.org), _named(payment, "pack", pack, payment.pack)
+    sold = packs.get(pack)
+    if sold is not None:
+        _check_price(payment, pack, sold, accept_paid=accept_paid)
+    return CreditPack(org, pack, payment.session, payment.cents)
+
+
+def _named(payment: Payment, what: str, given: str | None, stated: str | None) -> str:
+    if given is None and stated is None:
+        hint = f"name the {what}: meterctl credit-pack ORG PACK --from-stripe {payment.session}"
+        raise _refused(f"no_{what}", f"session {payment.session} names no {what} in its metadata", hint)
+    if given is not None and stated is not None and given != stated:
+        hint = f"leave the {what} out to follow Stripe, or book it by hand: meterctl credit-pack ORG PACK --session ID"
+        message = f"session {payment.session} is for the {what} {stated!r}, not for {given!r}"
+        raise _refused(f"other_{what}", message, hint)
+    return given or stated or ""
+
+
+def _check_price(payment: Payment, name: str, pack: Pack, *, accept_paid: bool) -> None:
+    paid = f"{payment.cents} {payment.currency} were paid" + (f" ({payment.makeup})" if payment.makeup else "")
+    if payment.currency != pack.currency:
+        hint = f"name a pack sold in {payment.currency} in the config and credit that one"
+        raise _refused("currency_mismatch", f"{paid}, but pack {name!r} is sold in {pack.currency}", hint)
+    if accept_paid:
+        return
+    if payment.quantity not in (None, 1):
+        hint = "name a pack of that size in the config, or book one pack for what was paid: --accept-paid"
+        raise _refused("quantity_mismatch", f"{payment.quantity} items were sold together; {paid}", hint)
+    if payment.cents != pack.price_cents:
+        hint = "book the whole pack for what was paid: --accept-paid"
+        message = f"{paid}, but pack {name!r} costs {pack.price_cents} {pack.currency}"
+        raise _refused("price_mismatch", message, hint)
+
+
+def _refused(code: str, message: str, hint: str) -> PaymentRefused:
+    return PaymentRefused(message, hint=hint, code=code)
+
+
+def claims_on(payment_cents: int, givebacks: Sequence[Giveback], credit: Credit | None) -> dict[str, int]:
+    """How many cents of each giveback count, by id, so that all together never exceed the payment.
+
+    What is booked counts first, as far as it is true; what is left of the payment goes to the others by their time.
+    """
+    given = sorted((item for item in givebacks if item.standing == "given"), key=lambda item: (item.at, item.id))
+    booked = {item.id: sum(claw.cents for claw in credit.clawed(item.id)) for item in given} if credit else {}
+    due = {item.id: min(item.cents, booked.get(item.id, 0)) for item in given}
+    left = payment_cents - sum(due.values())
+    for item in given:
+        more = max(0, min(item.cents - due[item.id], left))
+        due[item.id] += more
+        left -= more
+    return due
