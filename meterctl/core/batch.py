@@ -29,8 +29,59 @@ class Outcome(NamedTuple):
     entries: tuple[Entry, ...] = ()
 
 
-class TooEarly(Exception):
-    """An answer that appends nothing would rest on entries that are not stored yet."""
+class OrgView:
+    """One org as read, with the entries decided but not yet appended on top. It is the `rules.History` of the org.
+
+    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing.
+    """
+
+    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
+        self._store = store
+        self.org = org
+        self.exact = exact
+        self.pending: list[Entry] = []
+        self._newest = newest
+        self._tips: list[Tip] = []
+
+    @property
+    def tip(self) -> Tip:
+        if not self._tips:  # read when it is needed: a journal that is malformed must not stop other orgs
+            self._tips.append(tip_of(self._newest))
+        return self._tips[-1]
+
+    def refresh(self) -> None:
+        self._newest, self._tips = self._store.journal.tip(self.org), []
+        self.exact = True
+
+    def add(self, entry: Entry, tip: Tip) -> None:
+        self.pending.append(entry)
+        self._tips.append(tip)
+
+    def keep(self, count: int) -> None:
+        """Forget all that is pending but the first ``count`` entries."""
+        del self.pending[count:], self._tips[count + 1 :]
+
+    def by_key(self, key: str) -> Entry | None:
+        for entry in self.pending:
+            if entry["key"] == key:
+                return entry
+        return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
+
+    def by_seq(self, seq: int) -> Entry | None:
+        for entry in self.pending:
+            if entry["seq"] == seq:
+                return entry
+        return self._store.journal.by_seq(self.org, seq)
+
+    def of_session(self, session: str) -> Sequence[Entry]:
+        stored = self._store.journal.read(self.org, EntryFilter(session=session))
+        return [*stored, *(entry for entry in self.pending if entry.get("session") == session)]
+
+    def forfeited_of(self, lot: int) -> int:
+        stored = self._store.journal.read(self.org, EntryFilter(after=lot, kinds=("reversal",)))
+        reversals = [*stored, *(entry for entry in self.pending if entry["kind"] == "reversal")]
+        lost = (drawn for entry in reversals for drawn in entry.get("forfeited", []))
+        return sum(drawn["units"] for drawn in lost if drawn["lot"] == lot)
 
 
 class Batch:
@@ -42,40 +93,44 @@ class Batch:
         terms: Terms,
         now: Instant,
         requests: Sequence[Request],
-        views: Views,
         *,
-        flying: Mapping[Name, Entry],
-        contended: Collection[str] = (),
         dry_run: bool = False,
+        contended: Collection[str] = (),
     ) -> None:
-        """``flying`` entries are being appended; ``contended`` names orgs whose last append clashed: their tips are asked
-        for exactly."""
+        """``contended`` names orgs whose last append clashed: their tips are asked for exactly."""
         self._store = store
         self._terms = terms
         self._now = now
-        self._latest = instants.add_millis(now, FUTURE_MS)
         self._requests = requests
-        self._views = views
-        self._flying = flying
+        self._contended = contended
         self._status = "planned" if dry_run else "applied"
         self._plans = PlanBook(store.plans.all)
-        self._known = self._by_keys({(r.operation.org, r.operation.key) for r in requests if r.operation.key})
+        self._views = self._load_views()
+        self._known = self._load_known()
         self._undone = self._load_undone()
         self._holders = self._load_holders()
-        orgs = dict.fromkeys(request.operation.org for request in requests)
-        # A repetition says what the org holds now, and nothing that is appended proves that.
-        views.load(orgs, exactly=contended, anew={org for org, _ in self._known})
 
     # -- reading
 
-    def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
-        flying = {name: self._flying[name] for name in names if name in self._flying} if self._flying else {}
-        return (self._store.journal.by_keys(names) if names else {}) | flying
+    def _load_views(self) -> dict[str, OrgView]:
+        orgs = list(dict.fromkeys(request.operation.org for request in self._requests))
+        journal = self._store.journal
+        exact = orgs if len(orgs) == 1 else [org for org in orgs if org in self._contended]
+        views = {org: self._view(org, journal.tip(org), exact=True) for org in exact}
+        others = [org for org in orgs if org not in views]
+        tips = journal.tips(others) if others else {}
+        return views | {org: self._view(org, tips.get(org), exact=False) for org in others}
 
-    def _load_undone(self) -> dict[Name, Entry]:
-        return self._by_keys(
-            [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
-        )
+    def _view(self, org: str, newest: Entry | None, *, exact: bool) -> OrgView:
+        return OrgView(self._store, org, newest, exact=exact)
+
+    def _load_known(self) -> dict[tuple[str, str], Entry]:
+        keys = {(r.operation.org, r.operation.key) for r in self._requests if r.operation.key}
+        return self._store.journal.by_keys(keys) if keys else {}
+
+    def _load_undone(self) -> dict[tuple[str, str], Entry]:
+        keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
+        return self._store.journal.by_keys(keys) if keys else {}
 
     def _load_holders(self) -> dict[str, str]:
         sessions = {
