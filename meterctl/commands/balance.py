@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import Org, command, new_app, option
-from meterctl.core.instants import parse_filter
+from meterctl.commands.common import Org, command, filter_time, new_app, option
 from meterctl.core.results import Balance
 from meterctl.wiring import Wiring
 
@@ -22,4 +21,4 @@ def balance(
     Example:
       meterctl balance acme --as-of 2026-11-01
     """
-    return wiring.reads.balance(org, None if as_of is None else parse_filter(as_of, wiring.now))
+    return wiring.reads.balance(org, filter_time(wiring, "as of", as_of))

@@ -13,6 +13,8 @@ import typer
 from typer._click.core import Context
 
 from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
+from meterctl.core.instants import parse_filter
+from meterctl.core.model import Instant
 from meterctl.core.operations import Operation
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
@@ -65,6 +67,16 @@ WRITING = [
     _text("at", "TIME", "When it happened (else now)."),
     _flag("yes", "Do not ask.", "-y"),
 ]
+
+
+def filter_time(wiring: Wiring, name: str, text: str | None) -> Instant | None:
+    """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document."""
+    if text is None:
+        return None
+    instant = parse_filter(text, wiring.now)
+    if instant != text and wiring.output != "json":
+        typer.echo(f"{name} {instant}", err=True)
+    return instant
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

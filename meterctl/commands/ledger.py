@@ -2,13 +2,10 @@
 
 from typing import Annotated
 
-import typer
-
-from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.commands.common import argument, command, filter_time, new_app, option, switch
 from meterctl.core.errors import BadInput
-from meterctl.core.instants import parse_filter
-from meterctl.core.model import KINDS, Instant, Kind
-from meterctl.core.operations import check_integer
+from meterctl.core.model import KINDS, Kind
+from meterctl.core.operations import check_integer, check_ref
 from meterctl.core.reads import LedgerQuery
 from meterctl.core.results import LedgerPage
 from meterctl.wiring import Wiring
@@ -48,12 +45,12 @@ def ledger(
         LedgerQuery(
             kinds=tuple(_kind(name) for name in kind or ()),
             all_kinds=all_kinds,
-            since=_instant(wiring, since, "since"),
-            until=_instant(wiring, until, "until"),
+            since=filter_time(wiring, "since", since),
+            until=filter_time(wiring, "until", until),
             limit=check_integer(limit, "limit", least=1, most=MOST),
             before=None if before is None else check_integer(before, "before", least=1),
-            session=session,
-            ref=ref,
+            session=None if session is None else check_ref(session, "a session"),
+            ref=None if ref is None else check_ref(ref),
         ),
     )
 
@@ -62,13 +59,3 @@ def _kind(name: str) -> Kind:
     if name not in KINDS:
         raise BadInput(f"{name!r} is no kind of entry", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
     return name
-
-
-def _instant(wiring: Wiring, text: str | None, what: str) -> Instant | None:
-    """The instant a filter names; a relative one is echoed, so that what was asked can be seen."""
-    if text is None:
-        return None
-    instant = parse_filter(text, wiring.now)
-    if instant != text:
-        typer.echo(f"{what} {instant}", err=True)
-    return instant

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option, take_shared
+from meterctl.commands.common import Org, argument, book, command, filter_time, new_app, option, take_shared
 from meterctl.core.errors import BadInput
-from meterctl.core.instants import parse_filter
 from meterctl.core.operations import DEFAULT_STEP, Attribute, check_integer, read_costs
 from meterctl.core.results import Listing, Meter, Receipt
 from meterctl.wiring import Wiring
@@ -121,7 +120,7 @@ def alerts(
     Example:
       meterctl meter alerts --since 24h
     """
-    return wiring.reads.alerts(org, None if since is None else parse_filter(since, wiring.now))
+    return wiring.reads.alerts(org, filter_time(wiring, "since", since))
 
 
 @command(app)

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import command, new_app, option, switch
+from meterctl.commands.common import command, filter_time, new_app, option, switch
 from meterctl.core.errors import BadInput
-from meterctl.core.instants import add_millis, parse_ahead, parse_filter
+from meterctl.core.instants import add_millis, parse_ahead
 from meterctl.core.operations import check_integer, check_plan
 from meterctl.core.orgs import SORTS, OrgFilter, list_orgs
 from meterctl.core.results import Listing
@@ -40,7 +40,7 @@ def orgs(
         expiring_by=None if expiring is None else add_millis(wiring.now, parse_ahead(expiring)),
         plan=None if plan is None else check_plan(plan),
         week_over=None if week_over is None else check_integer(week_over, "percent", least=0, most=100_000),
-        idle_since=None if idle is None else parse_filter(idle, wiring.now),
+        idle_since=filter_time(wiring, "idle since", idle),
     )
     most = None if limit is None else check_integer(limit, "limit", least=1)
     return list_orgs(wiring.store, wiring.now, wiring.settings.terms, wanted, sort=sort, limit=most)

@@ -32,7 +32,7 @@ def list_orgs(
     if sort != "org":
         records = iter(sorted(records, key=lambda record: _sort_key(record, sort)))
     found = records if limit is None else islice(records, limit)
-    return Listing("orgs", "orgs", found)
+    return Listing("orgs", "orgs", found, {"expiring_by": wanted.expiring_by, "idle_since": wanted.idle_since})
 
 
 def _matching(store: Store, now: Instant, terms: Terms, plans: PlanBook, wanted: OrgFilter) -> Iterator[dict[str, Any]]:

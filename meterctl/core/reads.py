@@ -4,7 +4,7 @@ What is due but not booked yet is shown as if it were: an answer does not depend
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from meterctl.core import weeks
@@ -12,6 +12,7 @@ from meterctl.core.batch import OrgView
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import NotFound
+from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
 from meterctl.core.ports import Clock, EntryFilter, Store
@@ -134,7 +135,9 @@ class Reads:
     def history(self, org: str, limit: int = 12) -> Listing:
         """The closed weeks of ``org``, newest first, each with the entry that closed it."""
         check_org(org)
-        resets = self._entries(org, EntryFilter(kinds=("reset",)))
+        where = EntryFilter(kinds=("reset",))
+        pending = (entry for entry in self._pending(org) if entry["kind"] == "reset")
+        resets = chain(pending, self._store.journal.read(org, where, newest_first=True))
         closed = [
             {**entry["closed"], "settled": entry["settled"], "closed_at": entry["at"], "seq": entry["seq"]}
             for entry in islice(resets, limit)
@@ -158,10 +161,11 @@ class Reads:
             org = self._holder(query.session or "")
         _, _, state = self._standing(org, None)
         found = self._by_ref(org, query.ref) if query.ref else self._page(org, query)
-        page = list(islice(found, query.limit + 1))
+        page = list(islice((entry for entry in found if _matches(entry, query)), query.limit + 1))
         more = len(page) > query.limit
         shown = page[: query.limit]
-        return LedgerPage(org, state.balance, shown, shown[-1]["seq"] if more and shown else None)
+        next_before = shown[-1]["seq"] if more and shown else None
+        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until)
 
     def _holder(self, session: str) -> str:
         holder = self._store.claims.holders([session]).get(session)
@@ -184,7 +188,8 @@ class Reads:
             moving=not (query.all_kinds or query.kinds),
             session=query.session,
         )
-        return self._entries(org, where, until=query.until)
+        yield from self._pending(org)
+        yield from self._store.journal.read(org, where, newest_first=True)
 
     def _before(self, org: str, query: LedgerQuery) -> int | None:
         if query.until is None:
@@ -194,22 +199,14 @@ class Reads:
 
     def _last_seq_before(self, org: str, instant: Instant) -> int:
         """The seq of the last entry whose ``at`` lies before ``instant``; 0 if there is none."""
-        from meterctl.core.instants import add_millis
-
         entry = self.entry_at(org, add_millis(instant, -1))
         return 0 if entry is None else entry["seq"]
 
-    def _entries(self, org: str, where: EntryFilter, until: Instant | None = None) -> Iterator[Entry]:
-        """Newest first: what is due and not booked, then what is stored."""
-        if where.before is None and where.session is None:
-            yield from (entry for entry in self._pending(org, until) if _matches(entry, where))
-        yield from self._store.journal.read(org, where, newest_first=True)
-
-    def _pending(self, org: str, until: Instant | None) -> Sequence[Entry]:
+    def _pending(self, org: str) -> Sequence[Entry]:
+        """What is due and not booked, newest first."""
         now = self._clock.now()
-        at = now if until is None else min(now, until)
         tip = tip_of(self._store.journal.tip(org))
-        booked = [entry for entry, _ in book_due(org, tip, at, self._terms, self.plans, now)]
+        booked = [entry for entry, _ in book_due(org, tip, now, self._terms, self.plans, now)]
         for entry in booked:
             entry["pending"] = True
         return booked[::-1]
@@ -232,12 +229,20 @@ def next_expiry(state: State) -> dict[str, Any] | None:
     return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}
 
 
-def _matches(entry: Entry, where: EntryFilter) -> bool:
+def _matches(entry: Entry, query: LedgerQuery) -> bool:
+    """Whether ``query`` asks for ``entry``. Stores leave out most of what it does not; what is due, and what a ref
+    finds, has passed no store's filter."""
     return (
-        (not where.kinds or entry["kind"] in where.kinds)
-        and (not where.moving or entry["amount"] != 0)
-        and (where.after is None or entry["seq"] > where.after)
+        (entry["kind"] in query.kinds if query.kinds else query.all_kinds or query.ref is not None or _moves(entry))
+        and (query.since is None or entry["at"] >= query.since)
+        and (query.until is None or entry["at"] < query.until)
+        and (query.before is None or entry["seq"] < query.before)
+        and (query.session is None or entry.get("session") == query.session)
     )
+
+
+def _moves(entry: Entry) -> bool:
+    return entry["amount"] != 0
 
 
 def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:

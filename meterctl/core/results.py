@@ -205,7 +205,8 @@ class Meter(Result):
 
 @dataclass(frozen=True, slots=True)
 class LedgerPage(Result):
-    """A page of a journal, newest first. Entries that are due but not booked yet carry ``pending: true``."""
+    """A page of a journal, newest first. Entries that are due but not booked yet carry ``pending: true``; ``since`` and
+    ``until`` are the instants that were asked for."""
 
     name = "ledger"
 
@@ -213,6 +214,8 @@ class LedgerPage(Result):
     balance: int
     entries: Sequence[Mapping[str, Any]]
     next_before: int | None
+    since: Instant | None = None
+    until: Instant | None = None
 
     def fields(self) -> dict[str, Any]:
         return {
@@ -220,6 +223,8 @@ class LedgerPage(Result):
             "balance": self.balance,
             "entries": list(self.entries),
             "next_before": self.next_before,
+            "since": self.since,
+            "until": self.until,
         }
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
