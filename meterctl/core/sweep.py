@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from meterctl.core import instants
 from meterctl.core.batch import FUTURE_MS
-from meterctl.core.errors import BadInput, LockHeld
+from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import BookDue, Request
@@ -25,6 +25,14 @@ PAGE = 500
 LEASE_MS = 60_000
 
 LOCK_NAME = "sweep"
+
+
+class InFuture(MeterctlError):
+    """A sweep was asked to book what time has not brought yet."""
+
+    code = "in_future"
+    exit_code = REFUSED
+    hint = "nothing can be booked before it is due: leave --at out"
 
 
 def process_name() -> str:
@@ -54,24 +62,28 @@ class Sweeper:
         """Sweep every org that has something due, under a lock that only saves double work. A lock that another
         process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to."""
         sweep = self._start(at)
-        for orgs in self._due_orgs(sweep.at):
-            if (holder := self._lock()) is not None:
-                if fail_if_locked:
-                    raise LockHeld(f"the sweep is being run by {holder}")
-                sweep.locked_by = holder
-                return sweep
-            self._book(sweep, orgs, at)
-        self._unlock()
+        sweep.locked_by = self._lock()
+        if sweep.locked_by is not None:
+            if fail_if_locked:
+                raise LockHeld(f"the sweep is being run by {sweep.locked_by}")
+            return sweep
+        try:
+            self._book_all(sweep, at)
+        finally:
+            self._unlock()
         return sweep
+
+    def _book_all(self, sweep: Sweep, at: Instant | None) -> None:
+        for orgs in self._due_orgs(sweep.at):
+            self._book(sweep, orgs, at)
+            sweep.locked_by = self._lock()
+            if sweep.locked_by is not None:  # it took longer than the lease, and someone else goes on from here
+                return
 
     def _start(self, at: Instant | None) -> Sweep:
         now = self.ledger.clock.now()
         if at is not None and at > instants.add_millis(now, FUTURE_MS):
-            raise BadInput(
-                f"{at} is more than five minutes ahead of now ({now})",
-                hint="nothing can be booked before it is due: leave --at out",
-                code="in_future",
-            )
+            raise InFuture(f"{at} is more than five minutes ahead of now ({now})")
         return Sweep(self.command, at or now, dry_run=self.ledger.dry_run)
 
     def _due_orgs(self, at: Instant) -> Iterator[list[str]]:
