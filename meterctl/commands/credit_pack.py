@@ -27,5 +27,6 @@ def credit_pack(
     Example:
       meterctl credit-pack acme small --session cs_1234
     """
-    paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=0)
+    # What nobody paid for is no sale: a pack that is free has a price of 0 in the config, a gift is an adjustment.
+    paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
     return book(wiring, CreditPack(org, pack, session, paid))

@@ -9,7 +9,7 @@ app = new_app()
 
 @command(app)
 def init(wiring: Wiring) -> Listing:
-    """Create or complete the store: tables or collections, indexes, validators. Repeatable; touches no entry.
+    """Create or complete the store: tables or collections, indexes, validators. Repeatable. Books nothing.
 
     \b
     Example:

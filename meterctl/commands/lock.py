@@ -32,7 +32,7 @@ def list_locks(wiring: Wiring) -> Listing:
 def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, as listed.")]) -> Facts:
     """Take a lock from its holder. Needs --reason. Safe: locks only save double work.
 
-    A lock whose process died is free by itself within a minute; this is for those who cannot wait.
+    Books nothing. A lock whose process died is free by itself within a minute; this is for those who cannot wait.
 
     \b
     Example:

@@ -44,7 +44,7 @@ def publish_version(
       meterctl plan publish pro --quota 200000 --ratio default=1 --ratio llm=1.25
       meterctl plan publish --from-config
     """
-    since = None if effective_from is None else parse(effective_from)
+    since = wiring.at if effective_from is None else parse(effective_from)
     if from_config:
         if quota is not None or ratio:
             raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")
