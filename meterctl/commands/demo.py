@@ -1,5 +1,6 @@
 """``meterctl demo``"""
 
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,8 @@ weekly_quota = 500
 ratios = { default = "1", llm = "1.25" }
 """
 
+
+STEP_SECONDS = 60
 
 #: The story, in acts of two lines: when it happens and what is told; the command that does it.
 _STORY = """\
@@ -81,10 +84,11 @@ def demo(wiring: Wiring) -> None:
 
 
 def _play(now: str, told: str, line: str, shared: list[str]) -> None:
-    from meterctl.cli import main
-
     sys.stdout.write(f"\n# {now}  {told}\n$ meterctl {line}\n")
     sys.stdout.flush()
-    code = main([*shared, "--now", now, *line.split()])
-    if code != DONE:
-        raise MeterctlError(f"the demo's step {line!r} ended with exit code {code}", code="demo_failed")
+    # A process of its own, as the reader would run it.
+    played = subprocess.run(
+        [sys.executable, "-m", "meterctl", *shared, "--now", now, *line.split()], timeout=STEP_SECONDS, check=False
+    )
+    if played.returncode != DONE:
+        raise MeterctlError(f"the step {line!r} ended with exit code {played.returncode}", code="demo_failed")
