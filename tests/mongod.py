@@ -39,6 +39,9 @@ URI_VARIABLE = "METERCTL_TEST_MONGODB_URI"
 START_SECONDS = 60.0
 DOWNLOAD_SECONDS = 600
 PORT_ATTEMPTS = 5
+#: How the reason of each test begins that is skipped for want of a mongod.
+LEFT_OUT = "needs a real mongod"
+
 PREFIX = "meterctl-mongod-"
 ROOT_USER, ROOT_PASSWORD = "root", "root-of-a-test"
 ALREADY_INITIALIZED = 23
@@ -245,7 +248,7 @@ class Mongod:
             "replSet": self.replica_set,
             "oplogSize": 256,
             "wiredTigerCacheSizeGB": self.cache_gb,
-            "setParameter": "diagnosticDataCollectionEnabled=false",
+            "setParameter": "enableTestCommands=1",
         }
         if self.auth:
             options["keyFile"] = self._key_file()
@@ -255,7 +258,7 @@ class Mongod:
 
     def _key_file(self) -> Path:
         path = self.directory / "key"
-        path.write_text("key-of-a-test")
+        path.write_text("KeyOfATest")
         path.chmod(0o600)
         return path
 
@@ -343,6 +346,12 @@ class ReplicaSet:
     def restart(self, node: Mongod) -> None:
         node.restart()
 
+    def hold_replication(self, *, held: bool) -> None:
+        """With ``held`` no secondary gets what the primary writes, though it sees that the primary lives."""
+        for node in self.secondaries():
+            with node._direct() as client:
+                client.admin.command("configureFailPoint", "stopReplProducer", mode="alwaysOn" if held else "off")
+
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
@@ -385,7 +394,7 @@ def require_mongod() -> str:
     """`mongod_uri`; without one the test is skipped, and fails in CI."""
     uri = mongod_uri()
     if uri is None:
-        leave_out(f"needs a real mongod: {mongod_missing_reason()}")
+        leave_out(mongod_missing_reason())
     return uri
 
 
@@ -394,11 +403,12 @@ def require_mongod_binary() -> Path:
     try:
         return mongod_binary()
     except MongodMissing as missing:
-        leave_out(f"needs a mongod of its own: {missing}")
+        leave_out(str(missing))
 
 
-def leave_out(reason: str) -> NoReturn:
+def leave_out(why: str | None) -> NoReturn:
     """Skip the running test and say why; in CI nothing may be left out."""
+    reason = f"{LEFT_OUT}: {why}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

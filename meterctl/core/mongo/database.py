@@ -64,9 +64,9 @@ class Database:
         self.heads = self._collection(schema.HEADS, _CACHED, _NEWEST)
         self._ready = False
 
-    def answered(self) -> AbstractContextManager[None]:
+    def answered(self, seconds: float | None = None) -> AbstractContextManager[None]:
         """Bounds what is done inside, and translates what it raises."""
-        return answered(self.place, self._timeout)
+        return answered(self.place, self._timeout if seconds is None else seconds)
 
     def stream(
         self, page: Callable[[Place, int], Sequence[Document]], after: Place, place_of: Callable[[Document], Place]

@@ -16,6 +16,8 @@ from meterctl.core.mongo.plans import MongoPlans
 
 DEFAULT_DATABASE = "meterctl"
 TIMEOUT_SECONDS = 10.0
+#: How long `init` may take to build an index over a journal that has grown without it.
+BUILD_SECONDS = 3600.0
 
 _URI_HINT = (
     "a MongoDB URI is written mongodb://user:password@host:27017/database or mongodb+srv://...; characters such as "
@@ -46,6 +48,8 @@ class MongoStore:
 
     def init(self) -> list[str]:
         with self._database.answered():
+            self._database.journal.index_information()  # whether anybody is there shows as soon as ever
+        with self._database.answered(BUILD_SECONDS):
             lines = self._database.complete()
         return [*lines, f"least role, for the user that meterctl connects as: {self._database.role()}"]
 
