@@ -43,7 +43,7 @@ class PacedClient(stripe.RequestsClient):
         super().__init__(timeout=TIMEOUTS)
         self._sleep = sleep
 
-    def request(  # type: ignore[override] - as in the SDK's own subclass
+    def request(  # type: ignore[override]  # as in the SDK
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         answer = super().request(method, url, headers, post_data)
