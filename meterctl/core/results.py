@@ -75,6 +75,13 @@ class Receipt(Result):
             return errors.UNEXPECTED
         return errors.REFUSALS[self.reason][0] if self.status == "refused" and self.reason else errors.DONE
 
+    @property
+    def hint(self) -> str | None:
+        """What to do about a no; None where there was none."""
+        if self.status == "conflict":
+            return "if it is another operation, give it a name of its own; if it is the same, repeat it as it was"
+        return errors.REFUSALS[self.reason][1] if self.status == "refused" and self.reason else None
+
     def fields(self) -> dict[str, Any]:
         return {
             "command": self.command,
@@ -84,6 +91,7 @@ class Receipt(Result):
             "applied": self.applied,
             "reason": self.reason,
             "message": self.message,
+            "hint": self.hint,
             "entry": self.entry,
             "also": list(self.also),
             "balance": self.balance,
