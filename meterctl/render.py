@@ -1,21 +1,178 @@
-"""One renderer: a typed result becomes a table, JSON, NDJSON, CSV, Markdown or plain text."""
+"""One renderer: a typed result becomes a table, JSON, NDJSON, CSV, Markdown or plain text.
 
+Scripts get the document or its records, by the standard library alone. People get blocks (`meterctl.views`), drawn by
+rich or tabulate, which are loaded only then. Records are written as they come: a million of them need no more memory
+than one.
+"""
+
+import io
 import json
+import re
 import sys
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, TextIO
 
 from meterctl.core.results import Result
+from meterctl.views.safety import speaks_unicode, visible, visible_line
 
-
-def visible(text: str) -> str:
-    """``text`` with control characters shown, never obeyed."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+__all__ = ["emit", "show", "visible", "write"]
 
 
 def emit(result: Result, output: str) -> None:
     """Print ``result`` on standard output in the format asked for."""
-    sys.stdout.write(json.dumps(result.document(), ensure_ascii=False) + "\n")
+    write(result, output, sys.stdout)
 
 
 def show(result: Result, stream: TextIO) -> None:
-    stream.write(json.dumps(result.document(), ensure_ascii=False) + "\n")
+    """Show ``result`` to a person."""
+    write(result, "table", stream)
+
+
+def write(result: Result, output: str, stream: TextIO) -> None:
+    """Write ``result`` to ``stream`` as ``output``, one of `wiring.FORMATS`."""
+    if isinstance(stream, io.TextIOWrapper):
+        # What its encoding cannot say is shown as an escape; nothing may fail after something was booked.
+        stream.reconfigure(errors="backslashreplace")
+    _WRITERS[output](result, stream)
+    stream.flush()
+
+
+# -- JSON
+
+
+def _write_json(result: Result, stream: TextIO) -> None:
+    """The whole document: on one line, or readable where a terminal shows it."""
+    spacing: dict[str, Any] = {"indent": 2} if stream.isatty() else {"separators": (",", ":")}
+    stream.write(_json(stream, **spacing)(result.document()) + "\n")
+
+
+def _write_ndjson(result: Result, stream: TextIO) -> None:
+    encode = _json(stream, separators=(",", ":"))
+    stream.writelines(encode(record) + "\n" for record in _records(result, stream))
+
+
+def _json(stream: TextIO, **spacing: Any) -> Callable[[object], str]:
+    """An encoder for ``stream``. What would act on a terminal is escaped, which changes nothing in the document."""
+    unicode = speaks_unicode(stream.encoding)
+    encode = json.JSONEncoder(ensure_ascii=not unicode, allow_nan=False, default=_as_json, **spacing).encode
+
+    return lambda value: _printable(encode(value))
+
+
+def _printable(text: str) -> str:
+    """A JSON text with everything in it escaped that cannot be seen; its own line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
+def _as_json(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _records(result: Result, stream: TextIO) -> Iterator[Mapping[str, Any]]:
+    """The result's records. Those of a live one, which pauses between them, are passed on each as it comes."""
+    live = getattr(result, "live", False)
+    for record in result.rows():
+        yield record
+        if live:
+            stream.flush()
+
+
+# -- CSV
+
+#: The columns of records that do not all have the same fields, or of which there may be none to tell.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "ledger": (
+        *("org", "seq", "key", "kind", "amount", "balance", "at", "occurred_at", "recorded_at", "actor", "reason"),
+        *("input", "state", "prev", "hash", "v"),
+    ),
+    "history": (
+        *("key", "cycle", "plan", "version", "quota", "used", "uncovered", "breakdown", "alerts"),
+        *("settled", "closed_at", "seq"),
+    ),
+    "alerts": ("org", "week", "cycle", "percent", "used", "quota", "at", "recorded_at", "seq"),
+}
+
+#: The column for the fields of an entry that not every entry has.
+_REST = "effects"
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+#: What makes a spreadsheet take a text for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _write_csv(result: Result, stream: TextIO) -> None:
+    """A header, then a record a line. Nested values are canonical JSON; a text shows its line ends and control
+    characters as escapes, and one that a spreadsheet would run is quoted by a leading apostrophe."""
+    import csv
+
+    records = _records(result, stream)
+    columns = _COLUMNS.get(result.name)
+    rest = [_REST] if result.name == "ledger" else []
+    if columns is None:
+        first = list(islice(records, 1))
+        columns, records = tuple(first[0]) if first else (), chain(first, records)
+    out = csv.writer(stream, lineterminator="\n")
+    if columns:
+        out.writerow([*columns, *rest])
+    for record in records:
+        out.writerow(_csv_row(record, columns, with_rest=bool(rest)))
+
+
+def _csv_row(record: Mapping[str, Any], columns: Sequence[str], *, with_rest: bool) -> list[str]:
+    row = [_csv_cell(record.get(name)) for name in columns]
+    others = {name: value for name, value in record.items() if name not in columns}
+    if with_rest:
+        return [*row, _csv_cell(others)]
+    if others:
+        raise ValueError(f"records of one list differ in their fields: {', '.join(others)}")
+    return row
+
+
+def _csv_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        quoted = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+        return visible_line(f"'{value}" if quoted else value)
+    return _printable(_canonical(value))
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_as_json).encode
+
+
+# -- for people
+
+
+def _write_table(result: Result, stream: TextIO) -> None:
+    from meterctl.views.registry import blocks_of
+    from meterctl.views.terminal import draw
+
+    draw(blocks_of(result), stream)
+
+
+def _write_markdown(result: Result, stream: TextIO) -> None:
+    from meterctl.views.paste import paste
+    from meterctl.views.registry import blocks_of
+
+    paste(blocks_of(result), stream, "markdown")
+
+
+def _write_plain(result: Result, stream: TextIO) -> None:
+    from meterctl.views.paste import paste
+    from meterctl.views.registry import blocks_of
+
+    paste(blocks_of(result), stream, "plain")
+
+
+_WRITERS: dict[str, Callable[[Result, TextIO], None]] = {
+    "table": _write_table,
+    "json": _write_json,
+    "ndjson": _write_ndjson,
+    "csv": _write_csv,
+    "markdown": _write_markdown,
+    "plain": _write_plain,
+}

@@ -1,12 +1,12 @@
 """What commands answer: typed results, each with the JSON document that scripts read.
 
-A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a line, for ndjson, csv, markdown and
-plain) and an ``exit_code``. How it looks to a person is in `meterctl.tables`.
+A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a line, for ndjson and csv) and an
+``exit_code``. How it looks to a person is in `meterctl.views`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from meterctl.core import errors
 from meterctl.core.model import Entry, Instant
@@ -186,6 +186,7 @@ class Meter(Result):
     allowed: bool
     asked: int = 0
     gate: bool = False
+    as_of: Instant | None = None
 
     @property
     def exit_code(self) -> int:
@@ -208,6 +209,7 @@ class Meter(Result):
             "available": self.available,
             "allowed": self.allowed,
             "asked": self.asked,
+            "as_of": self.as_of,
         }
 
 
@@ -297,3 +299,43 @@ class Backfill(Result):
     def fields(self) -> dict[str, Any]:
         names = "lines applied replayed refused conflict invalid failed unchanged disabled planned"
         return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}
+
+
+class Finding(NamedTuple):
+    """Something that `verify` found: which check (see docs/format.md), and where, as far as that can be said."""
+
+    org: str | None
+    seq: int | None
+    check: int
+    message: str
+
+
+@dataclass(slots=True)
+class Verification(Result):
+    """What `verify` looked at and found. ``more`` findings beyond those listed were only counted."""
+
+    name = "verify"
+
+    orgs: int = 0
+    entries: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    more: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    @property
+    def exit_code(self) -> int:
+        return errors.DONE if self.ok else errors.FINDINGS
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "ok": self.ok,
+            "orgs": self.orgs,
+            "entries": self.entries,
+            "findings": [finding._asdict() for finding in self.findings],
+            "more": self.more,
+            "seconds": round(self.seconds, 3),
+        }

@@ -1,0 +1,95 @@
+"""What is set up: plans, packs and the config in force."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from meterctl.core.publish import Published, version_record
+from meterctl.core.results import Facts, Listing
+from meterctl.views import words
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Row, Said
+from meterctl.views.fallback import show_fields
+from meterctl.views.registry import view
+
+
+@view("plan-version")
+def show_published(published: Published) -> Iterable[Block]:
+    said = {
+        "applied": Said("✓ published", "good"),
+        "unchanged": Said("✓ the same terms are published already", "accent"),
+        "planned": Said("○ would publish", "accent"),
+    }[published.status]
+    yield Heading((said, ": ", Said(f"{published.version.plan} v{published.version.version}", "strong")))
+    yield _versions([version_record(published.version)])
+    if published.status == "planned":
+        yield Note("nothing is published yet")
+
+
+@view("plans", "plan")
+def show_plans(plans: Listing) -> Iterable[Block]:
+    yield Heading(f"versions of {plans.about['plan']}" if "plan" in plans.about else "plans")
+    yield _versions(plans.items)
+    if "plan" not in plans.about:
+        yield Note("all versions of one: meterctl plan show PLAN")
+
+
+def _versions(records: Iterable[Mapping[str, Any]]) -> Grid:
+    columns = [
+        Column("plan", least=8),
+        Column("version", right=True),
+        Column("weekly quota", right=True),
+        Column("ratios", rank=1, least=16),
+        Column("in force from (UTC)", rank=2, least=10),
+        Column("by", rank=3, least=8),
+        Column("reason", rank=4, least=12),
+    ]
+    return Grid(columns, [_version_row(record) for record in records], empty="no plan is published")
+
+
+def _version_row(record: Mapping[str, Any]) -> Row:
+    return Row(
+        [
+            Said(record["plan"], "strong"),
+            str(record["version"]),
+            words.units(record["weekly_quota"]),
+            ratios(record["ratios"]),
+            words.when(record["effective_from"]),
+            record["actor"],
+            record["reason"] or "",
+        ]
+    )
+
+
+def ratios(by_feature: Mapping[str, str]) -> str:
+    return ", ".join(f"{feature} {ratio}" for feature, ratio in by_feature.items()) or "all 1"
+
+
+@view("config")
+def show_config(config: Facts) -> Iterable[Block]:
+    facts = dict(config.facts)
+    packs, plans = facts.pop("packs", {}), facts.pop("plans", {})
+    yield Heading("config in force")
+    if facts.get("source") is None:
+        facts["source"] = "defaults: no config file was found"
+    yield from show_fields(facts)
+    yield _packs(packs)
+    columns = [Column("plan", least=8), Column("weekly quota", right=True), Column("ratios", rank=1, least=16)]
+    rows = [
+        Row([Said(name, "strong"), words.units(plan["weekly_quota"]), ratios(plan["ratios"])])
+        for name, plan in plans.items()
+    ]
+    yield Grid(columns, rows, "plans (to be published with: meterctl plan publish --from-config)")
+
+
+def _packs(packs: Mapping[str, Mapping[str, Any]]) -> Grid:
+    columns = [Column("pack", least=8), Column("units", right=True), Column("price", right=True), Column("expires")]
+    return Grid(columns, [Row(_pack_cells(name, pack)) for name, pack in packs.items()], "packs")
+
+
+def _pack_cells(name: str, pack: Mapping[str, Any]) -> list[Cell]:
+    days = pack["expiry_days"]
+    return [
+        Said(name, "strong"),
+        words.units(pack["units"]),
+        words.money(pack["price_cents"], pack["currency"]),
+        f"after {words.plural(days, 'day')}" if days else "never",
+    ]

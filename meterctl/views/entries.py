@@ -1,0 +1,300 @@
+"""Entries for people: the ledger, and the receipt of a write with everything it did."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from meterctl.core.results import Facts, LedgerPage, Receipt
+from meterctl.views import words
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone, in_row
+from meterctl.views.fallback import value_cell
+from meterctl.views.registry import view
+
+_Entry = Mapping[str, Any]
+_Pair = tuple[str, Cell]
+
+# -- the ledger
+
+_LEDGER = (
+    Column("seq", right=True, usual=6),
+    Column("when (UTC)", least=10, usual=16),
+    Column("kind", rank=2),
+    Column("what", least=18, usual=40),
+    Column("lot", rank=4, usual=5),
+    Column("amount", right=True),
+    Column("balance", right=True, rank=1),
+    Column("by", rank=3, least=8),
+)
+
+
+@view("ledger")
+def show_ledger(page: LedgerPage) -> Iterable[Block]:
+    since = f"since {words.when_utc(page.since)}" if page.since else None
+    until = f"until {words.when_utc(page.until)}" if page.until else None
+    yield Heading(in_row(Said(page.org, "strong"), balance_said(page.balance), since, until))
+    yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
+    if page.next_before is not None:
+        yield Note(f"older ones: meterctl ledger {page.org} --before {page.next_before}")
+
+
+def ledger_grid(entries: Iterable[_Entry], *, title: str = "", empty: str = "", live: bool = False) -> Grid:
+    return Grid(_LEDGER, (_ledger_row(entry) for entry in entries), title, empty, live)
+
+
+def _ledger_row(entry: _Entry) -> Row:
+    pending = bool(entry.get("pending"))
+    amount = entry["amount"]
+    cells: list[Cell] = [
+        str(entry["seq"]),
+        words.when(entry["at"]),
+        entry["kind"],
+        in_row(Said("due, not booked yet", "warn") if pending else None, *what(entry)),
+        ", ".join(str(lot) for lot in touched_lots(entry)),
+        Said(words.signed(amount), "good" if amount > 0 else ""),
+        Said(words.units(entry["balance"]), "bad" if entry["balance"] < 0 else ""),
+        entry["actor"],
+    ]
+    return Row(cells, "dim" if pending else "")
+
+
+def balance_said(balance: int) -> Said:
+    return Said(f"balance {balance:,}", "bad" if balance < 0 else "")
+
+
+def what(entry: _Entry) -> Iterator[str | Said]:
+    """An entry in a few words: what it was, what is special about it, and why."""
+    tell = _WHAT.get(entry["kind"])
+    yield tell(entry) if tell else ""
+    if owes := words.debt(entry.get("debt")):
+        yield Said(f"debt: {owes}", "warn")
+    if pays := words.debt(entry.get("repaid")):
+        yield f"repays {pays}"
+    if entry.get("alerts"):
+        yield Said(f"reached {words.percents(entry['alerts'])}", "warn")
+    if entry.get("reason"):
+        yield Said(f'"{entry["reason"]}"', "dim")
+
+
+def _ref(entry: _Entry) -> str:
+    return f"ref {str(entry['key']).partition(':')[2]}"
+
+
+def _topup(entry: _Entry) -> str:
+    return f"pack {entry['pack']}, {words.money(entry['paid_cents'], entry['currency'])}, {entry['session']}"
+
+
+def _refund(entry: _Entry) -> str:
+    # A refund has the currency of its topup, which older entries do not repeat.
+    given_back = words.money(entry["cents"], entry.get("currency"))
+    forgiven = f", {words.plural(entry['forgiven'], 'unit')} forgiven" if entry["forgiven"] else ""
+    return f"{entry['refund_id']}: {given_back} of {entry['session']}{forgiven}"
+
+
+def _expiration(entry: _Entry) -> str:
+    return f"lot {entry['lot']} expired on {words.when(entry['expires_at'])}"
+
+
+def _reversal(entry: _Entry) -> str:
+    undone = f"takes back entry {entry['reverses']}"
+    if "refund_id" in entry:
+        undone = f"{undone}, refund {entry['refund_id']}"
+    return f"{undone}; forfeited {words.draws(entry['forfeited'])}" if entry.get("forfeited") else undone
+
+
+def _usage(entry: _Entry) -> str:
+    step = "" if entry["step"] == "main" else f" {entry['step']}"
+    beyond = f", {entry['overflow']:,} beyond the quota" if entry["overflow"] else ""
+    return f"run {entry['run']}{step}: {words.plural(entry['units'], 'unit')}{beyond}"
+
+
+def _reset(entry: _Entry) -> str:
+    closed = entry["closed"]
+    settled = f", {words.plural(entry['settled'], 'unit')} of debt settled" if entry["settled"] else ""
+    return f"{_week_name(closed)} closed: {closed['used']:,} of {closed['quota']:,} used{settled}"
+
+
+def _plan(entry: _Entry) -> str:
+    return f"plan {entry['plan']} v{entry['version']}, {entry['quota']:,} a week"
+
+
+_WHAT: dict[str, Callable[[_Entry], str]] = {
+    "topup": _topup,
+    "debit": _ref,
+    "refund": _refund,
+    "expiration": _expiration,
+    "adjustment": _ref,
+    "reversal": _reversal,
+    "usage": _usage,
+    "reset": _reset,
+    "plan": _plan,
+}
+
+
+def _week_name(week: _Entry) -> str:
+    return f"week {week['key']}" + (f" cycle {week['cycle']}" if week["cycle"] > 1 else "")
+
+
+def touched_lots(entry: _Entry) -> list[int]:
+    """The lots that an entry opened, took from or gave back to, in the order it did."""
+    lots = [draw["lot"] for name in ("draws", "restored") for draw in entry.get(name) or ()]
+    if entry.get("voided"):
+        lots.append(entry["voided"]["lot"])
+    if "lot" in entry and entry["kind"] != "refund":
+        lots.append(entry["lot"])
+    return list(dict.fromkeys(lots))
+
+
+# -- receipts
+
+#: How each status is said: its sign, its tone, its words.
+_SAID: dict[str, tuple[str, Tone, str]] = {
+    "applied": ("✓", "good", "booked"),
+    "planned": ("○", "accent", "would book"),
+    "replayed": ("✓", "accent", "booked before"),
+    "unchanged": ("✓", "accent", "nothing to change"),
+    "disabled": ("○", "warn", "switched off"),
+    "refused": ("✗", "bad", "refused"),
+    "conflict": ("✗", "bad", "conflict"),
+    "failed": ("✗", "bad", "failed"),
+}
+
+
+@view("receipt")
+def show_receipt(receipt: Receipt) -> Iterable[Block]:
+    sign, tone, said = _SAID[receipt.status]
+    code = f" [{receipt.reason}]" if receipt.status == "refused" else ""
+    yield Heading((Said(f"{sign} {said}{code}", tone), f": {receipt.command} ", Said(receipt.org, "strong")))
+    yield from _answer(receipt)
+    if receipt.also:
+        along = "also due, and booked along" if receipt.applied else "also due, and would be booked along"
+        yield ledger_grid(receipt.also, title=along)
+    if receipt.status == "planned":
+        yield Note("nothing is booked yet")
+
+
+def _answer(receipt: Receipt) -> Iterable[Block]:
+    if receipt.status not in ("applied", "planned"):
+        yield Note(receipt.message, "bad" if _SAID[receipt.status][1] == "bad" else "")
+    if receipt.undone_by is not None:
+        yield Note(f"it was undone since, by entry {receipt.undone_by}", "warn")
+    if receipt.diff:
+        yield _difference(receipt.diff)
+    yield Pairs([*_entry_pairs(receipt), ("balance", _balance(receipt))])
+    if receipt.hint:
+        yield Note(f"try: {receipt.hint.replace('ORG', receipt.org)}")
+
+
+def _difference(diff: Mapping[str, Mapping[str, Any]]) -> Grid:
+    columns = [Column("parameter"), Column("first time", least=12), Column("now", least=12)]
+    rows = [Row([name, value_cell(name, two["first"]), value_cell(name, two["now"])]) for name, two in diff.items()]
+    return Grid(columns, rows)
+
+
+def _balance(receipt: Receipt) -> Cell:
+    """Before and after, where this call moves it; what is due and booked along counts in."""
+    now = Said(words.units(receipt.balance), "bad" if receipt.balance < 0 else "strong")
+    moved = receipt.entry if receipt.status in ("applied", "planned") else None
+    first = receipt.also[0] if receipt.also else moved
+    return now if first is None else (f"{first['balance'] - first['amount']:,} → ", now)
+
+
+def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
+    entry = receipt.entry
+    if entry is None:
+        return
+    yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "debt": None, "repaid": None}))
+    if entry["kind"] != "plan":
+        yield "amount", words.signed(entry["amount"]) + (" units" if entry["amount"] else "")
+    yield from _effect_pairs(entry)
+    if entry["reason"]:
+        yield "reason", entry["reason"]
+    if "occurred_at" in entry:
+        yield "happened", words.when_utc(entry["occurred_at"])
+    word = "would be entry" if receipt.status == "planned" else "entry"
+    yield word, f"{entry['seq']}, {words.when_utc(entry['at'])}, by {entry['actor']}"
+    yield "key", entry["key"]
+
+
+def _effect_pairs(entry: _Entry) -> Iterator[_Pair]:
+    if opened := opened_lot(entry):
+        yield "lot", opened
+    for name, said in (("draws", "drawn"), ("restored", "given back"), ("forfeited", "forfeited")):
+        if entry.get(name):
+            yield said, words.draws(entry[name])
+    if entry.get("voided"):
+        yield "removed", words.draws([entry["voided"]])
+    if pays := words.debt(entry.get("repaid")):
+        yield "repaid", pays
+    if owes := words.debt(entry.get("debt")):
+        yield "debt made", Said(owes, "warn")
+    yield from _usage_pairs(entry)
+
+
+def opened_lot(entry: _Entry) -> str:
+    """The lot that an entry opened, with what a debt left of it."""
+    if entry["kind"] not in ("topup", "adjustment", "reversal") or "lot" not in entry:
+        return ""
+    repaid = entry.get("repaid") if entry["kind"] != "reversal" else None
+    held = entry["units"] - sum((repaid or {}).values())
+    if held == 0:
+        return "none: all of it repays debt"
+    expires_at = entry["expires_at"]
+    expiry = f"expires {words.when_utc(expires_at)}, {words.relative(entry['at'], expires_at)}" if expires_at else ""
+    return f"{entry['lot']} with {words.plural(held, 'unit')}, {expiry or 'never expires'}"
+
+
+def _usage_pairs(entry: _Entry) -> Iterator[_Pair]:
+    if entry["kind"] == "usage":
+        yield "features", words.breakdown(entry["breakdown"])
+    if entry.get("capped_from"):
+        yield "capped", f"from {words.plural(entry['capped_from'], 'unit')}"
+    if entry.get("uncovered"):
+        yield "uncovered", f"{words.plural(entry['uncovered'], 'unit')}, covered by nothing and not charged"
+    week = entry["state"]["week"]
+    if week and entry["kind"] in ("usage", "plan", "reset"):
+        share = words.percent(week["used"], week["quota"])
+        yield "week", f"{week['key']}: {week['used']:,} of {week['quota']:,} used ({share})"
+    if entry.get("alerts"):
+        yield "threshold", Said(f"{words.percents(entry['alerts'])} reached", "warn")
+
+
+@view("refund-preview")
+def show_refund_preview(preview: Facts) -> Iterable[Block]:
+    facts = preview.facts
+    currency = facts["currency"]
+    yield Heading(
+        (Said("○ would claw", "accent"), f" {words.plural(facts['units'], 'unit')} from ", Said(facts["org"], "strong"))
+    )
+    paid = words.money(facts["paid_cents"], currency)
+    yield Pairs(
+        [
+            ("payment", f"{facts['session']}: pack {facts['pack']}, {facts['pack_units']:,} units for {paid}"),
+            ("this refund", words.money(facts["cents"], currency)),
+            ("refunded before", words.money(facts["refunded_cents_before"], currency)),
+            ("its units now", _whereabouts(facts)),
+            ("clawback", f"{facts['units']:,} units" + _forgiven(facts["forgiven"])),
+            ("taken from", words.draws(facts["draws"]) or "no lot"),
+            ("balance", f"{facts['balance']:,} → {facts['balance_after']:,}"),
+            ("debt after", words.debt(facts["debt_after"]) or "none"),
+            ("still refundable", _still_refundable(facts)),
+        ]
+    )
+    yield Note("nothing is booked yet")
+
+
+def _whereabouts(facts: Mapping[str, Any]) -> Cell:
+    names: Sequence[tuple[str, str]] = (
+        ("remaining_units", "left"),
+        ("used_units", "used"),
+        ("expired_units", "expired"),
+        ("clawed_units_before", "clawed before"),
+    )
+    return ", ".join(f"{facts[name]:,} {said}" for name, said in names if facts[name]) or "gone"
+
+
+def _forgiven(units: int) -> str:
+    return f", {words.plural(units, 'unit')} forgiven because they are gone already" if units else ""
+
+
+def _still_refundable(facts: Mapping[str, Any]) -> str:
+    left = words.money(facts["refundable_cents_after"], facts["currency"])
+    return f"{left}, which would claw at most {words.plural(facts['clawable_units_after'], 'unit')}"

@@ -1,0 +1,278 @@
+"""Where orgs stand: balance, week, past weeks, thresholds, and many orgs at once."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from meterctl.core.instants import add_days, to_millis
+from meterctl.core.model import Instant
+from meterctl.core.results import Balance, Listing, Meter
+from meterctl.views import words
+from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone, in_row
+from meterctl.views.entries import balance_said
+from meterctl.views.registry import view
+
+#: Expiries nearer than this are warned of.
+_SOON_DAYS = 14
+
+#: Where a usage bar is marked, in percent of the quota; thresholds reached at other percents are added.
+_MARKS = (80, 100)
+
+# -- balance
+
+
+@view("balance")
+def show_balance(balance: Balance) -> Iterable[Block]:
+    as_of = Said(f"as of {words.when_utc(balance.as_of)}", "dim")
+    yield Heading(in_row(Said(balance.org, "strong"), balance_said(balance.balance), as_of))
+    if balance.seq == 0:
+        yield Note("nothing was ever booked for this org")
+        return
+    if balance.lots:
+        yield _lots(balance.lots, balance.as_of)
+    yield from _debt(balance.debt)
+    yield from _next_expiry(balance)
+
+
+def _lots(lots: Sequence[Mapping[str, Any]], now: Instant) -> Grid:
+    columns = [
+        Column("lot", right=True),
+        Column("pack", rank=2, least=8),
+        Column("left", right=True),
+        Column("", rank=3, least=8),
+        Column("of", right=True, rank=3),
+        Column("expires (UTC)", least=10),
+        Column("in", right=True, rank=1),
+        Column("session", rank=4, least=14),
+    ]
+    return Grid(columns, [_lot_row(lot, now) for lot in lots])
+
+
+def _lot_row(lot: Mapping[str, Any], now: Instant) -> Row:
+    whole = max(lot.get("units") or 0, lot["remaining"])
+    expires_at = lot["expires_at"]
+    soon = expires_at is not None and expires_at <= add_days(now, _SOON_DAYS)
+    return Row(
+        [
+            str(lot["id"]),
+            lot["pack"] or Said("-", "dim"),
+            Said(words.units(lot["remaining"]), "strong"),
+            Bar(((lot["remaining"], "warn" if soon else "good"),), whole),
+            words.units(whole),
+            Said(words.when(expires_at), "warn" if soon else "") if expires_at else Said("never", "dim"),
+            _time_left(now, expires_at),
+            lot["session"] or Said("-", "dim"),
+        ]
+    )
+
+
+def _time_left(now: Instant, then: Instant | None) -> str:
+    return words.span(to_millis(then) - to_millis(now)) if then else ""
+
+
+def _debt(debt: Mapping[str, int]) -> Iterator[Block]:
+    if owes := words.debt(debt):
+        yield Note((Said(f"debt: {owes}", "bad"), "; the next credit repays it first"), "")
+    if debt["overage"]:
+        yield Note("overage is also settled from the next week's quota")
+
+
+def _next_expiry(balance: Balance) -> Iterator[Note]:
+    upcoming = balance.next_expiry
+    if upcoming is None:
+        return
+    at = upcoming["at"]
+    text = f"{words.plural(upcoming['units'], 'unit')} will expire on {words.when_utc(at)}"
+    soon = at <= add_days(balance.as_of, _SOON_DAYS)
+    yield Note(f"{text}, {words.relative(balance.as_of, at)}", "warn" if soon else "dim")
+
+
+# -- the week
+
+
+@view("meter")
+def show_meter(meter: Meter) -> Iterable[Block]:
+    allowed = Said("✓ may run", "good") if meter.allowed else Said("✗ may not run", "bad")
+    plan = f"plan {meter.plan}" + (f" v{meter.plan_version}" if meter.plan_version else " (not published)")
+    yield Heading(in_row(Said(meter.org, "strong"), allowed, plan))
+    yield Pairs(list(_meter_pairs(meter)))
+    if len(meter.breakdown) > 1:
+        yield _features(meter.breakdown)
+
+
+def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
+    left = max(0, meter.quota - meter.used)
+    yield "week", _week(meter)
+    yield "used", f"{meter.used:,} of {meter.quota:,} ({words.percent(meter.used, meter.quota)})"
+    yield "", usage_bar(meter.used, meter.quota, {*_MARKS, *meter.alerts})
+    if pace := _pace(meter):
+        yield "pace", pace
+    if meter.alerts:
+        yield "reached", Said(words.percents(meter.alerts), "warn")
+    if meter.used > meter.quota:
+        yield "overflow", _overflow(meter)
+    available = Said(words.units(meter.available), "" if meter.allowed else "bad")
+    yield "available", (available, f" = {left:,} left of the quota + balance {meter.balance:,}")
+    if meter.asked or not meter.allowed:
+        yield "asked", _asked(meter)
+
+
+def _week(meter: Meter) -> Cell:
+    week = meter.week
+    cycle = f"cycle {week['cycle']}" if week["cycle"] > 1 else None
+    ends = None if meter.as_of is None else f"ends {words.relative(meter.as_of, week['ends_at'])}"
+    days = f"{words.when(week['starts_at'])} → {words.when_utc(week['ends_at'])}"
+    return in_row(week["key"], cycle, days, ends)
+
+
+def _asked(meter: Meter) -> str:
+    asked = max(1, meter.asked)
+    missing = "" if meter.allowed else f", {asked - meter.available:,} more than available"
+    return words.plural(asked, "unit") + missing
+
+
+def _overflow(meter: Meter) -> Said:
+    text = f"{words.plural(meter.used - meter.quota, 'unit')} beyond the quota"
+    return Said(f"{text}, {meter.uncovered:,} of them uncovered" if meter.uncovered else text, "warn")
+
+
+def usage_bar(used: int, quota: int, percents: Iterable[int], whole: int = 0) -> Bar:
+    """Usage against a quota: what is within, what is beyond, and marks at ``percents`` of the quota."""
+    within = min(used, quota)
+    whole = max(whole, used, quota)
+    marks = (quota * percent // 100 for percent in sorted(percents)) if quota else ()
+    tone: Tone = "good" if within * 100 < quota * _MARKS[0] else "warn"
+    return Bar(((within, tone), (used - within, "bad")), whole, tuple(mark for mark in marks if mark <= whole))
+
+
+def _pace(meter: Meter) -> Cell | None:
+    """The share used against the share of the week gone, and where that leads; nothing to say in its first hours."""
+    if meter.as_of is None or not meter.quota:
+        return None
+    start, end = to_millis(meter.week["starts_at"]), to_millis(meter.week["ends_at"])
+    gone = min(to_millis(meter.as_of), end) - start
+    text = f"{words.percent(meter.used, meter.quota)} used in {words.percent(gone, end - start)} of the week"
+    if gone * 20 < end - start:
+        return text
+    projected = meter.used * (end - start) // gone
+    tone: Tone = "warn" if projected > meter.quota else ""
+    return f"{text}; ", Said(f"at this pace {words.percent(projected, meter.quota)} at its end", tone)
+
+
+def _features(breakdown: Mapping[str, int]) -> Grid:
+    whole = sum(breakdown.values())
+    ranked = sorted(breakdown.items(), key=lambda item: (-item[1], item[0]))
+    columns = [Column("feature", least=8), Column("units", right=True), Column("", rank=1, least=8)]
+    rows = [Row([name, words.units(count), Bar(((count, "accent"),), whole)]) for name, count in ranked]
+    return Grid(columns, rows)
+
+
+# -- past weeks and thresholds
+
+
+@view("history")
+def show_history(history: Listing) -> Iterable[Block]:
+    weeks = list(history.items)
+    yield Heading(in_row(Said(str(history.about["org"]), "strong"), "closed weeks"))
+    # One scale for all bars, so that weeks compare.
+    whole = max((max(week["used"], week["quota"]) for week in weeks), default=0)
+    columns = [
+        Column("week"),
+        Column("plan", rank=2, least=8),
+        Column("used", right=True),
+        Column("", rank=1, least=8),
+        Column("quota", right=True, rank=1),
+        Column("share", right=True),
+        Column("settled", right=True, rank=3),
+        Column("uncovered", right=True, rank=4),
+        Column("entry", right=True, rank=5),
+    ]
+    yield Grid(columns, [_history_row(week, whole) for week in weeks], empty="no week was closed yet")
+
+
+def _history_row(week: Mapping[str, Any], whole: int) -> Row:
+    cycle = f" #{week['cycle']}" if week["cycle"] > 1 else ""
+    used, quota = week["used"], week["quota"]
+    return Row(
+        [
+            week["key"] + cycle,
+            f"{week['plan']} v{week['version']}",
+            words.units(used),
+            usage_bar(used, quota, (100,), whole),
+            words.units(quota),
+            Said(words.percent(used, quota), "bad" if used > quota else ""),
+            _unless_zero(week["settled"]),
+            _unless_zero(week["uncovered"]),
+            str(week["seq"]),
+        ]
+    )
+
+
+def _unless_zero(count: int) -> Cell:
+    return words.units(count) if count else Said("-", "dim")
+
+
+@view("alerts")
+def show_alerts(alerts: Listing) -> Iterable[Block]:
+    org, since = alerts.about.get("org"), alerts.about.get("since")
+    whose = Said(str(org), "strong") if org else "all orgs"
+    yield Heading(in_row(whose, "thresholds reached", f"since {words.when_utc(since)}" if since else None))
+    columns = [
+        Column("when (UTC)", least=10, usual=16),
+        Column("org", least=12, usual=20),
+        Column("week", rank=2),
+        Column("reached", right=True),
+        Column("used", right=True, rank=1),
+        Column("quota", right=True, rank=3),
+        Column("entry", right=True, rank=4),
+    ]
+    yield Grid(columns, (_alert_row(alert) for alert in alerts.items), live=getattr(alerts, "live", False))
+
+
+def _alert_row(alert: Mapping[str, Any]) -> Row:
+    return Row(
+        [
+            words.when(alert["at"]),
+            alert["org"],
+            alert["week"],
+            Said(f"{alert['percent']} %", "bad" if alert["percent"] >= 100 else "warn"),
+            words.units(alert["used"]),
+            words.units(alert["quota"]),
+            str(alert["seq"]),
+        ]
+    )
+
+
+# -- many orgs
+
+
+@view("orgs")
+def show_orgs(orgs: Listing) -> Iterable[Block]:
+    columns = [
+        Column("org", least=12, usual=20),
+        Column("balance", right=True),
+        Column("debt", right=True, rank=3),
+        Column("lots", right=True, rank=5),
+        Column("next expiry (UTC)", rank=2, least=10, usual=16),
+        Column("expiring", right=True, rank=2),
+        Column("plan", rank=4, least=8),
+        Column("week", right=True, rank=1),
+        Column("last entry (UTC)", rank=6, least=10, usual=16),
+    ]
+    yield Grid(columns, (_org_row(org) for org in orgs.items), empty="no org matches")
+
+
+def _org_row(org: Mapping[str, Any]) -> Row:
+    over = org["used"] > org["quota"]
+    return Row(
+        [
+            org["org"],
+            Said(words.units(org["balance"]), "bad" if org["balance"] < 0 else "strong"),
+            _unless_zero(org["owed"] + org["overage"]),
+            str(org["lots"]),
+            words.when(org["next_expiry"]),
+            _unless_zero(org["expiring_units"]),
+            org["plan"],
+            Said(words.percent(org["used"], org["quota"]), "warn" if over else ""),
+            words.when(org["last_at"]),
+        ]
+    )

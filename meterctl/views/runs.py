@@ -1,0 +1,93 @@
+"""How a long run went: sweeps, backfills, checks."""
+
+from collections.abc import Iterable, Iterator
+
+from meterctl.core.results import Backfill, Sweep, Verification
+from meterctl.views import words
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
+from meterctl.views.registry import view
+
+
+@view("sweep")
+def show_sweep(sweep: Sweep) -> Iterable[Block]:
+    yield Heading((*_sweep_outcome(sweep), f": {sweep.command} as of {words.when_utc(sweep.at)}"))
+    if sweep.due or sweep.locked_by is None:
+        yield Pairs(list(_sweep_pairs(sweep)))
+    if sweep.errors:
+        columns = [Column("org"), Column("what went wrong", least=20)]
+        yield Grid(columns, [Row([error["org"], error["message"]]) for error in sweep.errors], "failed")
+        yield Note("the other orgs are done; run it again for these")
+    if sweep.dry_run:
+        yield Note("nothing is booked yet")
+
+
+def _sweep_outcome(sweep: Sweep) -> Iterator[Said]:
+    if sweep.status == "disabled":
+        yield Said("○ switched off", "warn")
+    elif sweep.locked_by is not None:
+        yield Said(f"○ left to {sweep.locked_by}, which is sweeping", "warn")
+    elif sweep.failed:
+        yield Said(f"✗ {words.plural(sweep.failed, 'org')} failed", "bad")
+    elif sweep.done:
+        yield Said("○ would sweep", "accent") if sweep.dry_run else Said("✓ swept", "good")
+    else:
+        yield Said("✓ nothing is due", "good")
+
+
+def _sweep_pairs(sweep: Sweep) -> Iterator[tuple[str, Cell]]:
+    failed = Said(f"{sweep.failed:,} failed", "bad" if sweep.failed else "")
+    yield "orgs", (f"{sweep.due:,} due: {sweep.done:,} done, ", failed, f", {sweep.skipped:,} skipped")
+    yield "expired", f"{words.plural(sweep.expired_lots, 'lot')} with {words.plural(sweep.expired_units, 'unit')}"
+    settled = f", {words.plural(sweep.settled_units, 'unit')} of debt settled" if sweep.settled_units else ""
+    yield "closed", words.plural(sweep.weeks_closed, "week") + settled
+    yield "took", words.duration(sweep.seconds)
+
+
+#: What became of input lines, and which of it is trouble.
+_COUNTS = ("applied", "planned", "replayed", "unchanged", "disabled", "refused", "conflict", "invalid", "failed")
+_TROUBLE = frozenset({"refused", "conflict", "invalid", "failed"})
+
+
+@view("backfill")
+def show_backfill(backfill: Backfill) -> Iterable[Block]:
+    well = backfill.exit_code == 0
+    outcome = Said("✓ done", "good") if well else Said("✗ done, but not every line", "bad")
+    yield Heading((outcome, f": {words.plural(backfill.lines, 'line')}"))
+    pairs: list[tuple[str, Cell]] = []
+    for name in _COUNTS:
+        count = getattr(backfill, name)
+        if count or name in ("applied", "replayed"):
+            pairs.append((name, Said(words.units(count), "bad" if name in _TROUBLE else "")))
+    yield Pairs([*pairs, ("took", _speed(backfill))])
+    if not well:
+        yield Note(
+            "--results FILE tells line by line; mend those lines and run the file again: nothing is booked twice"
+        )
+
+
+def _speed(backfill: Backfill) -> str:
+    took = words.duration(backfill.seconds)
+    return f"{took}, {int(backfill.lines / backfill.seconds):,} lines a second" if backfill.seconds > 0 else took
+
+
+@view("verify")
+def show_verification(verification: Verification) -> Iterable[Block]:
+    found = len(verification.findings) + verification.more
+    looked = f": {words.plural(verification.entries, 'entry')} of {words.plural(verification.orgs, 'org')}"
+    outcome = (
+        Said("✓ all checks hold", "good") if verification.ok else Said(f"✗ {words.plural(found, 'finding')}", "bad")
+    )
+    yield Heading((outcome, looked, f" in {words.duration(verification.seconds)}"))
+    if verification.findings:
+        columns = [Column("org"), Column("seq", right=True), Column("check", right=True), Column("finding", least=24)]
+        rows = [
+            Row([finding.org or "-", _seq(finding.seq), str(finding.check), finding.message])
+            for finding in verification.findings
+        ]
+        yield Grid(columns, rows)
+    if verification.more:
+        yield Note(f"and {words.plural(verification.more, 'finding')} more, counted only", "warn")
+
+
+def _seq(seq: int | None) -> str:
+    return "-" if seq is None else str(seq)

@@ -1,0 +1,242 @@
+"""Blocks on a terminal, drawn by rich: aligned, folded to its width, coloured where colours are wanted.
+
+Data reaches rich as `Text` only, never as markup, and only after it was made safe. Loaded only when a person looks.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TextIO, cast
+
+from rich.box import SIMPLE_HEAD, Box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from meterctl.views.blocks import (
+    Bar,
+    Block,
+    Cell,
+    Column,
+    Grid,
+    Heading,
+    Note,
+    Pairs,
+    Row,
+    Tone,
+    bar_pieces,
+    pieces,
+)
+from meterctl.views.safety import in_encoding, speaks_unicode, visible_line
+
+#: Width of what is not shown on a terminal.
+PIPE_WIDTH = 120
+
+#: Rows of a grid that are laid out together: a longer one is drawn in parts, so that it may be endless.
+PAGE = 500
+
+#: The widths of a bar where there is room, and of a column that folds although it should not.
+BAR, NARROWEST = 20, 4
+
+_STYLES: dict[Tone, str] = {
+    "": "",
+    "strong": "bold",
+    "good": "green",
+    "warn": "yellow",
+    "bad": "bold red",
+    "dim": "dim",
+    "accent": "cyan",
+}
+
+_ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def draw(blocks: Iterable[Block], stream: TextIO) -> None:
+    """Draw on ``stream``, as fits it: its width, its encoding, colours or none."""
+    draw_on(console_for(stream), blocks)
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console on ``stream``. Escape codes are for terminals, and for those only if NO_COLOR is not set."""
+    on_terminal = stream.isatty()
+    columns = os.environ.get("COLUMNS", "")
+    return Console(
+        file=stream if on_terminal else cast(TextIO, _Trimmed(stream)),
+        force_terminal=on_terminal,
+        color_system="auto" if on_terminal and not os.environ.get("NO_COLOR") else None,
+        width=None if on_terminal else int(columns) if columns.isdecimal() and int(columns) else PIPE_WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+class _Trimmed:
+    """A file that gets lines without the blanks that rich fills them up with."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+
+    def write(self, text: str) -> int:
+        return self._stream.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+
+def draw_on(console: Console, blocks: Iterable[Block]) -> None:
+    before: Block | None = None
+    for block in blocks:
+        if before is not None and (isinstance(block, Grid) or (isinstance(before, Grid) and isinstance(block, Pairs))):
+            console.print()
+        _draw_block(console, block)
+        before = block
+
+
+def _draw_block(console: Console, block: Block) -> None:
+    match block:
+        case Heading(text):
+            console.print(_text(console, text))
+        case Note():
+            _note(console, block)
+        case Pairs():
+            _pairs(console, block)
+        case Grid():
+            _grid(console, block)
+
+
+# -- text
+
+
+def _text(console: Console, cell: Cell, width: int = BAR) -> Text:
+    """``cell`` as rich text, safe to show; a bar in it is ``width`` wide."""
+    text = Text()
+    for piece in pieces(cell):
+        for said in bar_pieces(piece, width) if isinstance(piece, Bar) else (piece,):
+            text.append(_safe(console, said.text), style=_STYLES[said.tone])
+    return text
+
+
+def _safe(console: Console, text: str) -> str:
+    return in_encoding(visible_line(text), console.encoding)
+
+
+def _note(console: Console, note: Note) -> None:
+    text = _text(console, note.text)
+    text.stylize_before(_STYLES[note.tone])
+    console.print(Padding(text, (0, 0, 0, 1)))
+
+
+def _pairs(console: Console, pairs: Pairs) -> None:
+    names = max((cell_len(name) for name, _ in pairs.pairs), default=0)
+    room = min(2 * BAR, console.width - names - 4)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, cell in pairs.pairs:
+        table.add_row(Text(_safe(console, name)), _text(console, cell, max(room, NARROWEST)))
+    console.print(Padding(table, (0, 0, 0, 1)))
+
+
+# -- grids
+
+
+def _grid(console: Console, grid: Grid) -> None:
+    """Draw a grid a page at a time; the first page decides on the columns."""
+    pages = _pages(grid)
+    first = next(pages, [])
+    if grid.title:
+        console.print(Text(_safe(console, grid.title), style="bold"))
+    if not first:
+        _note(console, Note(grid.empty))
+        return
+    widths = widths_for(grid.columns, _natural_widths(console, grid, first), console.width)
+    console.print(_page(console, grid.columns, widths, first, headed=True))
+    for page in pages:
+        console.print(_page(console, grid.columns, widths, page, headed=False))
+    left_out = [column.name for column, width in zip(grid.columns, widths, strict=True) if width is None]
+    if any(left_out):
+        _note(console, Note(f"no room here for: {', '.join(name for name in left_out if name)}"))
+
+
+def _pages(grid: Grid) -> Iterator[list[Row]]:
+    rows = iter(grid.rows)
+    size = 1 if grid.live else PAGE
+    while page := list(islice(rows, size)):  # bounded: by the rows
+        yield page
+
+
+def _natural_widths(console: Console, grid: Grid, rows: Sequence[Row]) -> list[int]:
+    """The width that each column needs to show these rows unfolded."""
+    widths = [max(cell_len(column.name), column.usual if grid.live else 0) for column in grid.columns]
+    for row in rows:
+        for place, cell in enumerate(row.cells):
+            needed = BAR if isinstance(cell, Bar) else _text(console, cell).cell_len
+            widths[place] = max(widths[place], needed)
+    return widths
+
+
+def widths_for(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int | None]:
+    """A width for each column so that all fit in ``room``; None for those left out."""
+    least = [min(width, column.least or width) for column, width in zip(columns, natural, strict=True)]
+    shown = _fitting(columns, least, room)
+    squeezed = _squeezed([natural[place] for place in shown], [least[place] for place in shown], room)
+    if _total(squeezed) > room:  # a very narrow place: what can fold folds as far as it must
+        floors = [min(least[place], NARROWEST) if columns[place].least else least[place] for place in shown]
+        squeezed = _squeezed(squeezed, floors, room)
+    widths = dict(zip(shown, squeezed, strict=True))
+    return [widths.get(place) for place in range(len(columns))]
+
+
+def _fitting(columns: Sequence[Column], least: Sequence[int], room: int) -> list[int]:
+    """The places of the columns that fit; those of rank 0 always do."""
+    shown = list(range(len(columns)))
+    for rank in sorted({column.rank for column in columns}, reverse=True):
+        if rank == 0 or _total([least[place] for place in shown]) <= room:
+            break
+        shown = [place for place in shown if columns[place].rank < rank]
+    return shown
+
+
+def _squeezed(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """``natural`` widths cut down to ``room``, always at the widest that may still shrink."""
+    widths = [min(width, max(room, floor)) for width, floor in zip(natural, least, strict=True)]
+    for _ in range(max(0, _total(widths) - room)):
+        spare = [place for place, width in enumerate(widths) if width > least[place]]
+        if not spare:
+            break
+        widths[max(spare, key=lambda place: widths[place])] -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    """The width of a table of these columns, two blanks apart."""
+    return sum(widths) + 2 * max(0, len(widths) - 1)
+
+
+def _page(
+    console: Console, columns: Sequence[Column], widths: Sequence[int | None], rows: Sequence[Row], *, headed: bool
+) -> Table:
+    box = SIMPLE_HEAD if speaks_unicode(console.encoding) else _ASCII_HEAD
+    table = Table(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=headed, safe_box=False)
+    shown = [(place, width) for place, width in enumerate(widths) if width is not None]
+    for place, width in shown:
+        column = columns[place]
+        table.add_column(
+            Text(_safe(console, column.name)),
+            justify="right" if column.right else "left",
+            width=width,
+            overflow="fold",
+        )
+    for row in rows:
+        cells = [_text(console, row.cells[place], width) for place, width in shown]
+        table.add_row(*cells, style=_STYLES[row.tone])
+    return table

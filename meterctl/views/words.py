@@ -1,0 +1,99 @@
+"""Figures, money and times as people read them. Nothing here asks what time it is: "in 12 days" counts from an instant
+that the result brings along."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from meterctl.core.instants import to_millis
+from meterctl.core.model import Instant
+
+_WHOLE = ("bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg")
+_WHOLE_TOO = ("rwf", "ugx", "uyi", "vnd", "vuv", "xaf", "xof", "xpf")
+
+#: Decimal places of currencies that do not have two, by ISO 4217.
+_DIGITS = {
+    **dict.fromkeys((*_WHOLE, *_WHOLE_TOO), 0),
+    **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
+    **dict.fromkeys(("clf", "uyw"), 4),
+}
+
+_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
+
+
+def units(count: int) -> str:
+    return f"{count:,}"
+
+
+def signed(count: int) -> str:
+    return f"{count:+,}" if count else "0"
+
+
+def plural(count: int, what: str) -> str:
+    if abs(count) == 1:
+        return f"{count:,} {what}"
+    return f"{count:,} {what[:-1]}ies" if what.endswith("ry") else f"{count:,} {what}s"
+
+
+def money(cents: int, currency: str | None) -> str:
+    """``cents`` in the currency's own form, as ``5.00 USD``; a currency left out is not guessed."""
+    if not currency:
+        return plural(cents, "cent")
+    digits = _DIGITS.get(currency.lower(), 2)
+    whole, part = divmod(abs(cents), 10**digits)
+    fraction = f".{part:0{digits}}" if digits else ""
+    return f"{'-' if cents < 0 else ''}{whole:,}{fraction} {currency.upper()}"
+
+
+def when(instant: str | None) -> str:
+    """An instant to the minute, in UTC; a dash where there is none."""
+    return f"{instant[:10]} {instant[11:16]}" if instant else "-"
+
+
+def when_utc(instant: str | None) -> str:
+    return f"{when(instant)} UTC" if instant else "never"
+
+
+def span(millis: int) -> str:
+    """A length of time in the one unit that says it best, rounded down."""
+    if millis >= 2 * _DAY:
+        return f"{millis // _DAY} days"
+    if millis >= 2 * _HOUR:
+        return f"{millis // _HOUR} hours"
+    return plural(millis // _MINUTE, "minute") if millis >= _MINUTE else "less than a minute"
+
+
+def relative(now: str, then: str) -> str:
+    """How far ``then`` lies from ``now``: ``in 12 days``, ``3 hours ago``."""
+    distance = to_millis(Instant(then)) - to_millis(Instant(now))
+    return f"in {span(distance)}" if distance >= 0 else f"{span(-distance)} ago"
+
+
+def percent(part: int, whole: int) -> str:
+    """Rounded down, so that 100 % is said only when it is reached."""
+    return f"{part * 100 // whole} %" if whole > 0 else "-"
+
+
+def duration(seconds: float) -> str:
+    if seconds >= 120:
+        return span(int(seconds * 1000))
+    return f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2f} s"
+
+
+def debt(parts: Mapping[str, int] | None) -> str:
+    """The parts of a debt that are not zero: ``200 owed, 40 overage``."""
+    return ", ".join(f"{count:,} {name}" for name, count in (parts or {}).items() if count)
+
+
+def draws(drawn: Iterable[Mapping[str, Any]]) -> str:
+    """Units by lot: ``lot 3: 40, lot 4: 60``."""
+    return ", ".join(f"lot {draw['lot']}: {draw['units']:,}" for draw in drawn)
+
+
+def breakdown(by_feature: Mapping[str, int]) -> str:
+    """Units by feature, the most first."""
+    ranked = sorted(by_feature.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{feature} {count:,}" for feature, count in ranked)
+
+
+def percents(alerts: Iterable[int]) -> str:
+    return ", ".join(f"{alert} %" for alert in alerts)
