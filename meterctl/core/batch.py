@@ -1,15 +1,16 @@
 """Deciding a chunk of requests in memory: what would be booked on top of what was read."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core import instants
 from meterctl.core.due import state_at
-from meterctl.core.entries import Stamp, Tip, book, book_due, tip_of
+from meterctl.core.entries import Stamp, book, book_due
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, CreditPack, Request
-from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.orgview import MALFORMED, Name, OrgView, OrgViews
+from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.rules import Context, History, Idle, decide, out_of_range
 from meterctl.core.terms import PlanBook, Terms
@@ -17,8 +18,7 @@ from meterctl.core.terms import PlanBook, Terms
 #: How far ahead of our clock a caller's may run.
 FUTURE_MS = 5 * 60 * 1000
 
-#: What a journal that was not written by these rules raises when it is read by them.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+NOTHING: Mapping[Name, Entry] = {}
 
 
 class Outcome(NamedTuple):
@@ -29,59 +29,8 @@ class Outcome(NamedTuple):
     entries: tuple[Entry, ...] = ()
 
 
-class OrgView:
-    """One org as read, with the entries decided but not yet appended on top. It is the `rules.History` of the org.
-
-    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing.
-    """
-
-    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
-        self._store = store
-        self.org = org
-        self.exact = exact
-        self.pending: list[Entry] = []
-        self._newest = newest
-        self._tips: list[Tip] = []
-
-    @property
-    def tip(self) -> Tip:
-        if not self._tips:  # read when it is needed: a journal that is malformed must not stop other orgs
-            self._tips.append(tip_of(self._newest))
-        return self._tips[-1]
-
-    def refresh(self) -> None:
-        self._newest, self._tips = self._store.journal.tip(self.org), []
-        self.exact = True
-
-    def add(self, entry: Entry, tip: Tip) -> None:
-        self.pending.append(entry)
-        self._tips.append(tip)
-
-    def keep(self, count: int) -> None:
-        """Forget all that is pending but the first ``count`` entries."""
-        del self.pending[count:], self._tips[count + 1 :]
-
-    def by_key(self, key: str) -> Entry | None:
-        for entry in self.pending:
-            if entry["key"] == key:
-                return entry
-        return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
-
-    def by_seq(self, seq: int) -> Entry | None:
-        for entry in self.pending:
-            if entry["seq"] == seq:
-                return entry
-        return self._store.journal.by_seq(self.org, seq)
-
-    def of_session(self, session: str) -> Sequence[Entry]:
-        stored = self._store.journal.read(self.org, EntryFilter(session=session))
-        return [*stored, *(entry for entry in self.pending if entry.get("session") == session)]
-
-    def forfeited_of(self, lot: int) -> int:
-        stored = self._store.journal.read(self.org, EntryFilter(after=lot, kinds=("reversal",)))
-        reversals = [*stored, *(entry for entry in self.pending if entry["kind"] == "reversal")]
-        lost = (drawn for entry in reversals for drawn in entry.get("forfeited", []))
-        return sum(drawn["units"] for drawn in lost if drawn["lot"] == lot)
+class TooEarly(Exception):
+    """An answer that appends nothing would rest on entries of which it is not known yet that they are stored."""
 
 
 class Batch:
@@ -93,44 +42,40 @@ class Batch:
         terms: Terms,
         now: Instant,
         requests: Sequence[Request],
+        views: OrgViews,
         *,
         dry_run: bool = False,
         contended: Collection[str] = (),
+        flying: Mapping[Name, Entry] = NOTHING,
     ) -> None:
-        """``contended`` names orgs whose last append clashed: their tips are asked for exactly."""
+        """``contended`` names orgs whose last append clashed: their tips are asked for exactly. ``flying`` entries are
+        being appended meanwhile."""
         self._store = store
         self._terms = terms
         self._now = now
+        self._latest = instants.add_millis(now, FUTURE_MS)
         self._requests = requests
-        self._contended = contended
+        self._views = views
+        self._flying = flying
         self._status = "planned" if dry_run else "applied"
         self._plans = PlanBook(store.plans.all)
-        self._views = self._load_views()
+        views.load(list(dict.fromkeys(request.operation.org for request in requests)), exactly=contended)
         self._known = self._load_known()
         self._undone = self._load_undone()
         self._holders = self._load_holders()
 
     # -- reading
 
-    def _load_views(self) -> dict[str, OrgView]:
-        orgs = list(dict.fromkeys(request.operation.org for request in self._requests))
-        journal = self._store.journal
-        exact = orgs if len(orgs) == 1 else [org for org in orgs if org in self._contended]
-        views = {org: self._view(org, journal.tip(org), exact=True) for org in exact}
-        others = [org for org in orgs if org not in views]
-        tips = journal.tips(others) if others else {}
-        return views | {org: self._view(org, tips.get(org), exact=False) for org in others}
+    def _load_known(self) -> dict[Name, Entry]:
+        return self._by_keys({(r.operation.org, r.operation.key) for r in self._requests if r.operation.key})
 
-    def _view(self, org: str, newest: Entry | None, *, exact: bool) -> OrgView:
-        return OrgView(self._store, org, newest, exact=exact)
-
-    def _load_known(self) -> dict[tuple[str, str], Entry]:
-        keys = {(r.operation.org, r.operation.key) for r in self._requests if r.operation.key}
-        return self._store.journal.by_keys(keys) if keys else {}
-
-    def _load_undone(self) -> dict[tuple[str, str], Entry]:
+    def _load_undone(self) -> dict[Name, Entry]:
         keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
-        return self._store.journal.by_keys(keys) if keys else {}
+        return self._by_keys(keys)
+
+    def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
+        stored = self._store.journal.by_keys(names) if names else {}
+        return stored | {name: self._flying[name] for name in names if name in self._flying} if self._flying else stored
 
     def _load_holders(self) -> dict[str, str]:
         sessions = {
@@ -148,22 +93,21 @@ class Batch:
 
     def _outcome(self, request: Request) -> Outcome:
         operation = request.operation
-        view = self._views[operation.org]
+        view = self._views.of(operation.org)
         pending = len(view.pending)
         try:
             first = self._known.get((operation.org, operation.key))
             if first is not None:
-                return Outcome(request, self._repeated(request, first))
-            return self._first_time(request)
+                return Outcome(request, self._repeated(request, first, view))
+            return self._first_time(request, view)
         except MALFORMED as problem:
             view.keep(pending)
             message = f"the journal of {operation.org} cannot be read: {problem!r}; look at it with: meterctl verify"
             return Outcome(request, Receipt(operation.name, operation.org, operation.key, "failed", 0, message))
 
-    def _repeated(self, request: Request, first: Entry) -> Receipt:
-        operation, view = request.operation, self._views[request.operation.org]
-        if not view.exact and not view.pending:
-            view.refresh()
+    def _repeated(self, request: Request, first: Entry, view: OrgView) -> Receipt:
+        operation = request.operation
+        self._make_sure(view)
         diff = _difference(first["input"], operation.parameters())
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
@@ -184,21 +128,29 @@ class Batch:
             undone_by=None if undone is None else undone["seq"],
         )
 
-    def _first_time(self, request: Request) -> Outcome:
-        view = self._views[request.operation.org]
+    def _first_time(self, request: Request, view: OrgView) -> Outcome:
         outcome = self._attempt(request, view)
-        if not outcome.entries and not view.exact and not view.pending:
-            view.refresh()
+        if not outcome.entries and self._make_sure(view):
             outcome = self._attempt(request, view)
         # What speaks against it may be its own twin, booked by another process since the keys were read.
         if not outcome.entries and request.operation.key and (first := view.by_key(request.operation.key)) is not None:
-            return Outcome(request, self._repeated(request, first))
+            return Outcome(request, self._repeated(request, first, view))
         return outcome
+
+    def _make_sure(self, view: OrgView) -> bool:
+        """Before an answer that appends nothing: read the tip if it may be behind; whether it was read. What is pending
+        proves the tip when it is appended."""
+        if view.exact or view.pending:
+            return False
+        if view.flying:
+            raise TooEarly
+        view.refresh()
+        return True
 
     def _attempt(self, request: Request, view: OrgView) -> Outcome:
         pending = len(view.pending)
         said = request.at or self._now
-        if said > instants.add_millis(self._now, FUTURE_MS):
+        if said > self._latest:
             message = f"{said} is more than five minutes ahead of now ({self._now})"
             return self._nothing(request, Refusal("in_future", message))
         at = max(said, view.tip.at)
@@ -236,15 +188,9 @@ class Batch:
     def _claimed(self, operation: CreditPack) -> Refusal | None:
         """A refusal if another org holds the session, unless its topup was undone."""
         holder = self._holders.get(operation.session, operation.org)
-        view = self._views.get(holder) or self._view(holder, None, exact=False)
-        if holder == operation.org or _topup_is_undone(operation.session, view):
+        if holder == operation.org or _topup_is_undone(operation.session, self._views.of(holder)):
             return None
         return Refusal("session_claimed", f"session {operation.session} was credited to {holder}")
-
-    def undo_is_booked(self, session: str, org: str) -> bool:
-        """Whether ``org`` has taken back its topup of ``session``, and the store has it: a claim that moved on what is
-        only pending would let both orgs keep the pack if that is never appended."""
-        return _topup_is_undone(session, self._view(org, None, exact=False))
 
     # -- answering
 
@@ -259,7 +205,7 @@ class Batch:
             operation.org,
             operation.key,
             "refused" if isinstance(decision, Refusal) else decision.status,
-            self._balance(self._views[operation.org]),
+            self._balance(self._views.of(operation.org)),
             decision.message,
             reason=decision.code if refused else None,  # type: ignore[union-attr]
         )
@@ -292,6 +238,12 @@ class Batch:
             also=also,
         )
         return Outcome(request, receipt, also if entry is None else (*also, entry))
+
+
+def undo_is_booked(store: Store, session: str, org: str) -> bool:
+    """Whether ``org`` has taken back its topup of ``session``, and the store has it: a claim that moved on what is only
+    pending would let both orgs keep the pack if that is never appended."""
+    return _topup_is_undone(session, OrgView(store, org, None, exact=False))
 
 
 def _topup_is_undone(session: str, history: History) -> bool:

@@ -2,19 +2,22 @@
 
 A single debit, a backfill of a million lines and both sweeps go through `Ledger.execute`: take a chunk, read its orgs'
 tips and known keys in one query each, decide in memory, append in order, and answer. Where another writer was first,
-everything before that place is booked for good; what was read is forgotten and the chunk goes on from there.
+everything before that place is booked for good; what was read is forgotten and the call goes on from there. How chunks
+follow each other is `meterctl.core.execution`'s part.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from random import Random
+from typing import Any
 
-from meterctl.core.batch import Batch, Outcome
+from meterctl.core.batch import Batch, Outcome, undo_is_booked
 from meterctl.core.due import next_expiry_of, week_end_of
 from meterctl.core.errors import StoreUnreachable
+from meterctl.core.execution import Booked, Execution
 from meterctl.core.model import Entry, state_after
 from meterctl.core.operations import CreditPack, Request
+from meterctl.core.orgview import OrgViews
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.results import Receipt
 from meterctl.core.terms import Terms
@@ -79,34 +82,37 @@ class Ledger:
         When it raises, everything answered before is booked, and of the rest what is booked will be found as replays.
         """
         source = iter(requests)
-        while taken := list(islice(source, chunk)):  # bounded: by the requests
-            yield from self._run(taken)
+        for receipts in self.execute_chunks(iter(lambda: list(islice(source, chunk)), [])):
+            yield from receipts
 
-    def _run(self, requests: Sequence[Request]) -> Iterator[Receipt]:
-        pace = Pace(self.clock, self._patience, self._random)
-        carried: tuple[Entry, ...] = ()
-        contended: set[str] = set()
-        while requests:  # bounded: each turn settles a request, or waits at a pace that ends
-            now = self.clock.now()
-            batch = Batch(self.store, self.terms, now, requests, dry_run=self.dry_run, contended=contended)
-            outcomes = self._claim(batch)
-            taken = self._append([entry for outcome in outcomes for entry in outcome.entries], pace)
-            settled, cut = _settled(outcomes, taken)
-            for outcome in outcomes[:settled]:
-                yield _with_carried(outcome.receipt, carried)
-                carried = ()
-            # Due events that made it before the clash stay booked: they belong to the request that is tried again.
-            carried = (*carried, *cut)
-            requests = requests[settled:]
-            if requests and not 0 < settled == len(outcomes):  # else nobody was in the way
-                contended.add(requests[0].operation.org)
-                message = f"other writers were first each time for {self._patience:.0f} seconds"
-                pace.wait(StoreUnreachable(message, code="contended", hint="run the same command again"))
+    def execute_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Receipt]]:
+        """As `execute`, for requests that come in chunks: answers the receipts of each, in one or several parts."""
+        return Execution(self, chunks).run()
 
-    def _claim(self, batch: Batch) -> list[Outcome]:
-        """Claim the sessions about to be credited; outcomes from the first one on whose session is another org's are
+    def pace(self) -> Pace:
+        """How long a chunk may go on trying."""
+        return Pace(self.clock, self._patience, self._random)
+
+    def contended(self) -> StoreUnreachable:
+        """The trouble when that was not enough."""
+        message = f"other writers were first each time for {self._patience:.0f} seconds"
+        return StoreUnreachable(message, code="contended", hint="run the same command again")
+
+    def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Outcome]:
+        """What would become of ``requests``; see `Batch`."""
+        now = self.clock.now()
+        return Batch(self.store, self.terms, now, requests, views, dry_run=self.dry_run, **circumstances).decide()
+
+    def book(self, outcomes: Sequence[Outcome], pace: Pace) -> Booked:
+        """Claim the sessions and append the entries of ``outcomes``, up to where someone else was first."""
+        claimed = self._claimed(outcomes)
+        taken = self._append([entry for outcome in claimed for entry in outcome.entries], pace)
+        settled, cut = _settled(claimed, taken)
+        return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
+
+    def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Claim the sessions about to be credited. Outcomes from the first one on whose session is another org's are
         left to be decided anew, on what is booked by then."""
-        outcomes = batch.decide()
         wanted: dict[str, str] = {}
         for outcome in outcomes:
             if (session := _credited(outcome)) is not None:
@@ -115,14 +121,16 @@ class Ledger:
             return outcomes
         holders = self.store.claims.take(list(wanted.items()))
         for session, holder in holders.items():
-            org = wanted[session]
-            if holder != org and batch.undo_is_booked(session, holder) and self.store.claims.move(session, holder, org):
-                holders[session] = org
+            if holder != wanted[session] and self._move_claim(session, holder, wanted[session]):
+                holders[session] = wanted[session]
         for index, outcome in enumerate(outcomes):
             session = _credited(outcome)
             if session is not None and holders[session] != outcome.request.operation.org:
                 return outcomes[:index]
         return outcomes
+
+    def _move_claim(self, session: str, holder: str, to: str) -> bool:
+        return undo_is_booked(self.store, session, holder) and self.store.claims.move(session, holder, to)
 
     def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
         """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
@@ -185,7 +193,3 @@ def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry,
             return index, outcome.entries[:taken]
         taken -= len(outcome.entries)
     return len(outcomes), ()
-
-
-def _with_carried(receipt: Receipt, carried: tuple[Entry, ...]) -> Receipt:
-    return replace(receipt, also=(*carried, *receipt.also)) if carried else receipt

@@ -472,6 +472,9 @@ OPERATION_NAMES = tuple(_FORMS)
 
 _ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
 
+#: The fields that a line of an input file may have.
+FIELDS = _ENVELOPE.union(*([*form.required, *form.optional] for form in _FORMS.values()))
+
 
 def request_from_document(document: Mapping[str, Any], *, actor: str, reason: str | None = None) -> Request:
     """A request from one input line: ``op``, ``org``, the operation's fields, and optionally ``at``, ``actor`` and

@@ -8,13 +8,13 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from meterctl.core import weeks
-from meterctl.core.batch import OrgView
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import NotFound
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
+from meterctl.core.orgview import OrgView
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.results import Balance, LedgerPage, Listing, Meter
 from meterctl.core.rules import Refundable, admission, refundable

@@ -1,0 +1,145 @@
+"""One call of the ledger as it runs: chunk after chunk, each decided while the one before is being appended.
+
+Deciding ahead is safe because nothing is answered before it is booked, and all that was decided on top of a chunk is
+thrown away unless the whole of that chunk was booked.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from meterctl.core.batch import NOTHING, Outcome, TooEarly
+from meterctl.core.model import Entry
+from meterctl.core.operations import Request
+from meterctl.core.orgview import Name, OrgViews
+from meterctl.core.results import Receipt
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from meterctl.core.ledger import Ledger
+
+#: Entries from which on appending them in the background saves more time than it costs.
+WORTH_A_THREAD = 200
+
+
+class Booked(NamedTuple):
+    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and whether
+    another writer was in the way."""
+
+    settled: int
+    cut: tuple[Entry, ...]
+    clashed: bool
+
+
+class _Flight:
+    """A chunk on its way into the journal. ``booked`` waits for what comes of it."""
+
+    def __init__(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+        self.requests = requests
+        self.outcomes = outcomes
+        self.entries = [entry for outcome in outcomes for entry in outcome.entries]
+        self.orgs = {entry["org"] for entry in self.entries}
+        self.booked: Callable[[], Booked]
+
+    @cached_property
+    def names(self) -> dict[Name, Entry]:
+        return {(entry["org"], entry["key"]): entry for entry in self.entries}
+
+
+class Execution:
+    """Books ``chunks`` on ``ledger``."""
+
+    def __init__(self, ledger: "Ledger", chunks: Iterable[Sequence[Request]]) -> None:
+        self._ledger = ledger
+        self._chunks = iter(chunks)
+        self._again: deque[Sequence[Request]] = deque()
+        self._views = OrgViews(ledger.store)
+        self._flight: _Flight | None = None
+        self._worker: Executor | None = None
+        # Since the last chunk that was booked as a whole:
+        self._pace = ledger.pace()
+        self._contended: set[str] = set()
+        self._carried: tuple[Entry, ...] = ()
+
+    def run(self) -> Iterator[list[Receipt]]:
+        """The receipts of all requests, in order."""
+        try:
+            while (chunk := self._next()) is not None or self._flight:  # bounded: by the chunks and by the pace
+                ahead = self._decide_ahead(chunk)
+                if self._flight and not (yield from self._land(self._flight, chunk)):
+                    continue
+                if chunk is not None:
+                    yield from self._launch(chunk, self._decide(chunk) if ahead is None else ahead)
+        finally:
+            if self._worker:
+                self._worker.shutdown()
+
+    def _next(self) -> Sequence[Request] | None:
+        return self._again.popleft() if self._again else next(self._chunks, None)
+
+    def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
+        flying = self._flight.names if self._flight else NOTHING
+        return self._ledger.decide(chunk, self._views, contended=self._contended, flying=flying)
+
+    def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Outcome] | None:
+        """What ``chunk`` comes to if the one in flight is booked as it is. None if that cannot be said before it is."""
+        if chunk is None or self._flight is None:
+            return None
+        try:
+            return self._decide(chunk)
+        except TooEarly:
+            self._views.forget()
+            return None
+
+    def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Outcome]) -> Iterator[list[Receipt]]:
+        """Have the entries appended: in the background if there are many, else at once, with the receipts."""
+        flight = self._flight = _Flight(chunk, outcomes)
+        self._views.launch(flight.orgs)
+        if len(flight.entries) >= WORTH_A_THREAD:
+            flight.booked = self._in_background(partial(self._ledger.book, outcomes, self._pace))
+        else:
+            flight.booked = partial(self._ledger.book, outcomes, self._pace)
+            yield from self._land(flight, None)
+
+    def _in_background(self, book: Callable[[], Booked]) -> Callable[[], Booked]:
+        if self._worker is None:
+            from concurrent.futures import ThreadPoolExecutor  # most calls get by without, and start sooner for it
+
+            self._worker = ThreadPoolExecutor(1, "meterctl-append")
+        return self._worker.submit(book).result
+
+    def _land(self, flight: _Flight, waiting: Sequence[Request] | None) -> Generator[list[Receipt], None, bool]:
+        """Answer what of ``flight`` is booked; whether that is all of it. If not, what is left is next, and what is
+        ``waiting`` after it."""
+        self._flight = None
+        booked = flight.booked()
+        yield self._receipts(flight, booked)
+        left = flight.requests[booked.settled :]
+        if left:
+            self._turn_back(left, waiting, clashed=booked.clashed)
+        else:
+            self._views.land(flight.orgs)
+            self._pace, self._contended = self._ledger.pace(), set()
+        return not left
+
+    def _receipts(self, flight: _Flight, booked: Booked) -> list[Receipt]:
+        receipts = [outcome.receipt for outcome in flight.outcomes[: booked.settled]]
+        if receipts and self._carried:
+            receipts[0] = replace(receipts[0], also=(*self._carried, *receipts[0].also))
+            self._carried = ()
+        # Due events that made it before the clash stay booked: they belong to the request that is tried again.
+        self._carried += booked.cut
+        return receipts
+
+    def _turn_back(self, left: Sequence[Request], waiting: Sequence[Request] | None, *, clashed: bool) -> None:
+        """Decide anew from ``left`` on: what was read is old, and what was decided on top of it means nothing."""
+        self._views.forget()
+        if waiting is not None:
+            self._again.appendleft(waiting)
+        self._again.appendleft(left)
+        if clashed:
+            self._contended.add(left[0].operation.org)
+            self._pace.wait(self._ledger.contended())
