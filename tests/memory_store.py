@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import EntryFilter, Head, Lease
+from meterctl.core.ports import DueOrg, EntryFilter, Head, Lease
 
 
 class MemoryJournal:
@@ -80,9 +80,9 @@ class MemoryHeads:
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
         return {org: self._heads[org] for org in orgs if org in self._heads}
 
-    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
-        found = [head for head in self.read(after=after) if head.next_due is not None and head.next_due <= at]
-        return found[:limit]
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
+        waiting = [DueOrg(head.next_due, head.org) for head in self._heads.values() if head.next_due is not None]
+        return sorted(due for due in waiting if due.since <= at and (after is None or due > after))[:limit]
 
     def read(self, *, after: str = "") -> Iterator[Head]:
         return iter([self._heads[org] for org in sorted(self._heads) if org > after])

@@ -6,7 +6,7 @@ A dry run books on it, so it takes the very path of the real run and cannot disa
 from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Claims, EntryFilter, Head, Heads, Journal, Locks, Plans, Store
+from meterctl.core.ports import Claims, DueOrg, EntryFilter, Head, Heads, Journal, Locks, Plans, Store
 
 
 class OverlayStore:
@@ -81,7 +81,7 @@ class _OverlayHeads:
         wanted = list(orgs)
         return self._below.get(wanted) | self._layer.get(wanted)
 
-    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return self._below.due(at, after=after, limit=limit)
 
     def read(self, *, after: str = "") -> Iterator[Head]:

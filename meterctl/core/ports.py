@@ -36,6 +36,13 @@ class Head(NamedTuple):
         return min((when for when in (self.next_expiry, self.week_end) if when is not None), default=None)
 
 
+class DueOrg(NamedTuple):
+    """An org that has something due, and since when: its head's ``next_due``."""
+
+    since: Instant
+    org: str
+
+
 class EntryFilter(NamedTuple):
     """Which entries of a journal to read: all given conditions hold. ``before`` and ``after`` are exclusive seqs;
     ``moving`` keeps entries whose amount is not 0."""
@@ -105,9 +112,9 @@ class Heads(Protocol):
         """The cached heads of these orgs; those not cached are absent."""
         ...
 
-    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
-        """Heads with ``next_due <= at`` in order of org from behind ``after`` on, at most ``limit``. The cost grows
-        with what is due, not with the number of orgs."""
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
+        """The orgs with ``next_due <= at`` in order of ``(next_due, org)`` from behind ``after`` on, at most ``limit``.
+        The cost grows with what is returned: neither with the number of orgs nor with how much else is due."""
         ...
 
     def read(self, *, after: str = "") -> Iterator[Head]:

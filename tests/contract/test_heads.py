@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from meterctl.core.model import EMPTY, MAX_UNITS, Instant, Lot, state_document
-from meterctl.core.ports import Head, Store
+from meterctl.core.ports import DueOrg, Store
 from tests.builders import make_entry, make_head
 from tests.stores import Connect
 
@@ -12,8 +12,8 @@ NOON = Instant("2026-11-22T12:00:00.000Z")
 EARLIER, LATER = "2026-11-22T11:59:59.999Z", "2026-11-22T12:00:00.001Z"
 
 
-def names(heads: list[Head]) -> list[str]:
-    return [head.org for head in heads]
+def names(found: list[DueOrg]) -> list[str]:
+    return [due.org for due in found]
 
 
 def test_put_and_get(store: Store) -> None:
@@ -70,7 +70,7 @@ def test_replace_stores_an_older_head_too(store: Store) -> None:
     assert store.heads.due(NOON) == []
 
 
-def test_due_is_what_is_due_by_then(store: Store) -> None:
+def test_due_is_what_is_due_by_then_longest_due_first(store: Store) -> None:
     store.heads.put(
         [
             make_head("expired", expiry=EARLIER, week_end=LATER),
@@ -78,22 +78,34 @@ def test_due_is_what_is_due_by_then(store: Store) -> None:
             make_head("later", expiry=LATER, week_end=LATER),
             make_head("never"),
             make_head("week-ended", expiry=LATER, week_end=EARLIER),
-            make_head("week-ends-now", week_end=NOON),
+            make_head("a-week-ends-now", week_end=NOON),
         ]
     )
-    assert names(store.heads.due(NOON)) == ["expired", "expires-now", "week-ended", "week-ends-now"]
+    assert store.heads.due(NOON) == [
+        DueOrg(Instant(EARLIER), "expired"),
+        DueOrg(Instant(EARLIER), "week-ended"),
+        DueOrg(NOON, "a-week-ends-now"),
+        DueOrg(NOON, "expires-now"),
+    ]
     assert store.heads.due(Instant("2026-01-01T00:00:00.000Z")) == []
-    assert store.heads.due(NOON)[0] == make_head("expired", expiry=EARLIER, week_end=LATER)
 
 
-def test_due_comes_in_pages_in_order_of_org(store: Store) -> None:
-    orgs = [f"org-{number:03}" for number in range(50)]
-    shuffled = random.Random(7).sample(orgs, len(orgs))
-    store.heads.put([make_head(org, expiry=EARLIER if number % 2 else NOON) for number, org in enumerate(shuffled)])
-    assert names(store.heads.due(NOON, limit=20)) == orgs[:20]
-    assert names(store.heads.due(NOON, after=orgs[19], limit=20)) == orgs[20:40]
-    assert names(store.heads.due(NOON, after=orgs[39], limit=20)) == orgs[40:]
-    assert store.heads.due(NOON, after=orgs[49]) == []
+@pytest.mark.parametrize("size", [1, 7, 25, 1000])
+def test_due_goes_on_behind_the_last_of_a_page(store: Store, size: int) -> None:
+    waiting = [DueOrg(NOON if number % 5 else Instant(EARLIER), f"org-{number:03}") for number in range(50)]
+    store.heads.put([make_head(due.org, expiry=due.since) for due in random.Random(7).sample(waiting, 50)])
+    found: list[DueOrg] = []
+    while page := store.heads.due(NOON, after=found[-1] if found else None, limit=size):
+        assert len(page) <= size
+        found += page
+    assert found == sorted(waiting)
+
+
+def test_a_page_of_due_orgs_goes_on_where_its_last_org_was(store: Store) -> None:
+    store.heads.put([make_head(org, expiry=EARLIER) for org in ("acme", "bolt", "core")])
+    (last,) = store.heads.due(NOON, limit=1)
+    store.heads.put([make_head("acme", 2), make_head("bolt", 2, expiry=NOON)])
+    assert store.heads.due(NOON, after=last) == [DueOrg(Instant(EARLIER), "core"), DueOrg(NOON, "bolt")]
 
 
 def test_what_was_booked_is_no_longer_due(store: Store) -> None:

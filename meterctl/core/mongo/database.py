@@ -142,6 +142,12 @@ class Database:
         return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
 
 
+def behind(fields: Sequence[str], place: Sequence[Any]) -> Document:
+    """What comes after ``place`` in order of ``fields``: equal in the first ones, and more in the next."""
+    steps = range(len(fields))
+    return {"$or": [dict(zip(fields[:n], place, strict=False)) | {fields[n]: {"$gt": place[n]}} for n in steps]}
+
+
 def _index_model(index: schema.Index) -> IndexModel:
     options: Document = {"name": index.name}
     if index.unique:

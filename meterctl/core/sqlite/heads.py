@@ -6,7 +6,7 @@ from typing import Any
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Instant
-from meterctl.core.ports import Head
+from meterctl.core.ports import DueOrg, Head
 from meterctl.core.sqlite.database import Database
 
 _FIELDS = ", ".join(Head._fields)
@@ -25,13 +25,11 @@ _PUT = f"""
 _GET = f"SELECT {_FIELDS} FROM heads WHERE org = ?"  # noqa: S608
 _READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
 
-# The inner query needs the index alone: only the heads of the page itself are looked up. Left to itself, SQLite would
-# rather walk over all orgs in order.
-_DUE = f"""
-    SELECT {_FIELDS} FROM heads
-    WHERE org IN (SELECT org FROM heads INDEXED BY heads_due WHERE next_due <= ? AND org > ? ORDER BY org LIMIT ?)
-    ORDER BY org
-"""  # noqa: S608
+# Answered by the index alone.
+_DUE = """
+    SELECT next_due, org FROM heads INDEXED BY heads_due
+    WHERE next_due <= ? AND (next_due, org) > (?, ?) ORDER BY next_due, org LIMIT ?
+"""
 
 
 class SqliteHeads:
@@ -44,8 +42,8 @@ class SqliteHeads:
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
         return {head.org: head for org in orgs for head in map(_head, self._database.rows(_GET, (org,)))}
 
-    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
-        return [_head(row) for row in self._database.rows(_DUE, (at, after, limit))]
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
+        return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]
 
     def read(self, *, after: str = "") -> Iterator[Head]:
         return map(_head, self._database.stream(_READ, (after,)))
