@@ -36,6 +36,8 @@ COMMANDS = {
     "undo": "Take back a debit, an adjustment or a topup.",
     "plan": "Publish, list and assign plans.",
     "backfill": "Book a file of operations, once each.",
+    "reconcile": "Compare Stripe's payments with the journal.",
+    "events": "Book Stripe's webhook events, in any order, once each.",
     "export": "Print journals as NDJSON, verifiable offline.",
     "verify": "Check journals against the rules.",
     "orgs": "List orgs by what they hold.",

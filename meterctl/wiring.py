@@ -18,6 +18,7 @@ from meterctl.core.ports import Clock, Store
 
 if TYPE_CHECKING:
     from meterctl.core.ledger import Ledger
+    from meterctl.core.payments import StripeGateway
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.sweep import Sweeper
@@ -144,9 +145,19 @@ class Wiring:
 
         return Reads(self.store, self.clock, self.settings.terms)
 
-    def request(self, operation: Operation) -> Request:
-        """``operation`` as this caller asks for it."""
-        return Request(operation, self.actor, self.options.reason, self.at)
+    def request(self, operation: Operation, at: Instant | None = None) -> Request:
+        """``operation`` as this caller asks for it; ``at`` is when it happened unless the caller says otherwise."""
+        return Request(operation, self.actor, self.options.reason, self.at or at)
+
+    @cached_property
+    def stripe(self) -> "StripeGateway":
+        """Stripe, with the key from the environment; refused where the store holds payments of the other mode."""
+        from meterctl.core.collect import check_mode
+        from meterctl.core.payments import connect
+
+        gateway = connect(self.environ, self.clock.sleep)
+        check_mode(gateway, self.store)
+        return gateway
 
     def sweeper(self, command: str) -> "Sweeper":
         from meterctl.core.sweep import Sweeper

@@ -15,7 +15,7 @@ from typer._click.core import Context
 from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
 from meterctl.core.instants import parse_filter
 from meterctl.core.model import Instant
-from meterctl.core.operations import Operation
+from meterctl.core.operations import Operation, Request
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
 
@@ -129,10 +129,8 @@ def command(
 
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
-            said = {name: values.pop(name) for name in names}
-            for above in _contexts_above(ctx):
-                said |= {name: above.params.get(name) for name in said if not said[name] and above.params.get(name)}
-            return _run(function, said, values)
+            said = [{name: values.pop(name) for name in names}, *(above.params for above in _contexts_above(ctx))]
+            return _run(function, _options(names, said), values)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -154,10 +152,16 @@ def _needs_arguments(own: list[inspect.Parameter]) -> bool:
     return any(parameter.default is inspect.Parameter.empty for parameter in own)
 
 
-def _run(function: Callable[..., Result | None], said: dict[str, Any], values: dict[str, Any]) -> int:
-    output = "json" if said.pop("json") else said.pop("output", None)
-    said.pop("output", None)
-    wiring = Wiring(Options(**said, output=output))
+def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
+    """Each option as it was said nearest to the command; ``--json`` is a way to say the output."""
+    outputs = ("json" if level.get("json") else level.get("output") for level in said)
+    nearest = {name: next(filter(None, (level.get(name) for level in said)), None) for name in names if name != "json"}
+    given = {name: value for name, value in nearest.items() if value is not None}
+    return Options(**given | {"output": next(filter(None, outputs), None)})
+
+
+def _run(function: Callable[..., Result | None], options: Options, values: dict[str, Any]) -> int:
+    wiring = Wiring(options)
     _ = wiring.output  # a format that does not exist is refused before anything is booked
     try:
         result = function(wiring, **values)
@@ -171,30 +175,30 @@ def _run(function: Callable[..., Result | None], said: dict[str, Any], values: d
         wiring.close()
 
 
-def book(wiring: Wiring, operation: Operation, *, caution: str | None = None) -> Receipt:
+def book(wiring: Wiring, operation: Operation, *, caution: str | None = None, at: Instant | None = None) -> Receipt:
     """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
-    about twice: without a terminal such an operation needs ``--yes``."""
-    request = wiring.request(operation)
+    about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
+    request = wiring.request(operation, at)
     if not (wiring.options.dry_run or wiring.options.yes):
-        _confirm(wiring, operation, caution)
+        _confirm(wiring, request, caution)
     return wiring.ledger.one(request)
 
 
-def _confirm(wiring: Wiring, operation: Operation, caution: str | None) -> None:
+def _confirm(wiring: Wiring, request: Request, caution: str | None) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         if caution is not None:
             raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
         return
     from meterctl.render import show
 
-    receipt = wiring.rehearsal().one(wiring.request(operation))
+    receipt = wiring.rehearsal().one(request)
     if receipt.status != "planned":
         return
     show(receipt, sys.stderr)
     if caution is None:
         agreed = typer.confirm("Book this?", err=True)
     else:
-        agreed = typer.prompt(f"{caution}. Type the org's id to go on", err=True) == operation.org
+        agreed = typer.prompt(f"{caution}. Type the org's id to go on", err=True) == request.operation.org
     if not agreed:
         error = MeterctlError("not confirmed: nothing was booked", code="cancelled", hint="")
         error.exit_code = INTERRUPTED

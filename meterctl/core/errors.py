@@ -106,7 +106,7 @@ class StoreUnusable(MeterctlError):
 
 
 class StripeUnavailable(MeterctlError):
-    """Stripe could not be asked: no key, a key that is not accepted, no answer, too many requests. Nothing was booked."""
+    """Stripe could not be asked: no key or a rejected one, no answer, too many requests. Nothing was booked."""
 
     code = "stripe_unreachable"
     exit_code = UNREACHABLE

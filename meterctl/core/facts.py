@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from meterctl.core import instants
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Entry, Instant
-from meterctl.core.operations import CreditPack
+from meterctl.core.operations import CreditPack, Operation, Refund, ReverseRefund
 from meterctl.core.terms import Pack
 
 #: Where a giveback stands. ``waiting``: not decided yet. ``given``: the money is gone. ``returned``: it was gone and
@@ -104,7 +104,7 @@ class Gateway(Protocol):
         ...
 
     def sessions(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterable[Payment]:
-        """The packs' sessions created from ``since`` to ``until``, newest first, from behind session ``after`` on."""
+        """The packs' complete sessions created from ``since`` to ``until``, newest first, from behind ``after`` on."""
         ...
 
     def refunds(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterable[Giveback]: ...
@@ -400,3 +400,39 @@ def claims_on(payment_cents: int, givebacks: Sequence[Giveback], credit: Credit 
         due[item.id] += more
         left -= more
     return due
+
+
+def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Operation]:
+    """The operations that bring the journal to what is known of a giveback. Never a step back: what is known may be old
+    news by now. One that is booked already gives an operation that is answered with what was booked first.
+
+    With ``remember``, money that came back before it was ever clawed is booked both ways, so that older news of it,
+    should they come later, find the key used.
+    """
+    claws = [claw for claw in credit.clawbacks if base_of(claw.name) == item.id]
+    standing = credit.clawed(item.id)
+    reversals: list[Operation] = [ReverseRefund(credit.org, claw.name) for claw in standing]
+    if item.standing == "waiting":
+        return []
+    if item.standing == "given":
+        if not claws:
+            return _first_claw(item, credit)
+        if standing and sum(claw.cents for claw in standing) > item.cents:
+            name = free_name(item.id, [claw.name for claw in claws])
+            return [*reversals, Refund(credit.org, credit.name, item.cents, name or item.id)]
+        again = (standing or claws)[0]
+        return [Refund(credit.org, credit.name, again.cents, again.name)]
+    if claws:
+        return reversals or [ReverseRefund(credit.org, claws[-1].name)]
+    first = _first_claw(item, credit) if remember and item.standing == "returned" else []
+    return [*first, ReverseRefund(credit.org, item.id)] if first else []
+
+
+def _first_claw(item: Giveback, credit: Credit) -> list[Operation]:
+    """Claw a giveback for the first time. Stripe never refunds more than was paid, but a dispute may take what was
+    refunded already: then only what is left of the payment counts."""
+    standing = [claw for claw in credit.clawbacks if not claw.reversed]
+    disputed = item.is_dispute or any(claw.name.startswith(DISPUTE_PREFIXES) for claw in standing)
+    left = credit.cents - sum(claw.cents for claw in standing)
+    cents = min(item.cents, max(0, left)) if disputed else item.cents
+    return [Refund(credit.org, credit.name, cents, item.id)] if cents else []

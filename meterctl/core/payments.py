@@ -104,19 +104,20 @@ class StripeGateway:
     # -- lists
 
     def sessions(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Payment]:
-        listed = self._pages(self._api.checkout.sessions.list, _EXPAND_LISTED, since, until, after)
+        asked = {"status": "complete", "expand": list(_EXPAND_LISTED)}
+        listed = self._pages(self._api.checkout.sessions.list, asked, since, until, after)
         return (payment for payment in map(facts.payment_of, listed) if payment is not None)
 
     def refunds(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Giveback]:
-        return map(facts.refund_of, self._pages(self._api.refunds.list, (), since, until, after))
+        return map(facts.refund_of, self._pages(self._api.refunds.list, {}, since, until, after))
 
     def disputes(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Giveback]:
-        return map(facts.dispute_of, self._pages(self._api.disputes.list, (), since, until, after))
+        return map(facts.dispute_of, self._pages(self._api.disputes.list, {}, since, until, after))
 
     def _pages(
         self,
         ask: Callable[[Any], Any],
-        expand: tuple[str, ...],
+        asked: Mapping[str, Any],
         since: Instant | None,
         until: Instant,
         after: str | None,
@@ -124,9 +125,7 @@ class StripeGateway:
         created = {"lte": to_millis(until) // 1000}
         if since is not None:
             created["gte"] = -(-to_millis(since) // 1000)
-        params: dict[str, Any] = {"limit": PAGE, "created": created}
-        if expand:
-            params["expand"] = list(expand)
+        params: dict[str, Any] = {**asked, "limit": PAGE, "created": created}
         if after is not None:
             params["starting_after"] = after
         return self._all(ask, params)

@@ -1,0 +1,81 @@
+"""``meterctl events``"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.commands.reconcile import write_file
+from meterctl.core.errors import BadInput
+from meterctl.core.events import Booking, Delivery, Events, Settler, read_all
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, writes=True)
+def events(
+    wiring: Wiring,
+    file: Annotated[str, argument("FILE", "Webhook events: a file, or - for standard input.")],
+    signature: Annotated[
+        str | None, option("--signature", "HEADER", "The Stripe-Signature of the file's one event.")
+    ] = None,
+    pending: Annotated[str | None, option("--pending", "FILE", "Keep there what has to wait, and retry it.")] = None,
+    accept_paid: Annotated[bool, switch("--accept-paid", "Book packs for what was paid, whatever they cost.")] = False,
+) -> Events:
+    """Book what Stripe's webhook events tell: topups, refunds and disputes, and what came back of them.
+
+    Events may come in any order and any number of times: the state is the same in the end. A refund whose pack is not
+    credited yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked with
+    STRIPE_WEBHOOK_SECRET where there are any. With STRIPE_API_KEY set, Stripe is asked for what the events leave open.
+
+    \b
+    Examples:
+      meterctl events events.ndjson --pending pending.ndjson
+      meterctl events body.json --signature "t=1763,v1=5257..."
+    """
+    started = wiring.elapsed()
+    result = Events()
+    feed = read_all(_text(file), signature, _verify(wiring), _store_mode(wiring), result)
+    if pending is not None and Path(pending).exists():
+        read_all(_text(pending), None, _verify(wiring), _store_mode(wiring), result, into=feed)
+    gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
+    Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
+    if pending is not None and not wiring.options.dry_run:
+        write_file(pending, dict.fromkeys(map(_line, result.kept)))
+    result.seconds = wiring.elapsed() - started
+    return result
+
+
+def _text(file: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return content.decode()
+    except OSError as problem:
+        message = f"cannot read {file}: {problem.strerror}"
+        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{file} is not UTF-8", hint="give events as Stripe delivered them", code="bad_file") from None
+
+
+def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
+    secret = wiring.environ.get("STRIPE_WEBHOOK_SECRET")
+    if not secret:
+        return None
+    from meterctl.core.payments import verify
+
+    return partial(verify, secret=secret)
+
+
+def _store_mode(wiring: Wiring) -> bool | None:
+    from meterctl.core.collect import store_mode
+
+    return store_mode(wiring.store)
+
+
+def _line(delivery: Delivery) -> str:
+    kept = {"payload": delivery.body, "signature": delivery.signature}
+    return json.dumps(kept, ensure_ascii=False) + "\n"

@@ -1,0 +1,85 @@
+"""``meterctl reconcile stripe``"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from meterctl.commands.common import command, new_app, option, take_shared
+from meterctl.core.errors import BadInput
+from meterctl.core.instants import parse_filter
+from meterctl.core.operations import Request
+from meterctl.core.reconcile import Reconciliation, mending, request_document
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@app.callback()
+@take_shared
+def reconcile(**_: Any) -> None:
+    """Compare payments with the journal, both ways."""
+
+
+@command(app, "stripe")
+def reconcile_stripe(
+    wiring: Wiring,
+    since: Annotated[str | None, option("--since", "TIME", "Only what was paid or booked since (else all).")] = None,
+    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Write the operations that would mend it.")] = None,
+    resume: Annotated[str | None, option("--resume", "FILE", "Keep notes there, and go on from them.")] = None,
+) -> Reconciliation:
+    """Compare Stripe's sessions, refunds and disputes with the journal, both ways. Books nothing.
+
+    Exit code 8 if anything differs. --plan-out writes the operations that would mend it, as far as the journal would
+    take them now, as lines for `meterctl backfill`. It reads with the key in STRIPE_API_KEY; with --resume, a run that
+    was interrupted goes on where it stopped.
+
+    \b
+    Examples:
+      meterctl reconcile stripe --since 7d
+      meterctl reconcile stripe --plan-out mend.ndjson
+    """
+    from meterctl.core.collect import Notes, gather
+    from meterctl.core.reconcile import Mender, count_kinds, mendable
+
+    started, now = wiring.elapsed(), wiring.now
+    earliest = None if since is None else parse_filter(since, now)
+    mode: Literal["live", "test"] = "live" if wiring.stripe.live else "test"
+    notes = Notes(None if resume is None else Path(resume), {"mode": mode, "since": earliest, "until": now})
+    until = notes.about["until"]
+    both = gather(wiring.stripe, wiring.store, earliest, until, progress=_progress(), notes=notes)
+    mender = Mender(wiring.settings.terms.packs, wiring.actor)
+    findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
+    if plan_out is not None:
+        _write(plan_out, mending(findings))
+    notes.drop()
+    counts = both.counts | count_kinds(findings)
+    return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
+
+
+def _write(path: str, requests: Sequence[Request]) -> None:
+    lines = [json.dumps(request_document(request), ensure_ascii=False) + "\n" for request in requests]
+    write_file(path, lines)
+
+
+def write_file(path: str, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
+    part = Path(f"{path}.part")
+    try:
+        part.write_text("".join(lines), encoding="utf-8")
+        part.replace(path)
+    except OSError as problem:
+        message = f"cannot write {path}: {problem.strerror}"
+        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+
+
+def _progress() -> Callable[[str], None]:
+    """A line on standard error for each step; on a terminal, one that is overwritten."""
+    ends = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{ends[0]}reconcile: {text}{ends[1]}")
+        sys.stderr.flush()
+
+    return tell

@@ -1,0 +1,436 @@
+"""Webhook events become operations: in any order, repeated any number of times, the same state in the end.
+
+An event is taken for what its object says, not for when it arrives. What all events of a run say of one object is put
+together first: a payment that is paid stays paid, money that came back has been gone before. The journal remembers the
+rest. So a refund that has failed before it was ever booked is booked and reversed at once: should the older news that
+it succeeded arrive later, its key is used and it claws nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from meterctl.core import errors, facts
+from meterctl.core.collect import credits_for
+from meterctl.core.errors import BadInput, PaymentRefused
+from meterctl.core.facts import Gateway, Giveback, Payment, Standing, standing_credit, steps
+from meterctl.core.ledger import Ledger
+from meterctl.core.model import Instant
+from meterctl.core.operations import Operation, Request, ReverseRefund
+from meterctl.core.results import Receipt, Result
+
+SESSION_EVENTS = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+)
+REFUND_EVENTS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+DISPUTE_EVENTS = "charge.dispute."
+CHARGE_EVENT = "charge.refunded"
+
+#: What is said of one object by several events: the later in this row holds.
+_RANK: tuple[Standing, ...] = ("waiting", "void", "given", "returned")
+
+#: Refusals that another event may lift.
+_WAITS = ("unknown_session", "refund_exceeds_payment")
+
+
+class Delivery(NamedTuple):
+    """An event as it was delivered: the body, byte for byte, and its ``Stripe-Signature`` header if that was kept."""
+
+    line: int
+    body: str
+    signature: str | None = None
+
+
+class Refunded(NamedTuple):
+    """What a charge says of its refunds without naming them."""
+
+    charge: str
+    intent: str | None
+    cents: int
+
+
+class Told(NamedTuple):
+    """An event, read."""
+
+    delivery: Delivery
+    id: str
+    live: bool | None
+    payment: Payment | None = None
+    givebacks: tuple[Giveback, ...] = ()
+    refunded: Refunded | None = None
+
+
+@dataclass(slots=True)
+class Events(Result):
+    """What became of a run's events, counted by the sessions, refunds and disputes they speak of. ``problems`` name
+    what needs somebody, or another event."""
+
+    name = "events"
+
+    events: int = 0
+    ignored: int = 0
+    invalid: int = 0
+    applied: int = 0
+    planned: int = 0
+    replayed: int = 0
+    unchanged: int = 0
+    waiting: int = 0
+    pending: int = 0
+    refused: int = 0
+    conflict: int = 0
+    failed: int = 0
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[Delivery] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        return errors.PARTIAL if self.problems else errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        names = (
+            "events ignored invalid applied planned replayed unchanged waiting pending refused conflict failed problems"
+        )
+        return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}
+
+    def count(self, status: str) -> None:
+        setattr(self, status, getattr(self, status) + 1)
+
+
+# -- reading
+
+
+def deliveries(text: str, signature: str | None = None) -> Iterator[Delivery | tuple[int, BadInput]]:
+    """The deliveries in a file: one event or an array of them as JSON, or one a line. Each is an event, or
+    ``{"payload": <the body as text>, "signature": <the header>}``. ``signature`` signs the file as a whole."""
+    if signature is not None:
+        yield Delivery(1, text, signature)
+        return
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        yield from _lines(text)
+        return
+    for number, item in enumerate(whole if isinstance(whole, list) else [whole], 1):
+        body = text if item is whole else json.dumps(item)
+        yield _opened(Delivery(number, body), item)
+
+
+def _lines(text: str) -> Iterator[Delivery | tuple[int, BadInput]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield _opened(Delivery(number, line), json.loads(line))
+        except ValueError as problem:
+            yield number, BadInput(f"the line is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json")
+
+
+_EVENT_HINT = "an event a line, as Stripe delivered it"
+
+
+def _opened(delivery: Delivery, item: Any) -> Delivery:
+    """The delivery inside of an envelope, if it is one."""
+    if not isinstance(item, dict) or "payload" not in item:
+        return delivery
+    payload, headers = item["payload"], item.get("headers")
+    named = {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    signature = item.get("signature") or named.get("stripe-signature")
+    return Delivery(delivery.line, payload if isinstance(payload, str) else json.dumps(payload), signature)
+
+
+def read_event(delivery: Delivery) -> Told:
+    """What a delivery tells. Raises `BadInput` for one that is no event, or lacks what matters."""
+    try:
+        event = json.loads(delivery.body)
+    except ValueError as problem:
+        raise BadInput(f"the payload is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json") from None
+    kind, item = _kind_and_object(event)
+    told_at = event.get("created") if type(event.get("created")) is int else None
+    told = Told(delivery, str(event.get("id", "")), event.get("livemode"))
+    if kind in SESSION_EVENTS:
+        return told._replace(payment=facts.payment_of(item, told_at))
+    if kind in REFUND_EVENTS:
+        return told._replace(givebacks=(facts.refund_of(item, told_at),))
+    if kind.startswith(DISPUTE_EVENTS):
+        return told._replace(givebacks=(facts.dispute_of(item, told_at, kind),))
+    return _charge(told, item, told_at) if kind == CHARGE_EVENT else told
+
+
+def _kind_and_object(event: Any) -> tuple[str, Mapping[str, Any]]:
+    data = event.get("data") if isinstance(event, dict) else None
+    item = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(item, dict) or not isinstance(event.get("type"), str):
+        raise BadInput("this is no event of Stripe's: it has no type or no object", hint=_EVENT_HINT, code="bad_event")
+    return event["type"], item
+
+
+def _charge(told: Told, charge: Mapping[str, Any], told_at: int | None) -> Told:
+    listed = charge.get("refunds")
+    refunds = listed.get("data", ()) if isinstance(listed, dict) else ()
+    intent, cents = charge.get("payment_intent"), charge.get("amount_refunded")
+    found = tuple(facts.refund_of({"payment_intent": intent, **refund}, told_at) for refund in refunds)
+    refunded = Refunded(str(charge.get("id")), intent, cents) if isinstance(cents, int) else None
+    return told._replace(givebacks=found, refunded=refunded)
+
+
+# -- putting together
+
+
+class Feed:
+    """What all events of a run say, by object, and which deliveries said it."""
+
+    def __init__(self) -> None:
+        self.payments: dict[str, Payment] = {}
+        self.givebacks: dict[str, Giveback] = {}
+        self.refunded: dict[str, Refunded] = {}
+        self.sessions: dict[str, str] = {}
+        self._sources: dict[str, list[Told]] = {}
+
+    def add(self, told: Told) -> bool:
+        """Take an event in; False if it says nothing of payments."""
+        if told.payment is not None:
+            self._source(told.payment.session, told)
+            self._add_payment(told.payment)
+        for giveback in told.givebacks:
+            self._source(giveback.id, told)
+            self.add_giveback(giveback)
+        if told.refunded is not None:
+            self._source(told.refunded.charge, told)
+            known = self.refunded.get(told.refunded.charge)
+            self.refunded[told.refunded.charge] = max(known or told.refunded, told.refunded, key=lambda one: one.cents)
+        return told.payment is not None or bool(told.givebacks) or told.refunded is not None
+
+    def _source(self, name: str, told: Told) -> None:
+        self._sources.setdefault(name, []).append(told)
+
+    def _add_payment(self, payment: Payment) -> None:
+        if payment.intent is not None:
+            self.sessions[payment.intent] = payment.session
+        known = self.payments.get(payment.session)
+        if known is None or (payment.paid, known.at) > (known.paid, payment.at):
+            self.payments[payment.session] = payment
+
+    def add_giveback(self, giveback: Giveback) -> None:
+        known = self.givebacks.get(giveback.id)
+        if known is None or _weight(giveback) > _weight(known):
+            self.givebacks[giveback.id] = giveback
+
+    def told_by(self, *names: str) -> list[Told]:
+        """The events that spoke of these objects."""
+        return [told for name in names for told in self._sources.get(name, ())]
+
+    def untold(self) -> list[Refunded]:
+        """Charges that were refunded by more than the refunds that are known."""
+        known: dict[str | None, int] = {}
+        for item in self.givebacks.values():
+            if not item.is_dispute and item.standing in ("waiting", "given"):
+                known[item.charge] = known.get(item.charge, 0) + item.cents
+        return [charge for charge in self.refunded.values() if known.get(charge.charge, 0) < charge.cents]
+
+
+def _weight(item: Giveback) -> tuple[int, int]:
+    """Of what is said of one giveback, the heaviest holds: a dispute's money only comes back, bit by bit."""
+    return _RANK.index(item.standing), -item.cents
+
+
+# -- booking
+
+
+class Booking(NamedTuple):
+    """How to book: as whom, and whether to take other prices than the packs'."""
+
+    actor: str
+    reason: str | None = None
+    accept_paid: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of one object."""
+
+    status: str
+    reason: str | None = None
+    message: str = ""
+    org: str | None = None
+
+
+class Settler:
+    """Books what a feed says. ``gateway`` None: Stripe is not asked, and what the events leave open stays pending."""
+
+    def __init__(self, ledger: Ledger, gateway: Gateway | None, booking: Booking) -> None:
+        self._ledger = ledger
+        self._gateway = gateway
+        self._booking = booking
+
+    def settle(self, feed: Feed, result: Events) -> None:
+        """Book everything, and count and note in ``result`` what became of it."""
+        open_charges = self._complete(feed)
+        for payment in _by_time(payment for payment in feed.payments.values() if payment.paid):
+            self._note(payment.session, self._credit(payment), feed, result)
+        for charge in open_charges:
+            self._note(charge.charge, Outcome("pending", "refunds_unknown", _UNTOLD), feed, result)
+        waiting = [item for item in feed.givebacks.values() if item.standing == "waiting"]
+        result.waiting += len(waiting)
+        self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
+
+    def _complete(self, feed: Feed) -> list[Refunded]:
+        """Ask Stripe for what the events leave open, before anything is booked; what is open still."""
+        untold = feed.untold()
+        if self._gateway is None:
+            return untold
+        for charge in untold:
+            payment = self._gateway.payment(charge.charge)
+            for giveback in [] if payment is None else self._gateway.givebacks_of(payment):
+                feed.add_giveback(giveback)
+        for item in feed.givebacks.values():
+            reference = item.intent or item.charge
+            if reference is not None and reference not in feed.sessions and item.standing != "waiting":
+                payment = self._gateway.payment(reference)
+                # A payment that no checkout session made is none of ours.
+                feed.sessions[reference] = "" if payment is None else payment.session
+        return []
+
+    def _credit(self, payment: Payment) -> Outcome:
+        try:
+            operation = facts.credit_for(
+                payment, None, None, self._ledger.terms.packs, accept_paid=self._booking.accept_paid
+            )
+        except (PaymentRefused, BadInput) as problem:
+            return Outcome("refused", problem.code, problem.message, payment.org)
+        return _outcome(self._book(operation, payment.at))
+
+    def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
+        """Claw in the order of time, and what was refused again as long as others make room for it."""
+        left = list(_by_time(items))
+        for _ in range(len(left) + 1):
+            outcomes = [(item, self._claw(item, feed)) for item in left]
+            left = [item for item, outcome in outcomes if outcome.status == "pending"]
+            moved = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
+            for item, outcome in outcomes:
+                if outcome.status != "pending" or not moved:
+                    self._note(item.id, outcome, feed, result, self._session_of(item, feed))
+            if not left or not moved:
+                return
+
+    def _session_of(self, item: Giveback, feed: Feed) -> str | None:
+        return feed.sessions.get(item.intent or item.charge or "")
+
+    def _claw(self, item: Giveback, feed: Feed) -> Outcome:
+        session = self._session_of(item, feed)
+        if session is None:
+            return Outcome("pending", "unknown_payment", _UNLINKED.format(item.intent or item.charge))
+        if not session:
+            return Outcome("unchanged", None, "its payment was not made by checkout")
+        found = credits_for(self._ledger.store, session)
+        credit = standing_credit(found) or next(iter(found), None)
+        if credit is None:
+            return Outcome("pending", "unknown_session", f"session {session} is not credited yet")
+        outcome = Outcome("unchanged", None, "", credit.org)
+        for operation in steps(item, credit, remember=True):
+            at = item.back_at if isinstance(operation, ReverseRefund) else item.at
+            outcome = _outcome(self._book(operation, at))
+            if outcome.status not in ("applied", "planned", "replayed"):
+                break
+        if outcome.reason in _WAITS:
+            # A refund that failed and does not fit in any more needs no memory: no older news of it would fit either.
+            return Outcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
+        return outcome
+
+    def _book(self, operation: Operation, at: Instant | None) -> Receipt:
+        return self._ledger.one(Request(operation, self._booking.actor, self._booking.reason, at))
+
+    def _note(self, name: str, outcome: Outcome, feed: Feed, result: Events, session: str | None = None) -> None:
+        result.count(outcome.status)
+        if outcome.status not in ("pending", "refused", "conflict", "failed"):
+            return
+        tellers = feed.told_by(name)
+        result.problems.append(
+            {
+                "line": tellers[0].delivery.line if tellers else None,
+                "event": tellers[0].id if tellers else None,
+                "object": name,
+                "org": outcome.org,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "message": outcome.message,
+            }
+        )
+        if outcome.status in ("pending", "refused"):
+            # The session's own event says which session the payment is.
+            result.kept += [told.delivery for told in feed.told_by(name, *([session] if session else []))]
+
+
+_UNTOLD = (
+    "the charge was refunded, but no event names the refund: deliver refund.created events too, or set STRIPE_API_KEY"
+)
+_UNLINKED = "which session {} belongs to is not known: add its checkout.session event, or set STRIPE_API_KEY"
+
+
+def _by_time(items: Iterable[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: (item.at, item[0]))
+
+
+def _outcome(receipt: Receipt) -> Outcome:
+    return Outcome(receipt.status, receipt.reason, receipt.message, receipt.org)
+
+
+def read_all(
+    text: str,
+    signature: str | None,
+    verify: Callable[[str, str], bool] | None,
+    live: bool | None,
+    result: Events,
+    into: Feed | None = None,
+) -> Feed:
+    """A feed (``into``, if given) of everything in ``text`` that can be used; the rest is counted in ``result`` as
+    invalid or ignored.
+
+    ``verify`` checks a body against its signature; without it, a delivery with one raises `BadInput`. ``live`` is the
+    mode the store holds: events of the other mode are refused.
+    """
+    feed = into or Feed()
+    for found in deliveries(text, signature):
+        result.events += 1
+        line = found[0]
+        try:
+            if not isinstance(found, Delivery):
+                raise found[1]
+            told = _checked(found, verify, live)
+            live = told.live if live is None else live
+        except BadInput as problem:
+            if problem.code == "webhook_secret_missing":
+                raise
+            result.invalid += 1
+            result.problems.append(
+                {
+                    "line": line,
+                    "event": None,
+                    "object": None,
+                    "org": None,
+                    "status": "invalid",
+                    "reason": problem.code,
+                    "message": problem.message,
+                }
+            )
+            continue
+        result.ignored += not feed.add(told)
+    return feed
+
+
+def _checked(delivery: Delivery, verify: Callable[[str, str], bool] | None, live: bool | None) -> Told:
+    if delivery.signature is not None:
+        if verify is None:
+            hint = "set STRIPE_WEBHOOK_SECRET to the endpoint's signing secret (whsec_...)"
+            raise BadInput("a delivery is signed, but there is no secret", hint=hint, code="webhook_secret_missing")
+        if not verify(delivery.body, delivery.signature):
+            raise BadInput("the signature does not fit the payload", hint="", code="bad_signature")
+    told = read_event(delivery)
+    if live is not None and told.live is not None and told.live != live:
+        modes = {True: "live", False: "test"}
+        message = f"a {modes[told.live]} event, but the store holds {modes[live]} payments"
+        raise BadInput(message, hint="use another store", code="mode_mismatch")
+    return told
