@@ -14,12 +14,18 @@ _mock: Any = mongomock
 class _Bulk(_mock.collection.BulkOperationBuilder):  # type: ignore[misc]
     """pymongo 4.20 hands each write of a bulk a ``sort``, which mongomock 4.3 does not know; nobody here sorts."""
 
-    def add_replace(self, *args: Any, **options: Any) -> None:
+    def add_update(self, *args: Any, **options: Any) -> None:
         del options["sort"]
-        super().add_replace(*args, **options)
+        super().add_update(*args, **options)
+
+
+def _keep_larger(document: Any, field: str, value: dict[str, Any]) -> None:
+    """``$max`` of two documents, which mongomock cannot compare; their first fields decide, if they differ."""
+    document[field] = max(document.get(field, value), value, key=lambda fields: next(iter(fields.values())))
 
 
 _mock.collection.BulkOperationBuilder = _Bulk
+_mock.collection._updaters["$max"] = _keep_larger
 
 
 class _Database(_mock.database.Database):  # type: ignore[misc]

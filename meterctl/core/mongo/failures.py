@@ -67,7 +67,7 @@ def translated(error: Exception, place: str) -> MeterctlError:
 
 def index_missing(place: str) -> StoreUnusable:
     return StoreUnusable(
-        f"{place} has a journal without the indexes that keep it whole, so nothing is read from it or booked in it",
+        f"{place} lacks an index that keeps its journals whole or finds what is in them",
         code="index_missing",
         hint="make them with: meterctl init; then look at the journal with: meterctl verify --all",
     )

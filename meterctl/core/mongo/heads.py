@@ -1,14 +1,21 @@
-"""The heads on MongoDB. ``next_due`` is kept beside the fields of the head, and left out where nothing is ever due."""
+"""The heads on MongoDB: ``{_id: org, head: {seq, ...}}``.
+
+The fields of the head lie in a document of their own that begins with ``seq``, because MongoDB orders such documents by
+their first field first: ``$max`` then keeps the newer of two heads in one step, found by ``_id`` alone. That takes the
+server half the time of a replacement with a condition on seq, and two writers cannot cross. ``next_due`` is kept beside
+the fields of the head, and left out where nothing is ever due.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError
+from pymongo import UpdateOne
 
 from meterctl.core.model import Instant
-from meterctl.core.mongo.database import Database, Document
-from meterctl.core.mongo.failures import duplicates
-from meterctl.core.ports import Head
+from meterctl.core.mongo import schema
+from meterctl.core.mongo.database import Database, Document, behind
+from meterctl.core.ports import DueOrg, Head
+
+_DUE = "head.next_due"
 
 
 class MongoHeads:
@@ -17,19 +24,19 @@ class MongoHeads:
         self._heads = database.heads
 
     def put(self, heads: Sequence[Head]) -> None:
-        # Where no older head is found one is inserted; where that clashes there is one, newer or from a moment ago.
-        with self._database.answered():
-            clashed = self._write([_forward(head, insert=True) for head in heads])
-            self._write([_forward(heads[place], insert=False) for place in clashed])
+        self._write("$max", heads)
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
         with self._database.answered():
             return {head.org: head for head in map(_head, self._heads.find({"_id": {"$in": list(orgs)}}))}
 
-    def due(self, at: Instant, *, after: str = "", limit: int = 1000) -> list[Head]:
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
+        query = {_DUE: {"$lte": at}} | ({} if after is None else behind((_DUE, "_id"), after))
         with self._database.answered():
-            found = self._heads.find({"next_due": {"$lte": at}, "_id": {"$gt": after}})
-            return [_head(document) for document in found.sort("_id", 1).limit(limit)]
+            # Answered by the index alone.
+            found = self._heads.find(query, {_DUE: 1}).hint(schema.BY_DUE)
+            page = found.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
+            return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
 
     def read(self, *, after: str = "") -> Iterator[Head]:
         def page(org: str, size: int) -> list[Document]:
@@ -38,29 +45,23 @@ class MongoHeads:
         return map(_head, self._database.stream(page, after, lambda document: document["_id"]))
 
     def replace(self, heads: Sequence[Head]) -> None:
-        with self._database.answered():
-            self._write([ReplaceOne({"_id": head.org}, _document(head), upsert=True) for head in heads])
+        self._write("$set", heads)
 
-    def _write(self, writes: Sequence[ReplaceOne[Document]]) -> list[int]:
-        """Write them in any order; the places of those that clashed with a document that is there."""
-        try:
-            if writes:
+    def _write(self, operator: str, heads: Sequence[Head]) -> None:
+        writes = [UpdateOne({"_id": head.org}, {operator: {"head": _document(head)}}, upsert=True) for head in heads]
+        if writes:
+            with self._database.answered():
                 self._heads.bulk_write(writes, ordered=False)
-        except BulkWriteError as error:
-            return duplicates(error)
-        return []
-
-
-def _forward(head: Head, *, insert: bool) -> ReplaceOne[Document]:
-    return ReplaceOne({"_id": head.org, "seq": {"$lt": head.seq}}, _document(head), upsert=insert)
 
 
 def _document(head: Head) -> Document:
     fields = head._asdict()
+    del fields["org"]
     due = {} if head.next_due is None else {"next_due": head.next_due}
-    return {"_id": fields.pop("org"), **fields, **due}
+    return {"seq": fields.pop("seq"), **fields, **due}
 
 
 def _head(document: Document) -> Head:
-    document.pop("next_due", None)
-    return Head(org=document.pop("_id"), **document)
+    # A cache may hold anything: what is not there is None, and `verify` finds it.
+    fields = document.get("head", {})
+    return Head(document["_id"], *(fields.get(name) for name in Head._fields[1:]))

@@ -8,7 +8,7 @@ from pymongo.errors import BulkWriteError
 
 from meterctl.core.model import KINDS, Entry, Instant
 from meterctl.core.mongo import schema
-from meterctl.core.mongo.database import Database, Document
+from meterctl.core.mongo.database import Database, Document, behind
 from meterctl.core.mongo.failures import duplicates
 from meterctl.core.ports import EntryFilter
 
@@ -82,7 +82,7 @@ class MongoJournal:
             return tuple(document[field] for field in fields)
 
         def page(place: tuple[Any, ...], size: int) -> list[Document]:
-            found = self._find(query | _behind(fields, place), index)
+            found = self._find(query | behind(fields, place), index)
             return list(found.sort([(field, 1) for field in fields]).limit(size))
 
         start = place_of({"at": since, "org": "", "seq": 0})
@@ -103,8 +103,8 @@ class MongoJournal:
         return _first(self._find({"org": org}, schema.BY_SEQ).sort("seq", -1))
 
     def _where_heads_point(self, orgs: Sequence[str]) -> dict[str, Entry]:
-        heads = self._heads.find({"_id": {"$in": orgs}}, {"seq": 1})
-        pointers = [{"org": head["_id"], "seq": head["seq"]} for head in heads]
+        heads = self._heads.find({"_id": {"$in": orgs}}, {"head.seq": 1})
+        pointers = [{"org": found["_id"], "seq": found["head"]["seq"]} for found in heads]
         if not pointers:
             return {}
         found = map(_entry, self._find({"$or": pointers}, schema.BY_SEQ))
@@ -126,12 +126,6 @@ class MongoJournal:
 
 def _first(found: Cursor[Document]) -> Entry | None:
     return next(map(_entry, found.limit(1)), None)
-
-
-def _behind(fields: Sequence[str], place: Sequence[Any]) -> Document:
-    """What comes after ``place`` in order of ``fields``: equal in the first ones, and more in the next."""
-    steps = range(len(fields))
-    return {"$or": [dict(zip(fields[:n], place, strict=False)) | {fields[n]: {"$gt": place[n]}} for n in steps]}
 
 
 def _id(org: str, key: str) -> str:

@@ -46,7 +46,7 @@ _INDEXES: dict[str, tuple[Index, ...]] = {
         Index(BY_ORG_ALERT, (("org", 1), ("at", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
     ),
     # Finds what is due without looking at who is not; an org to which nothing happens by itself is not in it.
-    HEADS: (Index(BY_DUE, (("next_due", 1), ("_id", 1)), partial={"next_due": {"$exists": True}}),),
+    HEADS: (Index(BY_DUE, (("head.next_due", 1), ("_id", 1)), partial={"head.next_due": {"$exists": True}}),),
 }
 
 
@@ -56,7 +56,7 @@ def expected_indexes() -> dict[str, tuple[Index, ...]]:
 
 
 # Query operators, not $jsonSchema: with that the same checks would take the server about twice as long.
-# `$not array` because a query also looks into arrays, where [-5] would pass for -5; a shell writes doubles for integers.
+# `$not array` because a query also looks into arrays, where [-5] passes for -5. A shell writes doubles for integers.
 _INTEGER = {"$type": ["int", "long"], "$not": {"$type": "array"}}
 _UNITS = {**_INTEGER, "$gte": -MAX_UNITS, "$lte": MAX_UNITS}
 _TEXT = {"$type": "string"}
