@@ -117,7 +117,7 @@ def _write_csv(result: Result, stream: TextIO) -> None:
         columns, records = tuple(first[0]) if first else (), chain(first, records)
     out = csv.writer(stream, lineterminator="\n")
     if columns:
-        out.writerow([*columns, *rest])
+        out.writerow([_csv_cell(name) for name in (*columns, *rest)])
     for record in records:
         out.writerow(_csv_row(record, columns, with_rest=bool(rest)))
 

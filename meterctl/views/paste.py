@@ -34,7 +34,7 @@ def _drawn(block: Block, form: Form) -> str:
     if isinstance(block, Pairs):
         return _pairs(block, form)
     text = _text(block.text, form)
-    return f"**{text}**" if isinstance(block, Heading) and form == "markdown" else text
+    return _strong(text, form) if isinstance(block, Heading) else text
 
 
 def _text(cell: Cell, form: Form) -> str:
@@ -49,6 +49,10 @@ def _text(cell: Cell, form: Form) -> str:
 
 def _escaped(text: str, form: Form) -> str:
     return _MARKUP.sub(r"\\\g<0>", text) if form == "markdown" else text
+
+
+def _strong(text: str, form: Form) -> str:
+    return f"**{text}**" if form == "markdown" else text
 
 
 def _pairs(pairs: Pairs, form: Form) -> str:
@@ -67,7 +71,7 @@ def _grid(grid: Grid, form: Form) -> str:
         names = [_text(column.name, form) for column in grid.columns]
         rights = [column.right for column in grid.columns]
         body = _table(rows, names, rights, "pipe" if form == "markdown" else "simple")
-    return f"{title}\n\n{body}" if title else body
+    return f"{_strong(title, form)}\n\n{body}" if title else body
 
 
 def _table(rows: Sequence[Sequence[str]], names: Sequence[str], rights: Sequence[bool], style: str) -> str:

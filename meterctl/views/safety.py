@@ -3,7 +3,7 @@
 import codecs
 
 #: What our own words use beyond ASCII, for streams that cannot say it.
-_ASCII = str.maketrans({"·": "-", "→": "->", "…": "...", "✓": "+", "✗": "x", "○": "o", "█": "#", "░": ".", "│": "|"})
+_ASCII = str.maketrans({"·": "-", "→": "->", "…": "...", "✓": "ok", "✗": "!", "○": "o", "█": "#", "░": ".", "│": "|"})
 
 
 def visible(text: str) -> str:

@@ -36,7 +36,7 @@ from meterctl.views.safety import in_encoding, speaks_unicode, visible_line
 PIPE_WIDTH = 120
 
 #: Rows of a grid that are laid out together: a longer one is drawn in parts, so that it may be endless.
-PAGE = 500
+PAGE = 200
 
 #: The widths of a bar where there is room, and of a column that folds although it should not.
 BAR, NARROWEST = 20, 4
