@@ -1,0 +1,113 @@
+"""One command line per call, and what came of it."""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: The Monday of 2026-W47.
+MONDAY = "2026-11-16T00:00:00.000Z"
+NOW = "2026-11-16T12:00:00.000Z"
+EARLIER = "2026-11-15T12:00:00.000Z"
+NEXT_MONDAY = "2026-11-23T00:00:00.000Z"
+
+CONFIG = """\
+allow_time_travel = true
+[packs.small]
+units = 1000
+price_cents = 500
+currency = "usd"
+expiry_days = 21
+[packs.brief]
+units = 100
+price_cents = 300
+currency = "eur"
+expiry_days = 1
+[packs.gift]
+units = 50
+price_cents = 0
+currency = "usd"
+[plans.pro]
+weekly_quota = 500
+ratios = { default = "1", llm = "1.25" }
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command line answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def doc(self) -> dict[str, Any]:
+        """The one document on standard output."""
+        (line,) = self.out.splitlines()
+        document: dict[str, Any] = json.loads(line)
+        return document
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The one document on standard error, where standard output has to be empty."""
+        assert self.out == ""
+        (line,) = self.err.splitlines()
+        document: dict[str, Any] = json.loads(line)
+        assert document["schema"] == "meterctl.error.v1"
+        return document
+
+
+class Shell:
+    """Someone at a shell. A line is split as a shell would; the words of it can also be given one by one."""
+
+    def __init__(
+        self, call: Callable[[list[str], str], Answer], setenv: Callable[[str, str], None], store: str, place: Path
+    ) -> None:
+        self._call = call
+        self.setenv = setenv
+        self.store = store
+        self.place = place
+
+    def __call__(self, *words: str, now: str | None = None, stdin: str = "") -> Answer:
+        argv = shlex.split(words[0]) if len(words) == 1 else list(words)
+        return self._call([*(["--now", now] if now else []), *argv], stdin)
+
+    def json(self, *words: str, now: str | None = None, stdin: str = "") -> Answer:
+        argv = shlex.split(words[0]) if len(words) == 1 else list(words)
+        return self("--json", *argv, now=now, stdin=stdin)
+
+    def doc(self, *words: str, now: str | None = None) -> dict[str, Any]:
+        """The document of a command that succeeds."""
+        answer = self.json(*words, now=now)
+        assert answer.code == 0, answer
+        return answer.doc
+
+    def all(self, *lines: str, now: str | None = None) -> None:
+        """Lines that prepare a case: each has to succeed."""
+        for line in lines:
+            answer = self(line, now=now)
+            assert answer.code == 0, (line, answer)
+
+    def config(self, text: str) -> Path:
+        """Replace the config file."""
+        path = self.place / "meterctl.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def file(self, name: str, text: str) -> str:
+        path = self.place / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def journal(self) -> str:
+        """Everything booked, byte for byte."""
+        answer = self("export --all")
+        assert answer.code == 0, answer
+        return answer.out
+
+    def seqs(self, org: str = "acme") -> list[int]:
+        entries = self.doc(f"ledger {org} --all-kinds --limit 1000")["entries"]
+        return [entry["seq"] for entry in entries]

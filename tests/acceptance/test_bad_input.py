@@ -1,0 +1,322 @@
+"""What cannot mean anything: a code, a hint, nothing on standard output, and a journal without a changed byte."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.shell import CONFIG, NOW, Shell
+
+CREDIT = "credit-pack acme small --session s1"
+
+#: Line and the code of its error; all of them exit with 2.
+UNUSABLE = {
+    # units
+    "debit acme 120.0 --ref r1": "bad_number",
+    "debit acme 1e3 --ref r1": "bad_number",
+    "debit acme 0 --ref r1": "bad_number",
+    "debit acme -- -5 --ref r1": "usage",
+    "debit acme -5 --ref r1": "usage",
+    "debit --ref r1 -- acme -5": "bad_number",
+    "debit acme 9007199254740992 --ref r1": "bad_number",
+    "debit acme 99999999999999999999 --ref r1": "bad_number",
+    "debit acme 1_000 --ref r1": "bad_number",
+    "debit acme 1,000 --ref r1": "bad_number",
+    "debit acme '5 ' --ref r1": "bad_number",
+    "debit acme ٣ --ref r1": "bad_number",
+    "debit acme 0x10 --ref r1": "bad_number",
+    "debit acme nan --ref r1": "bad_number",
+    "debit acme '' --ref r1": "bad_number",
+    "adjust acme 0 --ref a1 --reason why": "bad_number",
+    "adjust acme -9007199254740992 --ref a1 --reason why": "bad_number",
+    "adjust acme 1.5 --ref a1 --reason why": "bad_number",
+    "adjust acme -5 --ref a1 --reason why --expires 2027-01-01": "bad_expires",
+    "meter attribute acme run1 --units -5": "bad_number",
+    "meter attribute acme run1 --units 0": "bad_number",
+    "meter attribute acme run1 --units 5 --plan-version -1": "bad_number",
+    "meter check acme --units -1": "bad_number",
+    "undo acme 0 --reason why --yes": "bad_number",
+    "undo acme last --reason why --yes": "bad_number",
+    "ledger acme --limit 0": "bad_number",
+    "ledger acme --before 0": "bad_number",
+    "meter history acme --limit x": "bad_number",
+    # money
+    "credit-pack acme small --session s2 --paid-cents 0": "bad_number",
+    "credit-pack acme small --session s2 --paid-cents -500": "bad_number",
+    "credit-pack acme small --session s2 --paid-cents 5.00": "bad_number",
+    "credit-pack acme small --session s2 --paid-cents free": "bad_number",
+    "credit-pack acme small --session s2 --paid-cents 9007199254740992": "bad_number",
+    "refund acme --session s1 --cents 0 --refund-id re1": "bad_number",
+    "refund acme --session s1 --cents -1 --refund-id re1": "bad_number",
+    "refund acme --session s1 --cents 2.50 --refund-id re1": "bad_number",
+    # ids
+    "debit 'acme corp' 5 --ref r1": "bad_org",
+    "debit acme/eu 5 --ref r1": "bad_org",
+    "debit '' 5 --ref r1": "bad_org",
+    "debit _acme 5 --ref r1": "bad_org",
+    "debit acme$ 5 --ref r1": "bad_org",
+    "balance 'acme corp'": "bad_org",
+    "ledger 'acme corp'": "bad_org",
+    "export 'acme corp'": "bad_org",
+    "expire 'acme corp'": "bad_org",
+    "meter show 'acme corp'": "bad_org",
+    "debit acme 5 --ref 'r 1'": "bad_ref",
+    "debit acme 5 --ref ''": "bad_ref",
+    "credit-pack acme small --session 's 1'": "bad_session",
+    "credit-pack acme 'small pack' --session s2": "bad_pack",
+    "refund acme --session s1 --cents 5 --refund-id 're 1'": "bad_refund_id",
+    "refund acme --reverse 're 1'": "bad_refund_id",
+    "meter attribute acme 'run 1' --units 5": "bad_run",
+    "meter attribute acme run1 --units 5 --step 'step 1'": "bad_step",
+    "meter attribute acme run1 --cost llm.gpt=0.1": "bad_feature",
+    "meter attribute acme run1 --cost default=0.1": "bad_feature",
+    "meter attribute acme run1 --cost base=0.1": "bad_feature",
+    "plan assign acme 'pro plus' --ref p1": "bad_plan",
+    "ledger --session 's 1'": "bad_session",
+    "ledger acme --ref 'r 1'": "bad_ref",
+    "ledger acme --kind topups": "bad_kind",
+    # times
+    "debit acme 5 --ref r1 --at soon": "bad_input",
+    "debit acme 5 --ref r1 --at 2d": "bad_input",
+    "debit acme 5 --ref r1 --at 2026-13-01": "bad_input",
+    "debit acme 5 --ref r1 --at 2026-02-29": "bad_input",
+    "debit acme 5 --ref r1 --at 1763294400": "bad_input",
+    "adjust acme 5 --ref a1 --reason why --expires 90d": "bad_input",
+    "balance acme --as-of soon": "bad_input",
+    "ledger acme --since 2026-W54": "bad_input",
+    "ledger acme --until 5y": "bad_input",
+    "--now noon balance acme": "bad_input",
+    # what belongs together, and what does not
+    "debit acme 5": "usage",
+    "debit acme --ref r1": "usage",
+    "debit acme 5 --ref": "usage",
+    "debit acme 5 6 --ref r1": "usage",
+    "debit acme 5 --ref r1 --allow-dept": "usage",
+    "credit-pack acme small": "usage",
+    "adjust acme 5 --ref a1": "reason_required",
+    "adjust acme 5 --ref a1 --reason ' '": "bad_reason",
+    "adjust acme -5 --ref a1 --reason why --allow-dept": "usage",
+    "undo acme 1 --yes": "reason_required",
+    "reset-week acme --force --ref f1 --yes": "reason_required",
+    "reset-week acme --force --reason why --yes": "usage",
+    "reset-week --all --ref f1": "usage",
+    "reset-week": "usage",
+    "expire": "usage",
+    "expire acme --all": "usage",
+    "export": "usage",
+    "export acme --all": "usage",
+    "ledger": "usage",
+    "refund acme --session s1 --cents 5": "usage",
+    "refund acme --refund-id re1": "usage",
+    "refund acme --reverse re1 --cents 5": "usage",
+    "meter attribute acme run1": "bad_costs",
+    "meter attribute acme run1 --units 5 --cost llm=1": "bad_costs",
+    "meter attribute acme run1 --cost llm": "bad_costs",
+    "meter attribute acme run1 --cost llm=1 --cost llm=2": "bad_costs",
+    "meter attribute acme run1 --cost llm=1 --costs costs.json": "usage",
+    "meter attribute acme run1 --costs missing.json": "bad_costs",
+    "plan publish pro": "usage",
+    "plan publish pro --quota -1": "bad_number",
+    "plan publish pro --quota 5 --ratio llm=cheap": "bad_ratio",
+    "plan publish pro --quota 5 --ratio llm=-1": "bad_ratio",
+    "plan publish pro --quota 5 --ratio llm=1 --ratio llm=2": "bad_ratio",
+    "plan publish --from-config --quota 5": "usage",
+    "lock break sweep": "reason_required",
+    "orgs --sort colour": "bad_sort",
+    "orgs --expiring soon": "bad_input",
+    # the program itself
+    "frobnicate": "usage",
+    "meter frobnicate": "usage",
+    "balance acme --frobnicate": "usage",
+    "--store redis://localhost balance acme": "bad_store",
+    "--store meterctl.db balance acme": "bad_store",
+    "--store sqlite: balance acme": "bad_store",
+    "--store mongodb:// balance acme": "bad_input",
+    "--config missing.toml balance acme": "bad_config",
+}
+
+
+@pytest.mark.parametrize("line", UNUSABLE)
+def test_bad_input_is_2_and_changes_nothing(run: Shell, line: str) -> None:
+    run.all(CREDIT)
+    journal = run.journal()
+    answer = run.json(line)
+    assert (answer.code, answer.error["code"]) == (2, UNUSABLE[line])
+    assert answer.error["message"]
+    assert answer.error["hint"]
+    assert run.journal() == journal
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("debit", "acme\n", "5", "--ref", "r1"), "bad_org"),
+        (("debit", "ac\x1b[31mme", "5", "--ref", "r1"), "bad_org"),
+        (("debit", "acme", "5", "--ref", "r\x00"), "bad_ref"),
+        (("debit", "acme", "5", "--ref", "r\u202e1"), "bad_ref"),
+        (("debit", "acme", "5", "--ref", "\udcff"), "bad_ref"),
+        (("debit", "acme", "5", "--ref", "r" * 201), "bad_ref"),
+        (("debit", "a" * 65, "5", "--ref", "r1"), "bad_org"),
+        (("credit-pack", "acme", "small", "--session", "s\t1"), "bad_session"),
+        (("meter", "attribute", "acme", "run\n1", "--units", "5"), "bad_run"),
+        (("meter", "attribute", "acme", "run1", "--units", "5", "--step", "a" * 65), "bad_step"),
+        (("debit", "acme", "5", "--ref", "r1", "--reason", "x" * 2001), "bad_reason"),
+        (("debit", "acme", "5", "--ref", "r1", "--reason", "\udcff"), "bad_reason"),
+        (("debit", "acme", "5", "--ref", "r1", "--actor", " "), "bad_actor"),
+        (("ledger", "--session", "\udcff"), "bad_session"),
+    ],
+)
+def test_control_characters_and_excess_are_refused_and_never_obeyed(
+    run: Shell, words: tuple[str, ...], code: str
+) -> None:
+    run.all(CREDIT)
+    journal = run.journal()
+    answer = run.json(*words)
+    assert (answer.code, answer.error["code"]) == (2, code)
+    told = run(*words)
+    assert (told.code, told.out) == (2, "")
+    assert all(character.isprintable() or character == "\n" for character in told.err)
+    assert run.journal() == journal
+
+
+@pytest.mark.parametrize(
+    "cost", ["nan", "NaN", "inf", "-inf", "Infinity", "-0.01", "1e999", "", "0,5", "$1", "1/3", "٣"]
+)
+def test_a_cost_that_is_no_cost_is_refused(run: Shell, cost: str) -> None:
+    run.all(CREDIT, "meter attribute acme run0 --cost llm=0.01")
+    journal = run.journal()
+    answer = run.json("meter", "attribute", "acme", "run1", "--cost", f"llm={cost}")
+    assert (answer.code, answer.doc["reason"]) == (4, "invalid_cost")
+    assert "decimal" in answer.doc["hint"]
+    assert run.journal() == journal
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "reason"),
+    [
+        ('{"llm": NaN}', 4, "invalid_cost"),
+        ('{"llm": -Infinity}', 4, "invalid_cost"),
+        ('{"llm": -1}', 4, "invalid_cost"),
+        ('{"llm": true}', 2, "bad_costs"),
+        ('{"llm": null}', 2, "bad_costs"),
+        ('{"llm": {"usd": 1}}', 2, "bad_costs"),
+        ('["llm", 1]', 2, "bad_costs"),
+        ('{"llm": 1', 2, "bad_costs"),
+        ("", 2, "bad_costs"),
+        ('{"base": 1}', 2, "bad_feature"),
+    ],
+)
+def test_a_file_of_costs(run: Shell, text: str, code: int, reason: str) -> None:
+    journal = run.journal()
+    answer = run.json("meter", "attribute", "acme", "run1", "--costs", run.file("costs.json", text))
+    assert answer.code == code
+    assert (answer.doc["reason"] if code == 4 else answer.error["code"]) == reason
+    assert run.journal() == journal
+
+
+def test_numbers_in_a_file_of_costs_stay_as_written(run: Shell) -> None:
+    run.all("plan publish free --quota 100")
+    costs = run.file("costs.json", '{"llm": 0.290, "search": "1.001", "web": 2}')
+    entry = run.doc(f"meter attribute acme run1 --costs {costs}")["entry"]
+    assert entry["breakdown"] == {"llm": 290, "search": 1001, "web": 2000}
+    assert entry["input"]["costs"] == {"llm": "0.29", "search": "1.001", "web": "2"}
+
+
+# The config
+
+MISTAKES = {
+    "defualt_plan = 'free'": ("defualt_plan", "did you mean default_plan?"),
+    "[pakcs.small]\nunits = 5": ("pakcs", "did you mean packs?"),
+    "[packs.small]\nunits = 5\nprice_cents = 5\ncurrency = 'usd'\nexpiry_day = 3": (
+        "packs.small.expiry_day",
+        "did you mean expiry_days?",
+    ),
+    "[plans.pro]\nweekly_qouta = 5": ("plans.pro.weekly_qouta", "did you mean weekly_quota?"),
+    "[packs.small]\nunits = 0\nprice_cents = 5\ncurrency = 'usd'": ("packs.small.units", "greater than or equal to 1"),
+    "[packs.small]\nunits = 1.5\nprice_cents = 5\ncurrency = 'usd'": ("packs.small.units", "integer"),
+    "[packs.small]\nunits = 5\nprice_cents = -5\ncurrency = 'usd'": (
+        "packs.small.price_cents",
+        "greater than or equal",
+    ),
+    "[packs.small]\nunits = 5\nprice_cents = 5\ncurrency = 'USD'": ("packs.small.currency", "[a-z]"),
+    "[packs.small]\nunits = 5\nprice_cents = 5": ("packs.small.currency", "required"),
+    "[packs.'small pack']\nunits = 5\nprice_cents = 5\ncurrency = 'usd'": ("packs.small pack", "A-Za-z0-9"),
+    "[packs.small]\nunits = 9007199254740992\nprice_cents = 5\ncurrency = 'usd'": ("packs.small.units", "less than"),
+    "meter_mode = 'yes'": ("meter_mode", "boolean"),
+    "overage = 'ignore'": ("overage", "'debt' or 'absorb'"),
+    "thresholds = [80, 80]": ("thresholds", "once"),
+    "thresholds = [0]": ("thresholds.0", "greater than"),
+    "dollars_to_units = 'many'": ("dollars_to_units", "decimal"),
+    "dollars_to_units = nan": ("dollars_to_units", "decimal"),
+    "run_base = -1": ("run_base", "greater than"),
+    "default_plan = 'a b'": ("default_plan", "A-Za-z0-9"),
+    "[plans.pro]\nweekly_quota = 5\nratios = { llm = '-1' }": ("plans.pro.ratios.llm", "decimal"),
+    "packs = 5": ("packs", "dictionary"),
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_in_the_config_names_file_key_and_what_would_be_right(run: Shell, text: str) -> None:
+    run.all(CREDIT)
+    journal = run.journal()
+    path = run.config(text)
+    answer = run.json("credit-pack acme small --session s2")
+    key, right = MISTAKES[text]
+    assert (answer.code, answer.error["code"]) == (2, "bad_config")
+    assert str(path) in answer.error["message"]
+    assert f"{key}:" in answer.error["message"]
+    assert right in answer.error["message"]
+    assert answer.error["hint"]
+    run.config(CONFIG)
+    assert run.journal() == journal
+
+
+@pytest.mark.parametrize("content", [b"[packs\n", b"units = \n", b"a = 1\na = 2\n", b"\xff\xfe\x00"])
+def test_a_config_that_is_no_toml(run: Shell, content: bytes) -> None:
+    path = run.place / "meterctl.toml"
+    path.write_bytes(content)
+    answer = run.json("balance acme")
+    assert (answer.code, answer.error["code"]) == (2, "bad_config")
+    assert str(path) in answer.error["message"]
+    assert answer.error["hint"]
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_config_that_cannot_be_read(run: Shell, name: str) -> None:
+    run.setenv("METERCTL_CONFIG", name)
+    answer = run.json("balance acme")
+    assert (answer.code, answer.error["code"]) == (2, "bad_config")
+    assert name in answer.error["message"]
+
+
+def test_all_mistakes_of_a_config_are_told_at_once(run: Shell) -> None:
+    run.config("defualt_plan = 'free'\nrun_base = -1\n")
+    message = run.json("balance acme").error["message"]
+    assert "defualt_plan" in message
+    assert "run_base" in message
+
+
+# The clock
+
+
+def test_a_pinned_clock_on_mongodb_needs_a_config_that_allows_it(run_anywhere: Shell) -> None:
+    run_anywhere.config("")
+    answer = run_anywhere.json("balance acme")
+    if "sqlite" in run_anywhere.store:
+        assert (answer.code, answer.doc["as_of"]) == (0, NOW)
+        return
+    assert (answer.code, answer.error["code"]) == (2, "time_travel")
+    assert "allow_time_travel" in answer.error["hint"]
+    run_anywhere.config("allow_time_travel = true")
+    assert run_anywhere.doc("balance acme")["as_of"] == NOW
+
+
+def test_a_pinned_clock_is_refused_before_mongodb_is_asked(run: Shell) -> None:
+    run.config("")
+    answer = run.json("--store mongodb://db.invalid/x debit acme 5 --ref r1")
+    assert (answer.code, answer.error["code"]) == (2, "time_travel")
+
+
+def test_no_file_is_made_by_what_is_refused(run: Shell) -> None:
+    for line in ("debit acme 1e3 --ref r1", "frobnicate", "balance 'a b'", "--config missing.toml balance acme"):
+        assert run(line).code == 2
+    assert not Path(run.place, "meterctl.db").exists()

@@ -1,0 +1,239 @@
+"""Options of every command, output formats, errors as documents, and times that are echoed."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.acceptance.shell import NOW, Shell
+
+CREDIT = "credit-pack acme small --session s1"
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
+
+#: A line per command that succeeds once `FILLED` is there.
+ANSWERED = {
+    "credit-pack": "credit-pack acme small --session s9",
+    "debit": "debit acme 5 --ref r9",
+    "refund": "refund acme --session s1 --cents 5 --refund-id re9",
+    "refund --preview": "refund acme --session s1 --cents 5 --preview",
+    "refund --reverse": "refund acme --reverse re1",
+    "expire": "expire --all",
+    "reset-week": "reset-week --all",
+    "reset-week --force": "reset-week acme --force --ref f1 --reason why --yes",
+    "ledger": "ledger acme --all-kinds",
+    "meter attribute": "meter attribute acme run9 --cost llm=0.01",
+    "meter show": "meter show acme",
+    "meter history": "meter history acme",
+    "meter alerts": "meter alerts",
+    "meter check": "meter check acme",
+    "balance": "balance acme",
+    "adjust": "adjust acme -5 --ref a9 --reason why",
+    "undo": "undo acme 3 --reason why --yes",
+    "plan publish": "plan publish pro --quota 600",
+    "plan publish --from-config": "plan publish --from-config",
+    "plan list": "plan list",
+    "plan show": "plan show pro",
+    "plan assign": "plan assign acme free --ref p9",
+    "orgs": "orgs",
+    "init": "init",
+    "config show": "config show",
+    "lock list": "lock list",
+    "lock break": "lock break sweep --reason why",
+    "verify": "verify --all",
+    "schema": "schema",
+    "backfill": "backfill lines.ndjson",
+}
+
+FILLED = [
+    "plan publish pro --quota 500",
+    CREDIT,
+    "plan assign acme pro --ref p1",
+    "debit acme 5 --ref r1",
+    "refund acme --session s1 --cents 100 --refund-id re1",
+    "meter attribute acme run1 --units 450",
+]
+
+LINES = '{"op": "debit", "org": "acme", "units": 5, "ref": "b1"}\n'
+
+
+def fill(run: Shell) -> None:
+    run.all(*FILLED)
+    run.file("lines.ndjson", LINES)
+
+
+def take_lock(run: Shell) -> None:
+    from meterctl.core.model import Instant
+    from meterctl.core.ports import Lease
+    from meterctl.core.sqlite import open_store
+
+    store = open_store(str(run.place / "meterctl.db"))
+    store.locks.acquire(Lease("sweep", "other", Instant(NOW), Instant(NOW)), Instant(NOW))
+    store.close()
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_every_command_answers_in_every_format(run: Shell, output: str) -> None:
+    fill(run)
+    for name, line in ANSWERED.items():
+        if name == "lock break":
+            take_lock(run)
+        answer = run(f"{line} -o {output}")
+        assert answer.code == 0, (name, answer)
+        assert "\x1b" not in answer.out
+        if output == "json":
+            assert set(answer.doc) > {"schema"}
+            assert answer.err == ""
+        elif output == "ndjson":
+            assert all(isinstance(json.loads(line), dict) for line in answer.out.splitlines())
+        elif output == "csv":
+            header, *rows = csv.reader(io.StringIO(answer.out)) if answer.out else [[]]
+            assert all(len(row) == len(header) for row in rows), (name, answer.out)
+
+
+@pytest.mark.parametrize("output", ["ndjson", "csv"])
+def test_a_ledger_is_an_entry_a_line(run: Shell, output: str) -> None:
+    fill(run)
+    entries = run.doc("ledger acme")["entries"]
+    lines = run(f"ledger acme -o {output}").out.splitlines()
+    if output == "ndjson":
+        assert [json.loads(line) for line in lines] == entries
+        return
+    rows = list(csv.DictReader(lines))
+    for name in ("seq", "kind", "amount", "balance", "at", "key", "hash"):
+        assert [row[name] for row in rows] == [str(entry[name]) for entry in entries]
+
+
+@pytest.mark.parametrize("line", list(ANSWERED.values())[:20])
+def test_options_stand_before_or_after_the_arguments(run: Shell, line: str) -> None:
+    fill(run)
+    command, *arguments = line.split()
+    dry = ["--dry-run"] if "--help" not in line and command in ("credit-pack", "debit", "adjust", "undo") else []
+    before = run("--json", command, *arguments, *dry)
+    after = run(command, *arguments, "--json", *dry)
+    if command not in ("meter", "plan", "config", "lock"):
+        between = run(command, "--json", *dry, *arguments)
+        assert between.code == 0
+    else:
+        between = run(command, "--json", *arguments)
+    assert {before.code, after.code, between.code} == {0}
+    assert {answer.doc["schema"] for answer in (before, after, between)} == {before.doc["schema"]}
+
+
+def test_shared_options_before_the_command_name(run: Shell) -> None:
+    other = f"sqlite:{run.place}/other.db"
+    run.all(f"--store {other} --actor boss {CREDIT}")
+    assert run.doc(f"--store {other} balance acme")["balance"] == 1000
+    assert run.doc(f"balance acme --store {other}")["balance"] == 1000
+    assert run.doc("balance acme")["balance"] == 0
+    entry = run.doc(f"ledger acme --store {other}")["entries"][0]
+    assert entry["actor"] == "boss"
+
+
+def test_what_is_said_next_to_the_command_wins(run: Shell) -> None:
+    run.all(CREDIT)
+    assert run("--json balance acme -o csv").out.startswith("org,")
+    assert run("-o csv balance acme --json").doc["balance"] == 1000
+    assert run.doc("--now 2026-11-16T13:00:00Z balance acme --now 2026-11-16T14:00:00Z")["as_of"][11:16] == "14:00"
+    entry = run.doc("--actor one debit acme 5 --ref r1 --actor two")["entry"]
+    assert entry["actor"] == "two"
+
+
+def test_the_environment_names_the_output_and_an_option_overrules_it(run: Shell) -> None:
+    run.setenv("METERCTL_OUTPUT", "json")
+    assert run("balance acme").doc["schema"] == "meterctl.balance.v1"
+    assert run("debit acme 5 --ref r1").code == 4
+    assert run("debit acme 1e3 --ref r1").error["code"] == "bad_number"
+    assert run("balance acme -o csv").out.startswith("org,")
+    assert run("debit acme 1e3 --ref r1 -o table").err.startswith("error [bad_number]")
+    run.setenv("METERCTL_OUTPUT", "yaml")
+    answer = run("balance acme")
+    assert (answer.code, answer.out) == (2, "")
+
+
+def test_a_format_that_does_not_exist_is_refused_before_anything_is_booked(run: Shell) -> None:
+    answer = run(f"{CREDIT} -o yaml")
+    assert (answer.code, answer.out) == (2, "")
+    assert "ndjson" in answer.err
+    assert run.journal() == ""
+
+
+def test_the_environment_names_the_actor(run: Shell) -> None:
+    run.setenv("METERCTL_ACTOR", "jane")
+    assert run.doc(CREDIT)["entry"]["actor"] == "jane"
+    assert run.doc("debit acme 1 --ref r1 --actor joe")["entry"]["actor"] == "joe"
+
+
+def test_reason_actor_and_time_are_on_the_entry(run: Shell) -> None:
+    entry = run.doc(f"{CREDIT} --reason 'sold by phone' --actor jane --at 2026-11-15T08:00:00Z")["entry"]
+    assert (entry["reason"], entry["actor"], entry["at"]) == ("sold by phone", "jane", "2026-11-15T08:00:00.000Z")
+    assert entry["recorded_at"] == NOW
+    assert entry["expires_at"] == "2026-12-06T08:00:00.000Z"
+
+
+@pytest.mark.parametrize("words", ["--json", "-o json", "-ojson", "--output json", "--output=json"])
+def test_an_error_is_one_document_on_standard_error(run: Shell, words: str) -> None:
+    for line in ("balance 'a b'", "frobnicate", "debit acme", "plan show gold"):
+        first, *rest = (f"{words} {line}", f"{line} {words}")
+        answer = run(first)
+        assert answer.code in (2, 3)
+        assert set(answer.error) == {"schema", "code", "message", "hint"}
+        assert all(run(other).error["code"] == answer.error["code"] for other in rest)
+
+
+def test_an_error_for_a_person_names_cause_and_next_step(run: Shell) -> None:
+    answer = run("debit acme 1e3 --ref r1")
+    assert answer.out == ""
+    assert answer.err.splitlines() == [
+        "error [bad_number]: units: '1e3' is not a whole number",
+        "  try: units is a whole number >= 1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("debti", "debit"), ("credit_pack", "credit-pack"), ("balence", "balance"), ("plans", "plan")]
+)
+def test_a_command_that_is_nearly_one(run: Shell, word: str, meant: str) -> None:
+    error = run.json(word).error
+    assert error["message"] == f"there is no command {word!r}; did you mean {meant!r}?"
+
+
+def test_the_version(run: Shell) -> None:
+    from meterctl import __version__
+
+    assert run("--version").out == f"meterctl {__version__}\n"
+    assert run("--version --json").code == 0
+
+
+# Times
+
+
+RESOLVED = {
+    "2d": "2026-11-14T12:00:00.000Z",
+    "36h": "2026-11-15T00:00:00.000Z",
+    "yesterday": "2026-11-15T00:00:00.000Z",
+    "today": "2026-11-16T00:00:00.000Z",
+    "2026-W46": "2026-11-09T00:00:00.000Z",
+    "2026-11-15": "2026-11-15T00:00:00.000Z",
+    "2026-11-15T10:00:00+02:00": "2026-11-15T08:00:00.000Z",
+}
+
+
+@pytest.mark.parametrize("text", RESOLVED)
+def test_a_filter_tells_the_instant_it_stands_for(run: Shell, text: str) -> None:
+    instant = RESOLVED[text]
+    assert run.doc(f"ledger acme --since {text}")["since"] == instant
+    assert run.doc(f"ledger acme --until {text}")["until"] == instant
+    assert run.doc(f"meter alerts --since {text}")["since"] == instant
+    assert run.doc(f"balance acme --as-of {text}")["as_of"] == instant
+    assert run.doc(f"orgs --idle {text}")["idle_since"] == instant
+    told = run(f"ledger acme --since {text} -o csv")
+    assert told.err == f"since {instant}\n"
+
+
+def test_spans_ahead_are_told_too(run: Shell) -> None:
+    assert run.doc("orgs --expiring 14d")["expiring_by"] == "2026-11-30T12:00:00.000Z"
+
+
+def test_an_instant_in_full_needs_no_echo(run: Shell) -> None:
+    assert run(f"ledger acme --since {NOW} -o csv").err == ""
