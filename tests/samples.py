@@ -396,6 +396,9 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "orgs": orgs,
     "plans": plans,
     "plan": lambda: Listing("plan", "versions", [version_record(version())], {"plan": "pro"}),
+    "plans-published": lambda: Listing(
+        "plans", "plans", [Published(status, version()).fields() for status in ("applied", "unchanged", "planned")]
+    ),
     "plan-version": lambda: Published("applied", version()),
     "sweep": sweep,
     "sweep-locked": lambda: Sweep("reset-week", NOW, locked_by="host-1:4711:c0ffee"),

@@ -24,6 +24,13 @@ def show_published(published: Published) -> Iterable[Block]:
         yield Note("nothing is published yet")
 
 
+_OUTCOMES = {
+    "applied": Said("published", "good"),
+    "unchanged": Said("published before", "accent"),
+    "planned": Said("would be published", "accent"),
+}
+
+
 @view("plans", "plan")
 def show_plans(plans: Listing) -> Iterable[Block]:
     yield Heading(f"versions of {plans.about['plan']}" if "plan" in plans.about else "plans")
@@ -32,7 +39,9 @@ def show_plans(plans: Listing) -> Iterable[Block]:
         yield Note("all versions of one: meterctl plan show PLAN")
 
 
-def _versions(records: Iterable[Mapping[str, Any]]) -> Grid:
+def _versions(found: Iterable[Mapping[str, Any]]) -> Grid:
+    """Plan versions; with what became of each, where they were just published."""
+    records = list(found)
     columns = [
         Column("plan", least=8),
         Column("version", right=True),
@@ -42,6 +51,8 @@ def _versions(records: Iterable[Mapping[str, Any]]) -> Grid:
         Column("by", rank=3, least=8),
         Column("reason", rank=4, least=12),
     ]
+    if any("status" in record for record in records):
+        columns.append(Column("outcome", rank=1))
     return Grid(columns, [_version_row(record) for record in records], empty="no plan is published")
 
 
@@ -55,6 +66,7 @@ def _version_row(record: Mapping[str, Any]) -> Row:
             words.when(record["effective_from"]),
             record["actor"],
             record["reason"] or "",
+            *([_OUTCOMES[record["status"]]] if "status" in record else []),
         ]
     )
 

@@ -194,7 +194,8 @@ def _balance(receipt: Receipt) -> Cell:
     now = Said(words.units(receipt.balance), "bad" if receipt.balance < 0 else "strong")
     moved = receipt.entry if receipt.status in ("applied", "planned") else None
     first = receipt.also[0] if receipt.also else moved
-    return now if first is None else (f"{first['balance'] - first['amount']:,} → ", now)
+    before = receipt.balance if first is None else first["balance"] - first["amount"]
+    return now if before == receipt.balance else (f"{before:,} → ", now)
 
 
 def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
@@ -203,7 +204,7 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
         return
     yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "debt": None, "repaid": None}))
     if entry["kind"] != "plan":
-        yield "amount", words.signed(entry["amount"]) + (" units" if entry["amount"] else "")
+        yield "amount", _amount(entry)
     yield from _effect_pairs(entry)
     if entry["reason"]:
         yield "reason", entry["reason"]
@@ -212,6 +213,11 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
     word = "would be entry" if receipt.status == "planned" else "entry"
     yield word, f"{entry['seq']}, {words.when_utc(entry['at'])}, by {entry['actor']}"
     yield "key", entry["key"]
+
+
+def _amount(entry: _Entry) -> str:
+    within = ", within the quota" if entry["kind"] == "usage" and not entry["overflow"] else ""
+    return f"{words.signed(entry['amount'])} units{within}"
 
 
 def _effect_pairs(entry: _Entry) -> Iterator[_Pair]:

@@ -163,6 +163,7 @@ TELLS = {
     "orgs": ["umbrella", "-1,250", "1,250", "130 %", "880"],
     "plans": ["free", "all 1", "default 1, llm 1.25", "200,000"],
     "plan": ["versions of pro", "new prices"],
+    "plans-published": ["published", "published before", "would be published"],
     "plan-version": ["✓ published: pro v3", "200,000"],
     "sweep": [
         "1 org failed", "1,205 due: 1,200 done, 1 failed, 4 skipped", "700 lots with 1,234,567 units", "600 weeks",
@@ -214,6 +215,7 @@ def test_a_receipt_says_when_it_happened_if_that_was_earlier() -> None:
         (samples.usage(capped_from=99_000), "from 99,000 units"),
         (samples.usage(uncovered=250), "250 units, covered by nothing"),
         (samples.adjustment(expires_at="2026-11-24T10:03:00.000Z"), "in 2 days"),
+        (samples.usage(overflow=0, amount=0), "0 units, within the quota"),
         (samples.plan_entry(), "plan pro v3, 200,000 a week"),
         (samples.reset(closed=samples.week(cycle=2)), "week 2026-W47 cycle 2 closed"),
     ],
