@@ -130,6 +130,7 @@ class Reads:
             allowed,
             asked,
             gate,
+            at,
         )
 
     def history(self, org: str, limit: int = 12) -> Listing:
