@@ -3,10 +3,11 @@
 from secrets import token_hex
 from typing import Annotated
 
-from meterctl.commands.common import Org, book, command, new_app, option, switch
+from meterctl.commands.common import argument, book, command, new_app, option, switch
 from meterctl.core.errors import BadInput
+from meterctl.core.facts import Giveback, Payment
 from meterctl.core.operations import Refund, ReverseRefund, check_integer
-from meterctl.core.results import Result
+from meterctl.core.results import Receipt, Result
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -15,25 +16,36 @@ app = new_app()
 @command(app, writes=True)
 def refund(
     wiring: Wiring,
-    org: Org,
+    org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
     session: Annotated[str | None, option("--session", "ID", "The payment refunded.")] = None,
     cents: Annotated[str | None, option("--cents", "N", "How much was given back.")] = None,
     refund_id: Annotated[str | None, option("--refund-id", "ID", "The refund's own id: it is booked once.")] = None,
     reverse: Annotated[str | None, option("--reverse", "REFUND_ID", "Take that refund back: it failed.")] = None,
     preview: Annotated[bool, switch("--preview", "Show what it would claw; book nothing.")] = False,
+    from_stripe: Annotated[
+        str | None, option("--from-stripe", "ID", "Book what Stripe says of a refund or dispute, or of a payment's.")
+    ] = None,
 ) -> Result:
     """Claw back units for money given back, or take such a refund back.
 
     Books a refund: its share of the pack's units, by the price paid, from the pack's own lot, then from others, then
     as debt. Units that have expired are not clawed again. --reverse books a reversal that gives exactly that back. A
-    dispute is a refund under the dispute's id.
+    dispute is a refund under the dispute's id. With --from-stripe (re_..., dp_..., du_..., or a session's, payment's or
+    charge's id for all of its own): what succeeded is clawed, what failed or was won is reversed, the rest waits.
 
     \b
     Examples:
       meterctl refund acme --session cs_1234 --cents 250 --refund-id re_1
       meterctl refund acme --session cs_1234 --cents 250 --preview
       meterctl refund acme --reverse re_1
+      meterctl refund --from-stripe re_3Q2x
     """
+    if from_stripe is not None:
+        if session or cents or refund_id or reverse or preview:
+            raise BadInput("--from-stripe stands alone", hint="meterctl refund --from-stripe ID", code="usage")
+        return _from_stripe(wiring, from_stripe, org)
+    if org is None:
+        raise BadInput("a refund needs ORG", hint="meterctl refund --help", code="usage")
     if reverse is not None:
         if session or cents or refund_id or preview:
             raise BadInput("--reverse stands alone", hint="meterctl refund ORG --reverse REFUND_ID", code="usage")
@@ -44,3 +56,36 @@ def refund(
     if preview:
         return wiring.preview_refund(Refund(org, session, amount, refund_id or f"preview-{token_hex(8)}"))
     return book(wiring, Refund(org, session, amount, refund_id or ""))
+
+
+def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
+    from meterctl.core.collect import find_givebacks
+    from meterctl.core.reconcile import Receipts
+
+    found = find_givebacks(wiring.stripe, reference)
+    asked = sorted(found.asked, key=lambda item: (item.at, item.id))
+    receipts = [receipt for item in asked for receipt in _settle(wiring, found.payment, item, org)]
+    return receipts[0] if len(receipts) == 1 else Receipts("refund", receipts)
+
+
+def _settle(wiring: Wiring, payment: Payment, item: Giveback, org: str | None) -> list[Receipt]:
+    """Bring the journal to what Stripe says of one giveback."""
+    from meterctl.core.collect import credited_to
+    from meterctl.core.facts import steps
+
+    credit = credited_to(wiring.ledger.store, payment, org)
+    operations = steps(item, credit)
+    if not operations:
+        return [_nothing(wiring, credit.org, item)]
+    times = [item.back_at if isinstance(operation, ReverseRefund) else item.at for operation in operations]
+    return [book(wiring, operation, at=at) for operation, at in zip(operations, times, strict=True)]
+
+
+def _nothing(wiring: Wiring, org: str, item: Giveback) -> Receipt:
+    said = {
+        "waiting": f"{item.id} is not decided at Stripe yet: there is nothing to claw; run it again later",
+        "given": f"{item.id}: nothing is left of the payment to claw",
+    }
+    message = said.get(item.standing, f"{item.id} did not go through, and nothing was clawed for it")
+    balance = wiring.reads.balance(org).balance
+    return Receipt("refund", org, f"refund:{item.id}", "unchanged", balance, message)

@@ -22,6 +22,7 @@ from meterctl.core.facts import (
     base_of,
     credits_of,
     names_of,
+    standing_credit,
 )
 from meterctl.core.model import Instant, Kind
 from meterctl.core.ports import EntryFilter, Journal, Store
@@ -64,6 +65,23 @@ def credits_for(store: Store, session: str) -> list[Credit]:
     for name, org in holders.items():
         found += credits_of(store.journal.read(org, EntryFilter(session=name)))
     return found
+
+
+def credited_to(store: Store, payment: Payment, org: str | None) -> Credit:
+    """The credit that refunds of ``payment`` belong to. Raises `NotFound` while there is none, and `PaymentRefused` if
+    it is not ``org``'s."""
+    found = credits_for(store, payment.session)
+    credit = standing_credit(found) or next(iter(found), None)
+    if credit is None:
+        raise NotFound(
+            f"session {payment.session} is not credited yet, so nothing can be clawed from it: the refund is pending",
+            hint=f"meterctl credit-pack --from-stripe {payment.session}; then run this again",
+            code="unknown_session",
+        )
+    if org is not None and org != credit.org:
+        message = f"session {payment.session} is credited to {credit.org}, not to {org}"
+        raise PaymentRefused(message, hint="name that org, or leave it out", code="other_org")
+    return credit
 
 
 class Found(NamedTuple):

@@ -101,6 +101,26 @@ class Reconciliation(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class Receipts(Result):
+    """What became of several operations that one command asked for."""
+
+    name = "receipts"
+
+    command: str
+    receipts: Sequence[Receipt]
+
+    @property
+    def exit_code(self) -> int:
+        return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
+
+    def fields(self) -> dict[str, Any]:
+        return {"command": self.command, "receipts": [receipt.fields() for receipt in self.receipts]}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [receipt.fields() for receipt in self.receipts]
+
+
+@dataclass(frozen=True, slots=True)
 class Mender:
     """What mending needs to know: the packs on sale and who acts. ``movable`` False: leave standing credits alone,
     because one of them cannot be undone."""
