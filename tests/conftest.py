@@ -8,8 +8,8 @@ from hypothesis import settings
 from tests.mongod import LEFT_OUT, share_with_workers
 
 # The same counterexamples each time, or others with HYPOTHESIS_PROFILE=explore.
-settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True)
-settings.register_profile("explore", database=None, deadline=None, print_blob=True, max_examples=2000)
+settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=150)
+settings.register_profile("explore", database=None, deadline=None, print_blob=True, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

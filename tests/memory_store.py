@@ -120,7 +120,10 @@ class MemoryPlans:
 
     def add(self, version: PlanVersion) -> bool:
         name = (version.plan, version.version)
-        return self._versions.setdefault(name, version) is version
+        if name in self._versions:
+            return False
+        self._versions[name] = version
+        return True
 
     def all(self) -> list[PlanVersion]:
         return [self._versions[name] for name in sorted(self._versions)]
