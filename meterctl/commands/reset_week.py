@@ -29,7 +29,7 @@ def reset_week(
     \b
     Examples:
       meterctl reset-week --all
-      meterctl reset-week acme --force --ref ticket-9 --reason "outage credit"
+      meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
     if force:
         if org is None or ref is None:
