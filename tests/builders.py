@@ -61,7 +61,7 @@ def make_head(org: str = "acme", seq: int = 1, *, expiry: str | None = None, wee
     """A head; ``expiry`` and ``week_end`` are what is next due."""
     entry = make_entry(org, seq)
     due = [None if when is None else Instant(when) for when in (expiry, week_end)]
-    return Head(org, seq, entry["hash"], entry["state"], entry["balance"], entry["at"], due[0], due[1])
+    return Head(org, seq, entry["key"], entry["hash"], entry["state"], entry["balance"], entry["at"], due[0], due[1])
 
 
 def make_version(plan: str = "pro", version: int = 1, **fields: Any) -> PlanVersion:

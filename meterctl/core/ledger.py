@@ -171,6 +171,7 @@ def head_of(entry: Entry) -> Head:
     return Head(
         entry["org"],
         entry["seq"],
+        entry["key"],
         entry["hash"],
         entry["state"],
         entry["balance"],

@@ -24,6 +24,7 @@ class Head(NamedTuple):
 
     org: str
     seq: int
+    key: str
     hash: str
     state: Mapping[str, Any]
     balance: int

@@ -48,15 +48,8 @@ class MongoJournal:
         return found
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        wanted = list(keys)
-        # The orgs are in the ids already; naming them tells a router which shards to ask.
-        query = {
-            "_id": {"$in": [_id(org, key) for org, key in wanted]},
-            "org": {"$in": list({org for org, _ in wanted})},
-        }
         with self._database.answered():
-            found = map(_entry, self._find(query, schema.BY_ID))
-            return {(entry["org"], entry["key"]): entry for entry in found}
+            return self._with_keys(list(keys))
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         with self._database.answered():
@@ -103,12 +96,16 @@ class MongoJournal:
         return _first(self._find({"org": org}, schema.BY_SEQ).sort("seq", -1))
 
     def _where_heads_point(self, orgs: Sequence[str]) -> dict[str, Entry]:
-        heads = self._heads.find({"_id": {"$in": orgs}}, {"head.seq": 1})
-        pointers = [{"org": found["_id"], "seq": found["head"]["seq"]} for found in heads]
-        if not pointers:
-            return {}
-        found = map(_entry, self._find({"$or": pointers}, schema.BY_SEQ))
-        return {entry["org"]: entry for entry in found}
+        heads = self._heads.find({"_id": {"$in": orgs}, "head.key": {"$exists": True}}, {"head.key": 1})
+        # By key, for one condition on all ids is answered in a third of the time of one on each (org, seq).
+        keys = [(head["_id"], head["head"]["key"]) for head in heads]
+        return {org: entry for (org, _), entry in self._with_keys(keys).items()} if keys else {}
+
+    def _with_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        # The orgs are in the ids already; naming them tells a router which shards to ask.
+        query = {"_id": {"$in": [_id(org, key) for org, key in keys]}, "org": {"$in": list({org for org, _ in keys})}}
+        found = map(_entry, self._find(query, schema.BY_ID))
+        return {(entry["org"], entry["key"]): entry for entry in found}
 
     def _with_entries(self, orgs: Sequence[str]) -> Sequence[str]:
         """Those of ``orgs`` that have a journal: new ones come in thousands, and need not be asked for one by one."""

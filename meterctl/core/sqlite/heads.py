@@ -11,14 +11,14 @@ from meterctl.core.sqlite.database import Database
 
 _FIELDS = ", ".join(Head._fields)
 
-_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 _PUT = f"""
-    INSERT INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (org) DO UPDATE SET
-        seq = excluded.seq, hash = excluded.hash, state = excluded.state, balance = excluded.balance,
-        at = excluded.at, next_expiry = excluded.next_expiry, week_end = excluded.week_end,
-        next_due = excluded.next_due
+        seq = excluded.seq, key = excluded.key, hash = excluded.hash, state = excluded.state,
+        balance = excluded.balance, at = excluded.at, next_expiry = excluded.next_expiry,
+        week_end = excluded.week_end, next_due = excluded.next_due
     WHERE excluded.seq >= heads.seq
 """  # noqa: S608
 
@@ -63,4 +63,4 @@ def _row(head: Head) -> tuple[Any, ...]:
 
 def _head(row: tuple[Any, ...]) -> Head:
     head = Head(*row)
-    return head._replace(state=json.loads(row[3]))
+    return head._replace(state=json.loads(row[4]))

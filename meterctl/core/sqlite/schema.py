@@ -54,6 +54,7 @@ _HEADS = """
     CREATE TABLE heads (
         org TEXT PRIMARY KEY,
         seq INTEGER NOT NULL,
+        key TEXT NOT NULL,
         hash TEXT NOT NULL,
         state TEXT NOT NULL,
         balance INTEGER NOT NULL,
