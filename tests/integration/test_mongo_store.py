@@ -330,7 +330,7 @@ def test_what_is_due_is_found_without_looking_at_the_rest(store: MongoStore, dat
     heads[4000] = make_head("org-04000", week_end="2026-01-01T00:00:00.000Z")
     store.heads.put(heads)
     found: list[str] = []
-    cost = examined(database, lambda: found.extend(head.org for head in store.heads.due(AT)))
+    cost = examined(database, lambda: found.extend(due.org for due in store.heads.due(AT)))
     assert found == ["org-00077", "org-04000"]
     assert cost < 60
 
