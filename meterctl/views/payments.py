@@ -1,0 +1,93 @@
+"""Payments and the journal: what differs, and what webhook events came to."""
+
+from collections.abc import Iterable, Iterator
+
+from meterctl.core.events import Events
+from meterctl.core.reconcile import Finding, Receipts, Reconciliation
+from meterctl.views import words
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
+from meterctl.views.entries import show_receipt
+from meterctl.views.registry import view
+
+_READ = ("sessions", "refunds", "disputes")
+
+
+@view("reconcile")
+def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
+    count = len(found.findings)
+    outcome = Said(f"✗ {words.plural(count, 'difference')}", "bad") if count else Said("✓ no difference", "good")
+    since = "" if found.since is None else f" since {words.when_utc(found.since)}"
+    yield Heading((outcome, f": Stripe ({found.mode} mode) and the journal{since}"))
+    yield Pairs(list(_read_pairs(found)))
+    if not count:
+        return
+    columns = [
+        Column("difference"),
+        Column("org"),
+        Column("payment", least=12),
+        Column("Stripe", least=10),
+        Column("journal", least=10),
+        Column("to mend", rank=1, least=16),
+    ]
+    yield Grid(columns, [_finding_row(finding) for finding in found.findings])
+    yield Note(_advice(found))
+
+
+def _read_pairs(found: Reconciliation) -> Iterator[tuple[str, Cell]]:
+    counts = found.counts
+    yield "at Stripe", ", ".join(f"{counts.get(name, 0):,} {name}" for name in _READ)
+    others = counts.get("other_references", 0)
+    yield (
+        "in the journal",
+        f"{words.plural(counts.get('credits', 0), 'topup')}" + (f", and {others:,} not by Stripe" if others else ""),
+    )
+    yield "took", words.duration(found.seconds)
+
+
+def _finding_row(finding: Finding) -> Row:
+    mend = words.plural(len(finding.requests), "operation") if finding.requests else finding.fix
+    kind = finding.kind.replace("_", " ")
+    return Row([kind, finding.org or "-", finding.refund_id or finding.session, finding.expected, finding.found, mend])
+
+
+def _advice(found: Reconciliation) -> str:
+    operations = sum(len(finding.requests) for finding in found.findings)
+    if not operations:
+        return "nothing of it can be mended by an operation: -o json says more of each"
+    if found.plan_out is not None:
+        return f"{words.plural(operations, 'operation')} in {found.plan_out}: look at them, then book them"
+    return f"{words.plural(operations, 'operation')} would mend it as far as possible: --plan-out FILE writes them"
+
+
+#: What became of the objects that events spoke of, and which of it is trouble.
+_COUNTS = ("applied", "planned", "replayed", "unchanged", "waiting", "pending", "refused", "conflict", "failed")
+_TROUBLE = frozenset({"pending", "refused", "conflict", "failed", "invalid"})
+
+
+@view("events")
+def show_events(events: Events) -> Iterable[Block]:
+    outcome = Said("✗ done, but not with all", "bad") if events.problems else Said("✓ done", "good")
+    ignored = f", {events.ignored:,} not about payments" if events.ignored else ""
+    yield Heading((outcome, f": {words.plural(events.events, 'event')}{ignored}"))
+    names = [name for name in (*_COUNTS, "invalid") if getattr(events, name) or name in ("applied", "replayed")]
+    yield Pairs([(name, Said(words.units(getattr(events, name)), _tone(name, events))) for name in names])
+    if events.problems:
+        columns = [Column("line", right=True), Column("object", least=12), Column("status"), Column("why", least=24)]
+        rows = [
+            Row([str(item["line"] or "-"), item["object"] or "-", item["status"], item["message"]])
+            for item in events.problems
+        ]
+        yield Grid(columns, rows)
+        yield Note("run it again when that has changed: nothing is booked twice")
+
+
+def _tone(name: str, events: Events) -> Tone:
+    return "bad" if name in _TROUBLE and getattr(events, name) else ""
+
+
+@view("receipts")
+def show_receipts(answered: Receipts) -> Iterable[Block]:
+    if not answered.receipts:
+        yield Heading((Said("○ nothing to do", "warn"), f": {answered.command}"))
+    for receipt in answered.receipts:
+        yield from show_receipt(receipt)
