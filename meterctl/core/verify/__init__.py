@@ -1,0 +1,31 @@
+"""Verify: proof that journals are what the rules made, from a store or from an exported file alone.
+
+`verify_org` and `verify_all` check a store, `verify_file` an export; docs/format.md lists the checks by number and
+describes the form that they rest on. A seal (`SealWriter.add` as ``on_tip``, `read_seal`) keeps where each journal
+ended, so that a later run proves that nothing was cut off. `repair_heads` makes the cache of tips anew; nothing else
+here writes.
+"""
+
+from meterctl.core.verify.checks import Check
+from meterctl.core.verify.export import verify_file
+from meterctl.core.verify.journal import JournalCheck, Sealed
+from meterctl.core.verify.run import OnTip, Progress, Scope
+from meterctl.core.verify.seal import Seal, SealWriter, read_seal
+from meterctl.core.verify.store import Repair, repair_heads, verify_all, verify_org
+
+__all__ = [
+    "Check",
+    "JournalCheck",
+    "OnTip",
+    "Progress",
+    "Repair",
+    "Scope",
+    "Seal",
+    "SealWriter",
+    "Sealed",
+    "read_seal",
+    "repair_heads",
+    "verify_all",
+    "verify_file",
+    "verify_org",
+]

@@ -1,0 +1,96 @@
+"""One run of verify: what it counts, keeps, and tells while it goes on."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from meterctl.core.results import Finding, Verification
+from meterctl.core.verify.checks import Check
+from meterctl.core.verify.journal import JournalCheck
+from meterctl.core.verify.past import Lookup
+from meterctl.core.verify.seal import Seal
+
+#: Told the orgs and entries done so far, now and then.
+Progress = Callable[[int, int], None]
+
+#: Told where a journal ends: org, seq and hash of its last entry. `SealWriter.add` is one.
+OnTip = Callable[[str, int, str], None]
+
+#: Told whether an org is part of the run.
+Scope = Callable[[str], bool]
+
+#: Findings that are kept; beyond these they are counted.
+KEPT = 10_000
+
+_TOLD_EVERY = 10_000
+
+#: What reading something malformed raises in an adapter, or in Python's own parsers.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+class Run:
+    """Collects what one run finds. ``seal``: what to compare journals with; ``scope``: which orgs it is about."""
+
+    def __init__(
+        self, *, progress: Progress | None, on_tip: OnTip | None, seal: Seal | None, scope: Scope | None = None
+    ) -> None:
+        self._progress = progress
+        self._on_tip = on_tip
+        self._seal = seal
+        self._scope = scope
+        self._started = time.monotonic()
+        self._result = Verification()
+
+    def covers(self, org: str) -> bool:
+        return self._scope is None or self._scope(org)
+
+    def start(self, org: str, lookup: Lookup) -> JournalCheck:
+        self._result.orgs += 1
+        return JournalCheck(org, lookup, self._seal.take(org) if self._seal is not None else None)
+
+    def entry(self, found: list[Finding]) -> None:
+        """Count an entry, with what is wrong with it."""
+        result = self._result
+        result.entries += 1
+        if found:
+            self.add(found)
+        if self._progress is not None and result.entries % _TOLD_EVERY == 0:
+            self._progress(result.orgs, result.entries)
+
+    def end(self, check: JournalCheck) -> None:
+        """The journal of ``check`` is over."""
+        self.add(check.finish())
+        if self._on_tip is not None and check.tip is not None:
+            self._on_tip(check.org, check.seq, check.hash)
+
+    def add(self, found: Iterable[Finding]) -> None:
+        for finding in found:
+            if len(self._result.findings) < KEPT:
+                self._result.findings.append(finding)
+            else:
+                self._result.more += 1
+
+    def note(self, org: str | None, seq: int | None, check: Check, message: str) -> None:
+        self.add([Finding(org, seq, int(check), message)])
+
+    def done(self) -> Verification:
+        """The result, once everything was looked at."""
+        for org, sealed in self._seal.left() if self._seal is not None else ():
+            if self.covers(org):
+                message = f"the journal is gone; when it was sealed, it reached entry {sealed.seq}"
+                self.note(org, None, Check.SEAL, message)
+        self._result.seconds = time.monotonic() - self._started
+        return self._result
+
+
+def readable(items: Iterable[object]) -> Iterator[tuple[object, str | None]]:
+    """``items``, each with None; at the first that cannot be read, what was wrong, and no more."""
+    stream = iter(items)
+    while True:  # bounded: by the items
+        try:
+            item = next(stream)
+        except StopIteration:
+            return
+        except UNREADABLE as problem:
+            yield None, f"it cannot be read from the store: {problem!r}"
+            return
+        yield item, None

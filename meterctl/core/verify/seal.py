@@ -1,0 +1,110 @@
+"""Seals: a file of where each journal ended, kept elsewhere, that proves later that nothing was cut off or rewritten.
+
+One JSON object a line: a header with the time, an ``{org, seq, hash}`` for each org, and a last line that counts
+them and holds the SHA-256 of all lines before it. So a seal that was cut or changed says so itself.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any
+
+from meterctl.core.canonical import canonical_text
+from meterctl.core.errors import BadInput
+from meterctl.core.model import Instant
+from meterctl.core.results import schema_name
+from meterctl.core.verify.journal import Sealed
+
+_SCHEMA = schema_name("seal")
+
+
+class SealWriter:
+    """Writes a seal line by line through ``write``; it holds only after `close`."""
+
+    def __init__(self, write: Callable[[str], object], at: Instant) -> None:
+        self._write = write
+        self._digest = sha256()
+        self._orgs = 0
+        self._line({"schema": _SCHEMA, "at": at})
+
+    def add(self, org: str, seq: int, digest: str) -> None:
+        """Seal the journal of ``org`` up to entry ``seq``, whose hash is ``digest``."""
+        self._orgs += 1
+        self._line({"org": org, "seq": seq, "hash": digest})
+
+    def close(self) -> None:
+        self._line({"orgs": self._orgs, "digest": self._digest.hexdigest()})
+
+    def _line(self, document: dict[str, Any]) -> None:
+        line = canonical_text(document) + "\n"
+        self._digest.update(line.encode())
+        self._write(line)
+
+
+class Seal:
+    """A seal as read: `take` gives what it says of an org, once; `left` are the orgs that nobody took."""
+
+    def __init__(self, at: Instant, tips: dict[str, Sealed]) -> None:
+        self.at = at
+        self._tips = tips
+
+    def take(self, org: str) -> Sealed | None:
+        return self._tips.pop(org, None)
+
+    def left(self) -> Iterable[tuple[str, Sealed]]:
+        return self._tips.items()
+
+
+def read_seal(lines: Iterable[bytes]) -> Seal:
+    """The seal that `SealWriter` wrote as ``lines``. Raises `BadInput` if it is none, or not whole and unchanged.
+
+    Memory grows with the number of orgs, by some 300 bytes for each.
+    """
+    digest = sha256()
+    at, tips, last = None, dict[str, Sealed](), None
+    for number, line in enumerate(lines, 1):
+        if last is not None:
+            raise _damaged(f"line {number} comes after its last one")
+        document = _document(line, number)
+        if at is None:
+            at = _header(document)
+        elif "digest" in document:
+            last = document
+            continue
+        else:
+            org, tip = _tip(document, number)
+            tips[org] = tip
+        digest.update(line)
+    if at is None:
+        raise _damaged("it is empty")
+    if last != {"orgs": len(tips), "digest": digest.hexdigest()}:
+        raise _damaged("its last line does not fit" if last else "its last line is missing")
+    return Seal(at, tips)
+
+
+def _document(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        raise _damaged(f"line {number} is not JSON") from None
+    if not isinstance(document, dict):
+        raise _damaged(f"line {number} is not an object")
+    return document
+
+
+def _header(document: dict[str, Any]) -> Instant:
+    if document.get("schema") != _SCHEMA or not isinstance(document.get("at"), str):
+        raise BadInput("the file is not a seal", hint="a seal is what verify --seal FILE wrote", code="bad_seal")
+    return Instant(document["at"])
+
+
+def _tip(document: dict[str, Any], number: int) -> tuple[str, Sealed]:
+    org, seq, digest = (document.get(name) for name in ("org", "seq", "hash"))
+    if not (isinstance(org, str) and isinstance(seq, int) and isinstance(digest, str)):
+        raise _damaged(f"line {number} does not name an org, a seq and a hash")
+    return org, Sealed(seq, digest)
+
+
+def _damaged(what: str) -> BadInput:
+    hint = "the seal was cut off or changed, so it proves nothing: use another copy"
+    return BadInput(f"the seal is damaged: {what}", hint=hint, code="bad_seal")
