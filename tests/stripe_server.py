@@ -1,0 +1,469 @@
+"""A stand-in for Stripe: its API for reading, over HTTP or in process, in front of a small stateful world.
+
+Objects have the shapes of Stripe's published API reference, version 2026-10-28.endive, as far as a seller's books need
+them: checkout sessions, payment intents, charges, refunds, disputes and their balance transactions, and the snapshot
+events of each change. It answers lists as Stripe does (newest first, ``limit``, ``starting_after``, ``has_more``,
+``created[...]``, filters, ``expand``), keys that are wrong or lack rights, rate limits, failures and slow answers.
+"""
+
+import copy
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+import stripe
+
+from meterctl.core.instants import parse, to_millis
+
+API_VERSION = "2026-10-28.endive"
+KEY = "rk_test_standin0key1never2printed"
+WEBHOOK_SECRET = "whsec_standin"  # noqa: S105 - opens nothing
+
+Json = dict[str, Any]
+
+#: What a path lists, the right that a restricted key needs for it, and the filters that its list takes.
+ROUTES = {
+    "/v1/checkout/sessions": ("sessions", "rak_checkout_session_read", ("payment_intent", "status")),
+    "/v1/payment_intents": ("intents", "rak_payment_intent_read", ()),
+    "/v1/charges": ("charges", "rak_charge_read", ("payment_intent",)),
+    "/v1/refunds": ("refunds", "rak_charge_read", ("payment_intent", "charge")),
+    "/v1/disputes": ("disputes", "rak_dispute_read", ("payment_intent", "charge")),
+}
+
+
+class Fault(NamedTuple):
+    """What a request meets instead of its answer; with ``status`` 0 it only waits."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    delay: float = 0.0
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Json
+    headers: Mapping[str, str] = {}
+    delay: float = 0.0
+
+
+def seconds(instant: str) -> int:
+    return to_millis(parse(instant)) // 1000
+
+
+class StandIn:
+    """An account at Stripe. Times are seconds since 1970, as Stripe gives them."""
+
+    def __init__(self, *, live: bool = False, key: str = KEY) -> None:
+        self.live = live
+        self.key = key
+        self.objects: dict[str, dict[str, Json]] = {kind: {} for kind, _, _ in ROUTES.values()}
+        self.events: list[Json] = []
+        self.faults: list[Fault] = []
+        self.lacking: set[str] = set()
+        self.asked: list[str] = []
+        self._made = 0
+
+    # -- what happens in the world
+
+    def checkout(
+        self,
+        org: str | None = "acme",
+        pack: str | None = "small",
+        cents: int = 500,
+        *,
+        at: int,
+        currency: str = "usd",
+        quantity: int = 1,
+        discount: int = 0,
+        tax: int = 0,
+        mode: str = "payment",
+    ) -> str:
+        """Open a session that is to be paid ``cents`` in the end; its id."""
+        metadata = {name: value for name, value in (("org", org), ("pack", pack)) if value is not None}
+        session: Json = {
+            "id": self._id(f"cs_{'live' if self.live else 'test'}_a1"),
+            "object": "checkout.session",
+            "amount_subtotal": cents + discount - tax,
+            "amount_total": cents,
+            "client_reference_id": None,
+            "created": at,
+            "currency": currency,
+            "customer": None,
+            "expires_at": at + 86_400,
+            "livemode": self.live,
+            "metadata": metadata,
+            "mode": mode,
+            "payment_intent": None,
+            "payment_method_types": ["card"],
+            "payment_status": "unpaid",
+            "status": "open",
+            "total_details": {"amount_discount": discount, "amount_shipping": 0, "amount_tax": tax},
+            "ui_mode": "hosted_page",
+            "_line_items": [self._line_item(cents + discount - tax, quantity, currency)],
+        }
+        self.objects["sessions"][session["id"]] = session
+        return str(session["id"])
+
+    def _line_item(self, cents: int, quantity: int, currency: str) -> Json:
+        return {
+            "id": self._id("li_"),
+            "object": "item",
+            "amount_subtotal": cents,
+            "amount_total": cents,
+            "currency": currency,
+            "description": "A pack of units",
+            "quantity": quantity,
+        }
+
+    def complete(self, session_id: str, *, at: int) -> None:
+        """The buyer has finished; the money is under way."""
+        session = self.objects["sessions"][session_id]
+        intent: Json = {
+            "id": self._id("pi_3"),
+            "object": "payment_intent",
+            "amount": session["amount_total"],
+            "amount_received": 0,
+            "created": session["created"],
+            "currency": session["currency"],
+            "latest_charge": None,
+            "livemode": self.live,
+            "metadata": {},
+            "status": "processing",
+        }
+        self.objects["intents"][intent["id"]] = intent
+        session |= {"status": "complete", "payment_intent": intent["id"]}
+        if session["amount_total"] == 0:
+            session |= {"payment_status": "no_payment_required", "payment_intent": None}
+        self._tell("checkout.session.completed", session, at)
+
+    def arrive(self, session_id: str, *, at: int, told: bool = True) -> None:
+        """The money of a completed session arrives."""
+        session = self.objects["sessions"][session_id]
+        intent = self.objects["intents"][session["payment_intent"]]
+        charge: Json = {
+            "id": self._id("ch_3"),
+            "object": "charge",
+            "amount": intent["amount"],
+            "amount_captured": intent["amount"],
+            "amount_refunded": 0,
+            "captured": True,
+            "created": at,
+            "currency": intent["currency"],
+            "disputed": False,
+            "livemode": self.live,
+            "metadata": {},
+            "paid": True,
+            "payment_intent": intent["id"],
+            "refunded": False,
+            "status": "succeeded",
+        }
+        self.objects["charges"][charge["id"]] = charge
+        intent |= {"latest_charge": charge["id"], "status": "succeeded", "amount_received": intent["amount"]}
+        session |= {"payment_status": "paid"}
+        if told:
+            self._tell("checkout.session.async_payment_succeeded", session, at)
+
+    def pay(self, session_id: str, *, at: int) -> None:
+        """A card pays at once: one event tells of both."""
+        self.complete(session_id, at=at)
+        if self.objects["sessions"][session_id]["payment_status"] == "unpaid":
+            self.arrive(session_id, at=at, told=False)
+        self.events[-1]["data"]["object"] = self._shown(self.objects["sessions"][session_id])
+
+    def sell(
+        self, org: str | None = "acme", pack: str | None = "small", cents: int = 500, *, at: int, **more: Any
+    ) -> str:
+        """Open a session and pay it; its id."""
+        session_id = self.checkout(org, pack, cents, at=at - 60, **more)
+        self.pay(session_id, at=at)
+        return session_id
+
+    def fail(self, session_id: str, *, at: int) -> None:
+        """The money of a completed session does not arrive."""
+        self._tell("checkout.session.async_payment_failed", self.objects["sessions"][session_id], at)
+
+    def expire(self, session_id: str, *, at: int) -> None:
+        session = self.objects["sessions"][session_id]
+        session["status"] = "expired"
+        self._tell("checkout.session.expired", session, at)
+
+    def refund(self, session_id: str, cents: int, *, at: int, status: str = "succeeded") -> str:
+        """Give ``cents`` back, at most what is left; the refund's id."""
+        charge = self.charge_of(session_id)
+        assert cents <= charge["amount"] - charge["amount_refunded"], "Stripe refuses to refund more than is left"
+        refund: Json = {
+            "id": self._id("re_3"),
+            "object": "refund",
+            "amount": cents,
+            "balance_transaction": self._id("txn_3"),
+            "charge": charge["id"],
+            "created": at,
+            "currency": charge["currency"],
+            "metadata": {},
+            "payment_intent": charge["payment_intent"],
+            "reason": "requested_by_customer",
+            "receipt_number": None,
+            "status": status,
+        }
+        self.objects["refunds"][refund["id"]] = refund
+        self._refunded(charge, cents)
+        self._tell("refund.created", refund, at)
+        self._tell("charge.refunded", charge, at)
+        return str(refund["id"])
+
+    def refund_becomes(self, refund_id: str, status: str, *, at: int) -> None:
+        """A refund succeeds, fails or is cancelled after all."""
+        refund = self.objects["refunds"][refund_id]
+        if status in ("failed", "canceled"):
+            self._refunded(self.objects["charges"][refund["charge"]], -refund["amount"])
+            refund |= {"failure_reason": "declined", "failure_balance_transaction": self._id("txn_3")}
+        refund["status"] = status
+        self._tell("refund.failed" if status == "failed" else "refund.updated", refund, at)
+
+    def _refunded(self, charge: Json, cents: int) -> None:
+        charge["amount_refunded"] += cents
+        charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+
+    def dispute(self, session_id: str, cents: int, *, at: int, withdrawn: bool = True, inquiry: bool = False) -> str:
+        """The buyer disputes ``cents``; unless it is only an inquiry, the funds are withdrawn. The dispute's id."""
+        charge = self.charge_of(session_id)
+        dispute: Json = {
+            "id": self._id("du_1"),
+            "object": "dispute",
+            "amount": cents,
+            "balance_transactions": [],
+            "charge": charge["id"],
+            "created": at,
+            "currency": charge["currency"],
+            "evidence_details": {"due_by": at + 604_800, "has_evidence": False, "submission_count": 0},
+            "is_charge_refundable": False,
+            "livemode": self.live,
+            "metadata": {},
+            "payment_intent": charge["payment_intent"],
+            "reason": "fraudulent",
+            "status": "warning_needs_response" if inquiry else "needs_response",
+        }
+        self.objects["disputes"][dispute["id"]] = dispute
+        charge["disputed"] = True
+        self._tell("charge.dispute.created", dispute, at)
+        if withdrawn and not inquiry:
+            self._move(dispute, -cents, at)
+            self._tell("charge.dispute.funds_withdrawn", dispute, at)
+        return str(dispute["id"])
+
+    def dispute_closes(self, dispute_id: str, status: str, *, at: int, back: int = 0) -> None:
+        """A dispute ends as ``won`` (all comes back), ``lost`` (``back`` cents do) or ``warning_closed``."""
+        dispute = self.objects["disputes"][dispute_id]
+        dispute["status"] = status
+        self._tell("charge.dispute.closed", dispute, at)
+        back = dispute["amount"] if status == "won" else back
+        if back:
+            self._move(dispute, back, at)
+            self._tell("charge.dispute.funds_reinstated", dispute, at)
+
+    def _move(self, dispute: Json, cents: int, at: int) -> None:
+        move = {
+            "id": self._id("txn_1"),
+            "object": "balance_transaction",
+            "amount": cents,
+            "created": at,
+            "currency": dispute["currency"],
+            "fee": 1500 if cents < 0 else 0,
+            "reporting_category": "dispute" if cents < 0 else "dispute_reversal",
+            "source": dispute["id"],
+            "type": "adjustment",
+        }
+        dispute["balance_transactions"] = [*dispute["balance_transactions"], move]
+
+    def charge_of(self, session_id: str) -> Json:
+        intent = self.objects["intents"][self.objects["sessions"][session_id]["payment_intent"]]
+        return self.objects["charges"][intent["latest_charge"]]
+
+    def intent_of(self, session_id: str) -> str:
+        return str(self.objects["sessions"][session_id]["payment_intent"])
+
+    def _id(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}Qx{self._made:06d}"
+
+    def _tell(self, kind: str, item: Json, at: int) -> None:
+        event = {
+            "id": self._id("evt_1"),
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": at,
+            "data": {"object": self._shown(item)},
+            "livemode": self.live,
+            "pending_webhooks": 1,
+            "request": {"id": None, "idempotency_key": None},
+            "type": kind,
+        }
+        self.events.append(event)
+
+    @staticmethod
+    def _shown(item: Json) -> Json:
+        return copy.deepcopy({name: value for name, value in item.items() if not name.startswith("_")})
+
+    # -- the API
+
+    def answer(self, method: str, url: str, headers: Any) -> Answer:
+        """What the API answers to a request."""
+        parts = urlsplit(url)
+        self.asked.append(f"{method.upper()} {parts.path}")
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None and fault.status:
+            kind = "rate_limit" if fault.status == 429 else "api_error"
+            return Answer(fault.status, _error(kind, "try again later"), fault.headers, fault.delay)
+        answer = self._authorized(method, parts.path, dict(parse_qsl(parts.query)), headers)
+        return answer if fault is None else answer._replace(delay=fault.delay)
+
+    def _authorized(self, method: str, path: str, query: Mapping[str, str], headers: Any) -> Answer:
+        given = headers.get("Authorization", "").removeprefix("Bearer ")
+        if given != self.key:
+            message = f"Invalid API Key provided: {given[:8]}****{given[-4:]}"
+            return Answer(401, _error("invalid_request_error", message))
+        if headers.get("Stripe-Version") != API_VERSION:
+            return Answer(400, _error("invalid_request_error", "this stand-in speaks one API version only"))
+        if method.lower() != "get":
+            return Answer(403, _error("invalid_request_error", "this key may not write"))
+        return self._route(path, query)
+
+    def _route(self, path: str, query: Mapping[str, str]) -> Answer:
+        for prefix, (kind, right, filters) in ROUTES.items():
+            if path != prefix and not path.startswith(f"{prefix}/"):
+                continue
+            if right in self.lacking:
+                message = f"The provided key '{self.key[:8]}***' does not have the required permissions. Having the "
+                return Answer(403, _error("invalid_request_error", f"{message}'{right}' permission would allow it."))
+            if path == prefix:
+                return self._list(path, kind, filters, query)
+            return self._one(kind, path.removeprefix(f"{prefix}/"), query)
+        return Answer(404, _error("invalid_request_error", f"Unrecognized request URL (GET: {path})."))
+
+    def _one(self, kind: str, name: str, query: Mapping[str, str]) -> Answer:
+        item = self.objects[kind].get(name)
+        if item is None:
+            message = f"No such {kind.removesuffix('s')}: '{name}'"
+            return Answer(404, _error("invalid_request_error", message, code="resource_missing"))
+        return Answer(200, self._expanded(item, _expands(query)))
+
+    def _list(self, path: str, kind: str, filters: tuple[str, ...], query: Mapping[str, str]) -> Answer:
+        items = sorted(self.objects[kind].values(), key=lambda item: (item["created"], item["id"]), reverse=True)
+        items = [item for item in items if all(item.get(name) == query[name] for name in filters if name in query)]
+        items = [item for item in items if _created_fits(item["created"], query)]
+        after = query.get("starting_after")
+        if after is not None:
+            if after not in self.objects[kind]:
+                return Answer(400, _error("invalid_request_error", f"No such object: '{after}'"))
+            mark = (self.objects[kind][after]["created"], after)
+            items = [item for item in items if (item["created"], item["id"]) < mark]
+        limit = int(query.get("limit", "10"))
+        if not 1 <= limit <= 100:
+            return Answer(400, _error("invalid_request_error", "limit lies between 1 and 100"))
+        expand = [name.removeprefix("data.") for name in _expands(query)]
+        data = [self._expanded(item, expand) for item in items[:limit]]
+        return Answer(200, {"object": "list", "data": data, "has_more": len(items) > limit, "url": path})
+
+    def _expanded(self, item: Json, expand: list[str]) -> Json:
+        shown = self._shown(item)
+        if "line_items" in expand:
+            shown["line_items"] = {"object": "list", "data": item["_line_items"], "has_more": False}
+        if "payment_intent.latest_charge" in expand and item["payment_intent"] is not None:
+            intent = self._shown(self.objects["intents"][item["payment_intent"]])
+            intent["latest_charge"] = self.objects["charges"].get(intent["latest_charge"])
+            shown["payment_intent"] = copy.deepcopy(intent)
+        return shown
+
+
+def _expands(query: Mapping[str, str]) -> list[str]:
+    return [value for name, value in query.items() if name.startswith("expand[")]
+
+
+def _created_fits(created: int, query: Mapping[str, str]) -> bool:
+    least, most = int(query.get("created[gte]", 0)), int(query.get("created[lte]", 2**40))
+    return least <= created <= most
+
+
+def _error(kind: str, message: str, **more: str) -> Json:
+    return {"error": {"type": kind, "message": message, **more}}
+
+
+def signed(event: Json, secret: str = WEBHOOK_SECRET, at: int = 1_700_000_000) -> Json:
+    """An event as a recorded delivery: the body as text, and the header that signs it."""
+    body = json.dumps(event, indent=2)
+    header = stripe.WebhookSignature.generate_signature_header(body, secret, at)
+    return {"payload": body, "signature": header}
+
+
+class InProcess(stripe.HTTPClient):
+    """The SDK's HTTP client without a network: it asks the stand-in itself."""
+
+    name = "in-process"
+
+    def __init__(self, account: StandIn) -> None:
+        super().__init__()
+        self._account = account
+
+    def request(  # type: ignore[override]  # as in the SDK
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[str, int, Mapping[str, str]]:
+        assert post_data is None, "reading sends nothing"
+        answer = self._account.answer(method, url, headers or {})
+        return json.dumps(answer.body), answer.status, {name.lower(): value for name, value in answer.headers.items()}
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def serving(account: StandIn) -> Iterator[str]:
+    """The account's API on loopback; its base URL."""
+    lock, closing = threading.Lock(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self._answer()
+
+        def do_DELETE(self) -> None:
+            self._answer()
+
+        def _answer(self) -> None:
+            with lock:
+                answer = account.answer(self.command, self.path, self.headers)
+            closing.wait(answer.delay)
+            content = json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            for name, value in {"Content-Type": "application/json", **answer.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """A client that gave up waiting is no error of ours."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
