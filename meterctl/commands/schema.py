@@ -1,0 +1,41 @@
+"""``meterctl schema``"""
+
+import json
+import sys
+from typing import Annotated
+
+from meterctl.commands.common import argument, command, did_you_mean, new_app
+from meterctl.core.errors import NotFound
+from meterctl.core.results import Listing
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app)
+def schema(
+    wiring: Wiring,
+    name: Annotated[str | None, argument("[NAME]", "A document, as in its field schema (else: list them).")] = None,
+) -> Listing | None:
+    """Print the JSON Schema of a document. Books nothing.
+
+    Without a name it lists the documents. A document may get further fields at any time: readers leave alone what they
+    do not know.
+
+    \b
+    Examples:
+      meterctl schema
+      meterctl schema receipt > receipt.schema.json
+    """
+    from meterctl.schemas import DOCUMENTS, describes, json_schema
+
+    if name is None:
+        documents = [{"name": known, "describes": describes(known)} for known in DOCUMENTS]
+        return Listing("schemas", "schemas", documents)
+    short = name.removeprefix("meterctl.").removesuffix(".v1")
+    if short not in DOCUMENTS:
+        near = did_you_mean(short, DOCUMENTS)
+        raise NotFound(f"there is no document {name!r}{near}", code="unknown_schema", hint="see: meterctl schema")
+    spacing = None if wiring.output == "json" else 2
+    sys.stdout.write(json.dumps(json_schema(short), indent=spacing) + "\n")
+    return None

@@ -1,0 +1,74 @@
+"""The JSON Schema of every document that meterctl prints, written once as types.
+
+A document is described by a typed dictionary; pydantic turns it into JSON Schema (2020-12) for `meterctl schema`, and
+checks real output against it in the tests, so the two cannot drift. Readers must expect further fields: adding one is
+no new version. Only ``meterctl schema`` imports this, for pydantic takes longer to load than most commands run.
+"""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from meterctl.schemas.entries import Entry
+from meterctl.schemas.operating import Config, Error, Init, Lock, Locks, Plans, PlanVersion, PlanVersions, Schemas
+from meterctl.schemas.reading import (
+    Alerts,
+    BalanceDocument,
+    History,
+    Ledger,
+    Meter,
+    Orgs,
+    Reconcile,
+    RefundPreview,
+    Verify,
+)
+from meterctl.schemas.writing import Backfill, BackfillLine, Events, Receipt, Receipts, Sweep
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+#: Every document by its name: what stands in ``schema`` between ``meterctl.`` and ``.v1``, and the lines of files.
+DOCUMENTS: dict[str, Any] = {
+    "receipt": Receipt,
+    "receipts": Receipts,
+    "entry": Entry,
+    "sweep": Sweep,
+    "ledger": Ledger,
+    "meter": Meter,
+    "history": History,
+    "alerts": Alerts,
+    "balance": BalanceDocument,
+    "orgs": Orgs,
+    "refund-preview": RefundPreview,
+    "verify": Verify,
+    "backfill": Backfill,
+    "backfill-line": BackfillLine,
+    "events": Events,
+    "reconcile": Reconcile,
+    "plan-version": PlanVersion,
+    "plan": PlanVersions,
+    "plans": Plans,
+    "locks": Locks,
+    "lock": Lock,
+    "config": Config,
+    "init": Init,
+    "schemas": Schemas,
+    "error": Error,
+}
+
+
+def adapter(name: str) -> TypeAdapter[Any]:
+    """What checks documents of this name."""
+    return TypeAdapter(DOCUMENTS[name])
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of the document ``name``."""
+    schema = adapter(name).json_schema(mode="serialization")
+    head = {"$schema": DIALECT, "$id": f"urn:meterctl:{name}:v1"}
+    return {**head, **schema, "title": f"meterctl.{name}.v1"}
+
+
+def describes(name: str) -> str:
+    """The first sentence of what the document ``name`` holds."""
+    description: str = json_schema(name)["description"]
+    return description.partition("\n\n")[0].replace("\n", " ")

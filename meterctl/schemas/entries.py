@@ -1,0 +1,241 @@
+"""Entries of a journal, by kind, and the state after them."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from meterctl.core.model import MAX_UNITS
+from meterctl.schemas.fields import (
+    HASH,
+    Actor,
+    Breakdown,
+    Currency,
+    Cycle,
+    Expiry,
+    Org,
+    Pack,
+    Paid,
+    Percent,
+    Plan,
+    Quota,
+    Reason,
+    Refunded,
+    RefundId,
+    Remaining,
+    Seq,
+    Session,
+    Uncovered,
+    Used,
+    Version,
+    WeekKey,
+    instant,
+    signed,
+    text,
+    units,
+)
+
+
+class Debt(TypedDict):
+    """Units below zero, by where they came from."""
+
+    owed: Annotated[int, units("clawbacks and forced debits")]
+    overage: Annotated[int, units("usage beyond quota and lots")]
+
+
+class Lot(TypedDict):
+    """Live units of one credit."""
+
+    id: Seq
+    remaining: Remaining
+    expires_at: Expiry | None
+
+
+class Draw(TypedDict):
+    """Units taken from a lot, or given back to it."""
+
+    lot: Seq
+    units: Annotated[int, units("how many", least=1)]
+
+
+class Restored(Draw):
+    """Units given back to a lot, with the expiry it opens with again."""
+
+    expires_at: Expiry | None
+
+
+class Week(TypedDict):
+    """A week of metered usage with the plan it was opened under."""
+
+    key: WeekKey
+    cycle: Cycle
+    plan: Plan
+    version: Version
+    quota: Quota
+    used: Used
+    uncovered: Uncovered
+    breakdown: Breakdown
+    alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
+
+
+class State(TypedDict):
+    """The org's whole state after an entry."""
+
+    lots: Annotated[list[Lot], Field(description="live lots in draw order")]
+    debt: Debt
+    plan: Annotated[Plan | None, Field(description="plan assigned; null: the default plan")]
+    week: Annotated[Week | None, Field(description="the open week; null where there was no usage yet")]
+
+
+class _Entry(TypedDict):
+    """What every entry has. ``hash`` covers ``prev`` and the canonical JSON of the entry without ``hash``."""
+
+    v: Annotated[Literal[1], Field(description="version of the entry format")]
+    org: Org
+    seq: Seq
+    key: Annotated[str, text("what makes it happen once: unique in the org for ever")]
+    balance: Annotated[int, signed("the org's balance after the entry")]
+    at: Annotated[str, instant("when it takes effect")]
+    occurred_at: NotRequired[Annotated[str, instant("when the caller said it happened, where that differs")]]
+    recorded_at: Annotated[str, instant("when it was booked")]
+    actor: Actor
+    reason: Reason
+    input: Annotated[dict[str, Any], Field(description="operation and parameters, which a repetition is compared with")]
+    state: State
+    prev: Annotated[str, text("hash of the previous entry; zeros for the first", HASH)]
+    hash: Annotated[str, text("SHA-256 over prev and the canonical entry", HASH)]
+    pending: NotRequired[Annotated[Literal[True], Field(description="due, and not booked yet")]]
+
+
+class _Credit(_Entry):
+    lot: Annotated[Seq, Field(description="the lot it opens: its own seq")]
+    units: Annotated[int, units("what came in", least=1)]
+    expires_at: Expiry | None
+    repaid: Annotated[Debt, Field(description="the part of the units that went into debt")]
+
+
+class _Taking(TypedDict):
+    draws: Annotated[list[Draw], Field(description="what was taken from lots")]
+    debt: Annotated[Debt, Field(description="what no lot held")]
+
+
+class Topup(_Credit):
+    """A pack bought: opens a lot."""
+
+    kind: Literal["topup"]
+    amount: Annotated[int, signed("change of the balance")]
+    pack: Pack
+    session: Session
+    paid_cents: Paid
+    currency: Currency
+
+
+class Debit(_Entry, _Taking):
+    """Units taken by hand or by a service."""
+
+    kind: Literal["debit"]
+    amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=-1)]
+    units: Annotated[int, units("what was asked", least=1)]
+
+
+class Refund(_Entry, _Taking):
+    """Clawback for money given back."""
+
+    kind: Literal["refund"]
+    amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=0)]
+    session: Session
+    refund_id: RefundId
+    cents: Refunded
+    lot: Annotated[Seq, Field(description="the lot of the pack refunded")]
+    units: Annotated[int, units("what was clawed back")]
+    forgiven: Annotated[int, units("what would have been clawed, but had expired already")]
+
+
+class Expiration(_Entry):
+    """A lot's unspent rest, at its expiry."""
+
+    kind: Literal["expiration"]
+    amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=-1)]
+    lot: Seq
+    units: Annotated[int, units("what expired", least=1)]
+    expires_at: Expiry
+
+
+class Adjustment(_Entry):
+    """A correction or a grant: with ``lot`` it brought units in, with ``draws`` it took them."""
+
+    kind: Literal["adjustment"]
+    amount: Annotated[int, signed("change of the balance, never 0")]
+    units: Annotated[int, units("how many", least=1)]
+    lot: NotRequired[Seq]
+    expires_at: NotRequired[Expiry | None]
+    repaid: NotRequired[Debt]
+    draws: NotRequired[list[Draw]]
+    debt: NotRequired[Debt]
+
+
+class Reversal(_Entry):
+    """An undo, or a refund taken back: gives back what ``reverses`` took (``restored``), or removes its lot
+    (``voided``)."""
+
+    kind: Literal["reversal"]
+    amount: Annotated[int, signed("change of the balance")]
+    reverses: Annotated[Seq, Field(description="the entry taken back")]
+    restored: NotRequired[Annotated[list[Restored], Field(description="what went back to lots")]]
+    forfeited: NotRequired[Annotated[list[Draw], Field(description="what stays gone: its lot has expired")]]
+    repaid: NotRequired[Debt]
+    lot: NotRequired[Seq]
+    units: NotRequired[Annotated[int, units("what the lot opens with", least=1)]]
+    expires_at: NotRequired[None]
+    voided: NotRequired[Annotated[Draw, Field(description="the lot removed, whole")]]
+    session: NotRequired[Session]
+    refund_id: NotRequired[RefundId]
+    cents: NotRequired[Refunded]
+
+
+class Usage(_Entry):
+    """A metered run; the amount is what it took beyond the week's quota."""
+
+    kind: Literal["usage"]
+    amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=0)]
+    run: Annotated[str, text("the run")]
+    step: Annotated[str, text("the run's step")]
+    week: WeekKey
+    cycle: Cycle
+    units: Annotated[int, units("what the run came to")]
+    breakdown: Breakdown
+    overflow: Annotated[int, units("the part above the quota")]
+    uncovered: Uncovered
+    opened: NotRequired[Annotated[Week, Field(description="the week it opened, as it stood before the run")]]
+    capped_from: NotRequired[Annotated[int, units("what the run came to before the cap", least=1)]]
+    draws: NotRequired[list[Draw]]
+    debt: NotRequired[Debt]
+    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds this run reached, in order")]]
+
+
+class Reset(_Entry):
+    """A week closed; the amount is debt settled from the next week's quota."""
+
+    kind: Literal["reset"]
+    amount: Annotated[int, units("change of the balance")]
+    closed: Annotated[Week, Field(description="the week as it ended")]
+    opened: Annotated[Week | None, Field(description="the week that began with it; null where the next usage opens it")]
+    settled: Annotated[int, units("overage paid from the quota of the week that began")]
+    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds that what was settled reached")]]
+
+
+class PlanChange(_Entry):
+    """Plan assigned."""
+
+    kind: Literal["plan"]
+    amount: Annotated[Literal[0], Field(description="a plan moves no units")]
+    plan: Plan
+    version: Version
+    quota: Quota
+    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds reached under the new quota")]]
+
+
+Entry = Annotated[
+    Topup | Debit | Refund | Expiration | Adjustment | Reversal | Usage | Reset | PlanChange,
+    Field(discriminator="kind", description="One immutable entry of an org's journal."),
+]

@@ -1,0 +1,161 @@
+"""Documents of commands that keep things running."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from meterctl.schemas.fields import (
+    Actor,
+    Currency,
+    Percent,
+    Plan,
+    Quota,
+    Ratios,
+    Reason,
+    Version,
+    cents,
+    instant,
+    number,
+    text,
+    units,
+)
+
+
+class VersionRecord(TypedDict):
+    plan: Plan
+    version: Version
+    weekly_quota: Quota
+    ratios: Ratios
+    effective_from: Annotated[str, instant("in force from then on")]
+    published_at: Annotated[str, instant("when it was published")]
+    actor: Actor
+    reason: Reason
+
+
+class PublishedRecord(VersionRecord):
+    status: Literal["applied", "unchanged", "planned"]
+    applied: Annotated[bool, Field(description="true only if this call published it")]
+
+
+class PlanVersion(PublishedRecord):
+    """A plan version, and whether this call published it."""
+
+    schema: Literal["meterctl.plan-version.v1"]
+
+
+class PlanVersions(TypedDict):
+    """Every version of a plan, oldest first."""
+
+    schema: Literal["meterctl.plan.v1"]
+    plan: Plan
+    versions: list[VersionRecord]
+
+
+class Plans(TypedDict):
+    """Plans with the version in force; after publishing from the config also whether this call published it."""
+
+    schema: Literal["meterctl.plans.v1"]
+    plans: list[PublishedRecord | VersionRecord]
+
+
+class Lease(TypedDict):
+    name: Annotated[str, text("the lock's name")]
+    holder: Annotated[str, text("the process that holds it")]
+    acquired_at: Annotated[str, instant("since when")]
+    expires_at: Annotated[str, instant("until when, unless renewed")]
+
+
+class ListedLease(Lease):
+    """A lock as it stands."""
+
+    expired: Annotated[bool, Field(description="true: anyone may take it")]
+
+
+class Locks(TypedDict):
+    """The locks of sweeps."""
+
+    schema: Literal["meterctl.locks.v1"]
+    locks: list[ListedLease]
+
+
+class Lock(Lease):
+    """A lock that was to be broken."""
+
+    schema: Literal["meterctl.lock.v1"]
+    broken: Annotated[bool, Field(description="true: it was taken from its holder")]
+    reason: Annotated[str, text("why")]
+    actor: Actor
+
+
+class ConfigPack(TypedDict):
+    """A pack on sale."""
+
+    units: Annotated[int, units("what it holds", least=1)]
+    price_cents: Annotated[int, cents("its price")]
+    currency: Currency
+    expiry_days: Annotated[int | None, number("days after which its units expire; null: never", least=1)]
+
+
+class ConfigPlan(TypedDict):
+    """A plan as the config describes it; in force once it is published."""
+
+    weekly_quota: Quota
+    ratios: Ratios
+
+
+class Config(TypedDict):
+    """The config in force, defaults included."""
+
+    schema: Literal["meterctl.config.v1"]
+    source: Annotated[str | None, text("the file it comes from; null: there is none")]
+    store: Annotated[str, text("the store, without any secret")]
+    actor: Actor
+    meter_mode: Annotated[bool, Field(description="false: usage is not booked")]
+    default_plan: Annotated[Plan, Field(description="plan of orgs without one")]
+    dollars_to_units: Annotated[str, text("units for one US dollar of cost, as decimal text")]
+    run_base: Annotated[int, units("what a run comes to at least")]
+    max_units_per_run: Annotated[int, units("what a run comes to at most; 0: no cap")]
+    thresholds: list[Percent]
+    overage: Literal["debt", "absorb"]
+    settle_overage: Annotated[bool, Field(description="true: overage is paid from the next week's quota")]
+    allow_time_travel: Annotated[bool, Field(description="true: the clock may be pinned on MongoDB")]
+    packs: dict[str, ConfigPack]
+    plans: dict[str, ConfigPlan]
+
+
+class Step(TypedDict):
+    """Something that was made, or found."""
+
+    step: Annotated[str, text("what, for people")]
+
+
+class Init(TypedDict):
+    """What creating or completing the store made and found."""
+
+    schema: Literal["meterctl.init.v1"]
+    store: Annotated[str, text("the store, without any secret")]
+    steps: list[Step]
+
+
+class Named(TypedDict):
+    """A document by its name."""
+
+    name: Annotated[str, text("name, as `meterctl schema` takes it")]
+    describes: Annotated[str, text("what it holds, for people")]
+
+
+class Schemas(TypedDict):
+    """The documents that have a JSON Schema."""
+
+    schema: Literal["meterctl.schemas.v1"]
+    schemas: list[Named]
+
+
+class Error(TypedDict):
+    """Why a command failed; printed on standard error."""
+
+    schema: Literal["meterctl.error.v1"]
+    code: Annotated[str, text("which failure; stable")]
+    message: Annotated[str, text("what happened, for people")]
+    hint: Annotated[str, text("what to do next, for people")]
