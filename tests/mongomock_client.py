@@ -45,9 +45,9 @@ class _Database(_mock.database.Database):  # type: ignore[misc]
 
 
 class MockClient(_mock.mongo_client.MongoClient):  # type: ignore[misc]
-    """A client of the mongomock server ``server``."""
+    """A client of the mongomock server ``server``, or of one of its own."""
 
-    def __init__(self, server: ServerStore) -> None:
+    def __init__(self, server: ServerStore | None = None) -> None:
         super().__init__(_store=server)
 
     def get_database(self, name: str, **options: Any) -> _Database:

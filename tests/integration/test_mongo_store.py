@@ -83,7 +83,7 @@ def replica_set() -> Iterator[ReplicaSet]:
 
 def with_database(server: str, name: str, options: str = "") -> str:
     base, _, given = server.partition("/?")
-    return f"{base}/{name}?{given}{options}"
+    return f"{base.rstrip('/')}/{name}?{given}{options}"
 
 
 def stored(entry: Entry, **changes: Any) -> Document:
@@ -186,6 +186,13 @@ def test_an_index_that_is_not_unique_does_not_do(dial: Dial, uri: str, database:
     with pytest.raises(StoreUnusable) as missing:
         store.journal.append([make_entry("acme", 1)])
     assert missing.value.code == "index_missing"
+
+
+def test_an_index_of_the_same_name_is_not_taken_for_ours(dial: Dial, uri: str, database: Database[Document]) -> None:
+    database.journal.create_index("kind", name="org_kind")
+    with pytest.raises(StoreUnusable, match="org_kind") as unusable:
+        dial(uri).init()
+    assert unusable.value.code == "store_unusable"
 
 
 def test_fresh_processes_may_all_append_at_once(dial: Dial, uri: str) -> None:
@@ -362,6 +369,12 @@ def test_a_server_that_is_not_there(dial: Dial, uri: str) -> None:
         assert f"mongodb://{NOBODY_THERE}/credits" in error.message
         assert "Topology" not in error.message
         assert error.exit_code == 10
+
+
+def test_servers_that_cannot_be_looked_up() -> None:
+    with pytest.raises(StoreUnreachable, match="looked up") as unreachable:
+        connect(f"mongodb+srv://joe:{PASSWORD}@no.such.host.invalid/credits", timeout_seconds=0.5)
+    assert PASSWORD not in everything_said(unreachable.value)
 
 
 def test_a_server_that_stops_answering(dial: Dial, own_mongod: Mongod) -> None:

@@ -101,6 +101,10 @@ class Database:
         made = [line for name, indexes in schema.expected_indexes().items() for line in self._make(name, indexes)]
         return [*made, self._validate()]
 
+    def role(self) -> str:
+        """The shell command that makes the least role."""
+        return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
+
     def _collection(
         self, name: str, write: WriteConcern = _SAFE, read: ReadConcern = _COMMITTED
     ) -> Collection[Document]:
@@ -136,10 +140,6 @@ class Database:
             }
         )
         return f"{schema.JOURNAL}: validator made"
-
-    def role(self) -> str:
-        """The shell command that makes the least role."""
-        return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
 
 
 def behind(fields: Sequence[str], place: Sequence[Any]) -> Document:

@@ -20,7 +20,7 @@ class MongoLocks:
     def acquire(self, lease: Lease, now: Instant) -> Lease:
         with self._database.answered():
             for _ in range(_LOOKS):
-                in_force = self._renewed(lease) or self._taken(lease, now) or self._locks.find_one({"_id": lease.name})
+                in_force = self._renewed(lease) or self._taken(lease, now) or self._held(lease.name)
                 if in_force is not None:
                     return _lease(in_force)
         raise StoreUnreachable(f"{self._database.place} could not tell who holds the lock {lease.name}")
@@ -32,6 +32,9 @@ class MongoLocks:
     def all(self) -> list[Lease]:
         with self._database.answered():
             return [_lease(document) for document in self._locks.find().sort("_id", 1)]
+
+    def _held(self, name: str) -> Document | None:
+        return self._locks.find_one({"_id": name})
 
     def _renewed(self, lease: Lease) -> Document | None:
         return self._locks.find_one_and_update(
