@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from meterctl.core import errors, facts
 from meterctl.core.collect import credits_for
 from meterctl.core.errors import BadInput, PaymentRefused
-from meterctl.core.facts import Gateway, Giveback, Payment, Standing, standing_credit, steps
+from meterctl.core.facts import Credit, Gateway, Giveback, Payment, Standing, standing_credit, steps
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import Operation, Request, ReverseRefund
@@ -250,12 +250,13 @@ class Booking(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one object."""
+    """What became of one object. ``keep``: what was told of it may be of use once more."""
 
     status: str
     reason: str | None = None
     message: str = ""
     org: str | None = None
+    keep: bool = False
 
 
 class Settler:
@@ -305,7 +306,8 @@ class Settler:
 
     def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
         """Claw in the order of time, and what was refused again as long as others make room for it."""
-        left = list(_by_time(items))
+        # What came back goes first: it makes room.
+        left = sorted(_by_time(items), key=lambda item: item.standing == "given")
         for _ in range(len(left) + 1):
             outcomes = [(item, self._claw(item, feed)) for item in left]
             left = [item for item, outcome in outcomes if outcome.status == "pending"]
@@ -325,8 +327,7 @@ class Settler:
             return Outcome("pending", "unknown_payment", _UNLINKED.format(item.intent or item.charge))
         if not session:
             return Outcome("unchanged", None, "its payment was not made by checkout")
-        found = credits_for(self._ledger.store, session)
-        credit = standing_credit(found) or next(iter(found), None)
+        credit = self._credit_of(session)
         if credit is None:
             return Outcome("pending", "unknown_session", f"session {session} is not credited yet")
         outcome = Outcome("unchanged", None, "", credit.org)
@@ -338,13 +339,27 @@ class Settler:
         if outcome.reason in _WAITS:
             # A refund that failed and does not fit in any more needs no memory: no older news of it would fit either.
             return Outcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
-        return outcome
+        return outcome._replace(keep=item.standing == "given" and self._is_cut(item, session))
+
+    def _credit_of(self, session: str) -> Credit | None:
+        found = credits_for(self._ledger.store, session)
+        return standing_credit(found) or next(iter(found), None)
+
+    def _is_cut(self, item: Giveback, session: str) -> bool:
+        """Whether more would be clawed for it, were there more left of the payment: something else may come back."""
+        credit = self._credit_of(session)
+        return (
+            credit is not None and credit.left == 0 and sum(claw.cents for claw in credit.clawed(item.id)) < item.cents
+        )
 
     def _book(self, operation: Operation, at: Instant | None) -> Receipt:
         return self._ledger.one(Request(operation, self._booking.actor, self._booking.reason, at))
 
     def _note(self, name: str, outcome: Outcome, feed: Feed, result: Events, session: str | None = None) -> None:
         result.count(outcome.status)
+        if outcome.keep or outcome.status in ("pending", "refused"):
+            # The session's own event says which session the payment is.
+            result.kept += [told.delivery for told in feed.told_by(name, *([session] if session else []))]
         if outcome.status not in ("pending", "refused", "conflict", "failed"):
             return
         tellers = feed.told_by(name)
@@ -359,9 +374,6 @@ class Settler:
                 "message": outcome.message,
             }
         )
-        if outcome.status in ("pending", "refused"):
-            # The session's own event says which session the payment is.
-            result.kept += [told.delivery for told in feed.told_by(name, *([session] if session else []))]
 
 
 _UNTOLD = (

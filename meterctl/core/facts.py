@@ -70,12 +70,16 @@ class Giveback(NamedTuple):
 
 
 class Clawback(NamedTuple):
-    """A refund as booked, under ``name``."""
+    """A refund as booked, under ``name``; ``reversed_by`` is the seq of the entry that took it back."""
 
     name: str
     cents: int
     seq: int
-    reversed: bool
+    reversed_by: int | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.reversed_by is None
 
 
 class Credit(NamedTuple):
@@ -92,7 +96,18 @@ class Credit(NamedTuple):
 
     def clawed(self, giveback_id: str) -> list[Clawback]:
         """The refunds that stand for this giveback."""
-        return [claw for claw in self.clawbacks if base_of(claw.name) == giveback_id and not claw.reversed]
+        return [claw for claw in self.clawbacks if base_of(claw.name) == giveback_id and claw.stands]
+
+    @property
+    def left(self) -> int:
+        """Cents of the payment that nothing has clawed."""
+        return self.cents - sum(claw.cents for claw in self.clawbacks if claw.stands)
+
+    def was_last_of_it(self, claw: Clawback) -> bool:
+        """Whether nothing of the payment was left once ``claw`` was booked: it may have wanted more."""
+        before = [other for other in self.clawbacks if other.seq <= claw.seq]
+        stood = sum(other.cents for other in before if other.reversed_by is None or other.reversed_by > claw.seq)
+        return stood == self.cents
 
 
 class Gateway(Protocol):
@@ -305,7 +320,7 @@ def credits_of(entries: Iterable[Entry]) -> list[Credit]:
     """The packs that the entries of one org (its topups, refunds and reversals, oldest first) have booked."""
     made: dict[int, Credit] = {}
     refunds: dict[int, tuple[int, Clawback]] = {}
-    undone: set[int] = set()
+    undone: dict[int, int] = {}
     for entry in entries:
         if entry["kind"] == "topup":
             made[entry["seq"]] = Credit(
@@ -318,13 +333,13 @@ def credits_of(entries: Iterable[Entry]) -> list[Credit]:
                 undone=False,
             )
         elif entry["kind"] == "refund":
-            claw = Clawback(entry["refund_id"], entry["cents"], entry["seq"], reversed=False)
+            claw = Clawback(entry["refund_id"], entry["cents"], entry["seq"])
             refunds[entry["seq"]] = (entry["lot"], claw)
         elif entry["kind"] == "reversal":
-            undone.add(entry["reverses"])
+            undone[entry["reverses"]] = entry["seq"]
     by_topup: dict[int, list[Clawback]] = {}
     for topup, claw in refunds.values():
-        by_topup.setdefault(topup, []).append(claw._replace(reversed=claw.seq in undone))
+        by_topup.setdefault(topup, []).append(claw._replace(reversed_by=undone.get(claw.seq)))
     return [
         credit._replace(undone=seq in undone, clawbacks=tuple(by_topup.get(seq, ()))) for seq, credit in made.items()
     ]
@@ -411,28 +426,39 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
     """
     claws = [claw for claw in credit.clawbacks if base_of(claw.name) == item.id]
     standing = credit.clawed(item.id)
-    reversals: list[Operation] = [ReverseRefund(credit.org, claw.name) for claw in standing]
     if item.standing == "waiting":
         return []
     if item.standing == "given":
-        if not claws:
-            return _first_claw(item, credit)
-        if standing and sum(claw.cents for claw in standing) > item.cents:
-            name = free_name(item.id, [claw.name for claw in claws])
-            return [*reversals, Refund(credit.org, credit.name, item.cents, name or item.id)]
-        again = (standing or claws)[0]
-        return [Refund(credit.org, credit.name, again.cents, again.name)]
+        return _claw(item, credit, standing, claws)
     if claws:
-        return reversals or [ReverseRefund(credit.org, claws[-1].name)]
+        return _reversals(credit, standing or claws[-1:])
     first = _first_claw(item, credit) if remember and item.standing == "returned" else []
     return [*first, ReverseRefund(credit.org, item.id)] if first else []
+
+
+def _reversals(credit: Credit, claws: Iterable[Clawback]) -> list[Operation]:
+    return [ReverseRefund(credit.org, claw.name) for claw in claws]
+
+
+def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: Sequence[Clawback]) -> list[Operation]:
+    if not claws:
+        return _first_claw(item, credit)
+    name = free_name(item.id, [claw.name for claw in claws]) or item.id
+    cents = sum(claw.cents for claw in standing)
+    if standing and cents > item.cents:
+        # A dispute that was won in part.
+        return [*_reversals(credit, standing), Refund(credit.org, credit.name, item.cents, name)]
+    more = min(item.cents - cents, credit.left)
+    if standing and more > 0 and credit.was_last_of_it(standing[-1]):
+        return [Refund(credit.org, credit.name, more, name)]
+    again = (standing or claws)[0]
+    return [Refund(credit.org, credit.name, again.cents, again.name)]
 
 
 def _first_claw(item: Giveback, credit: Credit) -> list[Operation]:
     """Claw a giveback for the first time. Stripe never refunds more than was paid, but a dispute may take what was
     refunded already: then only what is left of the payment counts."""
-    standing = [claw for claw in credit.clawbacks if not claw.reversed]
-    disputed = item.is_dispute or any(claw.name.startswith(DISPUTE_PREFIXES) for claw in standing)
-    left = credit.cents - sum(claw.cents for claw in standing)
-    cents = min(item.cents, max(0, left)) if disputed else item.cents
+    names = [item.id, *(claw.name for claw in credit.clawbacks if claw.stands)]
+    disputed = any(name.startswith(DISPUTE_PREFIXES) for name in names)
+    cents = min(item.cents, max(0, credit.left)) if disputed else item.cents
     return [Refund(credit.org, credit.name, cents, item.id)] if cents else []

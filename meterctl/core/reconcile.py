@@ -204,7 +204,7 @@ class _Books:
         """Undo a credit with the refunds on it."""
         if not self.mender.movable:
             return ()
-        reversals = [self.reverse(credit.org, claw, why) for claw in credit.clawbacks if not claw.reversed]
+        reversals = [self.reverse(credit.org, claw, why) for claw in credit.clawbacks if claw.stands]
         return (*reversals, self._request(Undo(credit.org, credit.seq), None, why))
 
     def credit(self, payment: Payment, org: str | None, pack: str | None, why: str) -> Request | str:
@@ -380,7 +380,7 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
     known = {item.id for item in case.givebacks}
     taken, reversals, claws = [], [], []
     if keeper is not None:
-        unknown = [claw for claw in keeper.clawbacks if base_of(claw.name) not in known and not claw.reversed]
+        unknown = [claw for claw in keeper.clawbacks if base_of(claw.name) not in known and claw.stands]
         taken = [_clawed_not_refunded(claw, keeper, books) for claw in unknown]
     for item in _by_time(case.givebacks):
         booked = keeper.clawed(item.id) if keeper is not None else []
@@ -388,7 +388,8 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
         if item.standing == "waiting" or cents == due.get(item.id, 0):
             continue
         if item.standing == "given":
-            claws.append(_wrongly_clawed(item, due[item.id], booked, payment, books))
+            shrinks = cents > due[item.id]
+            (reversals if shrinks else claws).append(_wrongly_clawed(item, due[item.id], booked, payment, books))
         elif keeper is not None:
             reversals.append(_failed_but_clawed(item, booked, keeper, books))
     # What gives back comes first: it makes room for what is still to be clawed.
