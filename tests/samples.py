@@ -273,7 +273,7 @@ def orgs() -> Listing:
     known |= {"plan": "pro", "quota": 200_000, "used": 170_000, "last_at": NOW, "seq": 9}
     poor = {"org": "umbrella", "balance": -1250, "owed": 1250, "lots": 0, "next_expiry": None, "expiring_units": 0}
     items = [{"org": "acme", "balance": 11_080, **known}, {**known, **poor, "used": 260_000}]
-    return Listing("orgs", "orgs", items)
+    return Listing("orgs", "orgs", items, {"expiring_by": None, "idle_since": None})
 
 
 def version(**fields: Any) -> PlanVersion:
@@ -309,9 +309,16 @@ def config() -> Facts:
         {
             "source": "meterctl.toml",
             "store": "sqlite:meterctl.db",
-            "default_plan": "free",
-            "thresholds": [80, 100],
+            "actor": "alice",
             "meter_mode": True,
+            "default_plan": "free",
+            "dollars_to_units": "1000",
+            "run_base": 1,
+            "max_units_per_run": 0,
+            "thresholds": [80, 100],
+            "overage": "debt",
+            "settle_overage": True,
+            "allow_time_travel": False,
             "packs": {
                 "small": {"units": 1000, "price_cents": 500, "currency": "usd", "expiry_days": 90},
                 "yen": {"units": 5, "price_cents": 5000, "currency": "jpy", "expiry_days": None},
@@ -348,6 +355,11 @@ def preview() -> Facts:
             "clawable_units_after": 500,
         },
     )
+
+
+def locks() -> Listing:
+    lease = {"name": "sweep", "holder": "host-1:4711", "acquired_at": NOW, "expires_at": NOW, "expired": True}
+    return Listing("locks", "locks", [lease])
 
 
 def unknown() -> Facts:
@@ -407,6 +419,6 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "verify-ok": lambda: Verification(orgs=1, entries=1, seconds=0.25),
     "config": config,
     "refund-preview": preview,
-    "locks": lambda: Listing("locks", "locks", [{"name": "sweep", "holder": "host-1:4711", "expires_at": NOW}]),
+    "locks": locks,
     "unknown": unknown,
 }

@@ -59,6 +59,7 @@ class Sweep(TypedDict):
     schema: Literal["meterctl.sweep.v1"]
     command: Literal["expire", "reset-week"]
     at: Annotated[str, instant("what is due by then was booked")]
+    shard: Annotated[str | None, text("which part of all orgs, as number/count; null: one org, by name")]
     due: Annotated[int, number("orgs with something due")]
     done: Annotated[int, number("orgs that something was booked for")]
     failed: Annotated[int, number("orgs named in errors")]

@@ -1,0 +1,202 @@
+"""Every document against its JSON Schema, in both directions: nothing invalid, nothing the schema does not know."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from meterctl import schemas
+from meterctl.core.model import KINDS
+from meterctl.core.results import Result
+from tests import samples
+from tests.acceptance.shell import EARLIER, Shell
+
+#: What commands that need Stripe answer is checked where the suite has a Stripe to ask.
+OF_STRIPE = {"events", "reconcile", "receipts"}
+
+#: What is printed by no command of its own: lines of files, and what goes to standard error.
+ELSEWHERE = {"entry", "backfill-line", "error"}
+
+
+def conforms(name: str, document: Any) -> None:
+    """A reader leaves alone what it does not know; here that would be a field somebody forgot to describe."""
+    assert schemas.adapter(name).validate_python(document, strict=True) == document, name
+
+
+#: A story that makes entries of every kind, then every document, by the name of its schema. Two weeks lie between the
+#: two halves.
+STORY = [
+    "plan publish pro --quota 500 --effective-from 2026-11-01",
+    "plan publish --from-config --effective-from 2026-11-02",
+    "credit-pack acme small --session s1",
+    "credit-pack acme brief --session s2",
+    "credit-pack bolt brief --session s4",
+    "credit-pack acme small --session s3",
+    "undo acme 3 --reason why --yes",
+    "plan assign acme pro --ref p1",
+    "debit acme 30 --ref r1",
+    "undo acme 6 --reason why --yes",
+    "adjust acme 7 --ref a1 --reason why --expires 2026-12-24",
+    "adjust acme -7 --ref a2 --reason why",
+    "refund acme --session s1 --cents 100 --refund-id re1",
+    "refund acme --reverse re1",
+    "refund acme --session s1 --cents 50 --refund-id re2",
+    "meter attribute acme run1 --cost llm=0.32 --cost search=0.01",
+    "meter attribute acme run2 --units 2000 --step fetch",
+    "reset-week acme --force --ref f1 --reason why --yes",
+    "meter attribute acme run3 --units 900",
+]
+
+LATER = "2026-11-30T08:00:00.000Z"
+
+PRINTED: dict[str, list[str]] = {
+    "receipt": [
+        "credit-pack acme small --session s9",
+        "credit-pack acme small --session s9",
+        "credit-pack acme small --session s9 --paid-cents 1",
+        "credit-pack acme none --session s8",
+        "debit acme 5 --ref r9 --dry-run",
+        "debit acme 5 --ref r1",
+        "debit acme 5000 --ref r8",
+        "refund acme --session s9 --cents 501 --preview",
+        "plan assign acme pro --ref p9",
+        "undo acme 1 --reason why --yes",
+    ],
+    "refund-preview": ["refund acme --session s1 --cents 5 --preview"],
+    "ledger": [
+        "ledger acme --all-kinds --limit 100",
+        "ledger acme --limit 2",
+        "ledger acme --kind topup --kind reset --since 2026-W47",
+        "ledger --session s1 --until now",
+        "ledger nobody",
+    ],
+    "meter": ["meter show acme", "meter show nobody", "meter check acme --units 100000"],
+    "history": ["meter history acme", "meter history nobody"],
+    "alerts": ["meter alerts", "meter alerts acme --since 30d"],
+    "balance": ["balance acme", f"balance acme --as-of {EARLIER}", "balance acme --as-of 2027-06-01", "balance nobody"],
+    "orgs": ["orgs", "orgs --expiring 30d --idle 1d"],
+    "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],
+    "verify": ["verify --all", "verify acme"],
+    "backfill": ["backfill lines.ndjson --dry-run", "backfill lines.ndjson --results answers.ndjson"],
+    "plan-version": [
+        "plan publish pro --quota 600",
+        "plan publish pro --quota 600",
+        "plan publish new --quota 0 --dry-run",
+    ],
+    "plans": ["plan list", "plan publish --from-config"],
+    "plan": ["plan show pro"],
+    "locks": ["lock list"],
+    "lock": ["lock break sweep --reason why"],
+    "config": ["config show"],
+    "init": ["init"],
+    "schemas": ["schema"],
+}
+
+LINES = """\
+{"op": "debit", "org": "acme", "units": 1, "ref": "b1"}
+{"op": "debit", "org": "acme", "units": 999999, "ref": "b2"}
+{"op": "debit", "org": "a b", "units": 1, "ref": "b3"}
+{"op": "debit", "org": "acme", "units": 2, "ref": "r1"}
+nonsense
+"""
+
+
+def test_every_document_has_a_schema_and_every_schema_a_document() -> None:
+    assert set(PRINTED) | OF_STRIPE | ELSEWHERE == set(schemas.DOCUMENTS)
+
+
+def test_every_document_conforms_to_its_schema(run: Shell) -> None:
+    run.all(*STORY)
+    run.file("lines.ndjson", LINES)
+    for name, lines in PRINTED.items():
+        for line in lines:
+            if name == "lock":
+                lock(run)
+            answer = run.json(line, now=LATER)
+            assert answer.out, (line, answer)
+            assert answer.doc["schema"] == f"meterctl.{name}.v1", line
+            conforms(name, answer.doc)
+    answers = (run.place / "answers.ndjson").read_text().splitlines()
+    assert len(answers) == 5
+    for answered in answers:
+        conforms("backfill-line", json.loads(answered))
+
+
+def lock(run: Shell) -> None:
+    from meterctl.core.model import Instant
+    from meterctl.core.ports import Lease
+    from meterctl.core.sqlite import open_store
+
+    store = open_store(str(run.place / "meterctl.db"))
+    store.locks.acquire(Lease("sweep", "other", Instant(LATER), Instant("2026-11-30T08:01:00.000Z")), Instant(LATER))
+    store.close()
+
+
+def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:
+    run_anywhere.all(*STORY)
+    run_anywhere.all("expire --all", now=LATER)
+    entries = [json.loads(line) for line in run_anywhere.journal().splitlines()]
+    assert {entry["kind"] for entry in entries} == set(KINDS)
+    for entry in entries:
+        conforms("entry", entry)
+
+
+@pytest.mark.parametrize(
+    "line", ["debit acme 1e3 --ref r1", "plan show gold", "frobnicate", "-o json --store x:y init"]
+)
+def test_errors_conform(run: Shell, line: str) -> None:
+    conforms("error", run.json(line).error)
+
+
+@pytest.mark.parametrize("make", samples.SAMPLES.values(), ids=samples.SAMPLES.keys())
+def test_samples_that_other_tests_rest_on_conform(make: Callable[[], Result]) -> None:
+    result = make()
+    if result.name in schemas.DOCUMENTS:
+        conforms(result.name, json.loads(json.dumps(result.document(), default=dict)))
+
+
+def test_a_schema_is_a_document_of_json_schema(run: Shell) -> None:
+    for name in schemas.DOCUMENTS:
+        schema = run.json("schema", name).doc
+        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        assert (schema["$id"], schema["title"]) == (f"urn:meterctl:{name}:v1", f"meterctl.{name}.v1")
+        assert schema["description"]
+        assert run("schema", f"meterctl.{name}.v1", "--json").doc == schema
+        assert json.loads(run("schema", name).out) == schema
+
+
+def test_every_field_of_a_schema_says_what_it_means_or_has_a_type_that_does() -> None:
+    for name in schemas.DOCUMENTS:
+        schema = schemas.json_schema(name)
+        for record in [schema, *schema.get("$defs", {}).values()]:
+            for field, told in record.get("properties", {}).items():
+                plain = told.get("type") in ("string", "integer", "number", "boolean")
+                named = field == "kind" or "enum" in told or "const" in told
+                assert not plain or named or told.get("description"), (name, field)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"amount": "5"}, "amount"),
+        ({"amount": 5.0}, "amount"),
+        ({"seq": 0}, "seq"),
+        ({"at": "2026-11-16T12:00:00Z"}, "at"),
+        ({"balance": 2**53}, "balance"),
+        ({"hash": "0" * 63}, "hash"),
+        ({"kind": "gift"}, "kind"),
+        ({"state": None}, "state"),
+    ],
+)
+def test_what_is_no_entry_does_not_conform(run: Shell, change: dict[str, Any], field: str) -> None:
+    entry = run.doc("adjust acme 5 --ref a1 --reason why")["entry"]
+    conforms("entry", entry)
+    with pytest.raises(ValueError, match=field):
+        schemas.adapter("entry").validate_python(entry | change, strict=True)
+
+
+def test_a_name_that_is_nearly_one(run: Shell) -> None:
+    answer = run.json("schema recipt")
+    assert (answer.code, answer.error["code"]) == (3, "unknown_schema")
+    assert "did you mean 'receipt'?" in answer.error["message"]
