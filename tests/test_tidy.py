@@ -27,8 +27,8 @@ OWNED = {
 
 #: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
 PURE = {
-    "canonical", "due", "effects", "entries", "errors", "instants", "model", "operations", "pricing", "rules", "terms",
-    "weeks",
+    "basis", "canonical", "due", "effects", "entries", "errors", "instants", "model", "operations", "pricing", "rules",
+    "terms", "weeks",
 }  # fmt: skip
 PURE_MAY_IMPORT = {
     "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools",

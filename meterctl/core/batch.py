@@ -154,17 +154,26 @@ class Batch:
             message = f"{said} is more than five minutes ahead of now ({self._now})"
             return self._nothing(request, Refusal("in_future", message))
         at = max(said, view.tip.at)
+        moved = self._moved(request, view)
         for entry, tip in book_due(view.org, view.tip, at, self._terms, self._plans, self._now):
             view.add(entry, tip)
         if isinstance(request.operation, BookDue):
-            return self._due_only(request, view, pending)
-        decision = self._decide(request, view, at, said)
+            return self._due_only(request, view, pending, moved)
+        decision = moved or self._decide(request, view, at, said, pending)
         if isinstance(decision, (Refusal, Idle)):
             view.keep(pending)
             return self._nothing(request, decision)
         return self._booked(request, view, pending)
 
-    def _decide(self, request: Request, view: OrgView, at: Instant, said: Instant) -> Refusal | Idle | None:
+    def _moved(self, request: Request, view: OrgView) -> Refusal | None:
+        """A refusal if the org is not where it stood when the request was reviewed."""
+        if request.basis is None:
+            return None
+        return request.basis.moved(view.org, view.tip.seq, view.tip.hash, view.by_seq)
+
+    def _decide(
+        self, request: Request, view: OrgView, at: Instant, said: Instant, pending: int
+    ) -> Refusal | Idle | None:
         """Decide and, if something is booked, add its entry to the view."""
         operation = request.operation
         context = Context(view.tip.state, view.tip.seq + 1, at, said, self._terms, self._plans, view)
@@ -176,6 +185,8 @@ class Batch:
         stamp = Stamp(request.actor, request.reason, self._now, request.at)
         entry, tip = book(view.org, view.tip, at, decision, stamp)
         if (refusal := out_of_range(tip.state)) is not None:
+            return refusal
+        if request.basis and (refusal := request.basis.changed(view.org, [*view.pending[pending:], entry])):
             return refusal
         view.add(entry, tip)
         self._known[view.org, entry["key"]] = entry
@@ -217,10 +228,13 @@ class Batch:
         message = f"{verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {entry['balance']:,}"
         return self._receipt(request, entry["balance"], message, entry, tuple(also))
 
-    def _due_only(self, request: Request, view: OrgView, pending: int) -> Outcome:
+    def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Outcome:
         also = tuple(view.pending[pending:])
         if not also:
             return self._nothing(request, Idle("unchanged", "nothing is due"))
+        if request.basis and (refusal := moved or request.basis.changed(view.org, also)):
+            view.keep(pending)
+            return self._nothing(request, refusal)
         return self._receipt(request, also[-1]["balance"], f"{len(also)} due", None, also)
 
     def _receipt(

@@ -47,6 +47,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
     "expires_in_past": (REFUSED, "give an --expires that lies after the time of the adjustment"),
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
+    "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }
 
 
@@ -127,11 +128,3 @@ class LockHeld(MeterctlError):
     code = "lock_held"
     exit_code = LOCK_HELD
     hint = "see it with: meterctl lock list"
-
-
-class PlanMoved(MeterctlError):
-    """An org has entries that the saved plan did not know of."""
-
-    code = "moved"
-    exit_code = MOVED
-    hint = "look at the org, then make the plan again"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from meterctl.core import instants
+from meterctl.core.basis import Basis
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
 from meterctl.core.pricing import normal_cost
@@ -381,12 +382,14 @@ class BookDue(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An operation with who asks, why, and when it happened (None: now)."""
+    """An operation with who asks, why, and when it happened (None: now). With a ``basis`` it is carried out as it was
+    reviewed or not at all."""
 
     operation: Operation
     actor: str
     reason: str | None = None
     at: Instant | None = None
+    basis: Basis | None = None
 
     def __post_init__(self) -> None:
         check_text(self.actor, "actor", 200)
@@ -465,6 +468,8 @@ _FORMS: dict[str, _Form] = {
     ),
     "assign-plan": _Form(AssignPlan, {"plan": _same, "ref": _same}),
     "undo": _Form(Undo, {"seq": _positive("seq")}),
+    "reset-week": _Form(ForceReset, {"ref": _same}),
+    "book-due": _Form(BookDue, {}),
 }
 
 #: The operations an input file may hold.

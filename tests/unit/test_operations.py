@@ -27,6 +27,7 @@ from meterctl.core.operations import (
     check_integer,
     check_org,
     check_plan,
+    check_ratio,
     check_ref,
     check_step,
     check_text,
@@ -98,6 +99,17 @@ def test_what_is_no_plan(plan: object) -> None:
 
 
 # numbers, flags, text
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "1.25", "0.000000000000000001", "999999999999"])
+def test_a_ratio(ratio: str) -> None:
+    assert check_ratio("llm", ratio) == check_ratio("default", ratio) == ratio
+
+
+@pytest.mark.parametrize("ratio", ["", "-1", "1e3", ".5", "1.", "1,5", "nan", "1" * 13, "0." + "1" * 19, "٣"])
+def test_what_is_no_ratio(ratio: str) -> None:
+    assert code_of(lambda: check_ratio("llm", ratio)) == "bad_ratio"
+    assert code_of(lambda: check_ratio("a.b", "1")) == "bad_feature"
 
 
 @pytest.mark.parametrize(
@@ -240,6 +252,13 @@ def test_nothing_malformed_can_be_made(make: Callable[[], object], code: str) ->
     assert code_of(make) == code
 
 
+def test_an_operation_of_no_kind_has_neither_key_nor_parameters() -> None:
+    with pytest.raises(NotImplementedError):
+        _ = Operation("acme").key
+    with pytest.raises(NotImplementedError):
+        Operation("acme").parameters()
+
+
 def test_a_hundred_features_are_not_too_many() -> None:
     assert Attribute("acme", "run", costs={f"f{n}": "1" for n in range(MAX_FEATURES)}).costs
 
@@ -317,6 +336,8 @@ def read(**document: Any) -> Request:
         ),
         ({"op": "assign-plan", "plan": "pro", "ref": "r"}, AssignPlan("acme", "pro", "r")),
         ({"op": "undo", "seq": "7"}, Undo("acme", 7)),
+        ({"op": "reset-week", "ref": "r"}, ForceReset("acme", "r")),
+        ({"op": "book-due"}, BookDue("acme")),
     ],
 )
 def test_an_input_line(document: dict[str, Any], operation: Operation) -> None:
@@ -327,6 +348,7 @@ def test_an_input_line(document: dict[str, Any], operation: Operation) -> None:
 def test_every_operation_of_a_file_has_its_line_above() -> None:
     assert set(OPERATION_NAMES) == {
         "credit-pack", "debit", "refund", "reverse-refund", "adjust", "attribute", "assign-plan", "undo",
+        "reset-week", "book-due",
     }  # fmt: skip
 
 
@@ -341,7 +363,7 @@ def test_a_line_may_say_who_why_and_when() -> None:
         ({}, "bad_op"),
         ({"op": "mint"}, "bad_op"),
         ({"op": ["debit"]}, "bad_op"),
-        ({"op": "reset-week", "org": "acme", "ref": "r"}, "bad_op"),
+        ({"op": "expire", "org": "acme", "ref": "r"}, "bad_op"),
         ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "unit": 5}, "bad_field"),
         ({"op": "debit", "org": "acme", "units": 5}, "missing_field"),
         ({"op": "debit", "units": 5, "ref": "r"}, "missing_field"),
