@@ -223,6 +223,7 @@ class Mongod:
     def pause(self) -> None:
         """Freeze it: connections stay open and nothing is answered."""
         self._signal(signal.SIGSTOP)
+        _until("every thread to stand still", lambda: self._stands_still() or None)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
@@ -234,6 +235,11 @@ class Mongod:
     def wait_for_primary(self) -> None:
         with self._direct() as client:
             _until("a primary", lambda: client.admin.command("hello").get("isWritablePrimary") or None)
+
+    def _stands_still(self) -> bool:
+        assert self.process is not None
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        return all(thread.read_text().rpartition(") ")[2].startswith("T") for thread in threads)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None
