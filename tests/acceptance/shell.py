@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meterctl.core.model import Instant
+from meterctl.core.ports import Lease
+
+#: Another process, as it names itself in locks.
+OTHER = "other:1:abc"
+
 #: The Monday of 2026-W47.
 MONDAY = "2026-11-16T00:00:00.000Z"
 NOW = "2026-11-16T12:00:00.000Z"
@@ -111,3 +117,13 @@ class Shell:
     def seqs(self, org: str = "acme") -> list[int]:
         entries = self.doc(f"ledger {org} --all-kinds --limit 1000")["entries"]
         return [entry["seq"] for entry in entries]
+
+
+def hold_lock(run: Shell, until: str = "2026-11-16T12:01:00.000Z") -> None:
+    """Be another process that sweeps, on the embedded store."""
+    from meterctl.core.sqlite import open_store
+
+    store = open_store(str(run.place / "meterctl.db"))
+    lease = Lease("sweep", OTHER, Instant(NOW), Instant(until))
+    assert store.locks.acquire(lease, Instant(NOW)).holder == OTHER
+    store.close()

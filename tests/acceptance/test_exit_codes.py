@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from meterctl.core import ledger
-from meterctl.core.model import Instant
-from meterctl.core.ports import Lease
 from meterctl.core.sqlite import open_store
-from tests.acceptance.shell import NOW, Shell
+from tests.acceptance.shell import NOW, OTHER, Shell, hold_lock
 from tests.builders import make_entry, make_head
 
 PROGRAM = [sys.executable, "-m", "meterctl"]
@@ -137,13 +135,6 @@ def test_what_verify_finds_is_8(run: Shell) -> None:
 # 9
 
 
-def hold_lock(run: Shell, until: str) -> None:
-    store = open_store(str(run.place / "meterctl.db"))
-    lease = Lease("sweep", "other:1:abc", Instant(NOW), Instant(until))
-    assert store.locks.acquire(lease, Instant(NOW)).holder == "other:1:abc"
-    store.close()
-
-
 @pytest.mark.parametrize("command", ["expire", "reset-week"])
 def test_a_held_lock_is_9_only_if_asked_for(run: Shell, command: str) -> None:
     run.all("credit-pack acme brief --session s1")
@@ -153,17 +144,17 @@ def test_a_held_lock_is_9_only_if_asked_for(run: Shell, command: str) -> None:
     assert (answer.code, answer.error["code"]) == (9, "lock_held")
     assert answer.error["hint"]
     left = run.json(f"{command} --all", now=TOMORROW)
-    assert (left.code, left.doc["locked_by"], left.doc["done"]) == (0, "other:1:abc", 0)
+    assert (left.code, left.doc["locked_by"], left.doc["done"]) == (0, OTHER, 0)
     assert run.journal() == journal
 
 
 def test_a_lock_is_seen_although_nothing_is_due(run: Shell) -> None:
-    hold_lock(run, "2026-11-16T12:01:00.000Z")
+    hold_lock(run)
     assert run.json("expire --all --fail-if-locked").code == 9
     assert run.doc("lock list")["locks"] == [
         {
             "name": "sweep",
-            "holder": "other:1:abc",
+            "holder": OTHER,
             "acquired_at": NOW,
             "expires_at": "2026-11-16T12:01:00.000Z",
             "expired": False,

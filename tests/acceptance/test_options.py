@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.acceptance.shell import NOW, Shell
+from tests.acceptance.shell import NOW, Shell, hold_lock
 
 CREDIT = "credit-pack acme small --session s1"
 FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
@@ -62,22 +62,12 @@ def fill(run: Shell) -> None:
     run.file("lines.ndjson", LINES)
 
 
-def take_lock(run: Shell) -> None:
-    from meterctl.core.model import Instant
-    from meterctl.core.ports import Lease
-    from meterctl.core.sqlite import open_store
-
-    store = open_store(str(run.place / "meterctl.db"))
-    store.locks.acquire(Lease("sweep", "other", Instant(NOW), Instant(NOW)), Instant(NOW))
-    store.close()
-
-
 @pytest.mark.parametrize("output", FORMATS)
 def test_every_command_answers_in_every_format(run: Shell, output: str) -> None:
     fill(run)
     for name, line in ANSWERED.items():
         if name == "lock break":
-            take_lock(run)
+            hold_lock(run)
         answer = run(f"{line} -o {output}")
         assert answer.code == 0, (name, answer)
         assert "\x1b" not in answer.out

@@ -10,7 +10,7 @@ from meterctl import schemas
 from meterctl.core.model import KINDS
 from meterctl.core.results import Result
 from tests import samples
-from tests.acceptance.shell import EARLIER, Shell
+from tests.acceptance.shell import EARLIER, Shell, hold_lock
 
 #: What commands that need Stripe answer is checked where the suite has a Stripe to ask.
 OF_STRIPE = {"events", "reconcile", "receipts"}
@@ -112,7 +112,7 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     for name, lines in PRINTED.items():
         for line in lines:
             if name == "lock":
-                lock(run)
+                hold_lock(run, "2026-11-30T08:01:00.000Z")
             answer = run.json(line, now=LATER)
             assert answer.out, (line, answer)
             assert answer.doc["schema"] == f"meterctl.{name}.v1", line
@@ -121,16 +121,6 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     assert len(answers) == 5
     for answered in answers:
         conforms("backfill-line", json.loads(answered))
-
-
-def lock(run: Shell) -> None:
-    from meterctl.core.model import Instant
-    from meterctl.core.ports import Lease
-    from meterctl.core.sqlite import open_store
-
-    store = open_store(str(run.place / "meterctl.db"))
-    store.locks.acquire(Lease("sweep", "other", Instant(LATER), Instant("2026-11-30T08:01:00.000Z")), Instant(LATER))
-    store.close()
 
 
 def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:

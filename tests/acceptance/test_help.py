@@ -1,0 +1,141 @@
+"""The help: every command says what it books, and shows examples that work as they stand."""
+
+import gzip
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+
+from meterctl import cli, commands
+from meterctl.commands.common import SHARED, WRITING
+from meterctl.core.errors import PARTIAL, UNREACHABLE, USAGE
+from tests.acceptance.shell import Shell, hold_lock
+
+FOLDER = Path(commands.__file__).parent
+
+#: Modules that hold no command.
+HELPERS = {"__init__", "common", "sweeping"}
+
+BOOKS = re.compile(r"\b(Books (nothing|an?|every|what|the)|Stores|Changes nothing)\b")
+
+#: What the examples refer to: always, and by a word in them.
+PREPARED = [
+    "plan publish pro --quota 500",
+    "credit-pack acme small --session cs_1234",
+    *(f"debit acme 1 --ref r{n}" for n in range(16)),
+]
+PREPARED_FOR = {
+    "--reverse re_1": ["refund acme --session cs_1234 --cents 250 --refund-id re_1"],
+    "reset-week acme --force": ["meter attribute acme run-1 --units 5"],
+}
+
+#: Ends of examples that call for something else than this program.
+ELSEWHERE = re.compile(r"\s(&&|\||>)\s.*$")
+
+#: Examples that need what only a user has, and how they end without it.
+NEED_MORE = {
+    "credit-pack --from-stripe cs_live_1234": UNREACHABLE,
+    "refund --from-stripe re_3Q2x": UNREACHABLE,
+    "reconcile stripe --since 7d": UNREACHABLE,
+    "reconcile stripe --plan-out mend.ndjson": UNREACHABLE,
+    'events body.json --signature "t=1763,v1=5257..."': USAGE,
+    "backfill november.ndjson.gz --results answers.ndjson": PARTIAL,
+}
+
+
+class Command(NamedTuple):
+    """A command as it is typed, with its help text."""
+
+    words: tuple[str, ...]
+    text: str
+    options: frozenset[str]
+
+
+def leaves() -> Iterator[Command]:
+    for name in cli.COMMANDS:
+        found = typer.main.get_command(import_module(f"meterctl.commands.{name.replace('-', '_')}").app)
+        named = getattr(found, "commands", None)
+        for words, command in [((name, sub), c) for sub, c in named.items()] if named else [((name,), found)]:
+            options = frozenset(option for parameter in command.params for option in parameter.opts)
+            yield Command(words, command.help or "", options)
+
+
+def all_examples() -> list[str]:
+    """Out of the modules' text, so that one that cannot be imported fails its own test and not all of them."""
+    lines = [line for path in sorted(FOLDER.glob("*.py")) for line in path.read_text("utf-8").splitlines()]
+    return [line.strip() for line in lines if line.startswith("      meterctl ")]
+
+
+@pytest.fixture(scope="module")
+def known() -> list[Command]:
+    return list(leaves())
+
+
+def test_every_module_is_a_command_and_every_command_a_module() -> None:
+    files = {path.stem for path in FOLDER.glob("*.py")} - HELPERS
+    assert {name.replace("-", "_") for name in cli.COMMANDS} == files
+
+
+def test_the_list_of_commands_says_what_each_command_says_of_itself(run: Shell) -> None:
+    """The list stands apart from the modules so that ``--help`` imports none."""
+    for name, line in cli.COMMANDS.items():
+        usage, _, text = run(f"{name} --help").out.partition("\n\n")
+        assert usage.startswith(f"Usage: meterctl {name} ")
+        first = re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
+        assert first == line, name
+
+
+def test_help_lists_every_command(run: Shell) -> None:
+    answer = run("--help")
+    assert answer.code == 0
+    assert all(re.search(rf"^  {name} ", answer.out, re.MULTILINE) for name in cli.COMMANDS)
+
+
+def test_help_ends_well_says_what_is_booked_and_shows_an_example(run: Shell, known: list[Command]) -> None:
+    for command in known:
+        answer = run(*command.words, "--help")
+        assert (answer.code, answer.err) == (0, ""), command.words
+        assert BOOKS.search(command.text), f"{command.words} does not say what it books"
+        assert re.search(r"^Examples?:\n  meterctl ", command.text, re.MULTILINE), f"{command.words} has no example"
+        assert " ".join(command.text.split())[:40] in " ".join(answer.out.split())
+
+
+def test_every_command_has_the_shared_options(known: list[Command]) -> None:
+    shared = {f"--{parameter.name}" for parameter in SHARED}
+    writing = {f"--{parameter.name}".replace("_", "-") for parameter in WRITING}
+    for command in known:
+        assert shared <= command.options, command.words
+        if re.search(r"\bBooks an?\b", command.text):
+            assert writing <= command.options, command.words
+
+
+def test_groups_have_help_of_their_own(run: Shell) -> None:
+    for group in ("meter", "plan", "lock", "config"):
+        answer = run(group, "--help")
+        assert answer.code == 0
+        assert answer.out.startswith(f"Usage: meterctl {group} ")
+
+
+@pytest.mark.parametrize("example", all_examples())
+def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    run.all(*PREPARED, *(line for word, lines in PREPARED_FOR.items() if word in example for line in lines))
+    if "lock break" in example:
+        hold_lock(run)
+    run.file("acme.ndjson", run.journal())
+    run.file("events.ndjson", "")
+    (run.place / "november.ndjson.gz").write_bytes(gzip.compress(b'{"op": "plan", "org": "acme"}\n'))
+    line = ELSEWHERE.sub("", example.removeprefix("meterctl "))
+    line = re.sub(r" --store mongodb://\S+", "", line)
+    line = re.sub(r"/var/lib/\S+/", f"{run.place}/", line)
+    answer = run(*shlex.split(line))
+    if line in NEED_MORE:
+        assert answer.code == NEED_MORE[line], (line, answer)
+        return
+    assert answer.code == 0, (line, answer)
