@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from meterctl.core import execution
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Instant, State
 from meterctl.core.operations import BookDue, CreditPack, Operation, Request
@@ -124,6 +126,8 @@ def test_chunks_of_any_size_make_the_same_journal(history: History) -> None:
     answers, whole = run_at_once(history, history.steps, 1)
     for chunk in (7, 500):
         assert run_at_once(history, history.steps, chunk) == (answers, whole)
+    with patch.object(execution, "WORTH_A_THREAD", 1):
+        assert run_at_once(history, history.steps, 3) == (answers, whole)
 
 
 def own_session(step: Step) -> Step:

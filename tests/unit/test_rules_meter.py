@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.model import Entry, Week
+from meterctl.core.model import EMPTY, NO_DEBT, Debt, Entry, Lot, State, Week
+from meterctl.core.rules import admission
 from tests.desk import NOON, Desk, booked
 
 
@@ -395,3 +396,36 @@ def test_packs_debits_refunds_and_expiry_go_on_without_the_meter() -> None:
     assert desk.refund("s", 100, "re").applied
     desk.go("2026-11-20")
     assert [entry["kind"] for entry in desk.sweep().also] == ["expiration"]
+
+
+# admission
+
+
+@pytest.mark.parametrize(
+    ("quota", "used", "balance", "asked", "available", "allowed"),
+    [
+        (100, 0, 0, 0, 100, True),
+        (100, 99, 0, 0, 1, True),
+        (100, 100, 0, 0, 0, False),
+        (100, 150, 0, 0, 0, False),
+        (100, 150, 30, 0, 30, True),  # prepaid units are not eaten up by what was used beyond quota
+        (100, 150, 30, 30, 30, True),
+        (100, 150, 30, 31, 30, False),
+        (100, 40, -70, 0, -10, False),
+        (100, 40, -60, 0, 0, False),
+        (100, 40, -59, 1, 1, True),
+        (0, 0, 0, 0, 0, False),
+        (0, 5, 1, 1, 1, True),
+    ],
+)
+def test_l29_available_is_what_is_left_of_quota_and_balance(
+    quota: int, used: int, balance: int, asked: int, available: int, allowed: bool
+) -> None:
+    week = Week("2026-W47", 1, "free", 1, quota, used, 0, {}, ())
+    lots, debt = ((Lot(1, balance, None),), NO_DEBT) if balance > 0 else ((), Debt(-balance, 0))
+    assert admission(State(lots, debt, None, week), quota, asked) == (available, allowed)
+
+
+def test_l14_a_new_org_has_its_whole_quota() -> None:
+    assert admission(EMPTY, 100) == (100, True)
+    assert admission(EMPTY, 100, 101) == (100, False)

@@ -1,7 +1,11 @@
 """Credits, draws, debits and adjustments."""
 
+from typing import Any
+
 import pytest
 
+from meterctl.core.effects import apply
+from meterctl.core.model import NO_DEBT, Kind, Lot, State
 from meterctl.core.terms import Pack
 from tests.desk import NOON, PACKS, Desk, booked
 
@@ -278,3 +282,21 @@ def test_l08_who_and_why_are_on_the_entry() -> None:
 
 def test_packs_of_the_tests_cover_every_kind_of_expiry() -> None:
     assert {pack.expiry_days is None for pack in PACKS.values()} == {True, False}
+
+
+# what is recorded is done, or cannot be
+
+
+@pytest.mark.parametrize(
+    ("kind", "effects"),
+    [
+        ("debit", {"draws": [{"lot": 1, "units": 11}]}),
+        ("debit", {"draws": [{"lot": 2, "units": 1}]}),
+        ("expiration", {"lot": 1, "units": 11}),
+        ("reversal", {"voided": {"lot": 1, "units": 11}}),
+    ],
+)
+def test_effects_that_take_more_than_there_is_are_an_error(kind: Kind, effects: dict[str, Any]) -> None:
+    state = State((Lot(1, 10, None),), NO_DEBT, None, None)
+    with pytest.raises(ValueError, match="would hold -1 units"):
+        apply(state, 3, kind, effects)
