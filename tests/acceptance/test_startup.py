@@ -1,0 +1,88 @@
+"""What a command loads: importing costs more than most commands take."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: What no help needs.
+HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate"}
+
+#: What a command on the embedded store needs in addition.
+EMBEDDED = HEAVY - {"sqlite3"}
+
+PROBE = """
+import json, sys
+from meterctl.cli import main
+code = main(sys.argv[1:])
+names = {name.partition(".")[0] for name in sys.modules}
+sys.stderr.write(json.dumps([code, sorted(names)]))
+"""
+
+
+def loaded(tmp_path: Path, line: str) -> set[str]:
+    """The top-level packages loaded by a command that succeeds."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("METERCTL_")},
+        "METERCTL_STORE": f"sqlite:{tmp_path}/meterctl.db",
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE, *line.split()],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        timeout=60,
+        check=True,
+    )
+    code, names = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 0, ended
+    return set(names)
+
+
+@pytest.mark.parametrize("line", ["--help", "--version", "debit --help", "meter --help", "meter attribute --help"])
+def test_help_loads_no_store_and_nothing_that_draws(tmp_path: Path, line: str) -> None:
+    assert not loaded(tmp_path, line) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "adjust acme 5 --ref a1 --reason why",
+        "balance acme",
+        "ledger acme",
+        "meter show acme",
+        "meter attribute acme run1 --units 5",
+        "expire --all",
+        "export --all",
+    ],
+)
+def test_a_command_for_scripts_loads_only_what_it_needs(tmp_path: Path, line: str) -> None:
+    assert not loaded(tmp_path, f"{line} --json") & EMBEDDED
+
+
+def test_a_debit_for_scripts_loads_only_what_it_needs(tmp_path: Path) -> None:
+    loaded(tmp_path, "adjust acme 5 --ref a1 --reason why --json")
+    assert not loaded(tmp_path, "debit acme 5 --ref r1 --json") & EMBEDDED
+
+
+@pytest.mark.parametrize("output", ["json", "ndjson", "csv"])
+def test_formats_for_scripts_load_nothing_that_draws(tmp_path: Path, output: str) -> None:
+    assert not loaded(tmp_path, f"balance acme -o {output}") & EMBEDDED
+
+
+def test_what_the_probe_sees(tmp_path: Path) -> None:
+    """So that the tests above cannot pass for want of sight."""
+    assert "sqlite3" in loaded(tmp_path, "balance acme --json")
+    assert "rich" in loaded(tmp_path, "balance acme")
+    assert "pydantic" in loaded(tmp_path, "schema --json")
+
+
+def test_the_version_is_told_before_anything_is_imported(tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['meterctl', '--version']; from meterctl import __main__ as m; m.run(); "
+    code += "sys.exit('typer' in sys.modules or 'meterctl.cli' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
