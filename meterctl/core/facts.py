@@ -163,13 +163,6 @@ def is_stripes(name: str) -> bool:
     return name.startswith(PAYMENT_PREFIXES)
 
 
-def mode_of(session: str) -> bool | None:
-    """Whether a session is live; None if its id does not say."""
-    if session.startswith("cs_live_"):
-        return True
-    return False if session.startswith("cs_test_") else None
-
-
 # -- objects of Stripe's API
 
 
