@@ -225,10 +225,11 @@ class Feed:
         return [told for name in names for told in self._sources.get(name, ())]
 
     def untold(self) -> list[Refunded]:
-        """Charges that were refunded by more than the refunds that are known."""
+        """Charges that were refunded by more than the refunds that are known, failed ones too: at that time they were
+        counted."""
         known: dict[str | None, int] = {}
         for item in self.givebacks.values():
-            if not item.is_dispute and item.standing in ("waiting", "given"):
+            if not item.is_dispute:
                 known[item.charge] = known.get(item.charge, 0) + item.cents
         return [charge for charge in self.refunded.values() if known.get(charge.charge, 0) < charge.cents]
 
