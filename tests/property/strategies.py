@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from meterctl.core.instants import add_millis
+from meterctl.core.instants import add_millis, to_millis
 from meterctl.core.model import MAX_UNITS, Instant, PlanVersion
 from meterctl.core.operations import (
     Adjust,
@@ -26,6 +26,7 @@ from meterctl.core.operations import (
     Undo,
 )
 from meterctl.core.terms import Pack, Terms
+from meterctl.core.weeks import week_end
 
 T = TypeVar("T")
 
@@ -177,7 +178,7 @@ def random_terms(random: Random) -> Terms:
         max_units_per_run=random.choice([0, 0, 10]),
         thresholds=random.choice([(80, 100), (80, 100), (100, 250, 1), (50,), ()]),
         overage=often(random, ["debt"], ["absorb"], one_in=4),
-        settle_overage=random.random() < 0.8,
+        settle_overage=random.random() < 0.7,
         packs=PACKS,
     )
 
@@ -201,6 +202,8 @@ def random_steps(random: Random, names: Sequence[str], count: int, timed: bool) 
     now, steps = START, []
     for _ in range(count):
         pause = often(random, *PAUSES)
+        if random.randrange(20) == 0:
+            pause = max(0, to_millis(week_end(now)) - to_millis(now) + random.choice([-1, 0, 0, 1]))
         now = add_millis(now, pause)
         operation = random.choice(orgs[:1] * (1 + len(orgs)) + orgs[1:]).ask(now)
         steps.append(Step(pause, operation, often(random, [None], SAID, one_in=4) if timed else None))

@@ -358,6 +358,14 @@ def test_a_threshold_is_reached_exactly_not_about() -> None:
     assert usage(desk, "c", 1)["alerts"] == [67]
 
 
+def test_a_threshold_that_is_new_in_the_config_was_not_crossed_by_what_was_used_before() -> None:
+    desk = metered(100, thresholds=(100,))
+    usage(desk, "a", 80)
+    desk.set_terms(thresholds=(70, 80, 90))
+    assert "alerts" not in usage(desk, "b", 1)
+    assert usage(desk, "c", 9)["alerts"] == [90]
+
+
 def test_quota_0_has_no_thresholds() -> None:
     desk = metered(0)
     assert "alerts" not in usage(desk, "r", 100)

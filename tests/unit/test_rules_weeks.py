@@ -185,6 +185,16 @@ def test_l16_the_orgs_own_plan_decides() -> None:
     assert (entry["opened"]["plan"], entry["opened"]["version"]) == ("pro", 1)
 
 
+def test_a_new_default_plan_counts_from_the_next_week_on() -> None:
+    desk = used(100, 130)
+    desk.publish("team", 20)
+    desk.set_terms(default_plan="team")
+    desk.run("s", 1)
+    assert desk.state().week.plan == "free"  # type: ignore[union-attr]
+    (entry,) = closes(desk, MONDAY_2)
+    assert (entry["settled"], entry["opened"]["plan"], entry["opened"]["quota"]) == (20, "team", 20)
+
+
 def test_a_week_still_open_is_closed_with_meter_mode_off() -> None:
     desk = used(100, 90)
     desk.set_terms(meter_mode=False)
