@@ -3,7 +3,18 @@
 from typing import Annotated
 
 from meterctl.commands.common import book, command, new_app, option, switch
-from meterctl.commands.sweeping import AllOrgs, FailIfLocked, OrgOrAll, run_sweep
+from meterctl.commands.sweeping import (
+    AllOrgs,
+    FailIfLocked,
+    Limit,
+    MaxErrors,
+    Metrics,
+    OrgOrAll,
+    ShardOption,
+    Wanted,
+    Workers,
+    run_sweep,
+)
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import ForceReset
 from meterctl.core.results import Result, Sweep
@@ -17,7 +28,12 @@ def reset_week(
     wiring: Wiring,
     org: OrgOrAll = None,
     all_orgs: AllOrgs = False,
+    shard: ShardOption = None,
+    limit: Limit = None,
+    max_errors: MaxErrors = None,
+    workers: Workers = None,
     fail_if_locked: FailIfLocked = False,
+    metrics_file: Metrics = None,
     force: Annotated[bool, switch("--force", "Close the open week now; needs --ref and --reason.")] = False,
     ref: Annotated[str | None, option("--ref", "REF", "Your name for it: it is booked once.")] = None,
 ) -> Result:
@@ -39,4 +55,5 @@ def reset_week(
         raise BadInput("--ref goes with --force", hint="meterctl reset-week --help", code="usage")
     if not wiring.settings.terms.meter_mode:
         return Sweep("reset-week", wiring.at or wiring.now, wiring.options.dry_run, status="disabled")
-    return run_sweep(wiring, "reset-week", org, all_orgs, fail_if_locked)
+    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
+    return run_sweep(wiring, "reset-week", wanted)

@@ -1,28 +1,102 @@
 """What ``expire`` and ``reset-week`` share: they are one sweep, reported from two sides."""
 
-from typing import Annotated
+import gc
+import re
+from contextlib import nullcontext
+from typing import Annotated, NamedTuple
 
-from meterctl.commands.common import argument, switch
+from meterctl.commands.common import argument, option, switch
+from meterctl.core.dueorgs import WHOLE, Extent, Shard
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import check_org
+from meterctl.core.metrics import MetricsFile
+from meterctl.core.model import MAX_UNITS
+from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
+from meterctl.core.sweep import Sweeper
+from meterctl.interrupts import Interrupts
+from meterctl.progress import Progress
 from meterctl.wiring import Wiring
+
+MOST_WORKERS, MOST_SHARDS = 64, 100_000
 
 OrgOrAll = Annotated[str | None, argument("[ORG]", "One org; or --all.")]
 AllOrgs = Annotated[bool, switch("--all", "Every org that has something due.")]
-FailIfLocked = Annotated[bool, switch("--fail-if-locked", "Exit 9 if another sweep is running.")]
+ShardOption = Annotated[str | None, option("--shard", "K/N", "With --all: part K of N, the same orgs each time.")]
+Limit = Annotated[str | None, option("--limit", "N", "With --all: at most so many orgs, longest due first.")]
+MaxErrors = Annotated[str | None, option("--max-errors", "N", "With --all: stop when so many orgs have failed.")]
+Workers = Annotated[str | None, option("--workers", "N", "With --all: sweep in so many processes.")]
+FailIfLocked = Annotated[bool, switch("--fail-if-locked", "With --all: exit 9 if another sweep is running.")]
+Metrics = Annotated[str | None, option("--metrics-file", "FILE", "With --all: write figures for Prometheus there.")]
+
+_SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
 
-def run_sweep(wiring: Wiring, name: str, org: str | None, all_orgs: bool, fail_if_locked: bool) -> Sweep:
+class Wanted(NamedTuple):
+    """What the command line said of the sweep."""
+
+    org: str | None
+    all_orgs: bool = False
+    shard: str | None = None
+    limit: str | None = None
+    max_errors: str | None = None
+    workers: str | None = None
+    fail_if_locked: bool = False
+    metrics_file: str | None = None
+
+
+def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
     """Sweep one org or all of them."""
-    if (org is None) != all_orgs:
+    if (wanted.org is None) != wanted.all_orgs:
         raise BadInput("name one org, or give --all", hint=f"meterctl {name} --all", code="usage")
-    at = wiring.at
-    started = wiring.elapsed()
-    sweep = wiring.sweeper(name).all(at, fail_if_locked=fail_if_locked) if org is None else _one(wiring, name, org)
-    sweep.seconds = wiring.elapsed() - started
+    if wanted.org is None:
+        return _sweep_all(wiring, name, wanted)
+    if wanted != Wanted(wanted.org):
+        message = "only a sweep of all orgs has parts, limits, workers, a lock and metrics"
+        raise BadInput(message, hint=f"meterctl {name} --all", code="usage")
+    return wiring.sweeper(name).one(check_org(wanted.org))
+
+
+def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
+    extent = _extent(wanted)
+    sweeper = wiring.sweeper(name, workers=_number(wanted.workers, "workers", most=MOST_WORKERS) or 1)
+    file = None if wanted.metrics_file is None else MetricsFile(wanted.metrics_file, wiring.clock)
+    gc.enable()
+    with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
+        sweep = _watched(sweeper, extent, interrupts, fail_if_locked=wanted.fail_if_locked)
+        if interrupts.asked:
+            raise KeyboardInterrupt
     return sweep
 
 
-def _one(wiring: Wiring, name: str, org: str) -> Sweep:
-    return wiring.sweeper(name).one(check_org(org), wiring.at)
+def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, *, fail_if_locked: bool) -> Sweep:
+    progress = Progress("orgs")
+    try:
+        return sweeper.all(
+            extent,
+            fail_if_locked=fail_if_locked,
+            told=lambda sweep: progress.tell(sweep.due, lambda: None),
+            stop=lambda: interrupts.asked,
+        )
+    finally:
+        progress.end()
+
+
+def _extent(wanted: Wanted) -> Extent:
+    return Extent(
+        shard=WHOLE if wanted.shard is None else _shard(wanted.shard),
+        limit=_number(wanted.limit, "limit"),
+        max_errors=_number(wanted.max_errors, "max-errors"),
+    )
+
+
+def _number(text: str | None, what: str, most: int = MAX_UNITS) -> int | None:
+    return None if text is None else check_integer(text, what, least=1, most=most)
+
+
+def _shard(text: str) -> Shard:
+    found = _SHARD.fullmatch(text)
+    shard = Shard(*map(int, found.groups())) if found else Shard(0, 0)
+    if not 1 <= shard.part <= shard.parts <= MOST_SHARDS:
+        hint = f"--shard 3/8 is the third of eight parts; there may be {MOST_SHARDS:,}"
+        raise BadInput(f"{text!r} is no shard", hint=hint, code="bad_shard")
+    return shard

@@ -103,7 +103,8 @@ class Receipt(Result):
 @dataclass(slots=True)
 class Sweep(Result):
     """What a sweep did. Orgs are counted once each: ``due`` were found, ``done`` had something booked, ``skipped`` had
-    nothing left to book (another writer was first), ``failed`` are named in ``errors``."""
+    nothing left to book (another writer was first), ``failed`` are named in ``errors``. ``shard`` is None where
+    one org was swept by name."""
 
     name = "sweep"
 
@@ -118,6 +119,7 @@ class Sweep(Result):
     expired_units: int = 0
     weeks_closed: int = 0
     settled_units: int = 0
+    shard: str | None = None
     errors: list[dict[str, str]] = field(default_factory=list)
     locked_by: str | None = None
     seconds: float = 0.0
@@ -129,7 +131,8 @@ class Sweep(Result):
 
     def fields(self) -> dict[str, Any]:
         names = (
-            "command at due done failed skipped expired_lots expired_units weeks_closed settled_units errors locked_by"
+            "command at shard due done failed skipped expired_lots expired_units weeks_closed settled_units errors "
+            "locked_by"
         )
         values = {name: getattr(self, name) for name in names.split()}
         return {

@@ -4,27 +4,25 @@
 and to run again: what one booked, the other finds done.
 """
 
-import os
-import secrets
-import socket
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
+from typing import Protocol
 
 from meterctl.core import instants
 from meterctl.core.batch import FUTURE_MS
+from meterctl.core.duebooker import DueBooker, Tally
+from meterctl.core.dueorgs import EVERYTHING, DueOrgs, Extent
 from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
+from meterctl.core.keptlock import KeptLock, process_name
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
-from meterctl.core.operations import BookDue, Request
-from meterctl.core.ports import Lease
-from meterctl.core.results import Receipt, Sweep
+from meterctl.core.results import Sweep
 
-PAGE = 500
+#: Failed orgs that are named; more are only counted.
+MOST_ERRORS = 10_000
 
-#: How long a lease lasts unless renewed: so long at most does the lock of a dead process stand in the way.
-LEASE_MS = 60_000
-
-LOCK_NAME = "sweep"
+#: Hears how far a sweep is.
+Listener = Callable[[Sweep], None]
 
 
 class InFuture(MeterctlError):
@@ -35,95 +33,100 @@ class InFuture(MeterctlError):
     hint = "nothing can be booked before it is due: leave --at out"
 
 
-def process_name() -> str:
-    """A name for this process that no other has, readable in a list of locks."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+class Booker(Protocol):
+    """Who books pages of orgs: this process itself, or others for it."""
+
+    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+        """Book what is due at the orgs of each page, and tell what became of them, in one or several parts."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Books due events of one org or of all."""
+    """Books due events of one org or of many. What it counts in ``sweep`` is right at any time: a sweep that ends in
+    an error has done so much."""
 
-    ledger: Ledger
-    command: str
-    actor: str
-    holder: str = field(default_factory=process_name)
-
-    def one(self, org: str, at: Instant | None = None) -> Sweep:
-        """Sweep one org."""
-        sweep = self._start(at)
-        self._book(sweep, [org], at)
-        # Found by name, not by what is due: an org with nothing to book was not due.
-        sweep.due -= sweep.skipped
-        sweep.skipped = 0
-        return sweep
-
-    def all(self, at: Instant | None = None, *, fail_if_locked: bool = False) -> Sweep:
-        """Sweep every org that has something due, under a lock that only saves double work. A lock that another
-        process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to."""
-        sweep = self._start(at)
-        sweep.locked_by = self._lock()
-        if sweep.locked_by is not None:
-            if fail_if_locked:
-                raise LockHeld(f"the sweep is being run by {sweep.locked_by}")
-            return sweep
-        try:
-            self._book_all(sweep, at)
-        finally:
-            self._unlock()
-        return sweep
-
-    def _book_all(self, sweep: Sweep, at: Instant | None) -> None:
-        for orgs in self._due_orgs(sweep.at):
-            self._book(sweep, orgs, at)
-            sweep.locked_by = self._lock()
-            if sweep.locked_by is not None:  # it took longer than the lease, and someone else goes on from here
-                return
-
-    def _start(self, at: Instant | None) -> Sweep:
-        now = self.ledger.clock.now()
+    def __init__(
+        self,
+        ledger: Ledger,
+        command: str,
+        actor: str,
+        at: Instant | None = None,
+        *,
+        holder: str | None = None,
+        booker: Booker | None = None,
+    ) -> None:
+        """``booker`` books in place of this process."""
+        now = ledger.clock.now()
         if at is not None and at > instants.add_millis(now, FUTURE_MS):
             raise InFuture(f"{at} is more than five minutes ahead of now ({now})")
-        return Sweep(self.command, at or now, dry_run=self.ledger.dry_run)
+        self.sweep = Sweep(command, at or now, dry_run=ledger.dry_run)
+        self._ledger = ledger
+        self._holder = holder or process_name()
+        self._booker = booker or DueBooker(ledger, actor, at)
 
-    def _due_orgs(self, at: Instant) -> Iterator[list[str]]:
-        after = ""
-        while heads := self.ledger.store.heads.due(at, after=after, limit=PAGE):  # bounded: pages through the orgs
-            yield [head.org for head in heads]
-            after = heads[-1].org
+    def one(self, org: str) -> Sweep:
+        """Sweep one org."""
+        began = monotonic()
+        for tally in self._booker.book([[org]]):
+            self._count(tally)
+        self.sweep.seconds = monotonic() - began
+        # Found by name, not by what is due: an org with nothing to book was not due.
+        self.sweep.due -= self.sweep.skipped
+        self.sweep.skipped = 0
+        return self.sweep
 
-    def _book(self, sweep: Sweep, orgs: Iterable[str], at: Instant | None) -> None:
-        requests = (Request(BookDue(org), self.actor, at=at) for org in orgs)
-        for receipt in self.ledger.execute(requests, chunk=PAGE):
-            _tally(sweep, receipt)
+    def all(
+        self,
+        extent: Extent = EVERYTHING,
+        *,
+        fail_if_locked: bool = False,
+        told: Listener = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Sweep:
+        """Sweep every org that has something due, under a lock that only saves double work. A lock that another
+        process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to. ``stop`` is asked before
+        each page whether to end there."""
+        began = monotonic()
+        self.sweep.shard = str(extent.shard)
+        # On a dry run the lock, like all that is written, is on a layer of its own.
+        lock = KeptLock(self._ledger.store.locks, self._ledger.clock, extent.lock_name, self._holder)
+        try:
+            self.sweep.locked_by = lock.take()
+            if self.sweep.locked_by is None:
+                self._under(lock, extent, told, stop)
+            elif fail_if_locked:
+                raise LockHeld(f"the sweep is being run by {self.sweep.locked_by}")
+        finally:
+            self.sweep.seconds = monotonic() - began
+        return self.sweep
 
-    def _lock(self) -> str | None:
-        """Take or renew the lock; the holder's name if that is someone else."""
-        if self.ledger.dry_run:
-            return None
-        now = self.ledger.clock.now()
-        mine = Lease(LOCK_NAME, self.holder, now, instants.add_millis(now, LEASE_MS))
-        holder = self.ledger.store.locks.acquire(mine, now).holder
-        return None if holder == self.holder else holder
+    def _under(self, lock: KeptLock, extent: Extent, told: Listener, stop: Callable[[], bool]) -> None:
+        most = extent.max_errors
+        due = DueOrgs(self._ledger.store.heads, self.sweep.at, extent)
 
-    def _unlock(self) -> None:
-        if not self.ledger.dry_run:
-            self.ledger.store.locks.release(LOCK_NAME, self.holder)
+        def pages() -> Iterator[list[str]]:
+            for page in due.pages():
+                if stop() or lock.lost_to is not None or (most is not None and self.sweep.failed >= most):
+                    return
+                yield page
 
+        try:
+            for tally in self._booker.book(pages()):
+                due.settle(tally.orgs)
+                self._count(tally)
+                told(self.sweep)
+        finally:
+            lock.release()
+            self.sweep.locked_by = lock.lost_to
 
-def _tally(sweep: Sweep, receipt: Receipt) -> None:
-    sweep.due += 1
-    if receipt.status == "failed":
-        sweep.failed += 1
-        sweep.errors.append({"org": receipt.org, "message": receipt.message})
-    elif receipt.also:
-        sweep.done += 1
-    else:
-        sweep.skipped += 1
-    for entry in receipt.also:
-        if entry["kind"] == "expiration":
-            sweep.expired_lots += 1
-            sweep.expired_units += entry["units"]
-        else:
-            sweep.weeks_closed += 1
-            sweep.settled_units += entry["settled"]
+    def _count(self, tally: Tally) -> None:
+        sweep = self.sweep
+        sweep.due += len(tally.orgs)
+        sweep.done += tally.done
+        sweep.skipped += tally.skipped
+        sweep.failed += len(tally.errors)
+        sweep.errors += tally.errors[: MOST_ERRORS - len(sweep.errors)]
+        sweep.expired_lots += tally.expired_lots
+        sweep.expired_units += tally.expired_units
+        sweep.weeks_closed += tally.weeks_closed
+        sweep.settled_units += tally.settled_units

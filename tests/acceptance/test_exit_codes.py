@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -179,9 +180,12 @@ def test_a_sweep_takes_over_from_a_dead_one(run: Shell) -> None:
 
 
 def test_the_lock_of_a_sweep_that_fails_is_given_back(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("broken")
+
     run.all("credit-pack acme brief --session s1")
     with monkeypatch.context() as patch:
-        patch.setattr(ledger.Ledger, "execute", lambda *_, **__: 1 / 0)
+        patch.setattr(ledger.Ledger, "execute_chunks", fail)
         assert run.json("expire --all", now=TOMORROW).code == 1
     assert run.doc("lock list")["locks"] == []
 
