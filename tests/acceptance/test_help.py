@@ -19,7 +19,7 @@ from tests.acceptance.shell import Shell, hold_lock
 FOLDER = Path(commands.__file__).parent
 
 #: Modules that hold no command.
-HELPERS = {"__init__", "common", "sweeping"}
+HELPERS = {"__init__", "asking", "common", "sweeping"}
 
 BOOKS = re.compile(r"\b(Books (nothing|an?|every|what|the)|Stores|Changes nothing)\b")
 

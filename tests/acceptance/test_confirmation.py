@@ -1,0 +1,88 @@
+"""Asking before a write: never in a pipe, always on a terminal, and with stronger words where it is worth them."""
+
+import json
+
+import pytest
+
+from tests.acceptance.shell import Shell
+from tests.acceptance.terminal import at_terminal
+
+BEFORE = [
+    "credit-pack acme small --session s1",
+    "debit acme 10 --ref r1",
+    "meter attribute acme run1 --units 5",
+]
+
+#: Not without a yes, where nobody can be asked.
+GRAVE = {
+    "debit into debt": "debit acme 5000 --ref r2 --allow-debt",
+    "adjustment into debt": "adjust acme -5000 --ref a1 --reason why --allow-debt",
+    "undo": "undo acme 2 --reason why",
+    "forced reset": "reset-week acme --force --ref f1 --reason why",
+}
+
+PLAIN = ["debit acme 5 --ref r2", "credit-pack acme small --session s2", "adjust acme -5 --ref a1 --reason why"]
+
+
+@pytest.mark.parametrize("case", GRAVE)
+def test_in_a_pipe_it_needs_a_yes(run: Shell, case: str) -> None:
+    run.all(*BEFORE)
+    journal = run.journal()
+    answer = run.json(GRAVE[case])
+    assert (answer.code, answer.error["code"]) == (2, "confirmation_required")
+    assert "--yes" in answer.error["hint"]
+    assert run.journal() == journal
+    assert run.doc(f"{GRAVE[case]} --dry-run")["status"] == "planned"
+    assert run.doc(f"{GRAVE[case]} --yes")["status"] == "applied"
+
+
+@pytest.mark.parametrize("line", [*PLAIN, "adjust acme 5 --ref a1 --reason why --allow-debt"])
+def test_in_a_pipe_nothing_is_asked(run: Shell, line: str) -> None:
+    run.all(*BEFORE)
+    assert run.doc(line)["status"] == "applied"
+
+
+@pytest.mark.parametrize("line", [PLAIN[0], GRAVE["debit into debt"]])
+@pytest.mark.parametrize("answer", ["n\n", "\x04"], ids=["no", "end of input"])
+def test_on_a_terminal_a_no_books_nothing(run: Shell, line: str, answer: str) -> None:
+    run.all(*BEFORE)
+    journal = run.journal()
+    asked = "Type the org's id" if "--allow-debt" in line else "Book this?"
+    ended, screen = at_terminal(run, line.split(), asked=asked, answer=answer)
+    assert (ended.code, ended.out.strip()) == (130, ""), screen
+    assert run.journal() == journal
+
+
+def test_on_a_terminal_it_shows_what_would_be_booked_and_a_yes_books_it(run: Shell) -> None:
+    run.all(*BEFORE)
+    ended, screen = at_terminal(run, [*PLAIN[0].split(), "--json"], asked="Book this?", answer="y\n")
+    assert ended.code == 0, screen
+    assert json.loads(ended.out)["status"] == "applied"
+    assert "acme" in screen
+    assert "980" in screen
+
+
+def test_a_grave_write_wants_the_name_of_the_org(run: Shell) -> None:
+    run.all(*BEFORE)
+    words = GRAVE["undo"].split()
+    refused, _ = at_terminal(run, words, asked="Type the org's id", answer="yes\n")
+    assert refused.code == 130
+    assert run.doc("balance acme")["balance"] == 985
+    agreed, screen = at_terminal(run, [*words, "--json"], asked="Type the org's id", answer="acme\n")
+    assert agreed.code == 0, screen
+    assert json.loads(agreed.out)["status"] == "applied"
+
+
+def test_with_a_yes_and_on_a_dry_run_a_terminal_is_not_asked(run: Shell) -> None:
+    run.all(*BEFORE)
+    for option, status in (("--dry-run", "planned"), ("--yes", "applied")):
+        ended, screen = at_terminal(run, [*PLAIN[0].split(), "--json", option], asked="", answer="")
+        assert json.loads(ended.out)["status"] == status
+        assert "Book this?" not in screen
+
+
+def test_what_would_not_be_booked_is_not_asked(run: Shell) -> None:
+    run.all(*BEFORE)
+    ended, screen = at_terminal(run, ["debit", "acme", "5000", "--ref", "r2", "--json"], asked="", answer="")
+    assert (ended.code, json.loads(ended.out)["reason"]) == (4, "insufficient_balance")
+    assert "Book this?" not in screen
