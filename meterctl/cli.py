@@ -36,6 +36,7 @@ COMMANDS = {
     "undo": "Take back a debit, an adjustment or a topup.",
     "plan": "Publish, list and assign plans.",
     "backfill": "Book a file of operations, once each.",
+    "apply": "Carry out a saved plan, as it was reviewed.",
     "reconcile": "Compare Stripe's payments with the journal.",
     "events": "Book Stripe's webhook events, in any order, once each.",
     "export": "Print journals as NDJSON, verifiable offline.",

@@ -1,7 +1,7 @@
 """The composition root: options and environment become settings, clock, store and ledger, each made when first used."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +18,11 @@ from meterctl.core.ports import Clock, Store
 
 if TYPE_CHECKING:
     from meterctl.core.ledger import Ledger
+    from meterctl.core.overlay import OverlayStore
     from meterctl.core.payments import StripeGateway
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
+    from meterctl.core.saved import Header, PlanFile, Planner
     from meterctl.core.sweep import Sweeper
 
 
@@ -40,6 +42,7 @@ class Options:
     at: str | None = None
     dry_run: bool = False
     yes: bool = False
+    plan_out: str | None = None
 
 
 class Wiring:
@@ -120,24 +123,54 @@ class Wiring:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """The write path. On a dry run it books on a layer above the store that is thrown away."""
+        """The write path. On a dry run it books on a layer above the store that is thrown away; with ``--plan-out``
+        that is written down."""
         from meterctl.core.ledger import Ledger
 
-        if not self.options.dry_run:
-            return Ledger(self.store, self.clock, self.settings.terms)
-        return self.rehearsal()
+        if self.options.plan_out is not None:
+            return self.planner(self.plan)
+        return self.rehearsal() if self.options.dry_run else Ledger(self.store, self.clock, self.settings.terms)
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
+        from meterctl.core.ledger import Ledger
+
+        return Ledger(self._scratch(), self.clock, self.settings.terms, dry_run=True)
+
+    def _scratch(self) -> "OverlayStore":
         from tempfile import TemporaryDirectory
 
-        from meterctl.core.ledger import Ledger
         from meterctl.core.overlay import OverlayStore
         from meterctl.core.sqlite import SqliteStore
 
         scratch = self._cleanup.enter_context(TemporaryDirectory(prefix="meterctl-"))
         layer = self._cleanup.enter_context(closing(SqliteStore(f"{scratch}/scratch.db")))
-        return Ledger(OverlayStore(self.store, layer), self.clock, self.settings.terms, dry_run=True)
+        return OverlayStore(self.store, layer)
+
+    @cached_property
+    def plan(self) -> "PlanFile":
+        """The plan that ``--plan-out`` names."""
+        return self.plan_file(self.options.plan_out or "")
+
+    def plan_file(self, path: str) -> "PlanFile":
+        """A plan to be written to ``path``; it is there once it is saved."""
+        from meterctl.core.saved import PlanFile
+
+        plan = PlanFile(path, self.actor, self.now, self.store.describe())
+        return self._cleanup.enter_context(closing(plan))
+
+    def save_plan(self, path: str, requests: Iterable[Request]) -> "Header":
+        """Rehearse ``requests`` and save those that would book something as a plan."""
+        plan = self.plan_file(path)
+        for _ in self.planner(plan).execute(requests):
+            pass  # the planner has written it down
+        return plan.save()
+
+    def planner(self, plan: "PlanFile") -> "Planner":
+        """A ledger that rehearses what it is asked to book, and writes it down in ``plan``."""
+        from meterctl.core.saved import Planner
+
+        return Planner(self._scratch(), self.clock, self.settings.terms, plan)
 
     @cached_property
     def reads(self) -> "Reads":
@@ -167,6 +200,8 @@ class Wiring:
     def preview_refund(self, operation: Refund) -> "Result":
         from meterctl.core.preview import preview_refund
 
+        if self.options.plan_out is not None:
+            raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
         return preview_refund(self.reads, self.rehearsal(), self.request(operation), operation)
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ A command is a function of a `Wiring` and its own parameters that returns a `Res
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Annotated, Any
@@ -12,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer._click.core import Context
 
-from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
+from meterctl.commands.asking import confirm
 from meterctl.core.instants import parse_filter
 from meterctl.core.model import Instant
-from meterctl.core.operations import Operation, Request
+from meterctl.core.operations import Operation
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
 
@@ -68,6 +67,9 @@ WRITING = [
     _flag("yes", "Do not ask.", "-y"),
 ]
 
+#: Of every command that books for orgs.
+PLANNING = [_shared("plan_out", str | None, option("--plan-out", "FILE", "Save it as a plan; book nothing."), None)]
+
 
 def filter_time(wiring: Wiring, name: str, text: str | None) -> Instant | None:
     """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document."""
@@ -117,11 +119,11 @@ def _with_signature(
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, writes: bool = False, **settings: Any
+    app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True, **settings: Any
 ) -> Callable[[Callable[..., Result | None]], Callable[..., int]]:
     """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
-    what there is itself)."""
-    shared = SHARED + (WRITING if writes else [])
+    what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing."""
+    shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else [])
     names = [parameter.name for parameter in shared]
 
     def register(function: Callable[..., Result | None]) -> Callable[..., int]:
@@ -157,6 +159,8 @@ def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
     outputs = ("json" if level.get("json") else level.get("output") for level in said)
     nearest = {name: next(filter(None, (level.get(name) for level in said)), None) for name in names if name != "json"}
     given = {name: value for name, value in nearest.items() if value is not None}
+    if "plan_out" in given:
+        given["dry_run"] = True  # what is planned is not booked
     return Options(**given | {"output": next(filter(None, outputs), None)})
 
 
@@ -165,6 +169,8 @@ def _run(function: Callable[..., Result | None], options: Options, values: dict[
     _ = wiring.output  # a format that does not exist is refused before anything is booked
     try:
         result = function(wiring, **values)
+        if options.plan_out is not None:
+            _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
         from meterctl.render import emit
@@ -175,31 +181,19 @@ def _run(function: Callable[..., Result | None], options: Options, values: dict[
         wiring.close()
 
 
+def _save_plan(wiring: Wiring, path: str) -> None:
+    header = wiring.plan.save()
+    if header.operations:
+        count = f"{header.operations:,} operation{'' if header.operations == 1 else 's'}"
+        typer.echo(f"saved a plan of {count}; to carry it out: meterctl apply {path}", err=True)
+    else:
+        typer.echo(f"saved a plan without any operation: nothing would be booked by {path}", err=True)
+
+
 def book(wiring: Wiring, operation: Operation, *, caution: str | None = None, at: Instant | None = None) -> Receipt:
     """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
     about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
     request = wiring.request(operation, at)
     if not (wiring.options.dry_run or wiring.options.yes):
-        _confirm(wiring, request, caution)
+        confirm(wiring, request, caution)
     return wiring.ledger.one(request)
-
-
-def _confirm(wiring: Wiring, request: Request, caution: str | None) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        if caution is not None:
-            raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
-        return
-    from meterctl.render import show
-
-    receipt = wiring.rehearsal().one(request)
-    if receipt.status != "planned":
-        return
-    show(receipt, sys.stderr)
-    if caution is None:
-        agreed = typer.confirm("Book this?", err=True)
-    else:
-        agreed = typer.prompt(f"{caution}. Type the org's id to go on", err=True) == request.operation.org
-    if not agreed:
-        error = MeterctlError("not confirmed: nothing was booked", code="cancelled", hint="")
-        error.exit_code = INTERRUPTED
-        raise error

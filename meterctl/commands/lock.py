@@ -28,7 +28,7 @@ def list_locks(wiring: Wiring) -> Listing:
     return Listing("locks", "locks", leases)
 
 
-@command(app, "break", writes=True)
+@command(app, "break", writes=True, plans=False)
 def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, as listed.")]) -> Facts:
     """Take a lock from its holder. Needs --reason. Safe: locks only save double work.
 

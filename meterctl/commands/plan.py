@@ -21,7 +21,7 @@ def plan(**_: Any) -> None:
     """Publish, list and assign plans."""
 
 
-@command(app, "publish", writes=True)
+@command(app, "publish", writes=True, plans=False)
 def publish_version(
     wiring: Wiring,
     plan: Annotated[str | None, argument("[PLAN]", "The plan.")] = None,

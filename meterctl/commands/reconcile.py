@@ -1,16 +1,14 @@
 """``meterctl reconcile stripe``"""
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from meterctl.commands.common import command, new_app, option, take_shared
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import parse_filter
-from meterctl.core.operations import Request
-from meterctl.core.reconcile import Reconciliation, mending, request_document
+from meterctl.core.reconcile import Reconciliation, mending
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -26,13 +24,13 @@ def reconcile(**_: Any) -> None:
 def reconcile_stripe(
     wiring: Wiring,
     since: Annotated[str | None, option("--since", "TIME", "Only what was paid or booked since (else all).")] = None,
-    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Write the operations that would mend it.")] = None,
+    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the plan that would mend it.")] = None,
     resume: Annotated[str | None, option("--resume", "FILE", "Keep notes there, and go on from them.")] = None,
 ) -> Reconciliation:
     """Compare Stripe's sessions, refunds and disputes with the journal, both ways. Books nothing.
 
-    Exit code 8 if anything differs. --plan-out writes the operations that would mend it, as far as the journal would
-    take them now, as lines for `meterctl backfill`. It reads with the key in STRIPE_API_KEY; with --resume, a run that
+    Exit code 8 if anything differs. --plan-out saves the operations that would mend it, as far as the journal would
+    take them now, as a plan for `meterctl apply`. It reads with the key in STRIPE_API_KEY; with --resume, a run that
     was interrupted goes on where it stopped.
 
     \b
@@ -52,15 +50,10 @@ def reconcile_stripe(
     mender = Mender(wiring.settings.terms.packs, wiring.actor)
     findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
     if plan_out is not None:
-        _write(plan_out, mending(findings))
+        wiring.save_plan(plan_out, mending(findings))
     notes.drop()
     counts = both.counts | count_kinds(findings)
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
-
-
-def _write(path: str, requests: Sequence[Request]) -> None:
-    lines = [json.dumps(request_document(request), ensure_ascii=False) + "\n" for request in requests]
-    write_file(path, lines)
 
 
 def write_file(path: str, lines: Iterable[str]) -> None:

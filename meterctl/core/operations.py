@@ -508,3 +508,11 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
         reason=document.get("reason") or reason,
         at=None if at is None else _instant(at),
     )
+
+
+def request_document(request: Request) -> dict[str, Any]:
+    """A request as a line of an input file: `request_from_document` reads it back."""
+    operation = request.operation
+    said = {"at": request.at, "actor": request.actor, "reason": request.reason}
+    parameters = {name: value for name, value in operation.parameters().items() if value is not None}
+    return {"op": operation.name, "org": operation.org, **parameters, **said}

@@ -12,7 +12,7 @@ from meterctl.core import errors
 from meterctl.core.errors import BadInput
 from meterctl.core.facts import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
 from meterctl.core.model import Instant
-from meterctl.core.operations import CreditPack, Operation, Refund, Request, ReverseRefund, Undo
+from meterctl.core.operations import CreditPack, Operation, Refund, Request, ReverseRefund, Undo, request_document
 from meterctl.core.results import Receipt, Result
 from meterctl.core.terms import Pack
 
@@ -453,14 +453,6 @@ def _claws(item: Giveback, due: int, booked: Sequence[Clawback], books: _Books) 
 
 
 # -- operations as text
-
-
-def request_document(request: Request) -> dict[str, Any]:
-    """A request as a line of an input file: `operations.request_from_document` reads it back."""
-    operation = request.operation
-    said = {"at": request.at, "actor": request.actor, "reason": request.reason}
-    parameters = {name: value for name, value in operation.parameters().items() if value is not None}
-    return {"op": operation.name, "org": operation.org, **parameters, **said}
 
 
 def command_of(operation: Operation) -> str:

@@ -55,7 +55,7 @@ def _advice(found: Reconciliation) -> str:
     if not operations:
         return "nothing of it can be mended by an operation: -o json says more of each"
     if found.plan_out is not None:
-        return f"{words.plural(operations, 'operation')} in {found.plan_out}: look at them, then book them"
+        return f"{words.plural(operations, 'operation')} saved; look at them, then: meterctl apply {found.plan_out}"
     return f"{words.plural(operations, 'operation')} would mend it as far as possible: --plan-out FILE writes them"
 
 

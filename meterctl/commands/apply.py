@@ -1,0 +1,91 @@
+"""``meterctl apply``"""
+
+import gc
+import sys
+from collections.abc import Iterator
+from functools import partial
+from operator import truediv
+from typing import Annotated
+
+from meterctl.commands.asking import agree, agree_by_name, somebody_is_there
+from meterctl.commands.common import argument, command, new_app, switch
+from meterctl.core.apply import Application, Applier, PlanSummary
+from meterctl.core.errors import BadInput
+from meterctl.core.saved import SavedPlan, Step, open_plan
+from meterctl.interrupts import Interrupts
+from meterctl.progress import Progress
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, writes=True, plans=False)
+def apply(
+    wiring: Wiring,
+    file: Annotated[str, argument("FILE", "A plan saved with --plan-out.")],
+    elsewhere: Annotated[bool, switch("--elsewhere", "Although it was made on a store of another name.")] = False,
+) -> Application:
+    """Carry out a saved plan, as it was reviewed.
+
+    Books what the plan says, as of the time, actor and reason in it, for each org only if that has not moved since:
+    else nothing more is booked for the org, exit code 6, and what moved is named. Applying a plan again books nothing
+    twice, and finishes one that was cut off.
+
+    \b
+    Example:
+      meterctl debit acme 120 --ref invoice-77 --plan-out plan.ndjson
+      meterctl apply plan.ndjson
+    """
+    if wiring.options.at is not None or wiring.options.reason is not None:
+        raise BadInput("a plan says itself when and why", hint="leave out --at and --reason", code="usage")
+    began = wiring.elapsed()
+    with open_plan(file) as plan:
+        _check_store(wiring, plan, elsewhere)
+        if not (wiring.options.dry_run or wiring.options.yes) and somebody_is_there():
+            _ask(wiring, plan)
+        result = _carry_out(wiring, plan)
+    result.seconds = wiring.elapsed() - began
+    return result
+
+
+def _check_store(wiring: Wiring, plan: SavedPlan, elsewhere: bool) -> None:
+    here = wiring.store.describe()
+    if plan.header.store != here and not elsewhere:
+        message = f"the plan was made on {plan.header.store}, this is {here}"
+        hint = "name that store with --store; or, if it is the same one by another name, add --elsewhere"
+        raise BadInput(message, hint=hint, code="other_store")
+
+
+def _ask(wiring: Wiring, plan: SavedPlan) -> None:
+    from meterctl.render import show
+
+    summary = PlanSummary.of(plan)
+    if not plan.header.operations:
+        return
+    show(summary, sys.stderr)
+    if summary.warnings:
+        agree_by_name("\n".join(summary.warnings), "the number of operations", str(plan.header.operations))
+    else:
+        agree(f"On {wiring.describe_store()}. Carry this out?")
+
+
+def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
+    gc.enable()
+    whole = plan.header.operations
+    applier, progress = Applier(wiring.ledger, plan.header), Progress("operations")
+    with Interrupts() as interrupts:
+        try:
+            for done in applier.run(_until(plan.steps(), interrupts)):
+                progress.tell(done, partial(truediv, done, whole))
+        finally:
+            progress.end()
+    if interrupts.asked:
+        raise KeyboardInterrupt
+    return applier.result
+
+
+def _until(steps: Iterator[Step], interrupts: Interrupts) -> Iterator[Step]:
+    for step in steps:
+        if interrupts.asked:
+            return
+        yield step

@@ -1,0 +1,82 @@
+"""Asking before something is booked, where there is someone to ask: what it does is shown first, and what is hard to
+take back is said in plain words and asked for by name."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
+from meterctl.core.model import Entry
+from meterctl.core.operations import ForceReset, Request, Undo
+from meterctl.core.results import Receipt
+
+if TYPE_CHECKING:
+    from meterctl.wiring import Wiring
+
+
+def somebody_is_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
+    """Show what ``request`` would book and ask for it. ``caution`` says what makes it one to think about twice: where
+    nobody is there such a request is refused. Raises if the answer is no."""
+    if not somebody_is_there():
+        if caution is not None:
+            raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
+        return
+    from meterctl.render import show
+
+    receipt = wiring.rehearsal().one(request)
+    if receipt.status != "planned":
+        return  # there is nothing to agree to; the call itself will say why
+    show(receipt, sys.stderr)
+    warning = _warning(wiring, request, receipt)
+    if warning:
+        agree_by_name(warning, "the org's id", request.operation.org)
+    else:
+        agree(f"As {request.actor}, on {wiring.describe_store()}. Book this?")
+
+
+def agree(question: str) -> None:
+    """Ask a question; raises unless the answer is yes."""
+    if not typer.confirm(question, err=True):
+        raise _not_confirmed()
+
+
+def agree_by_name(warning: str, what: str, name: str) -> None:
+    """Say what is at stake, and have ``name`` typed, which is ``what``: a mere yes comes too easily."""
+    from meterctl.render import visible
+
+    typer.echo(visible(warning), err=True)
+    if typer.prompt(f"Type {what} to go on", err=True) != name:
+        raise _not_confirmed()
+
+
+def _not_confirmed() -> MeterctlError:
+    error = MeterctlError("not confirmed: nothing was booked", code="cancelled", hint="")
+    error.exit_code = INTERRUPTED
+    return error
+
+
+def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
+    """What is hard to take back about a request, in sentences; empty if nothing is."""
+    told = []
+    if receipt.entry is not None and (debt := sum(receipt.entry.get("debt", {}).values())):
+        told.append(f"This puts {receipt.org} {debt:,} units into debt: whatever it buys next pays that first.")
+    match request.operation:
+        case Undo(org, seq):
+            told.append(_undone(org, seq, wiring.store.journal.by_seq(org, seq)))
+        case ForceReset(org) if receipt.entry is not None:
+            week = receipt.entry["closed"]
+            used = f"{week['used']:,} of {week['quota']:,} units used"
+            told.append(f"This ends week {week['key']} of {org} now ({used}) and begins it anew. It cannot be undone.")
+    return "\n".join(told)
+
+
+def _undone(org: str, seq: int, entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    booked = f"{entry['kind']} of {entry['amount']:+,} units, booked by {entry['actor']} on {entry['at'][:10]}"
+    return f"This takes back entry {seq} of {org}: {booked}. An undo cannot be undone, nor its key be used again."
