@@ -10,8 +10,11 @@ from meterctl.core.verify.checks import Check, Note
 from meterctl.core.verify.keys import check_key
 from meterctl.core.verify.past import Lookup, Past
 from meterctl.core.verify.seen import Seen
-from meterctl.core.verify.shapes import is_state, malformed
+from meterctl.core.verify.shapes import has_whole_numbers, is_state, malformed
 from meterctl.core.verify.steps import Step, check_step
+
+#: What encoding a document raises that holds something JSON or UTF-8 cannot.
+_NO_JSON = (ValueError, TypeError, RecursionError)
 
 
 class Sealed(NamedTuple):
@@ -53,11 +56,15 @@ class JournalCheck:
         self._found = []
         problem = malformed(document)
         if problem is None:
+            entry = cast(Entry, document)
             try:
-                self._check(cast(Entry, document))
+                self.text = hashed_text(entry)
+                digest = chain_hash(entry["prev"], self.text)
+            except _NO_JSON as error:
+                problem = f"it cannot be written as JSON in UTF-8: {error}"
+            else:
+                self._check(entry, digest)
                 return self._found
-            except UnicodeEncodeError:
-                problem = "it holds text that is not Unicode"
         seq = document.get("seq") if isinstance(document, dict) else None
         return self._unusable(problem, seq if type(seq) is int else self.seq + 1)
 
@@ -86,7 +93,7 @@ class JournalCheck:
     def _note_end(self, check: Check, message: str) -> None:
         self._found.append(Finding(self.org, self.seq, int(check), message))
 
-    def _check(self, entry: Entry) -> None:
+    def _check(self, entry: Entry, digest: str) -> None:
         seq = entry["seq"]
 
         def note(check: Check, message: str) -> None:
@@ -96,8 +103,8 @@ class JournalCheck:
         check_key(entry, note)
         if not self._keys.add(entry["key"]):
             note(Check.KEY, f"the key {entry['key']!r} was used before")
-        expected = None if self._blind else self._expected(entry, note)
-        after = self._check_hash(entry, expected, note)
+        self._check_hash(entry, digest, note)
+        after = self._check_state(entry, note)
         self._check_sums(entry, after, note)
         self._advance(entry, after, note)
 
@@ -129,41 +136,24 @@ class JournalCheck:
             note(Check.LOTS, str(problem))
             return None
 
-    def _check_hash(self, entry: Entry, expected: State | None, note: Note) -> State:
-        """The state after ``entry``: as it records it, wherever that can be read.
-
-        Hashing the entry with the expected state in the place of its own checks both at once, and types too: as
-        values, 1, 1.0 and true are equal.
-        """
-        expected_text = None
-        if expected is not None:
-            expected_text = hashed_text({**entry, "state": state_document(expected)})
-            digest = chain_hash(entry["prev"], expected_text)
-            if digest == entry["hash"]:
-                self._check_seal(entry, digest, note)
-                self.text = expected_text
-                return expected
-        self.text = hashed_text(entry)
-        digest = chain_hash(entry["prev"], self.text)
+    def _check_hash(self, entry: Entry, digest: str, note: Note) -> None:
         if digest != entry["hash"]:
             note(Check.CHAIN, f"the hash does not fit the content, whose hash is {digest}")
-        self._check_seal(entry, digest, note)
-        if self.text == expected_text and expected is not None:
-            return expected
-        if expected is not None:
-            note(Check.STATE, "its effects, applied to the state before it, do not give its state")
-        return self._recorded(entry, expected, note)
-
-    def _check_seal(self, entry: Entry, digest: str, note: Note) -> None:
         if self._sealed is not None and entry["seq"] == self._sealed.seq and digest != self._sealed.hash:
             note(Check.SEAL, "it is not the entry that was sealed")
 
-    def _recorded(self, entry: Entry, expected: State | None, note: Note) -> State:
-        if not is_state(entry["state"]):
-            note(Check.STATE, "its state is malformed")
-            return self._state if expected is None else expected
-        state = state_from_document(entry["state"])
-        return state._replace(lots=tuple(sorted(state.lots, key=draw_order)))
+    def _check_state(self, entry: Entry, note: Note) -> State:
+        """The state after ``entry``: as it records it, wherever that can be read."""
+        expected = None if self._blind else self._expected(entry, note)
+        if expected is not None:
+            if entry["state"] == state_document(expected) and has_whole_numbers(entry["state"]):
+                return expected
+            note(Check.STATE, "its effects, applied to the state before it, do not give its state")
+        if is_state(entry["state"]):
+            state = state_from_document(entry["state"])
+            return state._replace(lots=tuple(sorted(state.lots, key=draw_order)))
+        note(Check.STATE, "its state is malformed")
+        return self._state if expected is None else expected
 
     def _check_sums(self, entry: Entry, after: State, note: Note) -> None:
         balance, debt = entry["balance"], after.debt

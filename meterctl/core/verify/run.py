@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from meterctl.core.results import Finding, Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.journal import JournalCheck
 from meterctl.core.verify.past import Lookup
 from meterctl.core.verify.seal import Seal
+
+Item = TypeVar("Item")
 
 #: Told the orgs and entries done so far, now and then.
 Progress = Callable[[int, int], None]
@@ -82,8 +85,8 @@ class Run:
         return self._result
 
 
-def readable(items: Iterable[object]) -> Iterator[tuple[object, str | None]]:
-    """``items``, each with None; at the first that cannot be read, what was wrong, and no more."""
+def readable(items: Iterable[Item], note: Callable[[str], None]) -> Iterator[Item]:
+    """``items`` up to the first that cannot be read, of which ``note`` is told."""
     stream = iter(items)
     while True:  # bounded: by the items
         try:
@@ -91,6 +94,6 @@ def readable(items: Iterable[object]) -> Iterator[tuple[object, str | None]]:
         except StopIteration:
             return
         except UNREADABLE as problem:
-            yield None, f"it cannot be read from the store: {problem!r}"
+            note(f"from here on the store cannot be read: {problem!r}")
             return
-        yield item, None
+        yield item

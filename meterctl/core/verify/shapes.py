@@ -32,10 +32,8 @@ def malformed(entry: object) -> str | None:
         return shape.problem
     if shape.quick is not None and shape.quick.fits(entry):
         return None
-    for name, test in shape.tests.items():
-        if not test(entry[name]):
-            return f"{name} cannot be {reprlib.repr(entry[name])}"
-    return None
+    wrong = next((name for name, test in shape.tests.items() if not test(entry[name])), None)
+    return None if wrong is None else f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
 
 
 # ------------------------------------------------------------------------------------------------- what a value may be
@@ -148,6 +146,19 @@ is_state: Test = _object(
     plan=_nullable(_text),
     week=_nullable(_week),
 )
+
+
+def has_whole_numbers(state: Mapping[str, Any]) -> bool:
+    """Whether the numbers of a state document that equals a right one are written as such: 1.0 and true equal 1."""
+    numbers = [*state["debt"].values()]
+    for lot in state["lots"]:
+        numbers += lot["id"], lot["remaining"]
+    if (week := state["week"]) is not None:
+        numbers += week["cycle"], week["version"], week["quota"], week["used"], week["uncovered"]
+        numbers += week["breakdown"].values()
+        numbers += week["alerts"]
+    return all(map(_is_number, set(map(type, numbers))))
+
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
 _INPUTS: dict[str, dict[str, Test]] = {
@@ -280,10 +291,10 @@ class _Quick:
 
     def __init__(self, tests: Mapping[str, Test]) -> None:
         plain = {name: test for name, test in tests.items() if test in (_whole, _natural, _positive)}
-        # Every entry has seq and v; asking for both beside the others makes sure that the answer is a tuple.
-        self._numbers = itemgetter(*plain, "v")
-        self._naturals = itemgetter(*(name for name in plain if plain[name] is _natural), "seq", "v")
-        self._positives = itemgetter(*(name for name in plain if plain[name] is _positive), "v")
+        # Every entry has a seq; asking for it beside the others makes sure that the answers are tuples.
+        self._numbers = itemgetter(*plain)
+        self._naturals = itemgetter(*(name for name in plain if plain[name] is _natural), "seq", "seq")
+        self._positives = itemgetter(*(name for name in plain if plain[name] is _positive), "seq")
         self._texts = itemgetter(*(name for name in tests if tests[name] is _text))
         done = (_whole, _natural, _positive, _text, _string, _dict)
         self._others = [(name, test) for name, test in tests.items() if test not in done]

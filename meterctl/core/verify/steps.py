@@ -125,7 +125,7 @@ def _adjustment(step: Step) -> None:
 
 def _refund(step: Step) -> None:
     entry, past = step.entry, step.past
-    topup = past.by_seq(entry["lot"])
+    topup = past.by_seq(entry["lot"]) if entry["lot"] < entry["seq"] else None
     if topup is None or topup["kind"] != "topup" or topup["session"] != entry["session"]:
         step.note(Check.SESSION, f"entry {entry['lot']} is no topup of session {entry['session']!r}")
         return

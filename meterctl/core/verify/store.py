@@ -1,26 +1,24 @@
 """Verifying what a store holds: journals, heads and claims."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from operator import index
+from typing import NamedTuple, cast
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.ledger import head_of
-from meterctl.core.model import Entry
+from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.journal import JournalCheck
-from meterctl.core.verify.run import UNREADABLE, OnTip, Progress, Run, Scope, readable
+from meterctl.core.verify.run import UNREADABLE, Item, OnTip, Progress, Run, Scope, readable
 from meterctl.core.verify.seal import Seal
 
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
 
 _REPAIR = "verify --repair-heads mends it"
-
-Item = TypeVar("Item")
 
 
 def verify_org(
@@ -78,26 +76,29 @@ class _StoreCheck:
 
     def orgs(self, orgs: list[str]) -> None:
         """Check these orgs. Heads are read after the journals: what is booked meanwhile can only put them ahead."""
-        checks = [self._journal(org) for org in orgs]
+        tips = {org: self._journal(org) for org in orgs}
         heads = self._heads(orgs)
-        for check in checks:
-            head = heads.get(check.org)
-            if check.tip is not None:
-                self._head(check.tip, head)
-            elif check.seq == 0 and head is not None:
+        for org, tip in tips.items():
+            head = heads.get(org)
+            if isinstance(head, str):
+                self._run.note(org, None, Check.HEAD, f"the head cannot be read: {head}; {_REPAIR}")
+            elif tip is not None:
+                self._head(tip, head)
+            elif head is not None:
                 self._lone_head(head)
         self._flush_topups()
 
-    def _journal(self, org: str) -> JournalCheck:
+    def _journal(self, org: str) -> Entry | None:
+        """Check the journal of ``org``; its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
-        for entry, problem in readable(journal.read(org)):
-            run.entry(check.feed(entry) if problem is None else check.unreadable(problem))
+        for entry in readable(journal.read(org), lambda problem: run.entry(check.unreadable(problem))):
+            run.entry(check.feed(entry))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
                 self._topup(_Topup(org, tip["seq"], tip["session"]))
         run.end(check)
-        return check
+        return check.tip
 
     def _look_up(self, org: str, seq: int) -> object:
         try:
@@ -107,52 +108,54 @@ class _StoreCheck:
 
     # -- check 13
 
-    def _heads(self, orgs: list[str]) -> Mapping[str, Head]:
+    def _heads(self, orgs: list[str]) -> Mapping[str, Head | str]:
+        """The heads of these orgs; where one cannot be read, why."""
         try:
-            return self._store.heads.get(orgs)
+            heads = self._store.heads.get(orgs)
+            return {org: head._replace(seq=index(head.seq)) for org, head in heads.items()}
         except UNREADABLE as problem:
             if len(orgs) == 1:
-                self._run.note(orgs[0], None, Check.HEAD, f"the head cannot be read: {problem!r}; {_REPAIR}")
-                return {}
-        return {org: head for org in orgs for head in self._heads([org]).values()}
+                return {orgs[0]: repr(problem)}
+        return {org: head for one in orgs for org, head in self._heads([one]).items()}
 
     def _head(self, tip: Entry, head: Head | None) -> None:
         org, seq = tip["org"], tip["seq"]
-        if _is_head_of(head, tip):
-            return
+        due = _head_of(tip)
+        if due is None or _same(head, due):
+            return  # what is wrong with an entry that makes no head is found already
         if head is None or head.seq < seq:
             # A writer puts the head a moment after it appended: look once more.
-            head = self._heads([org]).get(org)
+            head = self._store.heads.get([org]).get(org)
         if head is None:
             self._run.note(org, seq, Check.HEAD, f"there is no head; {_REPAIR}")
         elif head.seq < seq:
             self._run.note(org, seq, Check.HEAD, f"the head is behind, at entry {head.seq} of {seq}; {_REPAIR}")
-        elif not self._booked_since(org, head):
+        elif not self._is_right(head):
             self._run.note(org, seq, Check.HEAD, f"the head is not that of entry {head.seq}; {_REPAIR}")
 
-    def _booked_since(self, org: str, head: Head) -> bool:
-        """Whether ``head`` is right by an entry that was appended while the journal was read."""
-        entry = self._look_up(org, head.seq)
-        try:
-            return entry is not None and _is_head_of(head, entry)  # type: ignore[arg-type]
-        except UNREADABLE:
-            return False
+    def _is_right(self, head: Head) -> bool:
+        """Whether ``head`` is that of an entry, which may have been appended while the journal was read."""
+        entry = self._look_up(head.org, head.seq)
+        due = _head_of(entry)
+        return due is not None and _same(head, due)
 
     def heads_without_journal(self, after: str) -> None:
         """Find heads of orgs that have no entry: their journals were removed."""
         orgs = self._store.journal.orgs(after=after)
         org = next(orgs, None)
-        for head, problem in readable(self._store.heads.read(after=after)):
-            if not isinstance(head, Head):
-                self._run.note(None, None, Check.HEAD, f"not all heads can be read: {problem}; {_REPAIR}")
-                return
+        note = partial(self._run.note, None, None, Check.HEAD)
+        for head in readable(self._store.heads.read(after=after), note):
             while org is not None and org < head.org:  # bounded: by the orgs
                 org = next(orgs, None)
             if org != head.org and self._run.covers(head.org):
                 self._lone_head(head)
 
     def _lone_head(self, head: Head) -> None:
-        if self._look_up(head.org, head.seq) is None:
+        try:
+            gone = self._store.journal.by_seq(head.org, head.seq) is None
+        except UNREADABLE:
+            return  # the journal is there, and found to be unreadable
+        if gone:
             message = f"there is a head of entry {head.seq}, but no journal: it was removed, or never written"
             self._run.note(head.org, None, Check.HEAD, message)
 
@@ -168,7 +171,7 @@ class _StoreCheck:
         topups, self._topups = self._topups, []
         if not topups:
             return
-        holders = self._store.claims.holders(topup.session for topup in topups)
+        holders = self._holders([topup.session for topup in topups])
         for topup in topups:
             holder = holders.get(topup.session)
             if holder is None:
@@ -178,16 +181,29 @@ class _StoreCheck:
                 message = f"session {topup.session!r} is credited here, but claimed by {holder}"
                 self._run.note(topup.org, topup.seq, Check.CLAIM, message)
 
+    def _holders(self, sessions: list[str]) -> Mapping[str, str]:
+        """Who holds these sessions; a claim that cannot be read is held by nobody."""
+        try:
+            return self._store.claims.holders(sessions)
+        except UNREADABLE:
+            if len(sessions) == 1:
+                return {}
+        return {session: org for one in sessions for session, org in self._holders([one]).items()}
+
     def claims(self) -> None:
         """Every claim has its topup."""
-        for claims in _chunks(self._store.claims.read()):
-            wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
-            booked = self._booked(wanted)
-            for org, key in wanted:
-                # A topup is appended a moment after its claim: look once more.
-                if (org, key) not in booked and not self._is_booked(org, key):
-                    message = f"session {key.partition(':')[2]!r} is claimed, but not credited: credit it again"
-                    self._run.note(org, None, Check.CLAIM, message)
+        note = partial(self._run.note, None, None, Check.CLAIM)
+        for claims in _chunks(readable(self._store.claims.read(), note)):
+            self._credited(claims)
+
+    def _credited(self, claims: Sequence[tuple[str, str]]) -> None:
+        wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
+        booked = self._booked(wanted)
+        for org, key in wanted:
+            # A topup is appended a moment after its claim: look once more.
+            if (org, key) not in booked and not self._is_booked(org, key):
+                message = f"session {key.partition(':')[2]!r} is claimed, but not credited: credit it again"
+                self._run.note(org, None, Check.CLAIM, message)
 
     def _booked(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
         try:
@@ -231,22 +247,28 @@ def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> 
     """Add the head that ``org`` should have to ``behind`` or ``wrong``, unless it has it."""
     try:
         head = store.heads.get([org]).get(org)
-        readable_head = True
+        reached = 0 if head is None else index(head.seq)
     except UNREADABLE:
-        head, readable_head = None, False
+        head, reached = None, MAX_UNITS
     tip = store.journal.tip(org)
-    if tip is not None and not _is_head_of(head, tip):
-        due = head_of(tip)
-        (behind if readable_head and (head is None or head.seq < due.seq) else wrong).append(due)
+    if tip is not None and not _same(head, due := head_of(tip)):
+        (behind if reached < due.seq else wrong).append(due)
 
 
-def _is_head_of(head: Head | None, tip: Entry) -> bool:
-    return _same(head, head_of(tip))
+def _head_of(entry: object) -> Head | None:
+    """The head that ``entry`` makes; None if it makes none."""
+    try:
+        return head_of(cast(Entry, entry))
+    except UNREADABLE:
+        return None
 
 
-def _same(head: Head | None, other: Head) -> bool:
+def _same(head: Head | None, due: Head) -> bool:
     # As texts, for 1 and 1.0 and true are equal.
-    return head is not None and canonical_text(head._asdict()) == canonical_text(other._asdict())
+    try:
+        return head is not None and canonical_text(head._asdict()) == canonical_text(due._asdict())
+    except UNREADABLE:
+        return False
 
 
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
