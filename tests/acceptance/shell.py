@@ -19,6 +19,8 @@ NOW = "2026-11-16T12:00:00.000Z"
 EARLIER = "2026-11-15T12:00:00.000Z"
 NEXT_MONDAY = "2026-11-23T00:00:00.000Z"
 
+FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
+
 CONFIG = """\
 allow_time_travel = true
 [packs.small]

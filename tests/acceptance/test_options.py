@@ -6,10 +6,9 @@ import json
 
 import pytest
 
-from tests.acceptance.shell import NOW, Shell, hold_lock
+from tests.acceptance.shell import FORMATS, NOW, Shell, hold_lock
 
 CREDIT = "credit-pack acme small --session s1"
-FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
 
 #: A line per command that succeeds once `FILLED` is there.
 ANSWERED = {
