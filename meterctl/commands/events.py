@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
-from meterctl.commands.reconcile import write_file
 from meterctl.core.errors import BadInput
 from meterctl.core.events import Booking, Delivery, Events, Settler, read_all
 from meterctl.wiring import Wiring
@@ -45,7 +44,7 @@ def events(
     gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
     Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
     if pending is not None and not wiring.options.dry_run:
-        write_file(pending, dict.fromkeys(map(_line, result.kept)))
+        _write(pending, dict.fromkeys(map(_line, result.kept)))
     result.seconds = wiring.elapsed() - started
     return result
 
@@ -79,3 +78,14 @@ def _store_mode(wiring: Wiring) -> bool | None:
 def _line(delivery: Delivery) -> str:
     kept = {"payload": delivery.body, "signature": delivery.signature}
     return json.dumps(kept, ensure_ascii=False) + "\n"
+
+
+def _write(path: str, lines: Iterable[str]) -> None:
+    """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
+    part = Path(f"{path}.part")
+    try:
+        part.write_text("".join(lines), encoding="utf-8")
+        part.replace(path)
+    except OSError as problem:
+        message = f"cannot write {path}: {problem.strerror}"
+        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None

@@ -1,13 +1,11 @@
 """``meterctl reconcile stripe``"""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meterctl.commands.common import command, new_app, option, take_shared
-from meterctl.core.errors import BadInput
-from meterctl.core.instants import parse_filter
+from meterctl.commands.common import command, filter_time, new_app, option, take_shared
 from meterctl.core.reconcile import Reconciliation, mending
 from meterctl.wiring import Wiring
 
@@ -42,7 +40,7 @@ def reconcile_stripe(
     from meterctl.core.reconcile import Mender, count_kinds, mendable
 
     started, now = wiring.elapsed(), wiring.now
-    earliest = None if since is None else parse_filter(since, now)
+    earliest = filter_time(wiring, "since", since)
     mode: Literal["live", "test"] = "live" if wiring.stripe.live else "test"
     notes = Notes(None if resume is None else Path(resume), {"mode": mode, "since": earliest, "until": now})
     until = notes.about["until"]
@@ -54,17 +52,6 @@ def reconcile_stripe(
     notes.drop()
     counts = both.counts | count_kinds(findings)
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
-
-
-def write_file(path: str, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
-    part = Path(f"{path}.part")
-    try:
-        part.write_text("".join(lines), encoding="utf-8")
-        part.replace(path)
-    except OSError as problem:
-        message = f"cannot write {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
 
 
 def _progress() -> Callable[[str], None]:

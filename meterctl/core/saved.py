@@ -73,7 +73,6 @@ class PlanFile:
     def __init__(self, path: str, actor: str, made_at: Instant, store: str) -> None:
         self._path = Path(path)
         self._about = (made_at, actor, store)
-        self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
         self._hash = sha256()
         self._left_out: Counter[str] = Counter()
         self._operations = self._entries = self._amount = 0
@@ -82,6 +81,7 @@ class PlanFile:
         self._writing = threading.Lock()
         with _writable(self._path):  # or all the rehearsing would be for nothing
             _part(self._path).open("wb").close()
+        self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
 
     def add(self, request: Request, receipt: Receipt) -> None:
         """Write down what ``request`` came to when it was rehearsed."""
