@@ -1,0 +1,132 @@
+"""``meterctl verify``"""
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.core.errors import BadInput
+from meterctl.core.operations import check_org
+from meterctl.core.results import Facts, Result, Verification
+from meterctl.core.verify import (
+    OnTip,
+    Progress,
+    Seal,
+    SealWriter,
+    read_seal,
+    repair_heads,
+    verify_all,
+    verify_file,
+    verify_org,
+)
+from meterctl.progress import Progress as ProgressLine
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app)
+def verify(
+    wiring: Wiring,
+    org: Annotated[str | None, argument("[ORG]", "One org; or --all, or --file.")] = None,
+    all_orgs: Annotated[bool, switch("--all", "Every org, and every head and claim.")] = False,
+    file: Annotated[str | None, option("--file", "EXPORT", "An exported file instead of a store; - reads it.")] = None,
+    seal: Annotated[str | None, option("--seal", "FILE", "Write there where each journal ends.")] = None,
+    against: Annotated[str | None, option("--against", "FILE", "Prove that all in that seal is still there.")] = None,
+    heads: Annotated[bool, switch("--repair-heads", "Make the cached heads anew, and nothing else.")] = False,
+) -> Result:
+    """Check journals against the rules: hashes, sums, lots, weeks, refunds, claims. Books nothing.
+
+    Exit 8 if anything is found, each finding with its org, entry and check. With --file no store is needed. A seal kept
+    elsewhere proves later, with --against, that no journal was cut off or written anew.
+
+    \b
+    Examples:
+      meterctl verify acme
+      meterctl verify --all --seal november.seal
+      meterctl verify --file export.ndjson --against november.seal
+    """
+    if [org is not None, all_orgs, file is not None].count(True) != 1:
+        raise BadInput("name one org, or give --all, or --file", hint="meterctl verify --all", code="usage")
+    gc.enable()
+    if heads:
+        return _repair(wiring, all_orgs=all_orgs)
+    with ExitStack() as stack:
+        progress = stack.enter_context(_progress())
+        sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None
+        found = _verify(wiring, org, file, _seal(against), progress, sealing.on_tip if sealing else None)
+        if sealing is not None:
+            sealing.sound = found.ok
+        return found
+
+
+def _verify(
+    wiring: Wiring, org: str | None, file: str | None, seal: Seal | None, progress: Progress, on_tip: OnTip | None
+) -> Verification:
+    if file is not None:
+        with ExitStack() as stack:
+            source = sys.stdin.buffer if file == "-" else stack.enter_context(_readable(file).open("rb"))
+            return verify_file(source, seal=seal, progress=progress, on_tip=on_tip)
+    if org is not None:
+        return verify_org(wiring.store, check_org(org), seal=seal, progress=progress, on_tip=on_tip)
+    return verify_all(wiring.store, seal=seal, progress=progress, on_tip=on_tip)
+
+
+def _repair(wiring: Wiring, *, all_orgs: bool) -> Facts:
+    if not all_orgs:
+        raise BadInput("heads are repaired for all orgs", hint="meterctl verify --all --repair-heads", code="usage")
+    return Facts("repair", repair_heads(wiring.store)._asdict())
+
+
+def _seal(path: str | None) -> Seal | None:
+    if path is None:
+        return None
+    with _readable(path).open("rb") as lines:
+        return read_seal(lines)
+
+
+def _readable(path: str) -> Path:
+    file = Path(path)
+    if not file.is_file():
+        raise BadInput(f"there is no file {path}", hint="check the path", code="bad_file")
+    return file
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    line = ProgressLine("entries")
+    try:
+        yield lambda _orgs, entries: line.tell(entries, lambda: None)
+    finally:
+        line.end()
+
+
+class _Sealing:
+    """A seal being written. It is kept only if all checks held: a seal on what is broken would vouch for it."""
+
+    def __init__(self, writer: SealWriter) -> None:
+        self.on_tip: OnTip = writer.add
+        self.sound = False
+
+
+@contextmanager
+def _sealing(wiring: Wiring, path: str) -> Iterator[_Sealing]:
+    aside = Path(f"{path}.part")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            writer = SealWriter(file.write, wiring.now)
+            sealing = _Sealing(writer)
+            yield sealing
+            writer.close()
+    except OSError as problem:
+        raise BadInput(
+            f"cannot write {path}: {problem}", hint="name a file that can be written", code="bad_file"
+        ) from None
+    if sealing.sound:
+        aside.replace(path)
+    else:
+        aside.unlink()
+        sys.stderr.write(f"no seal was written to {path}: something was found\n")
