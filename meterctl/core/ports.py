@@ -61,9 +61,10 @@ class Journal(Protocol):
     def append(self, entries: Sequence[Entry]) -> int:
         """Append in the given order and return how many were taken.
 
-        Stops at the first entry whose ``(org, seq)`` or ``(org, key)`` is used: all before it are stored for
-        good, it and all after it are not. Equal to ``len(entries)`` when all were taken. After a
-        `StoreUnreachable` any prefix may have been stored: look the keys up.
+        Stops at the first entry whose ``(org, seq)`` or ``(org, key)`` is used, or that breaks a rule of the store:
+        all before it are stored for good, it and all after it are not. Equal to ``len(entries)`` when all were taken.
+        Raises `StoreUnusable` where the very first one breaks a rule. After a `StoreUnreachable` any prefix may have
+        been stored: look the keys up.
         """
         ...
 

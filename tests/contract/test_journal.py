@@ -160,6 +160,17 @@ def test_an_entry_that_cannot_be_is_refused(store: Store, entry_kind: Kind, fiel
     assert list(store.journal.orgs()) == []
 
 
+@pytest.mark.parametrize("kind", KINDS_THAT_VALIDATE)
+def test_an_entry_that_cannot_be_leaves_those_before_it(store: Store) -> None:
+    entries = [make_entry("acme", 1), make_entry("acme", 2, amount=1), make_entry("acme", 3)]
+    assert store.journal.append(entries) == 1
+    assert list(store.journal.read("acme")) == entries[:1]
+    with pytest.raises(StoreUnusable) as refused:
+        store.journal.append(entries[1:])
+    assert refused.value.code == "entry_rejected"
+    assert list(store.journal.read("acme")) == entries[:1]
+
+
 FIT: list[tuple[Kind, int]] = [
     ("topup", MAX_UNITS),
     ("debit", -MAX_UNITS),

@@ -124,14 +124,6 @@ def test_the_server_takes_no_wrong_entry_from_anyone(
     assert store.journal.tip("acme") == make_entry("acme", 1)
 
 
-def test_a_rejected_entry_leaves_those_before_it(store: Store) -> None:
-    entries = [make_entry("acme", 1), make_entry("acme", 2, amount=1), make_entry("acme", 3)]
-    with pytest.raises(StoreUnusable) as refused:
-        store.journal.append(entries)
-    assert refused.value.code == "entry_rejected"
-    assert list(store.journal.read("acme")) == entries[:1]
-
-
 def live_indexes(database: Database[Document], name: str) -> dict[str, tuple[Any, ...]]:
     live = database[name].index_information()
     return {

@@ -90,6 +90,13 @@ def duplicates(error: BulkWriteError) -> list[int]:
     return [failure["index"] for failure in failures]
 
 
+def rejected(error: BulkWriteError) -> int | None:
+    """The place in an ordered bulk at which a document broke the validator, if that is all that went wrong."""
+    (failure,) = error.details["writeErrors"] or [None]
+    only = failure is not None and failure["code"] == _REJECTED and not error.details.get("writeConcernErrors")
+    return failure["index"] if only else None
+
+
 def _code(error: Exception) -> int | None:
     if isinstance(error, BulkWriteError) and error.details.get("writeErrors"):
         code: int = error.details["writeErrors"][-1]["code"]

@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError
 from meterctl.core.model import KINDS, Entry, Instant
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.database import Database, Document, behind
-from meterctl.core.mongo.failures import duplicates
+from meterctl.core.mongo.failures import duplicates, rejected
 from meterctl.core.ports import EntryFilter
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
@@ -30,7 +30,7 @@ class MongoJournal:
             try:
                 self._journal.insert_many([_document(entry) for entry in entries], ordered=True)
             except BulkWriteError as error:
-                return duplicates(error)[0]
+                return place if (place := rejected(error)) else duplicates(error)[0]
         return len(entries)
 
     def tip(self, org: str) -> Entry | None:

@@ -46,8 +46,8 @@ class SqliteJournal:
             try:
                 connection.executemany(_INSERT, ((canonical_text(entry),) for entry in entries))
             except sqlite3.IntegrityError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-                    raise _rejected(entries[connection.total_changes - before], error) from error
+                if connection.total_changes == before and error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                    raise _rejected(entries[0], error) from error
             return connection.total_changes - before
 
     def tip(self, org: str) -> Entry | None:
