@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from meterctl.schemas.entries import Entry
 from meterctl.schemas.operating import Config, Error, Init, Lock, Locks, Plans, PlanVersion, PlanVersions, Schemas
+from meterctl.schemas.planning import Apply, SavedPlan, SavedPlanLine
 from meterctl.schemas.reading import (
     Alerts,
     BalanceDocument,
@@ -42,6 +43,9 @@ DOCUMENTS: dict[str, Any] = {
     "verify": Verify,
     "backfill": Backfill,
     "backfill-line": BackfillLine,
+    "saved-plan": SavedPlan,
+    "saved-plan-line": SavedPlanLine,
+    "apply": Apply,
     "events": Events,
     "reconcile": Reconcile,
     "plan-version": PlanVersion,

@@ -16,7 +16,7 @@ from tests.acceptance.shell import EARLIER, Shell, hold_lock
 OF_STRIPE = {"events", "reconcile", "receipts"}
 
 #: What is printed by no command of its own: lines of files, and what goes to standard error.
-ELSEWHERE = {"entry", "backfill-line", "error"}
+ELSEWHERE = {"entry", "backfill-line", "error", "saved-plan", "saved-plan-line"}
 
 
 def conforms(name: str, document: Any) -> None:
@@ -79,6 +79,7 @@ PRINTED: dict[str, list[str]] = {
     "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],
     "verify": ["verify --all", "verify acme"],
     "backfill": ["backfill lines.ndjson --dry-run", "backfill lines.ndjson --results answers.ndjson"],
+    "apply": ["apply plan.ndjson --dry-run", "apply plan.ndjson"],
     "plan-version": [
         "plan publish pro --quota 600",
         "plan publish pro --quota 600",
@@ -109,6 +110,7 @@ def test_every_document_has_a_schema_and_every_schema_a_document() -> None:
 def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     run.all(*STORY)
     run.file("lines.ndjson", LINES)
+    run("backfill lines.ndjson --plan-out plan.ndjson", now=LATER)
     for name, lines in PRINTED.items():
         for line in lines:
             if name == "lock":
@@ -121,6 +123,11 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     assert len(answers) == 5
     for answered in answers:
         conforms("backfill-line", json.loads(answered))
+    header, *planned = (run.place / "plan.ndjson").read_text().splitlines()
+    conforms("saved-plan", json.loads(header))
+    assert len(planned) == 2
+    for line in planned:
+        conforms("saved-plan-line", json.loads(line))
 
 
 def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:

@@ -1,0 +1,124 @@
+"""Saved plans, and what became of one."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from meterctl.core.model import Kind
+from meterctl.schemas.fields import HASH, Actor, Balance, Org, Reason, Seconds, Seq, instant, number, signed, text, units
+from meterctl.schemas.writing import ReceiptRecord
+
+Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and hash", HASH)]
+
+
+class Plan(TypedDict):
+    """What a plan says of itself."""
+
+    made_at: Annotated[str, instant("when it was rehearsed")]
+    actor: Annotated[str, text("who made it")]
+    store: Annotated[str, text("the store it was made on, without any secret")]
+    operations: Annotated[int, number("operations in it, one a line")]
+    orgs: Annotated[int, number("orgs it books for")]
+    entries: Annotated[int, number("entries it books, due events included")]
+    amount: Annotated[int, signed("sum of what it books")]
+    left_out: Annotated[dict[str, int], Field(description="operations that would book nothing, counted by status")]
+    sha256: Annotated[str, text("SHA-256 of all bytes after the header's line", HASH)]
+
+
+class SavedPlan(Plan):
+    """A saved plan: the first line of the file."""
+
+    schema: Literal["meterctl.saved-plan.v1"]
+
+
+class Tip(TypedDict):
+    """Where an org's journal stood when the plan was made."""
+
+    seq: Annotated[int, number("number of its newest entry; 0: none")]
+    hash: Annotated[str, text("hash of that entry", HASH)]
+
+
+class Place(TypedDict):
+    """The plan's own entry below an operation."""
+
+    seq: Seq
+    digest: Digest
+
+
+class PlannedEntry(TypedDict):
+    """An entry that an operation books."""
+
+    seq: Seq
+    key: Annotated[str, text("the key it is booked under, once")]
+    kind: Kind
+    amount: Annotated[int, signed("change of the balance")]
+    balance: Balance
+    debt: NotRequired[Annotated[int, units("debt it makes", least=1)]]
+    digest: Digest
+
+
+class SavedPlanLine(TypedDict):
+    """An operation of a saved plan: a line of the file after the first."""
+
+    request: Annotated[dict[str, Any], Field(description="the operation, as a line of a backfill's input")]
+    basis: Tip
+    below: Annotated[Place | None, Field(description="null: the first operation of its org in the plan")]
+    entries: Annotated[list[PlannedEntry], Field(description="what it books, due events first")]
+
+
+class Stranger(TypedDict):
+    """An entry that the plan did not know of."""
+
+    seq: Seq
+    kind: Kind
+    key: Annotated[str, text("the key it is booked under, once")]
+    amount: Annotated[int, signed("change of the balance")]
+    balance: Balance
+    at: Annotated[str, instant("when it takes effect")]
+    recorded_at: Annotated[str, instant("when it was booked")]
+    actor: Actor
+    reason: Reason
+
+
+class MovedOrg(TypedDict):
+    """An org that is not where the plan saw it."""
+
+    org: Org
+    since: Annotated[int, number("number of the newest entry that the plan saw")]
+    seq: Annotated[int, number("number of the newest entry now")]
+    entries: Annotated[list[Stranger], Field(description="what came since, oldest first; none: the config changed")]
+
+
+class PlanProblem(TypedDict):
+    """An operation that was not carried out."""
+
+    line: Annotated[int, number("number of the line in the plan", least=2)]
+    org: Org
+    key: Annotated[str, text("the key it is booked under, once")]
+    status: Literal["moved", "refused", "conflict", "failed"]
+    reason: Annotated[str | None, text("code of the rule that said no")]
+    message: Annotated[str, text("why, for people")]
+
+
+class Apply(TypedDict):
+    """What became of a saved plan."""
+
+    schema: Literal["meterctl.apply.v1"]
+    plan: Plan
+    operations: Annotated[int, number("operations answered")]
+    applied: Annotated[int, number("operations booked")]
+    planned: Annotated[int, number("operations that would be booked, on a dry run")]
+    replayed: Annotated[int, number("operations booked before")]
+    unchanged: Annotated[int, number("sweeps of orgs that have nothing due any more")]
+    disabled: Annotated[int, number("operations of usage while the meter is off")]
+    moved: Annotated[int, number("operations not booked because their org is not where the plan saw it")]
+    refused: Annotated[int, number("operations that a rule refused")]
+    conflict: Annotated[int, number("operations whose key was used for something else")]
+    failed: Annotated[int, number("operations whose org's journal cannot be read")]
+    amount: Annotated[int, signed("sum of what was booked")]
+    orgs_moved: list[MovedOrg]
+    problems: list[PlanProblem]
+    more_problems: Annotated[int, number("problems that are counted only")]
+    receipts: Annotated[list[ReceiptRecord], Field(description="of the first hundred operations")]
+    seconds: Seconds
