@@ -21,7 +21,7 @@ def credit_pack(
     from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book what Stripe says was paid.")] = None,
     accept_paid: Annotated[bool, switch("--accept-paid", "With --from-stripe: although it is not the price.")] = False,
 ) -> Receipt:
-    """Book a sold pack.
+    """Book a sold pack: opens a lot of units.
 
     Books a topup: the units first repay debt, the rest is a lot with the pack's expiry. The session is claimed for the
     org: no other org can be credited for it, unless this topup is undone. With --from-stripe, amount and time are

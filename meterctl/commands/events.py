@@ -25,10 +25,11 @@ def events(
     pending: Annotated[str | None, option("--pending", "FILE", "Keep there what has to wait, and retry it.")] = None,
     accept_paid: Annotated[bool, switch("--accept-paid", "Book packs for what was paid, whatever they cost.")] = False,
 ) -> Events:
-    """Book what Stripe's webhook events tell: topups, refunds and disputes, and what came back of them.
+    """Book what Stripe's webhook events tell, in any order, once each.
 
-    Events may come in any order and any number of times: the state is the same in the end. A refund whose pack is not
-    credited yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked with
+    Books a topup for each paid session, a refund for money that went back, a reversal for what came back of it. Events
+    may come in any order and any number of times: the state is the same in the end. A refund whose pack is not credited
+    yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked with
     STRIPE_WEBHOOK_SECRET where there are any. With STRIPE_API_KEY set, Stripe is asked for what the events leave open.
 
     \b

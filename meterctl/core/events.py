@@ -309,15 +309,14 @@ class Settler:
         """Claw in the order of time, and what was refused again as long as others make room for it."""
         # What came back goes first: it makes room.
         left = sorted(_by_time(items), key=lambda item: item.standing == "given")
-        for _ in range(len(left) + 1):
+        moved = True
+        while left and moved:  # bounded: each turn settles one, or is the last
             outcomes = [(item, self._claw(item, feed)) for item in left]
             left = [item for item, outcome in outcomes if outcome.status == "pending"]
             moved = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
             for item, outcome in outcomes:
                 if outcome.status != "pending" or not moved:
                     self._note(item.id, outcome, feed, result, self._session_of(item, feed))
-            if not left or not moved:
-                return
 
     def _session_of(self, item: Giveback, feed: Feed) -> str | None:
         return feed.sessions.get(item.intent or item.charge or "")

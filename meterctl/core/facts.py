@@ -310,7 +310,7 @@ def _lacks(item: Mapping[str, Any], name: str) -> BadInput:
 
 
 def credits_of(entries: Iterable[Entry]) -> list[Credit]:
-    """The packs that the entries of one org (its topups, refunds and reversals, oldest first) have booked."""
+    """The packs that the entries of one org (its topups, refunds and reversals only, oldest first) have booked."""
     made: dict[int, Credit] = {}
     refunds: dict[int, tuple[int, Clawback]] = {}
     undone: dict[int, int] = {}
@@ -328,7 +328,7 @@ def credits_of(entries: Iterable[Entry]) -> list[Credit]:
         elif entry["kind"] == "refund":
             claw = Clawback(entry["refund_id"], entry["cents"], entry["seq"])
             refunds[entry["seq"]] = (entry["lot"], claw)
-        elif entry["kind"] == "reversal":
+        else:
             undone[entry["reverses"]] = entry["seq"]
     by_topup: dict[int, list[Clawback]] = {}
     for topup, claw in refunds.values():

@@ -390,8 +390,8 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
         if item.standing == "given":
             shrinks = cents > due[item.id]
             (reversals if shrinks else claws).append(_wrongly_clawed(item, due[item.id], booked, payment, books))
-        elif keeper is not None:
-            reversals.append(_failed_but_clawed(item, booked, keeper, books))
+        else:
+            reversals.append(_failed_but_clawed(item, booked, cast(Credit, keeper), books))
     # What gives back comes first: it makes room for what is still to be clawed.
     return [*taken, *reversals, *claws]
 

@@ -287,6 +287,8 @@ def test_what_differs_is_found_planned_and_mended(run: Shell, account: StandIn) 
     }
     assert schemas.adapter("reconcile").validate_python(answer.doc, strict=True) == answer.doc
     assert account.asked.count("GET /v1/refunds") == 1, "three lists"
+    rows = run("reconcile stripe -o ndjson").out.splitlines()
+    assert [json.loads(row) for row in rows] == answer.doc["findings"]
     shown = run("reconcile stripe")
     assert (shown.code, "wrong org" in shown.out, "4 differences" in shown.out) == (8, True, True)
     assert "2 sessions read" in shown.err

@@ -136,6 +136,11 @@ def test_since_reads_what_was_made_or_booked_since(scene: Scene) -> None:
     assert scene.found(at(T0 + 9 * DAY)) == []
 
 
+def test_since_leaves_alone_what_is_older_on_both_sides(scene: Scene) -> None:
+    scene.desk.credit(scene.account.sell(at=T0), org="wrong", at=at(T0))
+    assert scene.found(at(T0 + 9 * DAY)) == []
+
+
 def test_since_sees_what_was_booked_for_an_old_payment(scene: Scene) -> None:
     old = scene.account.sell(at=T0)
     scene.desk.credit(old, org="wrong")
