@@ -62,6 +62,8 @@ def _document(head: Head) -> Document:
 
 
 def _head(document: Document) -> Head:
-    # A cache may hold anything: what is not there is None, and `verify` finds it.
+    # A cache may hold anything: what is not there, or is not due when it says, is None, and `verify` finds it.
     fields = document.get("head", {})
-    return Head(document["_id"], *(fields.get(name) for name in Head._fields[1:]))
+    head = Head(document["_id"], *(fields.get(name) for name in Head._fields[1:]))
+    due = min(filter(None, (head.next_expiry, head.week_end)), key=str, default=None)
+    return head if fields.get("next_due") == due else head._replace(next_expiry=None, week_end=None)

@@ -11,14 +11,14 @@ from meterctl.core.sqlite.database import Database
 
 _FIELDS = ", ".join(Head._fields)
 
-_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 
 _PUT = f"""
-    INSERT INTO heads ({_FIELDS}, next_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (org) DO UPDATE SET
         seq = excluded.seq, key = excluded.key, hash = excluded.hash, state = excluded.state,
         balance = excluded.balance, at = excluded.at, next_expiry = excluded.next_expiry,
-        week_end = excluded.week_end, next_due = excluded.next_due
+        week_end = excluded.week_end
     WHERE excluded.seq >= heads.seq
 """  # noqa: S608
 
@@ -58,7 +58,7 @@ class SqliteHeads:
 
 
 def _row(head: Head) -> tuple[Any, ...]:
-    return (*head._replace(state=canonical_text(head.state)), head.next_due)  # type: ignore[arg-type]
+    return head._replace(state=canonical_text(head.state))  # type: ignore[arg-type]
 
 
 def _head(row: tuple[Any, ...]) -> Head:

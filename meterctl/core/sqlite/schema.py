@@ -61,7 +61,7 @@ _HEADS = """
         at TEXT NOT NULL,
         next_expiry TEXT,
         week_end TEXT,
-        next_due TEXT
+        next_due AS (ifnull(min(next_expiry, week_end), ifnull(next_expiry, week_end)))
     ) WITHOUT ROWID
 """
 
