@@ -15,7 +15,7 @@ def balance(
     org: Org,
     as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now.")] = None,
 ) -> Balance:
-    """Show what an org holds: units, live lots, debt, and what expires next. Books nothing.
+    """Show units, lots, debt and the next expiry of an org. Books nothing.
 
     \b
     Example:

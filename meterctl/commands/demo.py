@@ -65,9 +65,9 @@ _STORY = """\
 
 @command(app)
 def demo(wiring: Wiring) -> None:
-    """Run the whole story on a throw-away store: plan, pack, usage, overflow, thresholds, refund, expiry, week close.
+    """Run the whole story on a throw-away store. Books nothing in yours.
 
-    Books nothing in your store.
+    Plan, pack, usage, overflow, thresholds, refund, expiry, week close.
 
     \b
     Example:

@@ -21,10 +21,10 @@ def export(
     org: Annotated[str | None, argument("[ORG]", "One org; or --all.")] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, one after the other.")] = False,
 ) -> None:
-    """Print journals as NDJSON: an entry a line, oldest first, in canonical form. Books nothing.
+    """Print journals as NDJSON, verifiable offline. Books nothing.
 
-    What it prints is what was hashed: anyone can check it without a store (docs/format.md), and so does
-    `meterctl verify --file`.
+    An entry a line, oldest first, in canonical form. What it prints is what was hashed: anyone can check it without a
+    store (docs/format.md), and so does `meterctl verify --file`.
 
     \b
     Example:

@@ -9,7 +9,9 @@ app = new_app()
 
 @command(app)
 def init(wiring: Wiring) -> Listing:
-    """Create or complete the store: tables or collections, indexes, validators. Repeatable. Books nothing.
+    """Create or complete the store. Books nothing.
+
+    Makes tables or collections, indexes and validators where they are missing, and says what it made and found.
 
     \b
     Example:

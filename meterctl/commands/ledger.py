@@ -28,10 +28,10 @@ def ledger(
     session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
     ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
 ) -> LedgerPage:
-    """Page through an org's journal, newest first, with the running balance. Books nothing.
+    """Page through an org's journal, newest first. Books nothing.
 
-    Shows the entries that moved units. What is due but not booked yet stands at the top, marked as such. With --session
-    alone it finds the org the payment belongs to.
+    Shows the entries that moved units, with the running balance. What is due but not booked yet stands at the top,
+    marked as such. With --session alone it finds the org the payment belongs to.
 
     \b
     Examples:

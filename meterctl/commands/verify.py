@@ -38,7 +38,7 @@ def verify(
     against: Annotated[str | None, option("--against", "FILE", "Prove that all in that seal is still there.")] = None,
     heads: Annotated[bool, switch("--repair-heads", "Make the cached heads anew, and nothing else.")] = False,
 ) -> Result:
-    """Check journals against the rules: hashes, sums, lots, weeks, refunds, claims. Books nothing.
+    """Check journals against the rules. Books nothing.
 
     Exit 8 if anything is found, each finding with its org, entry and check. With --file no store is needed. A seal kept
     elsewhere proves later, with --against, that no journal was cut off or written anew.
