@@ -3,6 +3,8 @@
 import gzip
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +17,9 @@ from meterctl import cli, commands
 from meterctl.commands.common import SHARED, WRITING
 from meterctl.core.errors import PARTIAL, UNREACHABLE, USAGE
 from tests.acceptance.shell import Shell, hold_lock
+
+#: Runs a whole story of commands, each in a process of its own; it has a test of its own.
+DEMO = "meterctl demo"
 
 FOLDER = Path(commands.__file__).parent
 
@@ -32,6 +37,8 @@ PREPARED = [
 PREPARED_FOR = {
     "--reverse re_1": ["refund acme --session cs_1234 --cents 250 --refund-id re_1"],
     "reset-week acme --force": ["meter attribute acme run-1 --units 5"],
+    "apply plan.ndjson": ["debit acme 1 --ref planned --plan-out plan.ndjson"],
+    "--against november.seal": ["verify --all --seal november.seal"],
 }
 
 #: Ends of examples that call for something else than this program.
@@ -68,7 +75,7 @@ def leaves() -> Iterator[Command]:
 def all_examples() -> list[str]:
     """Out of the modules' text, so that one that cannot be imported fails its own test and not all of them."""
     lines = [line for path in sorted(FOLDER.glob("*.py")) for line in path.read_text("utf-8").splitlines()]
-    return [line.strip() for line in lines if line.startswith("      meterctl ")]
+    return [line.strip() for line in lines if line.startswith("      meterctl ") and line.strip() != DEMO]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +135,7 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     run.all(*PREPARED, *(line for word, lines in PREPARED_FOR.items() if word in example for line in lines))
     if "lock break" in example:
         hold_lock(run)
-    run.file("acme.ndjson", run.journal())
+    run.file("export.ndjson", run.journal())
     run.file("events.ndjson", "")
     (run.place / "november.ndjson.gz").write_bytes(gzip.compress(b'{"op": "plan", "org": "acme"}\n'))
     line = ELSEWHERE.sub("", example.removeprefix("meterctl "))
@@ -139,3 +146,13 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
         assert answer.code == NEED_MORE[line], (line, answer)
         return
     assert answer.code == 0, (line, answer)
+
+
+def test_the_demo_tells_its_story_and_leaves_no_trace(run: Shell) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", *DEMO.split()], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for command in ("plan publish", "credit-pack", "meter attribute", "refund", "expire", "ledger"):
+        assert f"$ meterctl {command}" in ended.stdout
+    assert not list(run.place.glob("*.db*"))

@@ -95,7 +95,8 @@ PRINTED: dict[str, list[str]] = {
 }
 
 LINES = """\
-{"op": "debit", "org": "acme", "units": 1, "ref": "b1"}
+{"op": "credit-pack", "org": "bolt", "pack": "small", "session": "b0"}
+{"op": "debit", "org": "bolt", "units": 1, "ref": "b1"}
 {"op": "debit", "org": "acme", "units": 999999, "ref": "b2"}
 {"op": "debit", "org": "a b", "units": 1, "ref": "b3"}
 {"op": "debit", "org": "acme", "units": 2, "ref": "r1"}
@@ -120,7 +121,7 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
             assert answer.doc["schema"] == f"meterctl.{name}.v1", line
             conforms(name, answer.doc)
     answers = (run.place / "answers.ndjson").read_text().splitlines()
-    assert len(answers) == 5
+    assert len(answers) == len(LINES.splitlines())
     for answered in answers:
         conforms("backfill-line", json.loads(answered))
     header, *planned = (run.place / "plan.ndjson").read_text().splitlines()
