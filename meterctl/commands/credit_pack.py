@@ -45,9 +45,10 @@ def credit_pack(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool) -> Receipt:
-    from meterctl.core.collect import find_payment
+    from meterctl.core.collect import find_payment, is_credited
     from meterctl.core.facts import credit_for
 
     payment = find_payment(wiring.stripe, reference)
+    accept_paid = accept_paid or is_credited(wiring.store, payment)
     operation = credit_for(payment, org, pack, wiring.settings.terms.packs, accept_paid=accept_paid)
     return book(wiring, operation, at=payment.at)

@@ -67,6 +67,11 @@ def credits_for(store: Store, session: str) -> list[Credit]:
     return found
 
 
+def is_credited(store: Store, payment: Payment) -> bool:
+    """Whether the journal holds this payment, with this amount: then its price has been accepted once for ever."""
+    return any(credit.cents == payment.cents for credit in credits_for(store, payment.session))
+
+
 def credited_to(store: Store, payment: Payment, org: str | None) -> Credit:
     """The credit that refunds of ``payment`` belong to. Raises `NotFound` while there is none, and `PaymentRefused` if
     it is not ``org``'s."""
@@ -230,10 +235,10 @@ class _Stripe:
                 self._notes.note(name, found)
                 self._read[name] += 1
                 if self._read[name] % 100 == 0:
-                    progress(f"{self._read[name]:,} {name}")
+                    progress(f"{name}: {self._read[name]:,}")
                 yield found
             self._notes.done(name)
-        progress(f"{self._read[name]:,} {name} read")
+        progress(f"{name}: {self._read[name]:,}, that is all")
 
     def _add(self, payment: Payment) -> None:
         self.payments[payment.session] = payment
@@ -284,7 +289,7 @@ class _Booked:
             for credit in credits_of(entries):
                 self._add(credit, touched)
             if number % 1000 == 0:
-                progress(f"{number:,} orgs")
+                progress(f"orgs: {number:,}")
 
     def _add(self, credit: Credit, touched: set[str]) -> None:
         session = base_of(credit.name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from meterctl.core import errors, facts
-from meterctl.core.collect import credits_for
+from meterctl.core.collect import credits_for, is_credited
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.facts import Credit, Gateway, Giveback, Payment, Standing, standing_credit, steps
 from meterctl.core.ledger import Ledger
@@ -297,10 +297,9 @@ class Settler:
         return []
 
     def _credit(self, payment: Payment) -> Outcome:
+        accept_paid = self._booking.accept_paid or is_credited(self._ledger.store, payment)
         try:
-            operation = facts.credit_for(
-                payment, None, None, self._ledger.terms.packs, accept_paid=self._booking.accept_paid
-            )
+            operation = facts.credit_for(payment, None, None, self._ledger.terms.packs, accept_paid=accept_paid)
         except (PaymentRefused, BadInput) as problem:
             return Outcome("refused", problem.code, problem.message, payment.org)
         return _outcome(self._book(operation, payment.at))

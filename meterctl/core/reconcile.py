@@ -378,7 +378,9 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
     payment = cast(Payment, case.payment)
     due = claims_on(payment.cents, case.givebacks, keeper)
     known = {item.id for item in case.givebacks}
-    taken, reversals, claws = [], [], []
+    taken: list[Finding] = []
+    reversals: list[Finding] = []
+    claws: list[Finding] = []
     if keeper is not None:
         unknown = [claw for claw in keeper.clawbacks if base_of(claw.name) not in known and claw.stands]
         taken = [_clawed_not_refunded(claw, keeper, books) for claw in unknown]

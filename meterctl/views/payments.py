@@ -9,7 +9,7 @@ from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pair
 from meterctl.views.entries import show_receipt
 from meterctl.views.registry import view
 
-_READ = ("sessions", "refunds", "disputes")
+_READ = ("session", "refund", "dispute")
 
 
 @view("reconcile")
@@ -35,7 +35,7 @@ def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
 
 def _read_pairs(found: Reconciliation) -> Iterator[tuple[str, Cell]]:
     counts = found.counts
-    yield "at Stripe", ", ".join(f"{counts.get(name, 0):,} {name}" for name in _READ)
+    yield "at Stripe", ", ".join(words.plural(counts.get(f"{name}s", 0), name) for name in _READ)
     others = counts.get("other_references", 0)
     yield (
         "in the journal",

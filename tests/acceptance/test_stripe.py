@@ -69,6 +69,7 @@ def test_another_price_is_shown_and_has_to_be_accepted(run: Shell, account: Stan
     assert "500 subtotal - 100 discount + 50 tax" in answer.error["message"]
     assert "--accept-paid" in answer.error["hint"]
     assert run.doc(f"credit-pack --from-stripe {session} --accept-paid")["entry"]["paid_cents"] == 450
+    assert run.doc(f"credit-pack --from-stripe {session}")["status"] == "replayed"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_what_differs_is_found_planned_and_mended(run: Shell, account: StandIn) 
     assert [json.loads(row) for row in rows] == answer.doc["findings"]
     shown = run("reconcile stripe")
     assert (shown.code, "wrong org" in shown.out, "4 differences" in shown.out) == (8, True, True)
-    assert "2 sessions read" in shown.err
+    assert "sessions: 2" in shown.err
     mend(run, plan)
     assert run.json("reconcile stripe").code == 0
     assert [run.doc(f"balance {org}")["balance"] for org in ("acme", "beta", "wrong", "corp")] == [800, 1000, 0, 0]

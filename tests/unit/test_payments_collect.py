@@ -73,7 +73,7 @@ def test_agreement_is_read_in_three_lists(scene: Scene) -> None:
         "other_references": 0,
     }
     assert len(scene.account.asked) == 6, "two runs, three lists each"
-    assert "1 sessions read" in scene.said
+    assert "sessions: 1, that is all" in scene.said
 
 
 def test_what_is_not_by_stripe_is_counted_and_left_alone(scene: Scene) -> None:
@@ -113,7 +113,7 @@ def test_a_session_that_is_paid_while_lists_are_read_is_asked_for_again(scene: S
     gateway = scene.gateway
 
     def paid_meanwhile(text: str) -> None:
-        if text == "0 disputes read":
+        if text.startswith("disputes:"):
             scene.account.arrive(session, at=T0 + 120)
 
     both = gather(gateway, scene.desk.store, None, NOW, progress=paid_meanwhile, notes=Notes(None, {}))
@@ -164,14 +164,14 @@ def test_progress_is_told(scene: Scene) -> None:
     for number in range(201):
         scene.account.sell(org=f"o{number}", at=T0 + number)
     scene.gather()
-    assert scene.said[:3] == ["100 sessions", "200 sessions", "201 sessions read"]
+    assert scene.said[:3] == ["sessions: 100", "sessions: 200", "sessions: 201, that is all"]
 
 
 def test_progress_of_orgs_is_told(scene: Scene) -> None:
     for number in range(1000):
         scene.desk.credit(f"hand-{number}", org=f"o{number}")
     scene.gather()
-    assert "1,000 orgs" in scene.said
+    assert "orgs: 1,000" in scene.said
 
 
 # -- resuming

@@ -192,6 +192,7 @@ def test_another_price_has_to_be_accepted(account: StandIn, desk: Desk) -> None:
     assert (result.problems[0]["reason"], result.problems[0]["org"]) == ("price_mismatch", "acme")
     assert [delivery.line for delivery in result.kept] == [1]
     assert counts(settle(desk, account.events, accept_paid=True)) == {"applied": 1}
+    assert counts(settle(desk, account.events)) == {"replayed": 1}, "once is enough"
 
 
 def test_a_conflict_is_told(account: StandIn, desk: Desk) -> None:
