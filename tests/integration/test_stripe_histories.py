@@ -142,7 +142,7 @@ class History:
     def _overlap(self, session: str, at: int) -> None:
         """A dispute of the whole payment although parts of it went back: Stripe takes more than was paid."""
         self.account.dispute(session, int(self.account.charge_of(session)["amount"]), at=at)
-        about = [item for item in [*self.refunds(session), *self.disputes(session)]]
+        about = [*self.refunds(session), *self.disputes(session)]
         if any(lost.split()[0] in about for lost in self.lost):
             # How much of it counts depends on what was lost: then it is not predicted here.
             self.injected.add(("unpredicted", session))
