@@ -93,7 +93,8 @@ def decide(operation: Operation, context: Context) -> Decision:
 def out_of_range(state: State) -> Refusal | None:
     """A refusal if ``state`` holds a sum that JSON readers could not keep exact."""
     used = state.week.used if state.week is not None else 0
-    if in_range(state.balance, state.debt.total, used):
+    # Lots and debt never stand together, so the balance bounds both.
+    if in_range(state.balance, used):
         return None
     return Refusal("amount_out_of_range", "the org's units would leave the range of +-(2^53 - 1)")
 

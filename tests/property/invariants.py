@@ -224,7 +224,9 @@ class Journal:
             assert entry["at"] >= monday_after(entry["closed"]["key"])
         if week is None:
             return
-        assert entry["at"] < monday_after(week["key"])
+        end = monday_after(week["key"])
+        # What expires in the very moment that the week ends goes first.
+        assert entry["at"] < end or (entry["kind"] == "expiration" and entry["at"] == end)
         settled = week["used"] - sum(week["breakdown"].values())
         assert settled >= 0
         if week["cycle"] > 1:

@@ -198,6 +198,16 @@ def test_an_open_week_keeps_its_version() -> None:
     assert (second["units"], week(desk).version, week(desk).quota) == (10, 1, 100)
 
 
+def test_l18_a_late_run_belongs_to_the_week_in_which_it_takes_effect() -> None:
+    desk = two_versions()
+    desk.go("2026-11-25")
+    desk.adjust(1, "a")
+    entry = desk.run("r", costs={"llm": "0.010"}, at=NOON).entry
+    assert entry is not None
+    assert (entry["week"], entry["units"], entry["occurred_at"]) == ("2026-W48", 20, NOON)
+    assert (week(desk).version, week(desk).quota) == (2, 200)
+
+
 def test_a_version_given_prices_the_run_and_leaves_the_week_alone() -> None:
     desk = two_versions()
     entry = desk.run("r", costs={"llm": "0.010"}, version=2).entry

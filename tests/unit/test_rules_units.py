@@ -260,6 +260,14 @@ def test_a_grant_may_expire() -> None:
     assert desk.balance() == 0
 
 
+def test_a_late_grant_may_have_expired_before_it_arrives() -> None:
+    desk = Desk()
+    desk.adjust(5, "a")
+    late = desk.adjust(7, "b", at="2026-11-10", expires="2026-11-12")
+    assert (late.status, late.balance, desk.balance()) == ("applied", 12, 5)
+    assert desk.adjust(7, "c", at="2026-11-12", expires="2026-11-12").reason == "expires_in_past"
+
+
 @pytest.mark.parametrize(
     ("expires", "at", "reason"),
     [
