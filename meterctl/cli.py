@@ -111,7 +111,7 @@ def report(error: MeterctlError, *, as_json: bool) -> int:
         import json
 
         document = {"schema": "meterctl.error.v1", "code": error.code, "message": error.message, "hint": error.hint}
-        sys.stderr.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps(document) + "\n")
     else:
         from meterctl.render import visible
 

@@ -80,12 +80,14 @@ def demo(wiring: Wiring) -> None:
         lines = _STORY.splitlines()
         for told, line in zip(lines[::2], lines[1::2], strict=True):
             now, _, text = told.partition(" ")
-            _play(now, text, line.strip(), shared)
+            _play(now, text, line.strip(), shared, wiring.output)
 
 
-def _play(now: str, told: str, line: str, shared: list[str]) -> None:
-    sys.stdout.write(f"\n# {now}  {told}\n$ meterctl {line}\n")
-    sys.stdout.flush()
+def _play(now: str, told: str, line: str, shared: list[str], output: str) -> None:
+    # For scripts, standard output holds nothing but documents.
+    talk = sys.stdout if output in ("table", "markdown", "plain") else sys.stderr
+    talk.write(f"\n# {now}  {told}\n$ meterctl {line}\n")
+    talk.flush()
     # A process of its own, as the reader would run it.
     played = subprocess.run(  # noqa: S603 - our own program, our own words
         [sys.executable, "-m", "meterctl", *shared, "--now", now, *line.split()], timeout=STEP_SECONDS, check=False

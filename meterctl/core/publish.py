@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from meterctl.core.errors import MeterctlError
+from meterctl.core.errors import UNREACHABLE, MeterctlError
 from meterctl.core.model import Instant, PlanVersion
 from meterctl.core.ports import Clock, Plans
 from meterctl.core.results import Result
@@ -18,6 +18,7 @@ class PublishContended(MeterctlError):
     """Others published versions of the same plan each time we tried."""
 
     code = "contended"
+    exit_code = UNREACHABLE
     hint = "see what was published with: meterctl plan show PLAN; then run the same command again"
 
 
