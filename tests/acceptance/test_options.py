@@ -226,3 +226,63 @@ def test_spans_ahead_are_told_too(run: Shell) -> None:
 
 def test_an_instant_in_full_needs_no_echo(run: Shell) -> None:
     assert run(f"ledger acme --since {NOW} -o csv").err == ""
+
+
+# Where things come from
+
+
+def test_without_a_word_the_store_is_in_the_users_data_directory(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METERCTL_STORE")
+    run.all(CREDIT)
+    assert (run.place / "data" / "meterctl" / "meterctl.db").is_file()
+    assert run.doc("config show")["store"] == f"sqlite:{run.place}/data/meterctl/meterctl.db"
+
+
+def test_the_config_is_the_nearest_one(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan() -> str:
+        name: str = run.doc("config show")["default_plan"]
+        return name
+
+    (run.place / "meterctl.toml").unlink()
+    monkeypatch.delenv("METERCTL_CONFIG")
+    assert (plan(), run.doc("config show")["source"]) == ("free", None)
+    (run.place / "config" / "meterctl").mkdir(parents=True)
+    run.file("config/meterctl/meterctl.toml", "default_plan = 'users'")
+    assert plan() == "users"
+    run.file("meterctl.toml", "default_plan = 'here'")
+    assert plan() == "here"
+    run.setenv("METERCTL_CONFIG", run.file("environment.toml", "default_plan = 'environment'"))
+    assert plan() == "environment"
+    given = run.file("given.toml", "default_plan = 'given'")
+    assert run.doc("--config", given, "config", "show")["default_plan"] == "given"
+    assert run.doc("config", "show", "--config", given)["source"] == given
+
+
+def test_without_a_word_the_actor_is_the_login_name(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METERCTL_ACTOR")
+    monkeypatch.setenv("LOGNAME", "ops")
+    assert run.doc(CREDIT)["entry"]["actor"] == "ops"
+
+
+def test_the_config_in_force_is_shown_with_its_defaults(run: Shell) -> None:
+    run.config("run_base = 7\n[packs.small]\nunits = 5\nprice_cents = 5\ncurrency = 'usd'\n")
+    shown = run.doc("config show")
+    assert (shown["run_base"], shown["thresholds"], shown["overage"]) == (7, [80, 100], "debt")
+    assert shown["packs"] == {"small": {"units": 5, "price_cents": 5, "currency": "usd", "expiry_days": None}}
+
+
+def test_a_lone_option_is_no_command(run: Shell) -> None:
+    assert run("--json").error["code"] == "usage"
+    assert run("balance --json").error["code"] == "usage"
+    assert run("meter --json").error["code"] == "usage"
+
+
+def test_plans_published_by_others_first_are_tried_again_and_then_given_up(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from meterctl.core.sqlite.plans import SqlitePlans
+
+    tries: list[object] = []
+    monkeypatch.setattr(SqlitePlans, "add", lambda _, version: tries.append(version))
+    answer = run.json("plan publish pro --quota 5")
+    assert (answer.code, answer.error["code"], len(tries)) == (10, "contended", 1 + 3)
