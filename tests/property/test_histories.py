@@ -57,7 +57,7 @@ def seen(state: State, default_plan: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=max(300, settings.default.max_examples), suppress_health_check=CHECKS)
+@settings(max_examples=max(300, settings().max_examples), suppress_health_check=CHECKS)
 @given(histories())
 def test_every_answer_and_every_figure_agree_with_the_naive_rules(history: History) -> None:
     desk, naive = desk_of(history), Naive(history.terms, history.versions)
