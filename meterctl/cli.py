@@ -31,6 +31,7 @@ COMMANDS = {
     "reset-week": "Close ended weeks, or one week now by hand.",
     "ledger": "Page through an org's journal, newest first.",
     "meter": "Book metered runs; show weeks, thresholds and admission.",
+    "explain": "Explain why an org may run or not, lot by lot, and what happens next.",
     "balance": "Show units, lots, debt and the next expiry of an org.",
     "adjust": "Correct a balance or grant units.",
     "undo": "Take back a debit, an adjustment or a topup.",

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from meterctl.schemas.entries import Entry
+from meterctl.schemas.explaining import Explain
 from meterctl.schemas.operating import Config, Error, Init, Lock, Locks, Plans, PlanVersion, PlanVersions, Schemas
 from meterctl.schemas.planning import Apply, SavedPlan, SavedPlanLine
 from meterctl.schemas.reading import (
@@ -38,6 +39,7 @@ DOCUMENTS: dict[str, Any] = {
     "history": History,
     "alerts": Alerts,
     "balance": BalanceDocument,
+    "explain": Explain,
     "orgs": Orgs,
     "refund-preview": RefundPreview,
     "verify": Verify,

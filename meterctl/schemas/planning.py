@@ -6,7 +6,20 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from meterctl.core.model import Kind
-from meterctl.schemas.fields import HASH, Actor, Balance, Org, Reason, Seconds, Seq, instant, number, signed, text, units
+from meterctl.schemas.fields import (
+    HASH,
+    Actor,
+    Balance,
+    Org,
+    Reason,
+    Seconds,
+    Seq,
+    instant,
+    number,
+    signed,
+    text,
+    units,
+)
 from meterctl.schemas.writing import ReceiptRecord
 
 Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and hash", HASH)]

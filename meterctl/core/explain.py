@@ -1,0 +1,440 @@
+"""Why an org may run or not, in figures and in words: one sum that adds up, lot by lot, and what comes next.
+
+What it costs does not grow with the journal: live lots, the newest pages of what changed them, a few searches.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from statistics import median_low
+from typing import Any, NamedTuple
+
+from meterctl.core import weeks
+from meterctl.core.entries import Tip, book_due, tip_of
+from meterctl.core.instants import to_datetime, to_millis
+from meterctl.core.lotstory import CHANGING, MOST_SEQS, Stories
+from meterctl.core.model import Entry, Instant, State
+from meterctl.core.ports import EntryFilter
+from meterctl.core.reads import Reads
+from meterctl.core.results import Result
+from meterctl.core.rules import Admission, admission
+
+#: Lots that are told of: live ones, and the last touched of those that are gone.
+MOST_LIVE, MOST_GONE = 50, 10
+
+#: Entries that are read: of the kinds that change lots, of those that draw on them, and of closed weeks.
+CHANGES, DRAWS, RESETS = 300, 200, 12
+
+#: Due events to come that are told of, and the end of time up to which they are looked for.
+UPCOMING, END = 6, Instant("9999-12-31T23:59:59.999Z")
+
+#: Closed weeks that a week is compared with, the fewest that say anything, and what is far above them.
+WEEKS, FEWEST_WEEKS, UNUSUAL = 4, 2, 2
+
+_DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation(Result):
+    """Everything that `explain` answers; ``facts`` is its document."""
+
+    name = "explain"
+
+    facts: Mapping[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        return dict(self.facts)
+
+
+class _Standing(NamedTuple):
+    """An org at an instant: its newest entry by then, what is due on top of that, and the state with it."""
+
+    org: str
+    at: Instant
+    newest: Entry | None
+    pending: tuple[Entry, ...]
+    tip: Tip
+    now: bool
+
+    @property
+    def state(self) -> State:
+        return self.tip.state
+
+    @property
+    def seq(self) -> int:
+        return 0 if self.newest is None else self.newest["seq"]
+
+
+class Explainer(Reads):
+    """Explains orgs. Reads only."""
+
+    def explain(self, org: str, as_of: Instant | None = None) -> Explanation:
+        """Where ``org`` stands at ``as_of`` (None: now) and why. An instant ahead shows what time alone will do."""
+        standing = self._at(org, as_of)
+        recent = _Recent(self, standing)
+        quota = self._quota(standing.state, standing.at)
+        admitted = admission(standing.state, quota)
+        facts: dict[str, Any] = {
+            "org": org,
+            "as_of": standing.at,
+            "seq": standing.seq,
+            "pending": len(standing.pending),
+            "allowed": admitted.allowed,
+            "available": admitted.available,
+            "sum": self._sum(standing, quota, admitted),
+            "plan": self._plan(standing, recent),
+            "week": self._week(standing, quota, recent),
+            "debt": self._debt(standing, recent),
+            **self._lots(standing, recent),
+            **self._upcoming(standing, admitted),
+        }
+        facts["oddities"] = list(self._oddities(standing, recent, facts))
+        return Explanation({"said": list(told(facts)), **facts})
+
+    def _at(self, org: str, as_of: Instant | None) -> _Standing:
+        newest, at, _ = self._standing(org, as_of)
+        tip = tip_of(newest)
+        booked = list(book_due(org, tip, at, self._terms, self.plans, at))
+        pending = tuple(entry for entry, _ in booked)
+        return _Standing(org, at, newest, pending, booked[-1][1] if booked else tip, as_of is None)
+
+    def _quota(self, state: State, at: Instant) -> int:
+        if state.week is not None:
+            return state.week.quota
+        return self.plans.in_force(state.plan or self._terms.default_plan, at).weekly_quota
+
+    # -- the sum
+
+    def _sum(self, standing: _Standing, quota: int, admitted: Admission) -> dict[str, Any]:
+        """``quota_left + in_lots - owed - overage = available``."""
+        state = standing.state
+        used = 0 if state.week is None else state.week.used
+        return {
+            "quota": quota,
+            "used": used,
+            "quota_left": max(0, quota - used),
+            "in_lots": sum(lot.remaining for lot in state.lots),
+            "owed": state.debt.owed,
+            "overage": state.debt.overage,
+            "balance": state.balance,
+            "available": admitted.available,
+            "missing": max(0, 1 - admitted.available),
+        }
+
+    def _plan(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
+        week = standing.state.week
+        plan = standing.state.plan or self._terms.default_plan
+        assigned = recent.newest_of("plan")
+        version = self.plans.in_force(plan, standing.at).version if week is None else week.version
+        return {
+            "plan": plan if week is None else week.plan,
+            "version": version,
+            "assigned": standing.state.plan is not None,
+            "seqs": [] if assigned is None else [assigned["seq"]],
+        }
+
+    def _week(self, standing: _Standing, quota: int, recent: "_Recent") -> dict[str, Any]:
+        week, at = standing.state.week, standing.at
+        key = weeks.week_key(at) if week is None else week.key
+        return {
+            "key": key,
+            "cycle": 1 if week is None else week.cycle,
+            "starts_at": weeks.week_start(key),
+            "ends_at": weeks.week_end(key),
+            "quota": quota,
+            "used": 0 if week is None else week.used,
+            "uncovered": 0 if week is None else week.uncovered,
+            "breakdown": {} if week is None else dict(week.breakdown),
+            "alerts": [] if week is None else list(week.alerts),
+            "since_seq": None if week is None else self._first_of_week(standing, recent),
+            "seqs": [] if week is None else recent.runs_of(week.key, week.cycle),
+        }
+
+    def _first_of_week(self, standing: _Standing, recent: "_Recent") -> int:
+        """The entry from which on usage counted in the open week."""
+        week = standing.state.week
+        assert week is not None
+        reset = recent.resets[0] if recent.resets else None
+        if reset is not None and (reset["opened"] or {}).get("key") == week.key:
+            return reset["seq"]
+        return self._last_seq_before(standing.org, weeks.week_start(week.key)) + 1
+
+    # -- debt
+
+    def _debt(self, standing: _Standing, recent: "_Recent") -> dict[str, Any] | None:
+        """Since when there is debt and what made it; None without any."""
+        debt = standing.state.debt
+        if not debt.total:
+            return None
+        first, exact = self._first_debt(standing, recent)
+        makers = [entry["seq"] for entry in recent.debtors() if entry["seq"] >= first["seq"]]
+        return {
+            "owed": debt.owed,
+            "overage": debt.overage,
+            "since": first["at"],
+            "since_seq": first["seq"],
+            "exact": exact,
+            "seqs": sorted({first["seq"], *makers})[-MOST_SEQS:],
+        }
+
+    def _first_debt(self, standing: _Standing, recent: "_Recent") -> tuple[Entry, bool]:
+        """The entry that today's debt began with, and whether that is sure.
+
+        Only what pays debt can end it. So above the last such entry that left none, once there is debt it stays: a
+        binary search finds where it begins."""
+        assert standing.newest is not None
+        cleared, sure = recent.last_without_debt()
+        low, high, found = cleared + 1, standing.seq, standing.newest
+        while low < high:  # bounded: the range halves
+            middle = (low + high) // 2
+            entry = self._store.journal.by_seq(standing.org, middle)
+            if entry is not None and _in_debt(entry):
+                found, high = entry, middle
+            else:
+                low = middle + 1
+        return found, sure
+
+    # -- lots
+
+    def _lots(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
+        live = {lot.id: lot.remaining for lot in standing.state.lots}
+        gone = [lot for lot in recent.stories.touched() if lot not in live]
+        told_of = [*list(live.items())[:MOST_LIVE], *((lot, 0) for lot in gone[:MOST_GONE])]
+        stories = [story for lot, left in told_of if (story := recent.stories.of(lot, left)) is not None]
+        return {"lots": stories, "more_lots": max(0, len(live) - MOST_LIVE)}
+
+    # -- what comes
+
+    def _upcoming(self, standing: _Standing, admitted: Admission) -> dict[str, Any]:
+        """What time will do if nothing else happens, and when the org may run again if it may not now."""
+        events, again = [], None
+        for entry, tip in islice(self._to_come(standing), UPCOMING):
+            events.append(_event(entry, tip.state.balance))
+            quota = self._quota(tip.state, entry["at"])
+            then = admission(tip.state, quota)
+            if again is None and then.allowed and not admitted.allowed:
+                again = {"at": entry["at"], "available": then.available, "quota": quota}
+        return {"upcoming": events, "allowed_again": again}
+
+    def _to_come(self, standing: _Standing) -> Iterator[tuple[Entry, Tip]]:
+        return book_due(standing.org, standing.tip, END, self._terms, self.plans, standing.at)
+
+    # -- oddities
+
+    def _oddities(self, standing: _Standing, recent: "_Recent", facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        if facts["debt"] is not None:
+            yield _debt_oddity(facts["debt"], standing.at)
+        yield from _burn_oddity(facts["week"], recent.resets, standing.at)
+        if facts["week"]["uncovered"]:
+            uncovered = f"{_units(facts['week']['uncovered'])} used this week were covered by nothing, and not charged"
+            yield _oddity("uncovered", uncovered, facts["week"]["seqs"])
+        if not standing.now:
+            return
+        if standing.pending:
+            yield _pending_oddity(standing)
+        yield from self._stale_head(standing)
+
+    def _stale_head(self, standing: _Standing) -> Iterator[dict[str, Any]]:
+        head = self._store.heads.get([standing.org]).get(standing.org)
+        if standing.newest is not None and (head is None or head.hash != standing.newest["hash"]):
+            behind = "is missing" if head is None else f"stands at entry {head.seq}, the journal at {standing.seq}"
+            yield _oddity("head_behind", f"the cached head {behind}; mend it with: meterctl verify --repair-heads", [])
+
+
+class _Recent:
+    """The newest entries of an org that explaining it takes, in a few bounded reads. Due ones count as booked."""
+
+    def __init__(self, explainer: Explainer, standing: _Standing) -> None:
+        self._journal = explainer._store.journal
+        self._standing = standing
+        changes = self._read(EntryFilter(kinds=CHANGING), CHANGES)
+        self.resets = self._read(EntryFilter(kinds=("reset",)), RESETS)
+        self._draws = self._read(EntryFilter(moving=True), DRAWS)
+        self._since = changes[-1]["seq"] if len(changes) == CHANGES else 0
+        self._changes = changes
+        by_seq = {entry["seq"]: entry for entry in standing.pending}
+        self.stories = Stories(
+            changes[::-1],
+            self._draws,
+            self._since,
+            lambda seq: by_seq.get(seq) or self._journal.by_seq(standing.org, seq),
+        )
+
+    def _read(self, where: EntryFilter, most: int) -> list[Entry]:
+        """The newest entries that match, newest first."""
+        pending = [entry for entry in reversed(self._standing.pending) if _fits(entry, where)]
+        where = where._replace(before=self._standing.seq + 1)
+        return [*pending, *islice(self._journal.read(self._standing.org, where, newest_first=True), most)][:most]
+
+    def newest_of(self, kind: Any) -> Entry | None:
+        return next(iter(self._read(EntryFilter(kinds=(kind,)), 1)), None)
+
+    def runs_of(self, week: str, cycle: int) -> list[int]:
+        """The newest runs of an open week, oldest first."""
+        runs = self._read(EntryFilter(kinds=("usage",)), MOST_SEQS)
+        return [run["seq"] for run in reversed(runs) if (run["week"], run["cycle"]) == (week, cycle)]
+
+    def debtors(self) -> list[Entry]:
+        """Recent entries that made debt."""
+        return [entry for entry in (*self._draws, *self._changes) if sum(entry.get("debt", {}).values())]
+
+    def last_without_debt(self) -> tuple[int, bool]:
+        """The newest entry of the kinds that pay debt that left none, and whether it is sure that there is none newer:
+        where neither page holds one, it lies before them, or the journal begins with debt."""
+        payers = [entry for entry in (*self._changes, *self.resets) if not _in_debt(entry)]
+        newest = max((entry["seq"] for entry in payers), default=0)
+        unread = max(self._since, self.resets[-1]["seq"] if len(self.resets) == RESETS else 0)
+        return max(newest, unread), newest >= unread
+
+
+def _fits(entry: Entry, where: EntryFilter) -> bool:
+    return (not where.kinds or entry["kind"] in where.kinds) and (not where.moving or entry["amount"] != 0)
+
+
+def _in_debt(entry: Entry) -> bool:
+    debt = entry["state"]["debt"]
+    return bool(debt["owed"] or debt["overage"])
+
+
+def _event(entry: Entry, balance: int) -> dict[str, Any]:
+    expiry = entry["kind"] == "expiration"
+    return {
+        "at": entry["at"],
+        "kind": entry["kind"],
+        "lot": entry["lot"] if expiry else None,
+        "units": entry["units"] if expiry else None,
+        "week": None if expiry else entry["closed"]["key"],
+        "settled": None if expiry else entry["settled"],
+        "balance": balance,
+        "seqs": [entry["lot"]] if expiry else [],
+    }
+
+
+# -- oddities in words
+
+
+def _oddity(code: str, message: str, seqs: Sequence[int]) -> dict[str, Any]:
+    return {"code": code, "message": message, "seqs": list(seqs)}
+
+
+def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
+    days = (to_millis(at) - to_millis(debt["since"])) // _DAY
+    age = "since today" if days < 1 else f"for {_count(days, 'day')}" + ("" if debt["exact"] else " at least")
+    return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", debt["seqs"])
+
+
+def _pending_oddity(standing: _Standing) -> dict[str, Any]:
+    since = _minute(standing.pending[0]["at"])
+    what = _count(len(standing.pending), "due event")
+    message = f"{what} not booked yet, the first since {since}; book with: meterctl expire {standing.org}"
+    return _oddity("overdue", message, [])
+
+
+def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) -> Iterator[dict[str, Any]]:
+    """The open week against a usual one of those before: what is used by now, or will be at this pace."""
+    by_week: dict[str, int] = {}
+    closing: dict[str, int] = {}
+    for reset in reversed(resets):
+        closed = reset["closed"]
+        by_week[closed["key"]] = by_week.get(closed["key"], 0) + closed["used"]
+        closing[closed["key"]] = reset["seq"]
+    by_week.pop(week["key"], None)
+    past = list(by_week)[-WEEKS:]
+    if len(past) < FEWEST_WEEKS or not week["used"]:
+        return
+    usual = median_low([by_week[key] for key in past])
+    gone, whole = to_millis(at) - to_millis(week["starts_at"]), 7 * _DAY
+    # In a week's first day a pace says nothing yet.
+    pace = week["used"] * whole // gone if gone >= _DAY else week["used"]
+    if max(pace, week["used"]) > UNUSUAL * usual:
+        message = f"{_units(week['used'])} used this week by now; in {past[0]} to {past[-1]} a usual one took {usual:,}"
+        yield _oddity("unusual_burn", message, [closing[key] for key in past])
+
+
+# -- the answer in words
+
+
+def told(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences that can be read to a customer."""
+    total = facts["sum"]
+    if facts["allowed"]:
+        yield f"{facts['org']} may run: {_units(total['available'])} {_are(total['available'])} available."
+    else:
+        yield f"{facts['org']} may not run: {_lacking(total)}."
+    yield _told_quota(facts)
+    yield _told_lots(total)
+    if facts["debt"] is not None:
+        yield _told_debt(facts["debt"])
+    yield _told_sum(total)
+    if not facts["allowed"]:
+        yield _told_way_out(facts)
+    if facts["upcoming"]:
+        yield _told_next(facts["upcoming"][0])
+
+
+def _lacking(total: Mapping[str, Any]) -> str:
+    return "nothing is available" if total["available"] == 0 else f"it is {_units(-total['available'])} short"
+
+
+def _told_quota(facts: Mapping[str, Any]) -> str:
+    total, plan, key = facts["sum"], facts["plan"]["plan"], facts["week"]["key"]
+    if not total["quota"]:
+        return f"Its plan {plan} grants no units a week: all it uses is drawn from its lots."
+    left = f"{total['quota_left']:,} {_are(total['quota_left'])}" if total["quota_left"] else "none is"
+    used = f"it has used {total['used']:,}" if total["used"] else "it has used none"
+    return f"Its plan {plan} grants {_units(total['quota'])} a week; this week ({key}) {used}, so {left} left."
+
+
+def _told_lots(total: Mapping[str, Any]) -> str:
+    return f"Its lots hold {_units(total['in_lots'])}." if total["in_lots"] else "No lot holds any units."
+
+
+def _told_debt(debt: Mapping[str, Any]) -> str:
+    owed = f"{_units(debt['owed'])} taken back or forced" if debt["owed"] else ""
+    overage = f"{_units(debt['overage'])} used beyond quota and lots" if debt["overage"] else ""
+    since = f"since {_day(debt['since'])}" + ("" if debt["exact"] else " or longer")
+    return f"It owes {' and '.join(filter(None, (owed, overage)))}, {since}; what it buys pays that first."
+
+
+def _told_sum(total: Mapping[str, Any]) -> str:
+    debt = total["owed"] + total["overage"]
+    parts = f"{total['quota_left']:,} left of the quota + {total['in_lots']:,} in lots - {debt:,} of debt"
+    return f"{parts} = {total['available']:,} available."
+
+
+def _told_way_out(facts: Mapping[str, Any]) -> str:
+    buying = f"With {_units(facts['sum']['missing'])} more it could run at once"
+    again = facts["allowed_again"]
+    if again is None:
+        return f"{buying}; waiting will not help."
+    return f"{buying}; else it can run again from {_day(again['at'])} on, with {_units(again['available'])}."
+
+
+def _told_next(event: Mapping[str, Any]) -> str:
+    day = _day(event["at"])
+    if event["kind"] == "expiration":
+        return f"On {day} {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
+    settled = f", and {_units(event['settled'])} of the debt are paid from it" if event["settled"] else ""
+    return f"On {day} this week ends, and the quota begins anew{settled}."
+
+
+def _day(instant: Instant) -> str:
+    """A day as one says it, in UTC."""
+    day = to_datetime(instant)
+    return f"{day:%A} {day.day} {day:%B %Y}"
+
+
+def _minute(instant: Instant) -> str:
+    return f"{instant[:10]} {instant[11:16]} UTC"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _units(count: int) -> str:
+    return _count(count, "unit")
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

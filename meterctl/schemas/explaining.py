@@ -1,0 +1,173 @@
+"""An org explained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from meterctl.schemas.fields import (
+    Actor,
+    Balance,
+    Breakdown,
+    Currency,
+    Cycle,
+    Expiry,
+    Org,
+    Pack,
+    Paid,
+    Percent,
+    Plan,
+    Quota,
+    Reason,
+    Seq,
+    Session,
+    Uncovered,
+    Used,
+    Version,
+    WeekKey,
+    instant,
+    number,
+    signed,
+    text,
+    units,
+)
+
+Seqs = Annotated[list[Seq], Field(description="entries behind it, oldest first: the newest ten where there are more")]
+
+
+class Sum(TypedDict):
+    """What may be run: quota_left + in_lots - owed - overage = available."""
+
+    quota: Quota
+    used: Used
+    quota_left: Annotated[int, units("what is left of the quota")]
+    in_lots: Annotated[int, units("what the live lots hold")]
+    owed: Annotated[int, units("debt of clawbacks and forced debits")]
+    overage: Annotated[int, units("debt of usage beyond quota and lots")]
+    balance: Balance
+    available: Annotated[int, signed("what is left of quota and balance together")]
+    missing: Annotated[int, units("what would have to come in for it to run; 0: it may run")]
+
+
+class ExplainedPlan(TypedDict):
+    """The plan that grants the quota."""
+
+    plan: Plan
+    version: Version
+    assigned: Annotated[bool, Field(description="false: it has the default plan")]
+    seqs: Seqs
+
+
+class ExplainedWeek(TypedDict):
+    """The week it is in."""
+
+    key: WeekKey
+    cycle: Cycle
+    starts_at: Annotated[str, instant("Monday 00:00")]
+    ends_at: Annotated[str, instant("the next Monday 00:00, when the week is over")]
+    quota: Quota
+    used: Used
+    uncovered: Uncovered
+    breakdown: Breakdown
+    alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
+    since_seq: Annotated[Seq | None, Field(description="the entry from which on usage counted in it; null: none did")]
+    seqs: Seqs
+
+
+class ExplainedDebt(TypedDict):
+    """Debt, and what made it."""
+
+    owed: Annotated[int, units("of clawbacks and forced debits")]
+    overage: Annotated[int, units("of usage beyond quota and lots")]
+    since: Annotated[str, instant("when it began")]
+    since_seq: Seq
+    exact: Annotated[bool, Field(description="false: it began then or earlier")]
+    seqs: Seqs
+
+
+class LotSeqs(TypedDict, total=False):
+    """The entries behind each number of a lot."""
+
+    units: Seqs
+    debt: Seqs
+    used: Seqs
+    clawed: Seqs
+    expired: Seqs
+    forfeited: Seqs
+    voided: Seqs
+
+
+class ExplainedLot(TypedDict):
+    """What became of a lot: units = debt + used + clawed + expired + forfeited + voided + left."""
+
+    id: Seq
+    kind: Annotated[Literal["topup", "adjustment", "reversal"], Field(description="kind of the entry that opened it")]
+    pack: Annotated[Pack | None, Field(description="pack, if it is of one")]
+    session: Annotated[Session | None, Field(description="payment of the pack")]
+    paid_cents: Paid | None
+    currency: Currency | None
+    opened_at: Annotated[str, instant("when it was opened")]
+    actor: Actor
+    reason: Reason
+    expires_at: Expiry | None
+    units: Annotated[int, units("what was bought, granted or given back", least=1)]
+    debt: Annotated[int, units("what paid debt")]
+    used: Annotated[int, units("what was drawn and not given back")]
+    clawed: Annotated[int, units("what refunds took and did not give back")]
+    expired: Annotated[int, units("what expired in it")]
+    forfeited: Annotated[int, units("what came back after it had expired")]
+    voided: Annotated[int, units("what was removed when it was undone")]
+    left: Annotated[int, units("what is left")]
+    complete: Annotated[bool, Field(description="false: it is so old that clawbacks may be counted as used")]
+    seqs: LotSeqs
+
+
+class Upcoming(TypedDict):
+    """What time will do, if nothing else happens."""
+
+    at: Annotated[str, instant("when")]
+    kind: Literal["expiration", "reset"]
+    lot: Annotated[Seq | None, Field(description="the lot that expires")]
+    units: Annotated[int | None, units("what expires")]
+    week: Annotated[WeekKey | None, Field(description="the week that ends")]
+    settled: Annotated[int | None, units("overage paid from the quota of the next week")]
+    balance: Annotated[int, signed("the balance then")]
+    seqs: Seqs
+
+
+class Again(TypedDict):
+    """When an org that may not run may run by itself."""
+
+    at: Annotated[str, instant("from then on")]
+    available: Annotated[int, units("what is available then", least=1)]
+    quota: Quota
+
+
+class Oddity(TypedDict):
+    """Something that somebody should look at."""
+
+    code: Literal["debt", "unusual_burn", "uncovered", "overdue", "head_behind"]
+    message: Annotated[str, text("what is odd, for people")]
+    seqs: Seqs
+
+
+class Explain(TypedDict):
+    """Why an org may run or not, lot by lot, and what happens next."""
+
+    schema: Literal["meterctl.explain.v1"]
+    said: Annotated[list[str], Field(description="the answer in sentences, for a customer")]
+    org: Org
+    as_of: Annotated[str, instant("when it stands there")]
+    seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
+    pending: Annotated[int, number("due events counted in that are not booked yet")]
+    allowed: Annotated[bool, Field(description="whether it may run")]
+    available: Annotated[int, signed("what is left of quota and balance together")]
+    sum: Sum
+    plan: ExplainedPlan
+    week: ExplainedWeek
+    debt: ExplainedDebt | None
+    lots: Annotated[list[ExplainedLot], Field(description="live ones in draw order, then the last that went")]
+    more_lots: Annotated[int, number("live lots that are not told of")]
+    upcoming: list[Upcoming]
+    allowed_again: Again | None
+    oddities: list[Oddity]

@@ -1,0 +1,164 @@
+"""An org explained: first in words for the customer, then the sum, the lots, what comes, and what is odd."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from meterctl.core.explain import Explanation
+from meterctl.core.instants import to_datetime
+from meterctl.core.lotstory import FATES
+from meterctl.core.model import Instant
+from meterctl.views import words
+from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, in_row
+from meterctl.views.orgs import usage_bar
+from meterctl.views.registry import view
+
+_Facts = Mapping[str, Any]
+
+#: What each fate of units is called at the head of a column.
+_FATES = {
+    "debt": "paid debt",
+    "used": "used",
+    "clawed": "clawed",
+    "expired": "expired",
+    "forfeited": "forfeited",
+    "voided": "undone",
+}
+
+
+@view("explain")
+def show_explanation(explanation: Explanation) -> Iterable[Block]:
+    facts = explanation.facts
+    outcome = Said("✓ may run", "good") if facts["allowed"] else Said("✗ may not run", "bad")
+    yield Heading(in_row(Said(facts["org"], "strong"), outcome, Said(f"as of {_when(facts['as_of'])}", "dim")))
+    for sentence in facts["said"]:
+        yield Note(sentence, "")
+    if not facts["seq"]:
+        yield Note("nothing was ever booked for this org")
+    yield Pairs([("", ""), *_sum(facts)])
+    if facts["lots"]:
+        yield _lots(facts["lots"])
+    if facts["more_lots"]:
+        yield Note(f"and {words.plural(facts['more_lots'], 'live lot')} more: meterctl balance {facts['org']}")
+    if not all(lot["complete"] for lot in facts["lots"]):
+        yield Note("* opened before the entries that were read: what was clawed back before them is under used")
+    if facts["upcoming"]:
+        yield _upcoming(facts)
+    for oddity in facts["oddities"]:
+        yield Note(("! ", oddity["message"], _entries(oddity["seqs"])), "warn")
+    yield Note(f"look at an entry with: meterctl ledger {facts['org']} --all-kinds --before SEQ")
+
+
+# -- the sum
+
+
+def _sum(facts: _Facts) -> Iterator[tuple[str, Cell]]:
+    total, week, plan, debt = facts["sum"], facts["week"], facts["plan"], facts["debt"]
+    by_default = "" if plan["assigned"] else ", by default"
+    version = f"plan {plan['plan']} v{plan['version']}" if plan["version"] else f"plan {plan['plan']}, not published"
+    yield "quota", f"{words.units(total['quota'])} a week: {version}{by_default}{_entries(plan['seqs'])}"
+    cycle = f" cycle {week['cycle']}" if week["cycle"] > 1 else ""
+    since = f", entries {week['since_seq']} on" if week["since_seq"] else ""
+    yield f"used in {week['key']}{cycle}", f"{words.units(total['used'])}{since}"
+    if total["quota"]:
+        yield "", usage_bar(total["used"], total["quota"], {100, *week["alerts"]})
+    yield "left of the quota", words.units(total["quota_left"])
+    yield "+ in lots", words.units(total["in_lots"])
+    for name, said in (("owed", "- owed"), ("overage", "- overage")):
+        if total[name]:
+            since = f" since {_when(debt['since'])}{_entries(debt['seqs'])}" if debt else ""
+            yield said, (Said(words.units(total[name]), "bad"), since)
+    available = Said(words.units(total["available"]), "good" if facts["allowed"] else "bad")
+    yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} too few to run")
+
+
+# -- lots
+
+
+def _lots(lots: Sequence[_Facts]) -> Grid:
+    told = [fate for fate in FATES if any(lot[fate] for lot in lots)]
+    columns = [
+        Column("lot", right=True),
+        Column("what", least=10, rank=2),
+        Column("got", right=True),
+        *(Column(_FATES[fate], right=True, rank=1) for fate in told),
+        Column("left", right=True),
+        Column("", rank=5, least=8),
+        Column("expires", least=10, rank=1),
+        Column("entries", least=12, rank=3),
+    ]
+    return Grid(columns, [_lot_row(lot, told) for lot in lots])
+
+
+def _lot_row(lot: _Facts, told: Sequence[str]) -> Row:
+    cells: list[Cell] = [
+        f"{lot['id']}" + ("" if lot["complete"] else "*"),
+        _what(lot),
+        words.units(lot["units"]),
+        *(words.units(lot[fate]) if lot[fate] else Said("-", "dim") for fate in told),
+        Said(words.units(lot["left"]), "strong" if lot["left"] else "dim"),
+        Bar(((lot["left"], "good"),), lot["units"]),
+        words.when(lot["expires_at"]) if lot["expires_at"] else "never",
+        "; ".join(f"{_FATES[fate]} {_list(seqs)}" for fate, seqs in lot["seqs"].items() if fate in told),
+    ]
+    return Row(cells, "" if lot["left"] else "dim")
+
+
+def _what(lot: _Facts) -> str:
+    opened = words.when(lot["opened_at"])[:10]
+    if lot["kind"] == "topup":
+        return f"{lot['pack']}, {words.money(lot['paid_cents'], lot['currency'])}, {lot['session']}, {opened}"
+    given = {"adjustment": "granted", "reversal": "given back"}.get(lot["kind"], lot["kind"])
+    reason = f': "{lot["reason"]}"' if lot["reason"] else ""
+    return f"{given} by {lot['actor']}, {opened}{reason}"
+
+
+# -- what comes
+
+
+def _upcoming(facts: _Facts) -> Grid:
+    columns = [
+        Column("next (UTC)", least=10),
+        Column("here", rank=2, least=10),
+        Column("in", right=True, rank=1),
+        Column("what", least=16),
+        Column("balance then", right=True),
+    ]
+    rows = []
+    for event in facts["upcoming"]:
+        away = words.relative(facts["as_of"], event["at"]).removeprefix("in ")
+        rows.append(
+            Row([words.when(event["at"]), _here(event["at"]), away, _event(event), words.units(event["balance"])])
+        )
+    if not any(_here(event["at"]) for event in facts["upcoming"]):
+        del columns[1]
+        rows = [Row([cell for place, cell in enumerate(row.cells) if place != 1]) for row in rows]
+    return Grid(columns, rows, "if nothing else happens")
+
+
+def _event(event: _Facts) -> str:
+    if event["kind"] == "expiration":
+        return f"{words.plural(event['units'], 'unit')} of lot {event['lot']} expire"
+    settled = f", {words.plural(event['settled'], 'unit')} of debt settled" if event["settled"] else ""
+    return f"week {event['week']} ends, the quota begins anew{settled}"
+
+
+# -- small words
+
+
+def _here(instant: Instant) -> str:
+    """An instant on the clock of whoever looks; nothing where that shows UTC."""
+    local = to_datetime(instant).astimezone()
+    return f"{local:%Y-%m-%d %H:%M %Z}" if local.utcoffset() else ""
+
+
+def _when(instant: Instant) -> str:
+    here = _here(instant)
+    return f"{words.when_utc(instant)} ({here})" if here else words.when_utc(instant)
+
+
+def _list(seqs: Sequence[int]) -> str:
+    return ", ".join(str(seq) for seq in seqs)
+
+
+def _entries(seqs: Sequence[int]) -> str:
+    return f" (entr{'y' if len(seqs) == 1 else 'ies'} {_list(seqs)})" if seqs else ""
