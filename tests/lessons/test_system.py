@@ -1,0 +1,188 @@
+"""Lessons about stores, clocks, batches and terminals: what happened elsewhere, and cannot here."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from meterctl.core import instants, weeks
+from meterctl.core.backfill import Backfiller, Caller
+from meterctl.core.dueorgs import EVERYTHING
+from meterctl.core.errors import BadInput, StoreUnreachable
+from meterctl.core.inputs import open_input
+from meterctl.core.ledger import Ledger
+from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.operations import BookDue, Debit, check_integer, check_org
+from meterctl.core.overlay import OverlayStore
+from meterctl.core.ports import Lease, Store
+from meterctl.core.reads import LedgerQuery, Reads
+from meterctl.core.results import LedgerPage
+from meterctl.core.sweep import Sweeper
+from tests.desk import Desk, booked, request, tap
+from tests.memory_store import MemoryStore
+
+
+def test_l12_pages_neither_repeat_nor_skip_entries_of_the_same_instant(desk: Desk) -> None:
+    desk.credit("cs_1")
+    for number in range(11):
+        desk.debit(1, f"d{number}")  # all at the same instant
+    reads = Reads(desk.store, desk.clock, desk.ledger.terms)
+    seen: list[int] = []
+    before: int | None = None
+    for _ in range(6):
+        page = reads.ledger("acme", LedgerQuery(limit=2, before=before))
+        seen += [entry["seq"] for entry in page.entries]
+        before = page.next_before
+    assert seen == list(range(12, 0, -1))
+    assert before is None
+
+
+def test_l48_a_lock_of_a_dead_process_is_free_within_a_minute(desk: Desk) -> None:
+    desk.credit("cs_1", "short")
+    desk.go("2026-11-18T12:00:00Z")
+    lease = Lease(EVERYTHING.lock_name, "dead:1:x", desk.clock.now(), instants.add_millis(desk.clock.now(), 60_000))
+    desk.store.locks.acquire(lease, desk.clock.now())
+    assert Sweeper(desk.ledger, "expire", "cron").all().locked_by == "dead:1:x"
+    assert desk.debit(1, "d1").reason == "insufficient_balance"  # and all is right meanwhile
+    desk.go("2026-11-18T12:01:00Z")
+    assert Sweeper(desk.ledger, "expire", "cron").all().done == 1
+
+
+def test_l49_a_database_without_its_unique_index_is_not_written_to(store: Store) -> None:
+    database = getattr(store, "_database", None)
+    if database is None or not hasattr(database, "journal"):
+        pytest.skip("the embedded store makes its tables and indexes in one transaction")
+    Desk(store).credit("cs_1")
+    database.journal.drop_index("org_seq")
+    from meterctl.core.mongo import MongoStore
+
+    again = MongoStore(database.journal.database.client, database.journal.database.name)
+    with pytest.raises(Exception, match="index") as refused:
+        Desk(again).debit(5, "d1")
+    assert getattr(refused.value, "code", None) == "index_missing"
+
+
+def test_l50_reads_ask_the_primary(store: Store) -> None:
+    database = getattr(store, "_database", None)
+    if database is None or not hasattr(database, "journal"):
+        pytest.skip("the embedded store is one file")
+    for name in ("journal", "heads", "claims", "plans", "locks"):
+        assert getattr(database, name).read_preference.mode == 0
+
+
+def test_l51_a_write_without_an_answer_is_looked_up_not_repeated(store: Store) -> None:
+    desk = Desk(tap(store))
+    desk.credit("cs_1")
+
+    def answer_is_lost(real: object, entries: list[Entry]) -> int:
+        real(entries)  # type: ignore[operator]
+        raise StoreUnreachable("no answer in time")
+
+    store.journal.on("append", answer_is_lost, times=1)  # type: ignore[attr-defined]
+    receipt = desk.debit(5, "d1")
+    assert (receipt.status, desk.balance(), len(desk.entries())) == ("applied", 995, 2)
+
+
+def test_l52_iso_weeks_are_right_on_every_day_for_twenty_years() -> None:
+    day = datetime(2015, 1, 1, tzinfo=UTC)
+    while day.year < 2036:
+        year, week, _ = day.isocalendar()
+        assert weeks.week_key(instants.from_datetime(day)) == f"{year}-W{week:02}"
+        day += timedelta(days=1)
+    assert weeks.week_key(instants.parse("2025-12-29")) == "2026-W01"
+
+
+def test_l53_times_are_aware_and_utc() -> None:
+    assert instants.parse("2026-11-23T01:30:00+09:00") == "2026-11-22T16:30:00.000Z"
+    with pytest.raises(ValueError, match="zone"):
+        instants.from_datetime(datetime(2026, 11, 22))  # noqa: DTZ001 - that is the point
+
+
+def test_l54_what_users_write_is_shown_never_obeyed(desk: Desk) -> None:
+    from meterctl.render import write
+
+    for hostile in ("-x", "$ne", "a b", "\x1b[2J", '{"$gt": ""}'):
+        with pytest.raises(BadInput):
+            check_org(hostile)
+    desk.ledger.one(request(Debit("acme", 1, "$ne", allow_debt=True), reason="\x1b[31m[bold]red[/bold]\u202e"))
+    page = Reads(desk.store, desk.clock, desk.ledger.terms).ledger("acme", LedgerQuery(ref="$ne"))
+    assert isinstance(page, LedgerPage)
+    assert len(list(page.entries)) == 1
+    for output in ("table", "markdown", "plain", "csv"):
+        stream = io.StringIO()
+        write(page, output, stream)
+        assert "\x1b[31m" not in stream.getvalue()
+        assert "\u202e" not in stream.getvalue()
+
+
+def test_l55_a_batch_that_stopped_is_finished_by_running_it_again(desk: Desk, tmp_path: Path) -> None:
+    lines = [{"op": "adjust", "org": f"org-{n % 3}", "units": 10, "ref": f"a{n}", "reason": "r"} for n in range(30)]
+    whole = [json.dumps(line) for line in lines]
+
+    def statuses(name: str, text: str) -> list[str]:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        with open_input(str(tmp_path / name)) as source:
+            backfiller = Backfiller(desk.ledger, Caller("tester", None, None))
+            return [answer.status for part in backfiller.answers(iter([list(source.lines())])) for answer in part]
+
+    cut = statuses("cut.ndjson", "\n".join(whole[:11]) + "\n" + whole[11][:20])
+    assert cut == ["applied"] * 11 + ["invalid"]
+    assert statuses("whole.ndjson", "\n".join(whole)) == ["replayed"] * 11 + ["applied"] * 19
+    assert sum(desk.balance(f"org-{n}") for n in range(3)) == 300
+
+
+def test_l56_one_bad_org_does_not_stop_a_sweep(desk: Desk) -> None:
+    for org in ("a", "b", "c"):
+        desk.credit(f"cs_{org}", "short", org=org)
+    desk.go("2026-11-18T12:00:00Z")
+    broken = tap(desk.store)
+
+    def garbage(real: object, *arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[operator]
+        return {org: {**entry, "state": {"lots": "?"}} if org == "b" else entry for org, entry in found.items()}
+
+    broken.journal.on("tips", garbage)
+    broken.journal.on("tip", lambda real, org: {**real(org), "state": None} if org == "b" else real(org))
+    swept = Sweeper(Ledger(broken, desk.clock, desk.ledger.terms), "expire", "cron").all()
+    assert (swept.due, swept.done, swept.failed, swept.exit_code) == (3, 2, 1, 7)
+    assert [error["org"] for error in swept.errors] == ["b"]
+
+
+def test_l57_integers_beyond_what_json_keeps_are_refused(desk: Desk) -> None:
+    for hostile in (MAX_UNITS + 1, 2**63, "9007199254740993", 120.0, "1e3", True):
+        with pytest.raises(BadInput):
+            check_integer(hostile, "units", least=1)
+    desk.adjust(MAX_UNITS, "a1")
+    assert desk.adjust(1, "a2").reason == "amount_out_of_range"
+    assert desk.tip()["balance"] == MAX_UNITS
+
+
+def test_l58_a_backfilled_entry_is_like_any_other(desk: Desk, tmp_path: Path) -> None:
+    file = tmp_path / "one.ndjson"
+    line = {"op": "debit", "org": "other", "units": 5, "ref": "d1", "allow_debt": True, "actor": "tester"}
+    file.write_text(json.dumps(line), encoding="utf-8")
+    desk.do(Debit("acme", 5, "d1", allow_debt=True), reason="because")
+    with open_input(str(file)) as source:
+        backfiller = Backfiller(desk.ledger, Caller("tester", "because", None))
+        list(backfiller.answers(iter([list(source.lines())])))
+    assert {**booked(desk.tip("other")), "org": "acme"} == booked(desk.tip("acme"))
+
+
+def test_l59_a_dry_run_says_what_the_real_run_does(desk: Desk) -> None:
+    desk.credit("cs_1", "short")
+    desk.go("2026-11-18T12:00:00Z")
+    layer = OverlayStore(desk.store, MemoryStore())
+    rehearsal = Ledger(layer, desk.clock, desk.ledger.terms, dry_run=True)
+    asked = [
+        request(Debit("acme", 5, "d1", allow_debt=True)),
+        request(Debit("acme", 6, "d1")),
+        request(BookDue("acme")),
+    ]
+    planned = list(rehearsal.execute(asked))
+    assert len(desk.entries()) == 1
+    real = list(desk.ledger.execute(asked))
+    assert [receipt.entry for receipt in planned] == [receipt.entry for receipt in real]
+    assert [receipt.also for receipt in planned] == [receipt.also for receipt in real]
+    assert [receipt.status for receipt in planned] == ["planned", "conflict", "unchanged"]
