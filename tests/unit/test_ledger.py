@@ -338,6 +338,7 @@ def test_l10_a_session_that_another_org_claims_meanwhile_is_refused(desk: Desk) 
 def test_l10_a_session_is_booked_for_the_first_org_of_a_chunk(desk: Desk) -> None:
     receipts = together(desk, CreditPack("acme", "small", "s"), CreditPack("bolt", "small", "s"))
     assert statuses(receipts) == ["applied", "session_claimed"]
+    assert desk.store.claims.calls == {"holders": 1, "take": 1}  # type: ignore[attr-defined]
 
 
 def test_a_pack_can_be_moved_within_one_chunk(desk: Desk) -> None:
