@@ -2,6 +2,7 @@
 #
 #   make demo     show what meterctl does, on a ledger made for the occasion
 #   make test     run the tests; some of them only: make test ARGS="-k weeks"
+#   make bench    measure what it costs, for more than an hour; in minutes: make bench ARGS=--quick
 #   make lint     check style and formatting
 #   make types    check types
 #   make clean    remove what building and testing left behind
@@ -13,7 +14,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test lint types clean
+.PHONY: demo test bench lint types clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -21,6 +22,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

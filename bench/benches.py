@@ -1,0 +1,345 @@
+"""The benchmarks: each yields figures with what they are to be compared to, all from the same run."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import stories
+from bench.figures import Figure, median_seconds, meterctl, run, seconds
+from bench.places import Floor, Place, opened
+from bench.replaced_design import ReplacedDesign, history
+from bench.stories import TERMS, chunks, ledger, name
+from bench.writers import debits, inserts
+from meterctl.core.clock import SystemClock
+from meterctl.core.dueorgs import EVERYTHING
+from meterctl.core.instants import add_days, add_millis
+from meterctl.core.ledger import Ledger
+from meterctl.core.model import Entry, Instant
+from meterctl.core.operations import Adjust, Debit, Request
+from meterctl.core.ports import Store
+from meterctl.core.reads import LedgerQuery, Reads
+from meterctl.core.sweep import Sweeper
+
+ORG = "long"
+
+#: Entries that the floor stores with one call; MongoDB takes no more from more.
+BATCH = 1000
+
+#: Entries that show how fast the floor is; more would only take longer.
+SAMPLE = 200_000
+
+
+class Sizes(NamedTuple):
+    """How much of everything."""
+
+    histories: tuple[int, ...] = (10, 1_000, 100_000, 1_000_000)
+    arrays: tuple[int, ...] = (10, 1_000, 10_000, 50_000)
+    calls: int = 500
+    lines: int = 1_000_000
+    due: int = 100_000
+    orgs: int = 1_000_000
+    few: int = 1_000
+    entries: int = 1_000_000
+    writes: int = 500
+    repeats: int = 9
+
+
+QUICK = Sizes((10, 1_000, 20_000), (10, 1_000, 20_000), 100, 20_000, 5_000, 20_000, 500, 20_000, 50, 5)
+
+
+def rate(count: int, action: Callable[[], object]) -> float:
+    return count / seconds(action)
+
+
+def floor_rate(floor: Floor, entries: Sequence[Entry]) -> float:
+    """Entries a second that the floor stores, ``BATCH`` at a time."""
+    batches = list(chunks(floor.ready(entries), BATCH))
+
+    def store() -> None:
+        for batch in batches:
+            floor.store(batch)
+
+    floor.clear()
+    return rate(len(entries), store)
+
+
+# -- one debit
+
+
+def debit(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A debit by one call in this process, with longer and longer histories, beside one raw insert."""
+    store, floor = opened(place, "debit"), place.floor()
+    booked = Ledger(store, SystemClock(), TERMS)
+    stories.book(store, [Adjust("warm", 2**40, "grant", None)])
+    spare = [one_debit(booked, "warm", f"warm-{call}") for call in range(sizes.calls * len(sizes.histories))]
+    raw = iter(floor.ready(spare))
+    least, length = 0.0, 0
+    limit = 2.2 if place.kind == "mongod" else 2.5
+    figure = partial(Figure, "debit", place.kind)
+    for size in sizes.histories:
+        stories.grow(store, ORG, length + 1, size)
+        ours, bare = median_seconds(sizes.calls, debiting(booked, size), lambda _: floor.store([next(raw)]))
+        length = size + sizes.calls
+        least = least or ours
+        yield figure(f"debit at {size:,}", ours * 1e3, "ms", bare * 1e3, "one raw insert", f"<= {limit}")
+        if size != sizes.histories[0]:
+            first = f"the same at {sizes.histories[0]}"
+            yield figure(f"debit at {size:,}", ours * 1e3, "ms", least * 1e3, first, "<= 1.15")
+    store.close()
+
+
+def debiting(booked: Ledger, size: int) -> Callable[[int], Entry]:
+    return lambda call: one_debit(booked, ORG, f"timed-{size}-{call}")
+
+
+def one_debit(booked: Ledger, org: str, ref: str) -> Entry:
+    receipt = booked.one(Request(Debit(org, 1, ref), "bench"))
+    assert receipt.entry is not None
+    return receipt.entry
+
+
+def replaced(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """The same debit in the design that was replaced, as far as one document goes."""
+    if place.kind != "mongod":
+        return
+    store = opened(place, "replaced")
+    booked, old = Ledger(store, SystemClock(), TERMS), ReplacedDesign(place.client)  # type: ignore[attr-defined]
+    length = 0
+    for size in sizes.arrays:
+        stories.grow(store, ORG, length + 1, size)
+        old.open(ORG, history(size))
+        theirs, ours = median_seconds(
+            min(sizes.calls, 50),
+            debiting_replaced(old, size),
+            debiting(booked, size),
+        )
+        length = size + min(sizes.calls, 50)
+        bound = ">= 15" if size >= 50_000 else ""
+        what = f"one array per org at {size:,}"
+        yield Figure("replaced", place.kind, what, theirs * 1e3, "ms", ours * 1e3, "our debit", bound)
+    yield Figure("replaced", place.kind, "one array per org holds at most", float(_most(old)), "entries")
+    store.close()
+
+
+def debiting_replaced(old: ReplacedDesign, size: int) -> Callable[[int], bool]:
+    return lambda call: old.debit(ORG, 1, f"timed-{size}-{call}")
+
+
+def _most(old: ReplacedDesign) -> int:
+    """The longest ledger that fits a document, to the nearest thousand below."""
+    low, high = 1, 1024
+    while high - low > 1:  # bounded: halves
+        middle = (low + high) // 2
+        low, high = (middle, high) if old.takes("most", history(1000 * middle)) else (low, middle)
+    return 1000 * low
+
+
+# -- backfill
+
+
+def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A file from the command line, end to end, beside raw inserts of the very entries."""
+    store, home = opened(place, "backfill"), Home()
+    orgs = max(10, sizes.lines // 1000)
+    file = home.file("lines.ndjson", stories.lines(sizes.lines, orgs))
+    done = run(home.command(place, "backfill", "backfill", str(file)), out=home.path / "out")
+    assert json.loads((home.path / "out").read_text())["applied"] == sizes.lines
+    sample = islice((entry for org in store.journal.orgs() for entry in store.journal.read(org)), SAMPLE)
+    floor = floor_rate(place.floor(), list(sample))
+    bound = ">= 0.45" if place.kind == "mongod" else ""
+    ours = sizes.lines / done.seconds
+    figure = partial(Figure, "backfill", place.kind, f"backfill of {sizes.lines:,} lines")
+    yield figure(ours, "lines/s", floor, "raw inserts", bound, done.peak_mb)
+    yield figure(done.peak_mb, "MB peak", bound="<= 250")
+    store.close()
+    home.close()
+
+
+# -- sweeps
+
+
+def sweep(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """Both sweeps from the command line, over orgs that all have something due, beside raw inserts of the entries."""
+    for command, kind, of in (("expire", "expiration", stories.expiring), ("reset-week", "reset", stories.metered)):
+        for workers in (1, 2):
+            yield _sweep(place, sizes.due, command, kind, of, workers)
+
+
+def _sweep(place: Place, due: int, command: str, kind: str, of: Callable[[int, Instant], Any], workers: int) -> Figure:
+    store, home = opened(place, "sweep"), Home()
+    stories.publish(store, 500)
+    stories.fill(store, range(due), of, stories.spread)
+    arguments = (command, "--all", "--at", stories.END, "--workers", str(workers))
+    done = run(home.command(place, "sweep", *arguments), out=home.path / "out")
+    swept = json.loads((home.path / "out").read_text())
+    assert (swept["due"], swept["done"], swept["failed"]) == (due, due, 0), swept
+    sample = [store.journal.tip(name(number)) for number in range(min(due, SAMPLE))]
+    floor = floor_rate(place.floor(), [entry for entry in sample if entry is not None and entry["kind"] == kind])
+    store.close()
+    home.close()
+    what = f"{command} of {due:,} due orgs" + (f", {workers} workers" if workers > 1 else "")
+    bound = ">= 0.40" if workers > 1 else ""
+    return Figure("sweep", place.kind, what, due / done.seconds, "orgs/s", floor, "raw inserts", bound, done.peak_mb)
+
+
+def few(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A few due orgs among very many, beside as many due among as few."""
+    rounds = 5
+    many = opened(place, "many")
+    hours = [add_millis(stories.START, 3_600_000 * (turn + 1)) for turn in range(rounds)]
+    never = add_days(stories.START, 3650)
+    step = sizes.orgs // (rounds * sizes.few)
+
+    def due_at(number: int) -> Instant:
+        turn, rest = divmod(number // step, sizes.few)
+        return hours[turn] if number % step == 0 and turn < rounds and rest < sizes.few else never
+
+    stories.fill(many, range(sizes.orgs), stories.expiring, due_at)
+    among_many = [_swept(many, sizes.few, hour) for hour in hours]
+    among_few = []
+    for hour in hours:
+        little = opened(place, "little")
+        stories.fill(little, range(sizes.few), stories.expiring, partial(_always, hour))
+        among_few.append(_swept(little, sizes.few, hour))
+        little.close()
+    many.close()
+    ours, rival = sorted(among_many)[rounds // 2], sorted(among_few)[rounds // 2]
+    what = f"{sizes.few:,} due among {sizes.orgs:,} orgs"
+    yield Figure("few", place.kind, what, ours * 1e3, "ms", rival * 1e3, f"among {sizes.few:,}", "<= 2.0")
+
+
+def _always(instant: Instant, _: int) -> Instant:
+    return instant
+
+
+def _swept(store: Store, due: int, at: Instant) -> float:
+    sweeper = Sweeper(ledger(store, at), "expire", "bench")
+    sweeper.all(EVERYTHING)
+    assert sweeper.sweep.done == due, sweeper.sweep
+    return sweeper.sweep.seconds
+
+
+# -- reads
+
+
+def reads(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """What reads of a very long journal cost, and that none needs memory for its length."""
+    store, home = opened(place, "reads"), Home()
+    stories.grow(store, ORG, 1, sizes.entries)
+    stories.grow(store, "short", 1, 10)
+    bare = rate(sizes.entries, lambda: _drain(store.journal.read(ORG)))
+    figure = partial(Figure, "reads", place.kind)
+    for command in ("verify", "export"):
+        done = run(home.command(place, "reads", command, ORG), out=home.path / "out")
+        bound = ">= 25000" if command == "verify" else ""
+        ours = sizes.entries / done.seconds
+        yield figure(f"{command} of {sizes.entries:,}", ours, "entries/s", None, "", bound, done.peak_mb)
+        yield figure(f"{command} of {sizes.entries:,}", ours, "entries/s", bare, "reading them", "", done.peak_mb)
+    yield from _pages(store, place, sizes, home)
+    store.close()
+    home.close()
+
+
+def _pages(store: Store, place: Place, sizes: Sizes, home: "Home") -> Iterator[Figure]:
+    read = Reads(store, SystemClock(), TERMS)
+    middle = store.journal.by_seq(ORG, sizes.entries // 2)
+    assert middle is not None
+    newest, oldest, short, as_of, now = median_seconds(
+        sizes.calls // 4,
+        lambda _: read.ledger(ORG, LedgerQuery()),
+        lambda _: read.ledger(ORG, LedgerQuery(before=22)),
+        lambda _: read.ledger("short", LedgerQuery()),
+        lambda _: read.balance(ORG, middle["at"]),
+        lambda _: read.balance("short"),
+    )
+    figure = partial(Figure, "reads", place.kind)
+    peak = run(home.command(place, "reads", "ledger", ORG), out=home.path / "out").peak_mb
+    yield figure(f"newest page of {sizes.entries:,}", newest * 1e3, "ms", short * 1e3, "page of 10", "", peak)
+    yield figure(f"oldest page of {sizes.entries:,}", oldest * 1e3, "ms", newest * 1e3, "newest page", "<= 1.3")
+    peak = run(home.command(place, "reads", "balance", ORG, "--as-of", middle["at"]), out=home.path / "out").peak_mb
+    what = f"balance --as-of within {sizes.entries:,}"
+    yield figure(what, as_of * 1e3, "ms", now * 1e3, "balance of 10", "", peak)
+
+
+def _drain(entries: Iterable[Entry]) -> None:
+    for _ in entries:
+        pass
+
+
+# -- several writers
+
+
+def together(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """Eight processes debit one org, and an org each, beside eight processes that insert."""
+    count = 8
+    store = opened(place, "together")
+    stories.book(store, [Adjust(org, 2**40, "grant", None) for org in ("one", *map(name, range(count)))])
+    bare = inserts(place, count, sizes.writes)
+    on_one = debits(place, "together", ["one"] * count, sizes.writes)
+    on_eight = debits(place, "together", [name(number) for number in range(count)], sizes.writes)
+    tip = store.journal.tip("one")
+    assert tip is not None
+    assert tip["seq"] == 1 + count * (sizes.writes + 1)
+    for what, ours in (("eight writers on one org", on_one), ("eight writers on eight orgs", on_eight)):
+        yield Figure("together", place.kind, what, ours, "debits/s", bare, "eight raw inserters")
+    store.close()
+
+
+# -- start-up
+
+
+def startup(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """Whole commands, beside an interpreter that does nothing."""
+    store, home = opened(place, "startup"), Home()
+    stories.book(store, [Adjust("acme", 2**40, "grant", None)])
+    store.close()
+    limit = 17 if place.kind == "mongod" else 9
+    lines: dict[str, tuple[list[str], float]] = {
+        "--version": (meterctl("--version"), 2),
+        "--help": (meterctl("--help"), 6),
+        "balance": (home.command(place, "startup", "balance", "acme"), limit),
+        "debit": (home.command(place, "startup", "debit", "acme", "1", "--yes", "--ref"), limit),
+    }
+    if place.kind == "mongod":
+        lines = dict(list(lines.items())[2:])
+    commands = [[sys.executable, "-c", "pass"], *(line for line, _ in lines.values())]
+    least, *taken = median_seconds(sizes.repeats, *map(_starting, commands))
+    for (what, (_, bound)), value in zip(lines.items(), taken, strict=True):
+        yield Figure("startup", place.kind, what, value * 1e3, "ms", least * 1e3, "python -c pass", f"<= {bound}")
+    home.close()
+
+
+def _starting(command: list[str]) -> Callable[[int], object]:
+    """Run it; one that ends in ``--ref`` with a ref of its own each time."""
+    return lambda call: run([*command, f"ref-{call}"] if command[-1] == "--ref" else command)
+
+
+class Home:
+    """A directory with a config, for commands that run as a user's would."""
+
+    def __init__(self) -> None:
+        from tempfile import TemporaryDirectory
+
+        self._directory = TemporaryDirectory(prefix="meterctl-bench-", dir=os.environ.get("METERCTL_BENCH_DIR"))
+        self.path = Path(self._directory.name)
+        (self.path / "meterctl.toml").write_text(stories.CONFIG)
+
+    def file(self, file: str, lines: Iterable[str]) -> Path:
+        with (self.path / file).open("w") as sink:
+            sink.writelines(lines)
+        return self.path / file
+
+    def command(self, place: Place, store: str, *arguments: str) -> list[str]:
+        config = str(self.path / "meterctl.toml")
+        return meterctl("--json", "--store", place.url(store), "--config", config, *arguments)
+
+    def close(self) -> None:
+        self._directory.cleanup()
+
+
+BENCHES = (debit, replaced, backfill, sweep, few, reads, together, startup)
