@@ -8,6 +8,7 @@ no new version. Only ``meterctl schema`` imports this, for pydantic takes longer
 from typing import Any
 
 from pydantic import TypeAdapter
+from typing_extensions import is_typeddict
 
 from meterctl.schemas.entries import Entry
 from meterctl.schemas.explaining import Explain
@@ -75,6 +76,7 @@ def json_schema(name: str) -> dict[str, Any]:
 
 
 def describes(name: str) -> str:
-    """The first sentence of what the document ``name`` holds."""
-    description: str = json_schema(name)["description"]
+    """What the document ``name`` holds, in a sentence."""
+    document = DOCUMENTS[name]
+    description: str = document.__doc__ if is_typeddict(document) else document.__metadata__[0].description
     return description.partition("\n\n")[0].replace("\n", " ")
