@@ -15,7 +15,7 @@ import typer
 
 from meterctl import cli, commands
 from meterctl.commands.common import SHARED, WRITING
-from meterctl.core.errors import PARTIAL, UNREACHABLE, USAGE
+from meterctl.core.errors import PARTIAL, REFUSALS, UNREACHABLE, USAGE
 from tests.acceptance.shell import Shell, hold_lock
 
 #: Runs a whole story of commands, each in a process of its own; it has a test of its own.
@@ -119,6 +119,16 @@ def test_every_command_has_the_shared_options(known: list[Command]) -> None:
         assert shared <= command.options, command.words
         if re.search(r"\bBooks an?\b", command.text):
             assert writing <= command.options, command.words
+
+
+def test_hints_name_commands_that_there_are() -> None:
+    """In an error, in a refusal, and wherever else a hint is written."""
+    hints = [hint for _, hint in REFUSALS.values()]
+    for path in FOLDER.parent.rglob("*.py"):
+        hints += re.findall(r'hint\b[^"\n]*"([^"\n]+)"', path.read_text("utf-8"))
+    named = {word for hint in hints for word in re.findall(r"(?:^|: )meterctl ([a-z-]+)", hint)}
+    assert len(named) > 5
+    assert named <= set(cli.COMMANDS)
 
 
 def test_groups_have_help_of_their_own(run: Shell) -> None:

@@ -168,8 +168,19 @@ def test_a_schema_is_a_document_of_json_schema(run: Shell) -> None:
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
         assert (schema["$id"], schema["title"]) == (f"urn:meterctl:{name}:v1", f"meterctl.{name}.v1")
         assert schema["description"]
-        assert run("schema", f"meterctl.{name}.v1", "--json").doc == schema
-        assert json.loads(run("schema", name).out) == schema
+
+
+def test_a_schema_has_its_documents_name_in_short_or_in_full(run: Shell) -> None:
+    schema = run.json("schema receipt").doc
+    assert run("schema meterctl.receipt.v1 --json").doc == schema
+    assert json.loads(run("schema receipt").out) == schema
+
+
+def test_the_list_of_schemas_says_what_each_describes(run: Shell) -> None:
+    listed = {schema["name"]: schema["describes"] for schema in run.doc("schema")["schemas"]}
+    assert list(listed) == list(schemas.DOCUMENTS)
+    for name, text in listed.items():
+        assert text == schemas.json_schema(name)["description"].partition("\n\n")[0].replace("\n", " ")
 
 
 def test_every_field_of_a_schema_says_what_it_means_or_has_a_type_that_does() -> None:
