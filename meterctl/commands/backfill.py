@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option
-from meterctl.core.backfill import CHUNK, Caller, Backfiller, ResultsFile
+from meterctl.core.backfill import CHUNK, Backfiller, Caller, ResultsFile
 from meterctl.core.inputs import InputFile, Line, open_input
 from meterctl.core.results import Backfill
 from meterctl.interrupts import Interrupts

@@ -67,7 +67,8 @@ class Batch:
     # -- reading
 
     def _load_known(self) -> dict[Name, Entry]:
-        return self._by_keys({(r.operation.org, r.operation.key) for r in self._requests if r.operation.key})
+        operations = [request.operation for request in self._requests]
+        return self._by_keys({(operation.org, key) for operation in operations if (key := operation.key)})
 
     def _load_undone(self) -> dict[Name, Entry]:
         keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]

@@ -77,7 +77,6 @@ def book_due(
 ) -> Iterator[tuple[Entry, Tip]]:
     """Book everything due by ``until`` on top of ``tip``, in order of its own instant. Ends: each event removes a
     lot, or a week with at least one unit of debt settled or no week after it."""
-    stamp = Stamp(DUE_ACTOR, None, recorded_at)
     while (event := due(tip.state, until, terms, plans)) is not None:
-        entry, tip = book(org, tip, event.instant, event.draft, stamp)
+        entry, tip = book(org, tip, event.instant, event.draft, Stamp(DUE_ACTOR, None, recorded_at))
         yield entry, tip

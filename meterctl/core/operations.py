@@ -296,7 +296,7 @@ class Attribute(Operation):
             "op": self.name,
             "run": self.run,
             "step": self.step,
-            "costs": None if costs is None else {feature: normal_cost(costs[feature]) for feature in costs},
+            "costs": None if costs is None else {feature: normal_cost(cost) for feature, cost in costs.items()},
             "units": self.units,
             "plan_version": self.plan_version,
         }
@@ -402,10 +402,11 @@ class Request:
 
 
 def read_costs(value: object) -> dict[str, str]:
-    """Costs by feature from an object of decimal texts or integers. What a cost must be is left to the rules."""
+    """Costs by feature from an object of decimal texts or integers. What a feature may be called is `Attribute`'s part,
+    what a cost must be the rules'."""
     if not isinstance(value, Mapping):
         raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
-    return {check_feature(feature): _cost_text(cost) for feature, cost in value.items()}
+    return {feature: _cost_text(cost) for feature, cost in value.items()}
 
 
 def _cost_text(cost: object) -> str:

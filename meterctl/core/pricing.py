@@ -10,6 +10,7 @@ from meterctl.core.model import MAX_UNITS
 
 # Bounds on digits and exponent keep a hostile cost such as 1e999999999 from becoming an integer of a billion digits.
 _COST = re.compile(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
+_LONGEST_COST = 60
 
 
 class InvalidCost(ValueError):
@@ -25,19 +26,31 @@ class Priced(NamedTuple):
     capped_from: int | None
 
 
+def _exact(text: str) -> Decimal | None:
+    """The number that ``text`` is a cost of; None if it is none."""
+    return _short_exact(text) if len(text) <= _LONGEST_COST else None
+
+
+@lru_cache(maxsize=256)  # a cost is read to compare it with the first time it was asked for, then to price it
+def _short_exact(text: str) -> Decimal | None:
+    return Decimal(text) if _COST.fullmatch(text) else None
+
+
 def parse_cost(text: str) -> Decimal:
     """A cost in US dollars, exactly as written. Raises `InvalidCost`."""
-    if _COST.fullmatch(text) is None:
+    cost = _exact(text)
+    if cost is None:
         raise InvalidCost(f"{text[:60]!r} is not a cost in US dollars")
-    return Decimal(text)
+    return cost
 
 
 def normal_cost(text: str) -> str:
     """One text for equal costs (``0.10``, ``1e-1`` -> ``0.1``), so that a retry that writes it differently is the
     same operation; text that is no cost stays as it is."""
-    if _COST.fullmatch(text) is None:
+    cost = _exact(text)
+    if cost is None:
         return text
-    plain = format(Decimal(text), "f")
+    plain = format(cost, "f")
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain) or "0"
 
 
@@ -96,4 +109,4 @@ def refund_target(units: int, cents: int, paid_cents: int) -> int:
 
 def in_range(*amounts: int) -> bool:
     """Whether every JSON reader keeps these integers exact."""
-    return all(-MAX_UNITS <= amount <= MAX_UNITS for amount in amounts)
+    return max(map(abs, amounts), default=0) <= MAX_UNITS

@@ -29,7 +29,11 @@ def week_end(when: str) -> Instant:
 
     Raises `BadInput` for the calendar's very last week, which has no end.
     """
-    key = _as_key(when)
+    return _end_of(_as_key(when))
+
+
+@lru_cache(maxsize=4096)
+def _end_of(key: str) -> Instant:
     try:
         return _midnight(_monday(key) + _WEEK)
     except OverflowError:
