@@ -407,14 +407,16 @@ def _told_way_out(facts: Mapping[str, Any]) -> str:
     again = facts["allowed_again"]
     if again is None:
         return f"{buying}; waiting will not help."
-    return f"{buying}; else it can run again from {_day(again['at'])} on, with {_units(again['available'])}."
+    return f"{buying}; else it can run again on {_day(again['at'])}, with {_units(again['available'])}."
 
 
 def _told_next(event: Mapping[str, Any]) -> str:
     day = _day(event["at"])
     if event["kind"] == "expiration":
         return f"On {day} {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
-    settled = f", and {_units(event['settled'])} of the debt are paid from it" if event["settled"] else ""
+    settled = (
+        f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
+    )
     return f"On {day} this week ends, and the quota begins anew{settled}."
 
 
