@@ -22,7 +22,7 @@ _PUT = f"""
     WHERE excluded.seq >= heads.seq
 """  # noqa: S608
 
-_GET = f"SELECT {_FIELDS} FROM heads WHERE org = ?"  # noqa: S608
+_GET = f"SELECT {_FIELDS} FROM (SELECT value FROM json_each(?)) CROSS JOIN heads ON org = value"  # noqa: S608
 _READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
 
 # Answered by the index alone.
@@ -40,7 +40,7 @@ class SqliteHeads:
         self._write(_PUT, heads)
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
-        return {head.org: head for org in orgs for head in map(_head, self._database.rows(_GET, (org,)))}
+        return {head.org: head for head in map(_head, self._database.rows(_GET, (json.dumps(list(orgs)),)))}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]

