@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from meterctl import schemas
 from tests.acceptance.shell import CONFIG, NOW, Answer, Shell
 from tests.acceptance.terminal import at_terminal
 from tests.desk import booked
@@ -63,10 +62,7 @@ def plan(run: Shell, line: str, file: str = "plan.ndjson", now: str | None = Non
 
 
 def apply(run: Shell, words: str = "plan.ndjson", now: str | None = LATER) -> Answer:
-    answer = run.json(f"apply {words}", now=now)
-    if answer.out:
-        schemas.adapter("apply").validate_python(answer.doc, strict=True)
-    return answer
+    return run.json(f"apply {words}", now=now)
 
 
 def statuses(answer: Answer) -> dict[str, int]:
