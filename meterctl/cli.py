@@ -44,6 +44,7 @@ COMMANDS = {
     "verify": "Check journals against the rules.",
     "orgs": "List orgs by what they hold.",
     "init": "Create or complete the store.",
+    "doctor": "Look over config and store, and say what to do about each finding.",
     "config": "Show the config in force.",
     "schema": "Print the JSON Schema of a document.",
     "lock": "List or break the locks of sweeps.",

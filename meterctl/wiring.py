@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from meterctl.config import Settings, default_store, load_settings
 from meterctl.core import instants
 from meterctl.core.clock import FixedClock, SystemClock
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.operations import Operation, Refund, Request
 from meterctl.core.ports import Clock, Store
 
 if TYPE_CHECKING:
+    from meterctl.core.doctor import Diagnosis
     from meterctl.core.ledger import Ledger
     from meterctl.core.overlay import OverlayStore
     from meterctl.core.payments import StripeGateway
+    from meterctl.core.ports import Observation
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
@@ -192,10 +194,16 @@ class Wiring:
         check_mode(gateway, self.store)
         return gateway
 
-    def sweeper(self, command: str) -> "Sweeper":
+    def sweeper(self, command: str, *, workers: int = 1) -> "Sweeper":
+        """A sweep as ``command``; with several ``workers`` it books in so many processes of their own."""
         from meterctl.core.sweep import Sweeper
 
-        return Sweeper(self.ledger, command, self.actor)
+        if workers == 1 or self.options.plan_out is not None:
+            return Sweeper(self.ledger, command, self.actor, self.at)
+        from meterctl.workers import Workers
+
+        booker = Workers(workers, self.options, self.environ)
+        return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
 
     def preview_refund(self, operation: Refund) -> "Result":
         from meterctl.core.preview import preview_refund
@@ -203,6 +211,34 @@ class Wiring:
         if self.options.plan_out is not None:
             raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
         return preview_refund(self.reads, self.rehearsal(), self.request(operation), operation)
+
+    def diagnose(self, sample: int) -> "Diagnosis":
+        """A look over config and store. What is wrong with the config does not keep from looking at the store."""
+        from meterctl.core.doctor import Diagnosis, Doctor
+
+        diagnosis = Diagnosis(self.describe_store(), [self._examine_config()])
+        # A pinned clock tells nothing of how this machine's clock stands.
+        machine = SystemClock()
+        try:
+            store, now = self.store, self.now if diagnosis.ok else machine.now()
+        except StoreUnreachable as problem:
+            diagnosis.unreached(problem)
+        else:
+            Doctor(store, now, machine, sample).look(diagnosis)
+        return diagnosis
+
+    def _examine_config(self) -> "Observation":
+        from meterctl.core.ports import Observation
+
+        try:
+            settings = self.settings
+        except BadConfig as problem:
+            return Observation("config", False, problem.message, problem.hint)
+        source = "no config file: the defaults hold" if settings.source is None else str(settings.source)
+        if settings.allow_time_travel and not self.store_url.startswith("sqlite:"):
+            fix = "take allow_time_travel out of the config of anything but a test system"
+            return Observation("config", None, f"{source}: whoever writes may pin the clock", fix)
+        return Observation("config", True, source)
 
     def close(self) -> None:
         self._cleanup.close()

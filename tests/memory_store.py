@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import DueOrg, EntryFilter, Head, Lease
+from meterctl.core.ports import Clock, DueOrg, EntryFilter, Head, Lease, Observation
 
 
 class MemoryJournal:
@@ -165,6 +165,9 @@ class MemoryStore:
 
     def init(self) -> list[str]:
         return []
+
+    def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the signature is given
+        return [Observation("store", True, "in memory")]
 
     def describe(self) -> str:
         return "memory:"

@@ -6,7 +6,19 @@ A dry run books on it, so it takes the very path of the real run and cannot disa
 from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Claims, DueOrg, EntryFilter, Head, Heads, Journal, Locks, Plans, Store
+from meterctl.core.ports import (
+    Claims,
+    Clock,
+    DueOrg,
+    EntryFilter,
+    Head,
+    Heads,
+    Journal,
+    Locks,
+    Observation,
+    Plans,
+    Store,
+)
 
 
 class OverlayStore:
@@ -23,6 +35,9 @@ class OverlayStore:
 
     def init(self) -> list[str]:
         return []
+
+    def examine(self, clock: Clock) -> list[Observation]:
+        return self._below.examine(clock)
 
     def describe(self) -> str:
         return f"{self._below.describe()} (dry run)"

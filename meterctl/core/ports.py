@@ -199,6 +199,18 @@ class Clock(Protocol):
         ...
 
 
+class Observation(NamedTuple):
+    """What was looked at (``name``), what was ``found``, and what to do about it (``fix``; None: nothing).
+
+    ``ok`` None: found to be neither right nor wrong, or it could not be looked at; ``found`` says which.
+    """
+
+    name: str
+    ok: bool | None
+    found: str
+    fix: str | None = None
+
+
 class Store(Protocol):
     """One place that keeps everything: the five repositories over one connection."""
 
@@ -220,6 +232,11 @@ class Store(Protocol):
     def init(self) -> list[str]:
         """Create or complete tables, collections, indexes and validators; repeatable. Returns a line per thing that
         it made or found."""
+        ...
+
+    def examine(self, clock: Clock) -> list[Observation]:
+        """How the store is set up, against how it has to be, and how far the server's time is from ``clock``. Makes and
+        changes nothing; empty if nothing is there yet. Raises `StoreUnreachable` and `StoreUnusable` as any read."""
         ...
 
     def describe(self) -> str:

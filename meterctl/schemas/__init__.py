@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from meterctl.schemas.entries import Entry
+from meterctl.schemas.examining import Doctor
 from meterctl.schemas.explaining import Explain
 from meterctl.schemas.operating import Config, Error, Init, Lock, Locks, Plans, PlanVersion, PlanVersions, Schemas
 from meterctl.schemas.planning import Apply, SavedPlan, SavedPlanLine
@@ -58,6 +59,7 @@ DOCUMENTS: dict[str, Any] = {
     "lock": Lock,
     "config": Config,
     "init": Init,
+    "doctor": Doctor,
     "schemas": Schemas,
     "error": Error,
 }

@@ -99,6 +99,7 @@ PRINTED: dict[str, list[str]] = {
     "lock": ["lock break sweep --reason why"],
     "config": ["config show"],
     "init": ["init"],
+    "doctor": ["doctor"],
     "schemas": ["schema"],
 }
 

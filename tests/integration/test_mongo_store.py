@@ -13,10 +13,11 @@ from pymongo.database import Database
 from pymongo.errors import WriteError
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
+from meterctl.core.clock import SystemClock
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.mongo import MongoStore, connect, expected_indexes, expected_validator
-from meterctl.core.ports import EntryFilter, Lease, Store
+from meterctl.core.ports import EntryFilter, Lease, Observation, Store
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
 from tests.mongod import Mongod, ReplicaSet, require_mongod, require_mongod_binary
 
@@ -540,6 +541,18 @@ def test_denied_access_says_what_to_do_and_no_password(dial: Dial, locked_mongod
             store.journal.tip("acme")
         assert "meterctl init" in denied.value.hint
         assert PASSWORD not in everything_said(denied.value) + store.describe() + repr(store)
+
+
+def test_what_a_user_may_do_to_the_journal_is_examined(dial: Dial, locked_mongod: Mongod, clerk: str) -> None:
+    def examined(uri: str) -> dict[str, Observation]:
+        return {seen.name: seen for seen in dial(uri).examine(SystemClock())}
+
+    assert examined(clerk)["rights"].ok is True
+    assert examined(clerk)["indexes of journal"].ok is True
+    assert examined(clerk)["validator"].ok is None  # it may not look
+    powerful = examined(with_database(locked_mongod.uri, "credits", "&authSource=admin"))
+    assert (powerful["rights"].ok, powerful["validator"].ok) == (False, True)
+    assert "remove, update" in powerful["rights"].found
 
 
 def everything_said(error: MeterctlError) -> str:

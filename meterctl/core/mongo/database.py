@@ -105,6 +105,12 @@ class Database:
         """The shell command that makes the least role."""
         return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
 
+    def journal_options(self) -> Document:
+        """What the journal was made with; nothing if it is not there."""
+        found = self._database.command({"listCollections": 1, "filter": {"name": schema.JOURNAL}})
+        options: Document = next((live.get("options", {}) for live in found["cursor"]["firstBatch"]), {})
+        return options
+
     def _collection(
         self, name: str, write: WriteConcern = _SAFE, read: ReadConcern = _COMMITTED
     ) -> Collection[Document]:
@@ -127,9 +133,7 @@ class Database:
 
     def _validate(self) -> str:
         wanted = schema.expected_validator()
-        found = self._database.command({"listCollections": 1, "filter": {"name": schema.JOURNAL}})
-        (live,) = found["cursor"]["firstBatch"]
-        if live.get("options", {}).get("validator") == wanted:
+        if self.journal_options().get("validator") == wanted:
             return f"{schema.JOURNAL}: validator found"
         self._database.command(
             {

@@ -9,10 +9,12 @@ from pymongo.errors import PyMongoError
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
 from meterctl.core.mongo.claims import MongoClaims
 from meterctl.core.mongo.database import Database, Document
+from meterctl.core.mongo.examine import examine
 from meterctl.core.mongo.heads import MongoHeads
 from meterctl.core.mongo.journal import MongoJournal
 from meterctl.core.mongo.locks import MongoLocks
 from meterctl.core.mongo.plans import MongoPlans
+from meterctl.core.ports import Clock, Observation
 
 DEFAULT_DATABASE = "meterctl"
 TIMEOUT_SECONDS = 10.0
@@ -52,6 +54,9 @@ class MongoStore:
         with self._database.answered(BUILD_SECONDS):
             lines = self._database.complete()
         return [*lines, f"least role, for the user that meterctl connects as: {self._database.role()}"]
+
+    def examine(self, clock: Clock) -> list[Observation]:
+        return examine(self._database, clock)
 
     def describe(self) -> str:
         return self._database.place

@@ -1,7 +1,9 @@
 """The store: five repositories over one database file."""
 
+from meterctl.core.ports import Clock, Observation
 from meterctl.core.sqlite.claims import SqliteClaims
 from meterctl.core.sqlite.database import Database
+from meterctl.core.sqlite.examine import examine
 from meterctl.core.sqlite.heads import SqliteHeads
 from meterctl.core.sqlite.journal import SqliteJournal
 from meterctl.core.sqlite.locks import SqliteLocks
@@ -24,6 +26,9 @@ class SqliteStore:
 
     def init(self) -> list[str]:
         return self._database.complete_schema()
+
+    def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the file has no clock of its own
+        return examine(self._database)
 
     def describe(self) -> str:
         return f"sqlite:{self._database.path}"

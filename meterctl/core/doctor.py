@@ -1,0 +1,151 @@
+"""Looking over a store: how it is set up, what waits, and whether its caches keep up. Writes nothing.
+
+Cheap enough for cron: where there is much to look at, the first of it is looked at. `verify` looks at all.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from meterctl.core import errors
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
+from meterctl.core.instants import to_millis
+from meterctl.core.model import Instant
+from meterctl.core.ports import Clock, Observation, Store
+from meterctl.core.results import Result
+
+#: How many orgs, claims and due orgs are looked at, unless said.
+SAMPLE = 200
+
+#: Hours for which something may be due: a sweep once a day, and an hour for it.
+_PATIENCE = 25
+
+_HOUR = 3_600_000
+
+
+@dataclass(slots=True)
+class Diagnosis(Result):
+    """What was looked at, in order. ``reached`` False: the store did not answer, and what it could have told is left
+    out."""
+
+    name = "doctor"
+
+    store: str
+    checks: list[Observation] = field(default_factory=list)
+    reached: bool = True
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok is not False for check in self.checks)
+
+    @property
+    def exit_code(self) -> int:
+        if not self.reached:
+            return errors.UNREACHABLE
+        return errors.DONE if self.ok else errors.FINDINGS
+
+    def unreached(self, problem: MeterctlError) -> None:
+        """Note that the store cannot be asked, and why."""
+        self.checks.append(Observation("store", False, problem.message, problem.hint))
+        self.reached = False
+
+    def fields(self) -> dict[str, Any]:
+        return {"ok": self.ok, "store": self.store, "checks": list(self.rows())}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [check._asdict() for check in self.checks]
+
+
+class Doctor:
+    """Looks over ``store``. ``now`` decides what is due; ``clock`` is this machine's, to hold against the server's."""
+
+    def __init__(self, store: Store, now: Instant, clock: Clock, sample: int = SAMPLE) -> None:
+        self._store = store
+        self._now = now
+        self._clock = clock
+        self._sample = sample
+
+    def look(self, diagnosis: Diagnosis) -> None:
+        """Add to ``diagnosis`` what there is to see. A store that does not answer is a finding like any other."""
+        try:
+            setup = self._store.examine(self._clock)
+            diagnosis.checks += setup or [self._nothing_there()]
+            if setup:
+                diagnosis.checks += self._contents()
+        except (StoreUnreachable, StoreUnusable) as problem:
+            diagnosis.unreached(problem)
+
+    def _nothing_there(self) -> Observation:
+        fix = "the first use makes it, or: meterctl init; if it should be there, check --store"
+        return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
+
+    def _contents(self) -> Iterator[Observation]:
+        looks = {"locks": self._locks, "due": self._due, "heads": self._heads, "claims": self._claims}
+        for name, look in looks.items():
+            yield _looked(name, look)
+
+    def _locks(self) -> Observation:
+        leases = self._store.locks.all()
+        stale = [lease for lease in leases if lease.expires_at <= self._now]
+        if not stale:
+            return Observation("locks", True, f"{len(leases)} held" if leases else "none held")
+        told = ", ".join(f"{lease.name} of {lease.holder}, expired {lease.expires_at}" for lease in stale)
+        fix = f"its process died; the next sweep takes it over, or: meterctl lock break {stale[0].name} --reason TEXT"
+        return Observation("locks", False, f"stale: {told}", fix)
+
+    def _due(self) -> Observation:
+        due = self._store.heads.due(self._now, limit=self._sample)
+        if not due:
+            return Observation("due", True, "nothing is due")
+        hours = (to_millis(self._now) - to_millis(due[0].since)) // _HOUR
+        told = f"{self._count(due)} orgs with something due, the longest ({due[0].org}) for {hours:,} hours"
+        if hours < _PATIENCE:
+            return Observation("due", True, told)
+        return Observation(
+            "due", False, told, "no answer depends on it, but book it: meterctl expire --all; see to cron"
+        )
+
+    def _heads(self) -> Observation:
+        orgs = list(islice(self._store.journal.orgs(), self._sample))
+        heads = self._store.heads.get(orgs)
+        behind = [org for org in orgs if not self._is_current(org, heads[org].seq if org in heads else 0)]
+        if not behind:
+            return Observation("heads", True, f"{self._count(orgs)} looked at, all current")
+        told = f"{len(behind)} of {self._count(orgs)} are behind, such as {behind[0]}"
+        return Observation("heads", False, told, "sweeps may miss these orgs: meterctl verify --repair-heads")
+
+    def _is_current(self, org: str, reached: int) -> bool:
+        tip = self._store.journal.tip(org)
+        if tip is None or tip["seq"] <= reached:
+            return True
+        # A writer puts the head a moment after it appended: look once more.
+        head = self._store.heads.get([org]).get(org)
+        return head is not None and head.seq >= tip["seq"]
+
+    def _claims(self) -> Observation:
+        claims = list(islice(self._store.claims.read(), self._sample))
+        wanted = [(org, f"session:{session}") for session, org in claims]
+        missing = self._not_booked(self._not_booked(wanted))  # a topup is appended a moment after its claim
+        if not missing:
+            return Observation("claims", True, f"{self._count(claims)} looked at, all credited")
+        org, key = missing[0]
+        session = key.partition(":")[2]
+        told = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
+        fix = f"a credit was cut off: run it again, meterctl credit-pack {org} PACK --session {session}"
+        return Observation("claims", False, told, fix)
+
+    def _not_booked(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        booked = self._store.journal.by_keys(keys) if keys else {}
+        return [key for key in keys if key not in booked]
+
+    def _count(self, looked_at: Sequence[object]) -> str:
+        return f"the first {self._sample:,}" if len(looked_at) == self._sample else f"{len(looked_at):,}"
+
+
+def _looked(name: str, look: Callable[[], Observation]) -> Observation:
+    """What ``look`` found. A part of the store that cannot be used is a finding, and the others are looked at."""
+    try:
+        return look()
+    except StoreUnusable as problem:
+        return Observation(name, False, problem.message, problem.hint)

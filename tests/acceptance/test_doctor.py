@@ -1,0 +1,139 @@
+"""The doctor: what is as it should be is said to be so, and whatever is wrong is found, with what to do about it."""
+
+import sqlite3
+from typing import Any
+
+import pytest
+
+from meterctl.core.errors import DONE, FINDINGS, UNREACHABLE
+from meterctl.core.mongo import schema
+from tests.acceptance.shell import Shell, hold_lock
+
+
+def checks(run: Shell, code: int, line: str = "doctor", now: str | None = None) -> dict[str, dict[str, Any]]:
+    answer = run.json(line, now=now)
+    assert answer.code == code, answer
+    document = answer.doc
+    assert document["ok"] == all(check["ok"] is not False for check in document["checks"])
+    for check in document["checks"]:
+        assert check["fix"] or check["ok"], f"{check} says not what to do"
+    return {check["name"]: check for check in document["checks"]}
+
+
+def wrong(found: dict[str, dict[str, Any]]) -> set[str]:
+    return {name for name, check in found.items() if check["ok"] is False}
+
+
+def test_nothing_is_wrong_with_a_store_in_use(run_anywhere: Shell) -> None:
+    run_anywhere.all("init", "credit-pack acme small --session s1", "debit acme 5 --ref r1")
+    found = checks(run_anywhere, DONE)
+    assert {"config", "store", "write concern", "rights", "locks", "due", "heads", "claims"} <= found.keys()
+    shown = run_anywhere("doctor")
+    assert "nothing is wrong" in shown.out
+
+
+def test_a_store_that_is_not_there_is_not_made(run: Shell) -> None:
+    found = checks(run, DONE)
+    assert found["store"]["ok"] is None
+    assert "meterctl init" in found["store"]["fix"]
+    assert not (run.place / "meterctl.db").exists()
+
+
+def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:
+    run_anywhere.all("init", "credit-pack acme brief --session s1")
+    soon = checks(run_anywhere, DONE, now="2026-11-18T12:00:00Z")["due"]
+    assert "acme" in soon["found"]
+    found = checks(run_anywhere, FINDINGS, now="2026-11-19T12:00:00Z")
+    assert wrong(found) == {"due"}
+    assert "48 hours" in found["due"]["found"]
+    assert "meterctl expire --all" in found["due"]["fix"]
+
+
+def test_a_lock_of_a_dead_process_is_found(run: Shell) -> None:
+    run.all("init")
+    hold_lock(run)
+    assert checks(run, DONE)["locks"]["found"] == "1 held"
+    found = checks(run, FINDINGS, now="2026-11-16T12:01:00Z")
+    assert wrong(found) == {"locks"}
+    assert "meterctl lock break sweep" in found["locks"]["fix"]
+
+
+def test_a_file_that_was_changed_is_found(run: Shell) -> None:
+    run.all("init", "credit-pack acme small --session s1", "adjust bolt 5 --ref a1 --reason why")
+    with sqlite3.connect(run.place / "meterctl.db") as file:
+        file.execute("DROP TRIGGER journal_no_update")
+        file.execute("DROP INDEX heads_due")
+        file.execute("CREATE INDEX heads_due ON heads (org)")
+        file.execute("DELETE FROM heads WHERE org = 'acme'")
+        file.execute("INSERT INTO claims (session, org) VALUES ('s2', 'acme')")
+    file.close()
+    found = checks(run, FINDINGS)
+    assert wrong(found) == {"schema", "heads", "claims"}
+    assert found["schema"]["found"] == "missing: journal_no_update"
+    assert found["heads"]["found"] == "1 of 2 are behind, such as acme"
+    assert found["claims"]["found"] == "1 of 2 are not credited, such as s2 of acme"
+    run.all("init")
+    assert checks(run, FINDINGS)["schema"]["found"] == "not as made: heads_due"
+
+
+def test_the_sample_bounds_what_is_looked_at(run: Shell) -> None:
+    run.all(*(f"credit-pack org{n} gift --session s{n}" for n in range(3)))
+    found = checks(run, DONE, "doctor --sample 2")
+    assert found["heads"]["found"] == "the first 2 looked at, all current"
+    assert found["claims"]["found"] == "the first 2 looked at, all credited"
+
+
+def test_a_bad_config_is_a_finding_and_the_store_is_looked_at_all_the_same(run: Shell) -> None:
+    run.all("init")
+    run.file("bad.toml", "metermode = true\n")
+    found = checks(run, FINDINGS, "doctor --config bad.toml")
+    assert wrong(found) == {"config"}
+    assert "did you mean meter_mode" in found["config"]["found"]
+    assert found["store"]["ok"] is True
+
+
+def test_a_file_that_is_no_store_is_a_finding(run: Shell) -> None:
+    run.file("meterctl.db", "this is a letter and no database" * 100)
+    found = checks(run, UNREACHABLE)
+    assert wrong(found) == {"store"}
+
+
+def test_an_unreachable_server_is_a_finding(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    from meterctl.core.mongo import store
+
+    monkeypatch.setattr(store.connect, "__kwdefaults__", {"timeout_seconds": 0.3})
+    found = checks(run, UNREACHABLE, "doctor --store mongodb://127.0.0.1:9/x")
+    assert wrong(found) == {"store"}
+    assert "traceback" not in run("doctor --store mongodb://127.0.0.1:9/x").err.lower()
+
+
+@pytest.fixture
+def database(run_anywhere: Shell) -> Any:
+    if not run_anywhere.store.startswith("mongodb"):
+        pytest.skip("of MongoDB only")
+    from pymongo import MongoClient
+
+    run_anywhere.all("init", "credit-pack acme small --session s1")
+    with MongoClient[dict[str, Any]](run_anywhere.store) as client:
+        yield client.get_default_database()
+
+
+def test_a_database_that_was_changed_is_found(run_anywhere: Shell, database: Any) -> None:
+    database.journal.drop_index(schema.BY_ALERT)
+    database.heads.drop_index(schema.BY_DUE)
+    database.heads.create_index([("head.next_due", 1)], name=schema.BY_DUE)
+    database.command({"collMod": "journal", "validationAction": "warn"})
+    found = checks(run_anywhere, FINDINGS)
+    assert wrong(found) >= {"indexes of journal", "indexes of heads", "validator"}
+    assert found["indexes of journal"]["found"] == f"missing: {schema.BY_ALERT}"
+    assert found["indexes of heads"]["found"] == f"not as expected: {schema.BY_DUE}"
+    assert "action warn" in found["validator"]["found"]
+    database.command({"collMod": "journal", "validator": {}})
+    assert checks(run_anywhere, FINDINGS)["validator"]["found"] == "the journal has none"
+
+
+def test_what_was_never_made_is_found(run_anywhere: Shell, database: Any) -> None:
+    database.client.drop_database(database.name)
+    found = checks(run_anywhere, FINDINGS)
+    assert "meterctl init" in found["indexes of journal"]["fix"]
+    assert database.list_collection_names() == []
