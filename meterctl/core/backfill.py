@@ -61,10 +61,9 @@ class Backfiller:
         """Book the lines, in order, and answer them, in order."""
         for receipts in self._ledger.execute_chunks(self._requests(lines) for lines in chunks):
             answers = list(self._answered(receipts))
-            for answer in answers:
-                self.tally.count(answer.status)
             if answers:
                 self.line = answers[-1].line
+                self.tally.count(answer.status for answer in answers)
                 yield answers
 
     def _requests(self, lines: Iterable[Line]) -> list[Request]:

@@ -11,7 +11,7 @@ from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, CreditPack, Request
 from meterctl.core.orgview import MALFORMED, Name, OrgView, OrgViews
 from meterctl.core.ports import Store
-from meterctl.core.results import Receipt
+from meterctl.core.results import Receipt, Status
 from meterctl.core.rules import Context, History, Idle, decide, out_of_range
 from meterctl.core.terms import PlanBook, Terms
 
@@ -57,7 +57,8 @@ class Batch:
         self._requests = requests
         self._views = views
         self._flying = flying
-        self._status = "planned" if dry_run else "applied"
+        self._status: Status = "planned" if dry_run else "applied"
+        self._verb = "would book" if dry_run else "booked"
         self._plans = PlanBook(store.plans.all)
         views.load(list(dict.fromkeys(request.operation.org for request in requests)), exactly=contended)
         self._known = self._load_known()
@@ -224,10 +225,10 @@ class Batch:
         return Outcome(request, receipt)
 
     def _booked(self, request: Request, view: OrgView, pending: int) -> Outcome:
-        *also, entry = view.pending[pending:]
-        verb = "would book" if self._status == "planned" else "booked"
-        message = f"{verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {entry['balance']:,}"
-        return self._receipt(request, entry["balance"], message, entry, tuple(also))
+        entries = tuple(view.pending[pending:])
+        entry, balance = entries[-1], entries[-1]["balance"]
+        message = f"{self._verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
+        return self._receipt(request, balance, message, entries, entry)
 
     def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Outcome:
         also = tuple(view.pending[pending:])
@@ -236,23 +237,16 @@ class Batch:
         if request.basis and (refusal := moved or request.basis.changed(view.org, also)):
             view.keep(pending)
             return self._nothing(request, refusal)
-        return self._receipt(request, also[-1]["balance"], f"{len(also)} due", None, also)
+        return self._receipt(request, also[-1]["balance"], f"{len(also)} due", also, None)
 
     def _receipt(
-        self, request: Request, balance: int, message: str, entry: Entry | None, also: tuple[Entry, ...]
+        self, request: Request, balance: int, message: str, entries: tuple[Entry, ...], entry: Entry | None
     ) -> Outcome:
+        """``entries`` are booked; if one of them is the request's own, it is the last."""
         operation = request.operation
-        receipt = Receipt(
-            operation.name,
-            operation.org,
-            operation.key,
-            self._status,  # type: ignore[arg-type]
-            balance,
-            message,
-            entry=entry,
-            also=also,
-        )
-        return Outcome(request, receipt, also if entry is None else (*also, entry))
+        key, also = ("", entries) if entry is None else (entry["key"], entries[:-1])
+        receipt = Receipt(operation.name, operation.org, key, self._status, balance, message, None, entry, also)
+        return Outcome(request, receipt, entries)
 
 
 def undo_is_booked(store: Store, session: str, org: str) -> bool:

@@ -97,11 +97,11 @@ class Execution:
     def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Outcome]) -> Iterator[list[Receipt]]:
         """Have the entries appended: in the background if there are many, else at once, with the receipts."""
         flight = self._flight = _Flight(chunk, outcomes)
+        flight.booked = partial(self._ledger.book, outcomes, flight.entries, self._pace)
         self._views.launch(flight.orgs)
         if len(flight.entries) >= WORTH_A_THREAD:
-            flight.booked = self._in_background(partial(self._ledger.book, outcomes, self._pace))
+            flight.booked = self._in_background(flight.booked)
         else:
-            flight.booked = partial(self._ledger.book, outcomes, self._pace)
             yield from self._land(flight, None)
 
     def _in_background(self, book: Callable[[], Booked]) -> Callable[[], Booked]:

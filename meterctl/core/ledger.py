@@ -103,11 +103,13 @@ class Ledger:
         now = self.clock.now()
         return Batch(self.store, self.terms, now, requests, views, dry_run=self.dry_run, **circumstances).decide()
 
-    def book(self, outcomes: Sequence[Outcome], pace: Pace) -> Booked:
-        """Claim the sessions and append the entries of ``outcomes``, up to where someone else was first."""
+    def book(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], pace: Pace) -> Booked:
+        """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""
         claimed = self._claimed(outcomes)
-        taken = self._append([entry for outcome in claimed for entry in outcome.entries], pace)
-        settled, cut = _settled(claimed, taken)
+        if len(claimed) < len(outcomes):
+            entries = [entry for outcome in claimed for entry in outcome.entries]
+        taken = self._append(entries, pace)
+        settled, cut = (len(claimed), ()) if taken == len(entries) else _settled(claimed, taken)
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
 
     def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

@@ -4,6 +4,7 @@ A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a
 ``exit_code``. How it looks to a person is in `meterctl.views`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -295,9 +296,10 @@ class Backfill(Result):
     def exit_code(self) -> int:
         return errors.PARTIAL if self.refused or self.conflict or self.invalid or self.failed else errors.DONE
 
-    def count(self, status: str) -> None:
-        self.lines += 1
-        setattr(self, status, getattr(self, status) + 1)
+    def count(self, statuses: Iterable[str]) -> None:
+        for status, lines in Counter(statuses).items():
+            self.lines += lines
+            setattr(self, status, getattr(self, status) + lines)
 
     def fields(self) -> dict[str, Any]:
         names = "lines applied replayed refused conflict invalid failed unchanged disabled planned"
