@@ -11,9 +11,19 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from meterctl.schemas.entries import Entry
-from meterctl.schemas.examining import Doctor
 from meterctl.schemas.explaining import Explain
-from meterctl.schemas.operating import Config, Error, Init, Lock, Locks, Plans, PlanVersion, PlanVersions, Schemas
+from meterctl.schemas.operating import (
+    Config,
+    Error,
+    Init,
+    Lock,
+    Locks,
+    Plans,
+    PlanVersion,
+    PlanVersions,
+    Repair,
+    Schemas,
+)
 from meterctl.schemas.planning import Apply, SavedPlan, SavedPlanLine
 from meterctl.schemas.reading import (
     Alerts,
@@ -59,7 +69,7 @@ DOCUMENTS: dict[str, Any] = {
     "lock": Lock,
     "config": Config,
     "init": Init,
-    "doctor": Doctor,
+    "repair": Repair,
     "schemas": Schemas,
     "error": Error,
 }

@@ -88,6 +88,15 @@ class Lock(Lease):
     actor: Actor
 
 
+class Repair(TypedDict):
+    """What repairing the cached heads did."""
+
+    schema: Literal["meterctl.repair.v1"]
+    orgs: Annotated[int, number("orgs looked at")]
+    mended: Annotated[int, number("heads made anew")]
+    unreadable: Annotated[list[str], Field(description="orgs whose last entry cannot be read")]
+
+
 class ConfigPack(TypedDict):
     """A pack on sale."""
 

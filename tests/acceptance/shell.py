@@ -4,9 +4,11 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from meterctl import schemas
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
 
@@ -68,6 +70,19 @@ class Answer:
         return document
 
 
+@cache
+def _adapter(name: str) -> Any:
+    return schemas.adapter(name)
+
+
+def conforms(document: dict[str, Any], name: str | None = None) -> None:
+    """Holds a document to its schema, in both directions. A reader leaves alone what it does not know; here that would
+    be a field somebody forgot to describe. A schema itself is no such document."""
+    if "$schema" not in document:
+        name = name or document["schema"].removeprefix("meterctl.").removesuffix(".v1")
+        assert _adapter(name).validate_python(document, strict=True) == document, name
+
+
 class Shell:
     """Someone at a shell. A line is split as a shell would; the words of it can also be given one by one."""
 
@@ -85,7 +100,10 @@ class Shell:
 
     def json(self, *words: str, now: str | None = None, stdin: str = "") -> Answer:
         argv = shlex.split(words[0]) if len(words) == 1 else list(words)
-        return self("--json", *argv, now=now, stdin=stdin)
+        answer = self("--json", *argv, now=now, stdin=stdin)
+        if len(answer.out.splitlines()) == 1:
+            conforms(answer.doc)
+        return answer
 
     def doc(self, *words: str, now: str | None = None) -> dict[str, Any]:
         """The document of a command that succeeds."""

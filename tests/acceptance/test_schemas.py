@@ -1,7 +1,9 @@
 """Every document against its JSON Schema, in both directions: nothing invalid, nothing the schema does not know."""
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,18 +12,18 @@ from meterctl import schemas
 from meterctl.core.model import KINDS
 from meterctl.core.results import Result
 from tests import samples
-from tests.acceptance.shell import EARLIER, Shell, hold_lock
+from tests.acceptance.shell import EARLIER, Shell, conforms, hold_lock
+
+SOURCE = Path(schemas.__file__).parents[1]
 
 #: What commands that need Stripe answer is checked where the suite has a Stripe to ask.
 OF_STRIPE = {"events", "reconcile", "receipts"}
 
+#: What is shown to whoever is asked, and printed by no command.
+SHOWN_ONLY = {"plan-summary"}
+
 #: What is printed by no command of its own: lines of files, and what goes to standard error.
 ELSEWHERE = {"entry", "backfill-line", "error", "saved-plan", "saved-plan-line"}
-
-
-def conforms(name: str, document: Any) -> None:
-    """A reader leaves alone what it does not know; here that would be a field somebody forgot to describe."""
-    assert schemas.adapter(name).validate_python(document, strict=True) == document, name
 
 
 #: A story that makes entries of every kind, then every document, by the name of its schema. Two weeks lie between the
@@ -99,7 +101,7 @@ PRINTED: dict[str, list[str]] = {
     "lock": ["lock break sweep --reason why"],
     "config": ["config show"],
     "init": ["init"],
-    "doctor": ["doctor"],
+    "repair": ["verify --all --repair-heads"],
     "schemas": ["schema"],
 }
 
@@ -117,6 +119,14 @@ def test_every_document_has_a_schema_and_every_schema_a_document() -> None:
     assert set(PRINTED) | OF_STRIPE | ELSEWHERE == set(schemas.DOCUMENTS)
 
 
+def test_every_result_has_a_schema() -> None:
+    """Whatever its name is written as: a class's, or the first word of a `Listing` or `Facts`."""
+    written = re.compile(r'(?:^    name = |\b(?:Listing|Facts)\(\s*)"([a-z-]+)"', re.MULTILINE)
+    sources = [path for path in SOURCE.rglob("*.py") if path.name not in ("operations.py", "model.py")]
+    names = {name for path in sources for name in written.findall(path.read_text("utf-8"))}
+    assert names - SHOWN_ONLY == set(schemas.DOCUMENTS) - ELSEWHERE
+
+
 def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     run.all(*STORY)
     run.file("lines.ndjson", LINES)
@@ -128,16 +138,16 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
             answer = run.json(line, now=LATER)
             assert answer.out, (line, answer)
             assert answer.doc["schema"] == f"meterctl.{name}.v1", line
-            conforms(name, answer.doc)
+            conforms(answer.doc, name)
     answers = (run.place / "answers.ndjson").read_text().splitlines()
     assert len(answers) == len(LINES.splitlines())
     for answered in answers:
-        conforms("backfill-line", json.loads(answered))
+        conforms(json.loads(answered), "backfill-line")
     header, *planned = (run.place / "plan.ndjson").read_text().splitlines()
-    conforms("saved-plan", json.loads(header))
+    conforms(json.loads(header), "saved-plan")
     assert len(planned) == 2
     for line in planned:
-        conforms("saved-plan-line", json.loads(line))
+        conforms(json.loads(line), "saved-plan-line")
 
 
 def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:
@@ -146,21 +156,21 @@ def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:
     entries = [json.loads(line) for line in run_anywhere.journal().splitlines()]
     assert {entry["kind"] for entry in entries} == set(KINDS)
     for entry in entries:
-        conforms("entry", entry)
+        conforms(entry, "entry")
 
 
 @pytest.mark.parametrize(
     "line", ["debit acme 1e3 --ref r1", "plan show gold", "frobnicate", "-o json --store x:y init"]
 )
 def test_errors_conform(run: Shell, line: str) -> None:
-    conforms("error", run.json(line).error)
+    conforms(run.json(line).error, "error")
 
 
 @pytest.mark.parametrize("make", samples.SAMPLES.values(), ids=samples.SAMPLES.keys())
 def test_samples_that_other_tests_rest_on_conform(make: Callable[[], Result]) -> None:
     result = make()
     if result.name in schemas.DOCUMENTS:
-        conforms(result.name, json.loads(json.dumps(result.document(), default=dict)))
+        conforms(json.loads(json.dumps(result.document(), default=dict)))
 
 
 def test_a_schema_is_a_document_of_json_schema(run: Shell) -> None:
@@ -209,7 +219,7 @@ def test_every_field_of_a_schema_says_what_it_means_or_has_a_type_that_does() ->
 )
 def test_what_is_no_entry_does_not_conform(run: Shell, change: dict[str, Any], field: str) -> None:
     entry = run.doc("adjust acme 5 --ref a1 --reason why")["entry"]
-    conforms("entry", entry)
+    conforms(entry, "entry")
     with pytest.raises(ValueError, match=field):
         schemas.adapter("entry").validate_python(entry | change, strict=True)
 
