@@ -1,0 +1,28 @@
+"""The page of guarantees and the tests behind it name the same defects."""
+
+import re
+from pathlib import Path
+
+from tests.mutations import MUTATIONS
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+
+
+def test_every_defect_on_the_page_has_its_test_and_the_other_way_round() -> None:
+    listed = re.findall(r"^\| L(\d\d) ", PAGE, re.MULTILINE)
+    tests = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "tests" / "lessons").glob("test_*.py")))
+    tested = set(re.findall(r"^def test_l(\d\d)_", tests, re.MULTILINE))
+    assert listed == [f"{number:02}" for number in range(1, 61)]
+    assert tested == set(listed)
+
+
+def test_the_page_counts_the_mutations_right() -> None:
+    assert f"at a time, {len(MUTATIONS)} in all" in " ".join(PAGE.split())
+
+
+def test_every_mutation_changes_exactly_one_place() -> None:
+    for mutation in MUTATIONS:
+        code = (ROOT / "meterctl" / "core" / f"{mutation.file}.py").read_text(encoding="utf-8")
+        assert code.count(mutation.before) == 1, mutation
+        assert mutation.before != mutation.after
