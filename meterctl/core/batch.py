@@ -9,7 +9,7 @@ from meterctl.core.entries import Stamp, book, book_due
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, CreditPack, Request
-from meterctl.core.orgview import MALFORMED, Name, OrgView, OrgViews
+from meterctl.core.orgview import MALFORMED, Name, OrgView, OrgViews, UnreadOrg
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt, Status
 from meterctl.core.rules import Context, History, Idle, decide, out_of_range
@@ -109,7 +109,7 @@ class Batch:
 
     def _repeated(self, request: Request, first: Entry, view: OrgView) -> Receipt:
         operation = request.operation
-        self._make_sure(view)
+        self._make_sure(view, up_to=first["seq"])
         diff = _difference(first["input"], operation.parameters())
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
@@ -124,7 +124,6 @@ class Batch:
             status,  # type: ignore[arg-type]
             self._balance(view),
             message if undone is None else f"{message}; undone by entry {undone['seq']}",
-            reason="other_input" if diff else None,
             entry=first,
             diff=diff or None,
             undone_by=None if undone is None else undone["seq"],
@@ -135,14 +134,14 @@ class Batch:
         if not outcome.entries and self._make_sure(view):
             outcome = self._attempt(request, view)
         # What speaks against it may be its own twin, booked by another process since the keys were read.
-        if not outcome.entries and request.operation.key and (first := view.by_key(request.operation.key)) is not None:
+        if not outcome.entries and request.operation.key and (first := view.twin(request.operation.key)) is not None:
             return Outcome(request, self._repeated(request, first, view))
         return outcome
 
-    def _make_sure(self, view: OrgView) -> bool:
-        """Before an answer that appends nothing: read the tip if it may be behind; whether it was read. What is pending
-        proves the tip when it is appended."""
-        if view.exact or view.pending:
+    def _make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
+        """Before an answer that appends nothing: read the tip if it may be behind, or is behind the entry ``up_to`` that
+        the answer names; whether it was read. What is pending proves the tip when it is appended."""
+        if view.pending or (view.exact and view.tip.seq >= up_to):
             return False
         if view.flying:
             raise TooEarly
@@ -252,7 +251,7 @@ class Batch:
 def undo_is_booked(store: Store, session: str, org: str) -> bool:
     """Whether ``org`` has taken back its topup of ``session``, and the store has it: a claim that moved on what is only
     pending would let both orgs keep the pack if that is never appended."""
-    return _topup_is_undone(session, OrgView(store, org, None, exact=False))
+    return _topup_is_undone(session, UnreadOrg(store, org))
 
 
 def _topup_is_undone(session: str, history: History) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
 from meterctl.core.entries import Tip, tip_of
-from meterctl.core.model import Entry
+from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import EntryFilter, Store
 
 #: What a journal that was not written by these rules raises when it is read by them.
@@ -21,7 +21,8 @@ class OrgView:
     """One org: its tip as read, with the entries decided on top. It is the `rules.History` of the org.
 
     ``pending`` entries were decided in the chunk at hand, ``flying`` ones in the chunk before, which is being appended.
-    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing.
+    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing. The history ends
+    where the view does: what others have booked since the tip was read must not be mixed with the state before it.
     """
 
     def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
@@ -67,20 +68,24 @@ class OrgView:
         for entry in self._on_top():
             if entry["key"] == key:
                 return entry
+        return self._as_read(self.twin(key))
+
+    def twin(self, key: str) -> Entry | None:
+        """The entry that is stored under ``key`` by now, whether the view reaches so far or not."""
         return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
 
     def by_seq(self, seq: int) -> Entry | None:
         for entry in self._on_top():
             if entry["seq"] == seq:
                 return entry
-        return self._store.journal.by_seq(self.org, seq)
+        return self._as_read(self._store.journal.by_seq(self.org, seq))
 
     def of_session(self, session: str) -> Sequence[Entry]:
-        stored = self._store.journal.read(self.org, EntryFilter(before=self._first_on_top(), session=session))
+        stored = self._store.journal.read(self.org, EntryFilter(before=self._end_of_stored(), session=session))
         return [*stored, *(entry for entry in self._on_top() if entry.get("session") == session)]
 
     def forfeited_of(self, lot: int) -> int:
-        where = EntryFilter(before=self._first_on_top(), after=lot, kinds=("reversal",))
+        where = EntryFilter(before=self._end_of_stored(), after=lot, kinds=("reversal",))
         lost = (drawn for entry in self._store.journal.read(self.org, where) for drawn in entry.get("forfeited", []))
         lost_on_top = (drawn for entry in self._on_top() for drawn in entry.get("forfeited", []))
         return sum(drawn["units"] for drawn in [*lost, *lost_on_top] if drawn["lot"] == lot)
@@ -88,10 +93,24 @@ class OrgView:
     def _on_top(self) -> list[Entry]:
         return self.flying + self.pending
 
-    def _first_on_top(self) -> int | None:
-        """Where reading the store ends: a flying entry may have arrived there already, and must not count twice."""
+    def _end_of_stored(self) -> int:
+        """Up to which seq, itself excluded, the view is what is stored. A flying entry may have arrived there already,
+        and must not count twice."""
         on_top = self._on_top()
-        return on_top[0]["seq"] if on_top else None
+        return on_top[0]["seq"] if on_top else self.tip.seq + 1
+
+    def _as_read(self, stored: Entry | None) -> Entry | None:
+        return stored if stored is not None and stored["seq"] < self._end_of_stored() else None
+
+
+class UnreadOrg(OrgView):
+    """An org whose tip was not read: it has no state, and its history is all that is stored."""
+
+    def __init__(self, store: Store, org: str) -> None:
+        super().__init__(store, org, None, exact=False)
+
+    def _end_of_stored(self) -> int:
+        return MAX_UNITS + 1
 
 
 class OrgViews:
@@ -104,7 +123,7 @@ class OrgViews:
 
     def of(self, org: str) -> OrgView:
         """The view of ``org``. Of an org that was not loaded it has no tip, only the history."""
-        return self._views.get(org) or OrgView(self._store, org, None, exact=False)
+        return self._views.get(org) or UnreadOrg(self._store, org)
 
     def load(self, orgs: Collection[str], *, exactly: Collection[str]) -> None:
         """Have a view of each of ``orgs``, in a few queries for all; those of orgs in ``exactly`` read exactly."""
