@@ -95,7 +95,7 @@ class StoreUnreachable(MeterctlError):
 
     code = "store_unreachable"
     exit_code = UNREACHABLE
-    hint = "nothing is lost: run the same command again, it books nothing twice"
+    hint = "nothing is lost: run the same command again, it books nothing twice; check with: meterctl doctor"
 
 
 class StoreUnusable(MeterctlError):
