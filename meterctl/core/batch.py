@@ -139,8 +139,8 @@ class Batch:
         return outcome
 
     def _make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
-        """Before an answer that appends nothing: read the tip if it may be behind, or is behind the entry ``up_to`` that
-        the answer names; whether it was read. What is pending proves the tip when it is appended."""
+        """Before an answer that appends nothing: read the tip if it may be behind, or is behind the entry ``up_to``
+        that the answer names; whether it was read. What is pending proves the tip when it is appended."""
         if view.pending or (view.exact and view.tip.seq >= up_to):
             return False
         if view.flying:
