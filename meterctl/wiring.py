@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from meterctl.core.sweep import Sweeper
 
 
+#: A clock set to the end of time has no week after it.
+LAST_CLOCK = Instant("9000-01-01T00:00:00.000Z")
+
 FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
 
 
@@ -74,7 +77,10 @@ class Wiring:
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
                 code="time_travel",
             )
-        return FixedClock(instants.parse(pinned))
+        now = instants.parse(pinned)
+        if now >= LAST_CLOCK:
+            raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
+        return FixedClock(now)
 
     @cached_property
     def output(self) -> str:

@@ -238,7 +238,17 @@ class Scribe:
         draws = [{"lot": lot, "units": units}] if units else []
         key, given = f"refund:r{self.tip.seq}", {"op": "refund", **about}
         return self.write(
-            "refund", key, -units, given, **about, lot=lot, units=units, forgiven=0, draws=draws, debt=NO_DEBT
+            "refund",
+            key,
+            -units,
+            given,
+            **about,
+            currency="usd",
+            lot=lot,
+            units=units,
+            forgiven=0,
+            draws=draws,
+            debt=NO_DEBT,
         )
 
     def undo(self, seq: int, units: int, **about: str) -> "Scribe":

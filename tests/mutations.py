@@ -79,7 +79,7 @@ MUTATIONS = [
     Mutation("rules", "- self.expired - self.forfeited - self.clawed", "- self.forfeited - self.clawed", "claws what expired"),
     Mutation("rules", "- self.expired - self.forfeited - self.clawed", "- self.expired - self.clawed", "claws what is forfeited"),
     Mutation("rules", "- self.expired - self.forfeited - self.clawed", "- self.expired - self.forfeited", "claws twice"),
-    Mutation("rules", "paid) - reached", "paid)", "partial refunds are not cumulative"),
+    Mutation("rules", "aim - self.clawed - self.forgiven", "aim", "partial refunds are not cumulative"),
     Mutation("rules", ' and entry["seq"] not in taken_back]', "]", "a reversed refund still counts"),
     Mutation("rules", '+ operation.cents > topup["paid_cents"]', '+ operation.cents >= topup["paid_cents"]',
              "a full refund is refused"),

@@ -151,6 +151,7 @@ class Refundable(NamedTuple):
     topup: Entry
     refunded_cents: int
     clawed: int
+    forgiven: int
     expired: int
     forfeited: int
 
@@ -159,10 +160,10 @@ class Refundable(NamedTuple):
         return max(0, self.topup["units"] - self.expired - self.forfeited - self.clawed)
 
     def target(self, cents: int) -> int:
-        """Units that refunding ``cents`` more aims at: cumulative, so that parts add up to the pack exactly."""
-        units, paid = self.topup["units"], self.topup["paid_cents"]
-        reached = refund_target(units, self.refunded_cents, paid)
-        return refund_target(units, self.refunded_cents + cents, paid) - reached
+        """Units that refunding ``cents`` more aims at: what all of it comes to, less what the standing refunds aimed at.
+        So parts add up to the pack exactly, whichever of them were taken back."""
+        aim = refund_target(self.topup["units"], self.refunded_cents + cents, self.topup["paid_cents"])
+        return max(0, aim - self.clawed - self.forgiven)
 
 
 def refundable(session: str, history: History) -> Refundable | None:
@@ -178,6 +179,7 @@ def refundable(session: str, history: History) -> Refundable | None:
         topup,
         sum(entry["cents"] for entry in standing),
         sum(entry["units"] for entry in standing),
+        sum(entry["forgiven"] for entry in standing),
         0 if expiration is None else expiration["units"],
         history.forfeited_of(topup["seq"]),
     )
@@ -204,6 +206,7 @@ def _decide_refund(operation: Refund, context: Context) -> Decision:
         "session": operation.session,
         "refund_id": operation.refund_id,
         "cents": operation.cents,
+        "currency": topup["currency"],
         "lot": topup["seq"],
         "units": clawback,
         "forgiven": target - clawback,
@@ -218,7 +221,7 @@ def _decide_reverse_refund(operation: ReverseRefund, context: Context) -> Decisi
     if refund is None:
         return Refusal("unknown_refund", f"{operation.org} has no refund {operation.refund_id}")
     amount, effects = give_back(refund, context)
-    about = {"session": refund["session"], "refund_id": refund["refund_id"], "cents": refund["cents"]}
+    about = {name: refund[name] for name in ("session", "refund_id", "cents", "currency")}
     return _draft("reversal", operation, amount, {**about, **effects})
 
 

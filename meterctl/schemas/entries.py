@@ -146,6 +146,7 @@ class Refund(_Entry, _Taking):
     session: Session
     refund_id: RefundId
     cents: Refunded
+    currency: Currency
     lot: Annotated[Seq, Field(description="the lot of the pack refunded")]
     units: Annotated[int, units("what was clawed back")]
     forgiven: Annotated[int, units("what would have been clawed, but had expired already")]
@@ -191,6 +192,7 @@ class Reversal(_Entry):
     session: NotRequired[Session]
     refund_id: NotRequired[RefundId]
     cents: NotRequired[Refunded]
+    currency: NotRequired[Currency]
 
 
 class Usage(_Entry):

@@ -68,6 +68,7 @@ class Fact:
     expired: int = 0
     paid: int = 0
     clawed: int = 0
+    aimed: int = 0
     reverses: int | None = None
     units: int = 0
     usage: dict[str, int] = field(default_factory=dict)
@@ -308,13 +309,15 @@ class Book:
         cents = sum(fact.operation.cents for fact in standing if isinstance(fact.operation, Refund))
         if cents + operation.cents > topup.paid:
             return "refund_exceeds_payment"
-        target = half_up(topup.units, cents + operation.cents, topup.paid) - half_up(topup.units, cents, topup.paid)
+        reached = sum(fact.aimed for fact in standing)
+        target = max(0, half_up(topup.units, cents + operation.cents, topup.paid) - reached)
         lot = topup.number
         expired = sum(fact.expired for fact in self.facts if fact.expired and fact.moves[0][0] == lot)
         forfeited = sum(units for fact in self.facts for name, units in fact.forfeited if name == lot)
         clawed = sum(fact.clawed for fact in standing)
         lots = sorted(self.lots(), key=lambda name: name != lot)
         fact = self.fact(at, operation)
+        fact.aimed = target
         fact.clawed = min(target, max(0, topup.units - expired - forfeited - clawed))
         fact.owed = self.take(fact, fact.clawed, lots)
         return None

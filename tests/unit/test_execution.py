@@ -126,7 +126,7 @@ def test_a_replay_waits_for_what_its_balance_rests_on(desk: Desk) -> None:
     rival = rival_of(desk)
     around_append(desk, after=lambda: rival.adjust(50, "rival"))
     receipts = in_chunks(desk, [Adjust("acme", 10, "a")], [Adjust("acme", 10, "a"), Adjust("acme", 9, "a")])
-    assert statuses(receipts) == ["applied", "replayed", "other_input"]
+    assert statuses(receipts) == ["applied", "replayed", "conflict"]
     assert [receipt.balance for receipt in receipts] == [10, 60, 60]
 
 

@@ -40,6 +40,7 @@ def test_a_refund() -> None:
         "session": "s",
         "refund_id": "re_1",
         "cents": 125,
+        "currency": "usd",
         "lot": 1,
         "units": 250,
         "forgiven": 0,
@@ -249,6 +250,7 @@ def test_a_reversal() -> None:
         "session": "s",
         "refund_id": "re_1",
         "cents": 125,
+        "currency": "usd",
         "reverses": 2,
         "repaid": {"owed": 0, "overage": 0},
         "restored": [{"lot": 1, "units": 250, "expires_at": "2027-02-14T12:00:00.000Z"}],
@@ -334,3 +336,15 @@ def test_a_refund_after_a_reversal_that_forfeited_claws_nothing_twice() -> None:
     desk.refund("s", 100, "b")
     assert clawed(desk) == [(40, 0), (0, 100)]
     assert desk.balance() == 0
+
+
+def test_parts_add_up_even_when_one_of_them_was_taken_back() -> None:
+    """Of 1 unit for 2 cents the first cent rounds up to the unit, the second to nothing; taken back, it is open again."""
+    desk = sold(1, 2)
+    desk.refund("s", 1, "re_1")
+    desk.refund("s", 1, "re_2")
+    desk.reverse("re_1")
+    assert desk.balance() == 1
+    again = desk.refund("s", 1, "re_3").entry
+    assert again is not None
+    assert (again["units"], desk.balance()) == (1, 0)

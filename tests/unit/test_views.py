@@ -153,7 +153,7 @@ TELLS = {
         "balance 200", "due, not booked yet", "lot 1 expired on 2027-02-20 10:03", "-880", "+1,000", "ref goodwill-1",
         '"outage of last Tuesday"', "repays 100 owed", "week 2026-W47 closed: 170,000 of 200,000 used",
         "50 units of debt settled", "run run-42 fetch", "reached 80 %, 100 %", "takes back entry 2",
-        "forfeited lot 7: 40", "re_1: 250 cents of cs_1001, 100 units forgiven", "debt: 100 owed", "plan pro v3",
+        "forfeited lot 7: 40", "re_1: 2.50 USD of cs_1001, 100 units forgiven", "debt: 100 owed", "plan pro v3",
         "1, 4", "alice", "meterctl ledger acme --before 1",
     ],
     "ledger-empty": ["balance 0", "no entries"],

@@ -6,11 +6,11 @@ from meterctl.core.canonical import chain_hash, hashed_text
 from meterctl.core.effects import apply, draw_order
 from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, State, state_document, state_from_document
 from meterctl.core.results import Finding
-from meterctl.core.verify.checks import Check, Note
+from meterctl.core.verify.checks import Check
 from meterctl.core.verify.keys import check_key
 from meterctl.core.verify.past import Lookup, Past
 from meterctl.core.verify.seen import Seen
-from meterctl.core.verify.shapes import has_whole_numbers, is_state, malformed
+from meterctl.core.verify.shapes import is_plain, is_state, malformed
 from meterctl.core.verify.steps import Step, check_step
 
 #: What encoding a document raises that holds something JSON or UTF-8 cannot.
@@ -50,6 +50,7 @@ class JournalCheck:
         self._past = Past(lookup)
         self._sealed = sealed
         self._found: list[Finding] = []
+        self._place = 0  # the seq that findings are about
 
     def feed(self, document: object) -> list[Finding]:
         """What is wrong with the next entry."""
@@ -74,13 +75,13 @@ class JournalCheck:
 
     def finish(self) -> list[Finding]:
         """What is wrong at the journal's end."""
-        self._found = []
+        self._found, self._place = [], self.seq
         week = self._state.week
         if week is not None and not self._blind:
-            self._check_week(week.used, sum(week.breakdown.values()), self._note_end)
+            self._check_week(week.used, sum(week.breakdown.values()))
         if self._sealed is not None and self.seq < self._sealed.seq:
             message = f"the journal ends at entry {self.seq}; when it was sealed, it reached {self._sealed.seq}"
-            self._note_end(Check.SEAL, message)
+            self._note(Check.SEAL, message)
         return self._found
 
     def _unusable(self, message: str, seq: int | None) -> list[Finding]:
@@ -90,92 +91,92 @@ class JournalCheck:
         self._blind = True
         return self._found
 
-    def _note_end(self, check: Check, message: str) -> None:
-        self._found.append(Finding(self.org, self.seq, int(check), message))
+    def _note(self, check: Check, message: str) -> None:
+        self._found.append(Finding(self.org, self._place, int(check), message))
 
     def _check(self, entry: Entry, digest: str) -> None:
-        seq = entry["seq"]
-
-        def note(check: Check, message: str) -> None:
-            self._found.append(Finding(self.org, seq, int(check), message))
-
-        self._check_order(entry, note)
-        check_key(entry, note)
+        self._place = entry["seq"]
+        self._check_order(entry)
+        check_key(entry, self._note)
         if not self._keys.add(entry["key"]):
-            note(Check.KEY, f"the key {entry['key']!r} was used before")
-        self._check_hash(entry, digest, note)
-        after = self._check_state(entry, note)
-        self._check_sums(entry, after, note)
-        self._advance(entry, after, note)
+            self._note(Check.KEY, f"the key {entry['key']!r} was used before")
+        self._check_hash(entry, digest)
+        after = self._check_state(entry)
+        self._check_sums(entry, after)
+        self._advance(entry, after)
 
     # -- checks
 
-    def _check_order(self, entry: Entry, note: Note) -> None:
+    def _check_order(self, entry: Entry) -> None:
         seq, at = entry["seq"], entry["at"]
         if entry["org"] != self.org:
-            note(Check.ORDER, f"it is an entry of {entry['org']!r}")
+            self._note(Check.ORDER, f"it is an entry of {entry['org']!r}")
         if seq != self.seq + 1:
-            note(Check.ORDER, f"after entry {self.seq} comes entry {seq}")
+            self._note(Check.ORDER, f"after entry {self.seq} comes entry {seq}")
             self._blind = True
         if at < self._at:
-            note(Check.ORDER, f"it takes effect at {at}, before the last one's {self._at}")
+            self._note(Check.ORDER, f"it takes effect at {at}, before the last one's {self._at}")
         if self._blind:
             return
         said = entry.get("occurred_at")
         if said is not None and not said < at == self._at:
-            note(Check.ORDER, f"it occurred at {said} and follows an entry of {self._at}, so {at} is not its time")
+            self._note(
+                Check.ORDER, f"it occurred at {said} and follows an entry of {self._at}, so {at} is not its time"
+            )
         if entry["prev"] != self.hash:
-            note(Check.CHAIN, "prev is not the hash of the entry before")
+            self._note(Check.CHAIN, "prev is not the hash of the entry before")
 
-    def _expected(self, entry: Entry, note: Note) -> State | None:
+    def _expected(self, entry: Entry) -> State | None:
         """The state that the entry's effects give, which are checked; None if they fit no state."""
-        check_step(Step(entry, self._state, self._at, self._past, note))
+        check_step(Step(entry, self._state, self._at, self._past, self._note))
         try:
             return apply(self._state, entry["seq"], entry["kind"], entry)
         except ValueError as problem:
-            note(Check.LOTS, str(problem))
+            self._note(Check.LOTS, str(problem))
             return None
 
-    def _check_hash(self, entry: Entry, digest: str, note: Note) -> None:
+    def _check_hash(self, entry: Entry, digest: str) -> None:
         if digest != entry["hash"]:
-            note(Check.CHAIN, f"the hash does not fit the content, whose hash is {digest}")
+            self._note(Check.CHAIN, f"the hash does not fit the content, whose hash is {digest}")
         if self._sealed is not None and entry["seq"] == self._sealed.seq and digest != self._sealed.hash:
-            note(Check.SEAL, "it is not the entry that was sealed")
+            self._note(Check.SEAL, "it is not the entry that was sealed")
 
-    def _check_state(self, entry: Entry, note: Note) -> State:
+    def _check_state(self, entry: Entry) -> State:
         """The state after ``entry``: as it records it, wherever that can be read."""
-        expected = None if self._blind else self._expected(entry, note)
+        expected = None if self._blind else self._expected(entry)
         if expected is not None:
-            if entry["state"] == state_document(expected) and has_whole_numbers(entry["state"]):
+            if entry["state"] == state_document(expected) and is_plain(entry["state"]):
                 return expected
-            note(Check.STATE, "its effects, applied to the state before it, do not give its state")
+            self._note(Check.STATE, "its effects, applied to the state before it, do not give its state")
         if is_state(entry["state"]):
             state = state_from_document(entry["state"])
             return state._replace(lots=tuple(sorted(state.lots, key=draw_order)))
-        note(Check.STATE, "its state is malformed")
+        self._note(Check.STATE, "its state is malformed")
         return self._state if expected is None else expected
 
-    def _check_sums(self, entry: Entry, after: State, note: Note) -> None:
+    def _check_sums(self, entry: Entry, after: State) -> None:
         balance, debt = entry["balance"], after.debt
         if not self._blind and balance != self._balance + entry["amount"]:
-            note(Check.SUM, f"{self._balance} before it and its amount {entry['amount']} do not make {balance}")
+            self._note(Check.SUM, f"{self._balance} before it and its amount {entry['amount']} do not make {balance}")
         if balance != after.balance:
-            note(Check.BALANCE, f"lots less debt are {after.balance}, the balance says {balance}")
+            self._note(Check.BALANCE, f"lots less debt are {after.balance}, the balance says {balance}")
         if after.lots and (debt.owed or debt.overage):
-            note(Check.BALANCE, f"there are lots beside a debt of {debt.total}")
+            self._note(Check.BALANCE, f"there are lots beside a debt of {debt.total}")
         if debt.owed < 0 or debt.overage < 0:
-            note(Check.BALANCE, f"more debt was repaid than there was: {debt}")
+            self._note(Check.BALANCE, f"more debt was repaid than there was: {debt}")
 
-    def _check_week(self, used: int, counted: int, note: Note) -> None:
+    def _check_week(self, used: int, counted: int) -> None:
         if self._settled is not None and used != counted + self._settled:
-            note(Check.WEEK, f"{used} units are used, but {counted} are in its breakdown and {self._settled} settled")
+            self._note(
+                Check.WEEK, f"{used} units are used, but {counted} are in its breakdown and {self._settled} settled"
+            )
 
     # -- moving on
 
-    def _advance(self, entry: Entry, after: State, note: Note) -> None:
+    def _advance(self, entry: Entry, after: State) -> None:
         if entry["kind"] == "reset":
             closed = entry["closed"]
-            self._check_week(closed["used"], sum(closed["breakdown"].values()), note)
+            self._check_week(closed["used"], sum(closed["breakdown"].values()))
             self._settled = entry["settled"]
         elif self._blind:
             self._settled = None

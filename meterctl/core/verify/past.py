@@ -18,7 +18,7 @@ class Past:
         self._lookup = lookup
         self.expired: dict[int, int] = {}
         self.forfeited: dict[int, int] = {}
-        self.refunded: dict[int, tuple[int, int]] = {}
+        self.refunded: dict[int, tuple[int, int, int]] = {}
         self.undone: set[int] = set()
 
     def by_seq(self, seq: int) -> Entry | None:
@@ -34,13 +34,18 @@ class Past:
         if kind == "expiration":
             self.expired[entry["lot"]] = entry["units"]
         elif kind == "refund":
-            self._refund(entry["lot"], entry["cents"], entry["units"])
+            self._refund(entry, 1)
         elif kind == "reversal":
             self._reversal(entry)
 
-    def _refund(self, lot: int, cents: int, units: int) -> None:
-        so_far = self.refunded.get(lot, (0, 0))
-        self.refunded[lot] = (so_far[0] + cents, so_far[1] + units)
+    def _refund(self, refund: Entry, sign: int) -> None:
+        """Count what a refund gave back, clawed and forgave; or, with ``sign`` -1, that it did not."""
+        cents, clawed, forgiven = self.refunded.get(refund["lot"], (0, 0, 0))
+        self.refunded[refund["lot"]] = (
+            cents + sign * refund["cents"],
+            clawed + sign * refund["units"],
+            forgiven + sign * refund["forgiven"],
+        )
 
     def _reversal(self, entry: Entry) -> None:
         for gone in entry.get("forfeited", ()):
@@ -50,4 +55,4 @@ class Past:
         elif "refund_id" in entry:
             refund = self.by_seq(entry["reverses"])
             if refund is not None and refund["kind"] == "refund":
-                self._refund(refund["lot"], -refund["cents"], -refund["units"])
+                self._refund(refund, -1)

@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from meterctl.core import instants, weeks
 from meterctl.core.errors import BadInput
@@ -27,11 +27,9 @@ def malformed(entry: object) -> str | None:
     kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in _EFFECTS:
         return f"the kind cannot be {reprlib.repr(kind)}"
-    shape = _shape(kind, tuple(entry), tuple(map(type, entry.values())))
-    if shape.problem is not None:
+    shape = _shape(kind, tuple(entry))
+    if shape.problem is not None or shape.fits(entry):
         return shape.problem
-    if shape.quick is not None and shape.quick.fits(entry):
-        return None
     wrong = next((name for name, test in shape.tests.items() if not test(entry[name])), None)
     return None if wrong is None else f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
 
@@ -64,10 +62,6 @@ def _flag(value: Any) -> bool:
 
 def _dict(value: Any) -> bool:
     return isinstance(value, dict)
-
-
-def _string(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 @lru_cache(maxsize=4096)
@@ -148,16 +142,17 @@ is_state: Test = _object(
 )
 
 
-def has_whole_numbers(state: Mapping[str, Any]) -> bool:
-    """Whether the numbers of a state document that equals a right one are written as such: 1.0 and true equal 1."""
-    numbers = [*state["debt"].values()]
+_PLAIN = {int, str, type(None), dict, list}
+
+
+def is_plain(state: Mapping[str, Any]) -> bool:
+    """Whether a state document that equals a right one is written like it: 1.0 and true equal 1 in Python."""
+    types = set(map(type, state["debt"].values()))
     for lot in state["lots"]:
-        numbers += lot["id"], lot["remaining"]
+        types.update(map(type, lot.values()))
     if (week := state["week"]) is not None:
-        numbers += week["cycle"], week["version"], week["quota"], week["used"], week["uncovered"]
-        numbers += week["breakdown"].values()
-        numbers += week["alerts"]
-    return all(map(_is_number, set(map(type, numbers))))
+        types.update(map(type, week.values()), map(type, week["breakdown"].values()), map(type, week["alerts"]))
+    return types <= _PLAIN
 
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
@@ -217,8 +212,8 @@ _EVERY: dict[str, Test] = {
     "reason": _nullable(_text),
     "input": _dict,
     "state": _dict,
-    "prev": _string,  # compared with the hash of the entry before
-    "hash": _string,  # compared with the hash of this one
+    "prev": _text,  # compared with the hash of the entry before
+    "hash": _text,  # compared with the hash of this one
 }
 
 _FIELDS: dict[str, Test] = {
@@ -262,7 +257,7 @@ _CREDIT = "lot units expires_at repaid"
 _TAKE = "units draws debt"
 _BACK = "reverses repaid restored forfeited"
 _LOT = "lot units expires_at"
-_REFUND = "session refund_id cents"
+_REFUND = "session refund_id cents currency"
 _USAGE = "run step week cycle units breakdown overflow uncovered"
 _MAYBE_USAGE = "opened capped_from alerts"
 
@@ -286,24 +281,32 @@ _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class _Quick:
-    """All tests of a shape at once, for fields whose types are right already: most entries have no other."""
+class _Shape:
+    """The tests for the fields of an entry, or why these cannot be its fields."""
 
-    def __init__(self, tests: Mapping[str, Test]) -> None:
-        plain = {name: test for name, test in tests.items() if test in (_whole, _natural, _positive)}
-        # Every entry has a seq; asking for it beside the others makes sure that the answers are tuples.
-        self._numbers = itemgetter(*plain)
-        self._naturals = itemgetter(*(name for name in plain if plain[name] is _natural), "seq", "seq")
-        self._positives = itemgetter(*(name for name in plain if plain[name] is _positive), "seq")
-        self._texts = itemgetter(*(name for name in tests if tests[name] is _text))
-        done = (_whole, _natural, _positive, _text, _string, _dict)
-        self._others = [(name, test) for name, test in tests.items() if test not in done]
+    def __init__(self, tests: Mapping[str, Test], problem: str | None = None) -> None:
+        self.tests = tests
+        self.problem = problem
+        if problem is None:
+            self._gather()
+
+    def _gather(self) -> None:
+        """Get ready to ask for all numbers and all texts at once."""
+        of = {test: [name for name in self.tests if self.tests[name] is test] for test in _GATHERED}
+        # Every entry has a seq: asking for it twice beside the others makes sure that each answer is a tuple.
+        self._whole = itemgetter(*of[_whole], "seq", "seq")
+        self._naturals = itemgetter(*of[_natural], "seq", "seq")
+        self._positives = itemgetter(*of[_positive], "seq")
+        self._texts = itemgetter(*of[_text])
+        self._others = [(name, test) for name, test in self.tests.items() if test not in _GATHERED]
 
     def fits(self, entry: Mapping[str, Any]) -> bool:
-        numbers = self._numbers(entry)
-        if max(numbers) > MAX_UNITS or min(numbers) < -MAX_UNITS:
+        """Whether ``entry`` passes all tests with plain integers and texts: nearly every entry does."""
+        whole, naturals, positives = self._whole(entry), self._naturals(entry), self._positives(entry)
+        numbers, texts = (*whole, *naturals, *positives), self._texts(entry)
+        if set(map(type, numbers)) != _INT or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
             return False
-        if min(self._naturals(entry)) < 0 or min(self._positives(entry)) < 1 or not all(self._texts(entry)):
+        if min(naturals) < 0 or min(positives) < 1 or set(map(type, texts)) != _STR or not all(texts):
             return False
         for name, test in self._others:  # noqa: SIM110 - a generator takes twice the time
             if not test(entry[name]):
@@ -311,32 +314,17 @@ class _Quick:
         return True
 
 
-class _Shape(NamedTuple):
-    """The tests for the fields of an entry, or why these cannot be its fields. No ``quick`` way where types differ."""
-
-    tests: Mapping[str, Test]
-    quick: _Quick | None
-    problem: str | None = None
+_GATHERED = (_whole, _natural, _positive, _text)
+_INT, _STR = {int}, {str}
 
 
 @lru_cache(maxsize=512)
-def _shape(kind: str, names: tuple[str, ...], types: tuple[type, ...]) -> _Shape:
+def _shape(kind: str, names: tuple[str, ...]) -> _Shape:
     given = {name for name in names if name != "occurred_at"}
     forms = [(_EVERY.keys() | set(must.split()), set(may.split())) for must, may in _EFFECTS[kind]]
     if not any(must <= given <= must | may for must, may in forms):
-        return _Shape({}, None, _misfit(kind, given, forms))
-    tests = {name: _FIELDS[name] for name in names} | {"input": _input_of(kind)}
-    typed = all(_typed(tests[name], found) for name, found in zip(names, types, strict=True))
-    return _Shape(tests, _Quick(tests) if typed else None)
-
-
-def _typed(test: Test, found: type) -> bool:
-    """Whether a value of type ``found`` may pass ``test``; only for tests that `_Quick` takes together."""
-    if test in (_whole, _natural, _positive):
-        return _is_number(found)
-    if test in (_text, _string):
-        return issubclass(found, str)
-    return test is not _dict or issubclass(found, dict)
+        return _Shape({}, _misfit(kind, given, forms))
+    return _Shape({name: _FIELDS[name] for name in names} | {"input": _input_of(kind)})
 
 
 def _misfit(kind: str, given: set[str], forms: Iterable[tuple[set[str], set[str]]]) -> str:

@@ -140,17 +140,19 @@ def _refund(step: Step) -> None:
 
 def _clawback(step: Step, topup: Entry) -> None:
     entry, past = step.entry, step.past
-    cents, clawed = past.refunded.get(topup["seq"], (0, 0))
+    cents, clawed, forgiven_before = past.refunded.get(topup["seq"], (0, 0, 0))
     expired, forfeited = past.expired.get(topup["seq"], 0), past.forfeited.get(topup["seq"], 0)
     if topup["seq"] in past.undone:
         step.note(Check.SESSION, f"the topup of session {entry['session']!r} was undone before it was refunded")
     if cents + entry["cents"] > topup["paid_cents"] or not topup["paid_cents"]:
         step.note(Check.SESSION, f"{cents + entry['cents']} cents are refunded of {topup['paid_cents']} paid")
         return
-    standing = Refundable(topup, cents, clawed, expired, forfeited)
+    standing = Refundable(topup, cents, clawed, forgiven_before, expired, forfeited)
     target = standing.target(entry["cents"])
     clawback = min(target, standing.clawable)
     forgiven = target - clawback
+    if entry["currency"] != topup["currency"]:
+        step.note(Check.SESSION, f"it is in {entry['currency']}, and was paid in {topup['currency']}")
     if (entry["units"], entry["forgiven"]) != (clawback, forgiven):
         did = f"it claws {entry['units']} units and forgives {entry['forgiven']}"
         step.note(Check.SESSION, f"{did}, where {clawback} and {forgiven} were due")
@@ -208,7 +210,7 @@ def _reversible(step: Step, first: Entry) -> None:
     elif first["kind"] != "refund":
         step.note(Check.SESSION, f"entry {first['seq']} is a {first['kind']}, not the refund that it takes back")
     else:
-        for name in ("session", "refund_id", "cents"):
+        for name in ("session", "refund_id", "cents", "currency"):
             if entry.get(name) != first[name]:
                 step.note(Check.SESSION, f"{name} is {entry.get(name)!r}, of the refund it is {first[name]!r}")
 
