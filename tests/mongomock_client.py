@@ -21,9 +21,38 @@ class _Bulk(_mock.collection.BulkOperationBuilder):  # type: ignore[misc]
 
 def _keep_larger(document: Any, field: str, value: dict[str, Any]) -> None:
     """``$max`` of two documents, which mongomock cannot compare; their first fields decide, if they differ."""
-    document[field] = max(document.get(field, value), value, key=lambda fields: next(iter(fields.values())))
+    document[field] = max(document.get(field, value), value, key=_first_value)
 
 
+def _first_value(fields: dict[str, Any]) -> Any:
+    return next(iter(fields.values()))
+
+
+def _update_many(collection: Any, among: dict[str, Any], change: Any, **options: Any) -> Any:
+    """mongomock updates by no expression: here it is told what the larger one of each document comes to."""
+    if not isinstance(change, list):
+        return _plain_update_many(collection, among, change, **options)
+    ((field, larger),) = change[0]["$set"].items()
+    found = list(collection.find(among))
+    for document in found:
+        own = _evaluated(larger["$max"][1], document)
+        collection.update_one({"_id": document["_id"]}, {"$max": {field: own}})
+    return _mock.results.UpdateResult({"n": len(found), "nModified": len(found)}, acknowledged=True)
+
+
+def _evaluated(expression: Any, document: dict[str, Any]) -> Any:
+    """An expression made of a few operators, for one document."""
+    if isinstance(expression, str):
+        return document.get(expression.removeprefix("$"))
+    ((operator, operands),) = expression.items()
+    if operator == "$literal":
+        return operands
+    values, which = (_evaluated(operand, document) for operand in operands)
+    return values[which] if operator == "$arrayElemAt" else values.index(which)
+
+
+_plain_update_many = _mock.collection.Collection.update_many
+_mock.collection.Collection.update_many = _update_many
 _mock.collection.BulkOperationBuilder = _Bulk
 _mock.collection._updaters["$max"] = _keep_larger
 

@@ -63,6 +63,30 @@ def test_writers_at_once_leave_the_newest_head(store: Store, connect: Connect) -
     assert store.heads.get(["acme", "bolt"]) == {"acme": make_head("acme", 80), "bolt": make_head("bolt", 99)}
 
 
+def test_many_heads_at_once_go_forward_and_never_back(store: Store) -> None:
+    orgs = [f"org-{number:04}" for number in range(600)]
+    store.heads.put([make_head(org, 5) for org in orgs[::2]])
+    older, newer = ({org: make_head(org, seq, expiry=NOON) for org in orgs} for seq in (4, 6))
+    store.heads.put([(older if number % 3 else newer)[org] for number, org in enumerate(orgs)])
+    assert {head.org: head.seq for head in store.heads.read()} == {
+        org: 6 if number % 3 == 0 else 5 if number % 2 == 0 else 4 for number, org in enumerate(orgs)
+    }
+    assert store.heads.get(orgs[:2]) == {orgs[0]: newer[orgs[0]], orgs[1]: older[orgs[1]]}
+
+
+def test_writers_of_many_heads_at_once_leave_the_newest(store: Store, connect: Connect) -> None:
+    orgs = [f"org-{number:03}" for number in range(300)]
+    stores = [store, connect(), connect()]
+
+    def put(seq: int) -> None:
+        stores[seq % 3].heads.put([make_head(org, seq) for org in random.Random(seq).sample(orgs, 200)])
+
+    newest = {org: max(seq for seq in range(1, 13) if org in random.Random(seq).sample(orgs, 200)) for org in orgs}
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(put, range(1, 13)))
+    assert {head.org: head.seq for head in store.heads.read()} == newest
+
+
 def test_replace_stores_an_older_head_too(store: Store) -> None:
     store.heads.put([make_head("acme", 7, expiry=NOON)])
     store.heads.replace([make_head("acme", 2), make_head("bolt", 1)])

@@ -9,13 +9,18 @@ the fields of the head, and left out where nothing is ever due.
 from collections.abc import Iterable, Iterator, Sequence
 
 from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
 from meterctl.core.model import Instant
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.database import Database, Document, behind
+from meterctl.core.mongo.failures import duplicates
 from meterctl.core.ports import DueOrg, Head
 
 _DUE = "head.next_due"
+
+#: Heads that are brought forward together, and how many make that worth it.
+_PAGE, _WORTH_ONE_UPDATE = 250, 20
 
 
 class MongoHeads:
@@ -24,7 +29,10 @@ class MongoHeads:
         self._heads = database.heads
 
     def put(self, heads: Sequence[Head]) -> None:
-        self._write("$max", heads)
+        newest = list({head.org: head for head in sorted(heads, key=lambda head: head.seq)}.values())
+        if len(newest) >= _WORTH_ONE_UPDATE:
+            newest = [head for page in _pages(newest) for head in self._forward(page)]
+        self._write("$max", newest)
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
         with self._database.answered():
@@ -47,11 +55,45 @@ class MongoHeads:
     def replace(self, heads: Sequence[Head]) -> None:
         self._write("$set", heads)
 
+    def _forward(self, heads: Sequence[Head]) -> list[Head]:
+        """Bring those that are there forward with one update, which takes the server half the time of one for each, and
+        insert the others; what is left to do, because another writer came in between."""
+        orgs = [head.org for head in heads]
+        among = {"_id": {"$in": orgs}}
+        with self._database.answered():
+            if self._heads.update_many(among, _each_forward(orgs, heads)).matched_count == len(orgs):
+                return []
+            there = {document["_id"]: document["head"]["seq"] for document in self._heads.find(among, {"head.seq": 1})}
+            new = [head for head in heads if head.org not in there]
+            clashed = self._insert(new)
+        return [new[place] for place in clashed] + [head for head in heads if there.get(head.org, head.seq) < head.seq]
+
+    def _insert(self, heads: Sequence[Head]) -> list[int]:
+        """Insert what is not there yet; the places of those that are."""
+        try:
+            if heads:
+                self._heads.insert_many([{"_id": head.org, "head": _document(head)} for head in heads], ordered=False)
+        except BulkWriteError as error:
+            return duplicates(error)
+        return []
+
     def _write(self, operator: str, heads: Sequence[Head]) -> None:
         writes = [UpdateOne({"_id": head.org}, {operator: {"head": _document(head)}}, upsert=True) for head in heads]
         if writes:
             with self._database.answered():
                 self._heads.bulk_write(writes, ordered=False)
+
+
+def _pages(heads: Sequence[Head]) -> Iterator[Sequence[Head]]:
+    # Each head of a page is looked for among all of them: short pages keep that short.
+    return (heads[start : start + _PAGE] for start in range(0, len(heads), _PAGE))
+
+
+def _each_forward(orgs: Sequence[str], heads: Sequence[Head]) -> list[Document]:
+    """The update that brings each org's head forward to its own of ``heads``, if that is newer."""
+    place = {"$indexOfArray": [{"$literal": orgs}, "$_id"]}
+    own = {"$arrayElemAt": [{"$literal": [_document(head) for head in heads]}, place]}
+    return [{"$set": {"head": {"$max": ["$head", own]}}}]
 
 
 def _document(head: Head) -> Document:
