@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from meterctl.schemas.entries import Entry
+from meterctl.schemas.examining import Doctor
 from meterctl.schemas.explaining import Explain
 from meterctl.schemas.operating import (
     Config,
@@ -69,6 +70,7 @@ DOCUMENTS: dict[str, Any] = {
     "lock": Lock,
     "config": Config,
     "init": Init,
+    "doctor": Doctor,
     "repair": Repair,
     "schemas": Schemas,
     "error": Error,

@@ -101,6 +101,7 @@ PRINTED: dict[str, list[str]] = {
     "lock": ["lock break sweep --reason why"],
     "config": ["config show"],
     "init": ["init"],
+    "doctor": ["doctor"],
     "repair": ["verify --all --repair-heads"],
     "schemas": ["schema"],
 }
