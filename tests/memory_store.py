@@ -37,6 +37,9 @@ class MemoryJournal:
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         return {name: json.loads(self._texts[name[0]][self._seqs[name]]) for name in keys if name in self._seqs}
 
+    def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
+        return (entry for org in orgs for entry in self.read(org) if entry["key"].startswith(prefix))
+
     def by_seq(self, org: str, seq: int) -> Entry | None:
         text = self._texts.get(org, {}).get(seq)
         return None if text is None else json.loads(text)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, filter_time, new_app, option, switch
+from meterctl.commands.common import argument, command, did_you_mean, filter_time, new_app, option, switch
 from meterctl.core.errors import BadInput
 from meterctl.core.model import KINDS, Kind
 from meterctl.core.operations import check_integer, check_ref
@@ -27,35 +27,43 @@ def ledger(
     before: Annotated[str | None, option("--before", "SEQ", "Below this entry: pages on.")] = None,
     session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
     ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
+    run: Annotated[str | None, option("--run", "RUN", "Of that run.")] = None,
+    follow: Annotated[bool, switch("--follow", "Go on with each entry as it is booked, until Ctrl-C.")] = False,
 ) -> LedgerPage:
     """Page through an org's journal, newest first. Books nothing.
 
     Shows the entries that moved units, with the running balance. What is due but not booked yet stands at the top,
-    marked as such. With --session alone it finds the org the payment belongs to.
+    marked as such. With --session, --ref or --run alone it finds the org; by ref or run that takes longer the more
+    orgs there are.
 
     \b
     Examples:
       meterctl ledger acme --since 7d
       meterctl ledger --session cs_1234
+      meterctl ledger --ref r7
     """
-    if org is None and session is None:
-        raise BadInput("name an org, or give --session", hint="meterctl ledger ORG", code="usage")
-    return wiring.reads.ledger(
-        org,
-        LedgerQuery(
-            kinds=tuple(_kind(name) for name in kind or ()),
-            all_kinds=all_kinds,
-            since=filter_time(wiring, "since", since),
-            until=filter_time(wiring, "until", until),
-            limit=check_integer(limit, "limit", least=1, most=MOST),
-            before=None if before is None else check_integer(before, "before", least=1),
-            session=None if session is None else check_ref(session, "a session"),
-            ref=None if ref is None else check_ref(ref),
-        ),
+    query = LedgerQuery(
+        kinds=tuple(_kind(name) for name in kind or ()),
+        all_kinds=all_kinds,
+        since=filter_time(wiring, "since", since),
+        until=filter_time(wiring, "until", until),
+        limit=check_integer(limit, "limit", least=1, most=MOST),
+        before=None if before is None else check_integer(before, "before", least=1),
+        session=None if session is None else check_ref(session, "a session"),
+        ref=None if ref is None else check_ref(ref),
+        run=None if run is None else check_ref(run, "a run"),
     )
+    if not follow:
+        return wiring.reads.ledger(org, query)
+    if query.until or query.before or query.ref or query.run:
+        raise BadInput("what is followed has no end", hint="leave out --until, --before, --ref, --run", code="usage")
+    if wiring.output not in ("table", "ndjson", "csv"):
+        raise BadInput(f"a feed never ends, {wiring.output} has to", hint="-o ndjson gives one line each", code="usage")
+    return wiring.reads.follow(org, query)
 
 
 def _kind(name: str) -> Kind:
     if name not in KINDS:
-        raise BadInput(f"{name!r} is no kind of entry", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
+        near = did_you_mean(name, KINDS)
+        raise BadInput(f"{name!r} is no kind of entry{near}", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
     return name

@@ -65,6 +65,10 @@ class _OverlayJournal:
         wanted = list(keys)
         return self._below.by_keys(wanted) | self._layer.by_keys(wanted)
 
+    def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
+        yield from self._below.starting(orgs, prefix)
+        yield from self._layer.starting(orgs, prefix)
+
     def by_seq(self, org: str, seq: int) -> Entry | None:
         return self._layer.by_seq(org, seq) or self._below.by_seq(org, seq)
 

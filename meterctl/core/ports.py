@@ -55,6 +55,11 @@ class EntryFilter(NamedTuple):
     session: str | None = None
 
 
+def end_of_prefix(prefix: str) -> str:
+    """The first text, in order of code points, behind all that start with ``prefix`` (not empty)."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
 class Journal(Protocol):
     """The append-only entries of all orgs."""
 
@@ -82,6 +87,11 @@ class Journal(Protocol):
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         """The entries under these ``(org, key)``; those never used are absent."""
+        ...
+
+    def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
+        """The entries of these orgs (some hundreds at most) whose key starts with ``prefix``, in no particular order.
+        The cost grows with what is found and with the number of orgs, not with their journals."""
         ...
 
     def by_seq(self, org: str, seq: int) -> Entry | None:

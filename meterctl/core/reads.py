@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from meterctl.core import weeks
+from meterctl.core import finding, weeks
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
-from meterctl.core.errors import NotFound
+from meterctl.core.errors import BadInput, NotFound
+from meterctl.core.follow import LedgerFeed, follow
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
@@ -19,9 +20,6 @@ from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.results import Balance, LedgerPage, Listing, Meter
 from meterctl.core.rules import Refundable, admission, refundable
 from meterctl.core.terms import PlanBook, Terms
-
-#: Kinds under whose keys a caller's ref can stand.
-_REF_KEYS = ("debit:", "adjust:", "plan:", "reset:")
 
 
 class LedgerQuery(NamedTuple):
@@ -35,6 +33,7 @@ class LedgerQuery(NamedTuple):
     before: int | None = None
     session: str | None = None
     ref: str | None = None
+    run: str | None = None
 
 
 class Reads:
@@ -156,17 +155,44 @@ class Reads:
     # -- the ledger
 
     def ledger(self, org: str | None, query: LedgerQuery) -> LedgerPage:
-        """A page of the journal, newest first. Without an org, a session tells whose it is. Raises `NotFound` when the
-        session is nobody's."""
-        if org is None:
-            org = self._holder(query.session or "")
+        """A page of the journal, newest first. Without an org, a session, ref or run tells whose it is. Raises
+        `NotFound` when it is nobody's."""
+        org = self._org(org, query)
         _, _, state = self._standing(org, None)
-        found = self._by_ref(org, query.ref) if query.ref else self._page(org, query)
+        look = self._look(query)
+        found = self._page(org, query) if look is None else finding.newest_first(look, org)
         page = list(islice((entry for entry in found if _matches(entry, query)), query.limit + 1))
         more = len(page) > query.limit
         shown = page[: query.limit]
         next_before = shown[-1]["seq"] if more and shown else None
         return LedgerPage(org, state.balance, shown, next_before, query.since, query.until)
+
+    def follow(self, org: str | None, query: LedgerQuery) -> LedgerFeed:
+        """The page that ``query`` asks for, oldest first, and then each entry that matches as it is booked."""
+        org = self._org(org, query)
+        tip = self._store.journal.tip(check_org(org))
+        last = 0 if tip is None else tip["seq"]
+        page = self.ledger(org, query._replace(before=last + 1))
+        booked = [entry for entry in page.entries if "pending" not in entry][::-1]
+        new = (entry for entry in follow(self._store.journal, self._clock, org, last) if _matches(entry, query))
+        return LedgerFeed(org, page.balance, chain(booked, new), None, query.since)
+
+    def _org(self, org: str | None, query: LedgerQuery) -> str:
+        if org is not None:
+            return org
+        if query.session is not None:
+            return self._holder(query.session)
+        look, journal = self._look(query), self._store.journal
+        if look is None:
+            raise BadInput("name an org, or what to find it by", hint="meterctl ledger --help", code="usage")
+        if query.ref is not None:
+            return finding.org_of(journal, look, f"the ref {query.ref}", "unknown_ref")
+        return finding.org_of(journal, look, f"the run {query.run}", "unknown_run")
+
+    def _look(self, query: LedgerQuery) -> finding.Look | None:
+        if query.ref is not None:
+            return finding.by_ref(self._store.journal, query.ref)
+        return None if query.run is None else finding.by_run(self._store.journal, query.run)
 
     def _holder(self, session: str) -> str:
         holder = self._store.claims.holders([session]).get(session)
@@ -175,11 +201,6 @@ class Reads:
                 f"no org holds session {session}", code="unknown_session", hint="credit it with: meterctl credit-pack"
             )
         return holder
-
-    def _by_ref(self, org: str, ref: str) -> Iterator[Entry]:
-        keys = [(org, prefix + ref) for prefix in _REF_KEYS]
-        found = self._store.journal.by_keys(keys).values()
-        return iter(sorted(found, key=lambda entry: -entry["seq"]))
 
     def _page(self, org: str, query: LedgerQuery) -> Iterator[Entry]:
         where = EntryFilter(
@@ -234,7 +255,7 @@ def _matches(entry: Entry, query: LedgerQuery) -> bool:
     """Whether ``query`` asks for ``entry``. Stores leave out most of what it does not; what is due, and what a ref
     finds, has passed no store's filter."""
     return (
-        (entry["kind"] in query.kinds if query.kinds else query.all_kinds or query.ref is not None or _moves(entry))
+        (entry["kind"] in query.kinds if query.kinds else query.all_kinds or query.ref or query.run or _moves(entry))
         and (query.since is None or entry["at"] >= query.since)
         and (query.until is None or entry["at"] < query.until)
         and (query.before is None or entry["seq"] < query.before)

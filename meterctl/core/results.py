@@ -41,7 +41,7 @@ class Result:
         return [self.fields()]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a backfill makes millions, and that would double the time each takes
 class Receipt(Result):
     """What became of one operation.
 
@@ -226,7 +226,7 @@ class LedgerPage(Result):
 
     org: str
     balance: int
-    entries: Sequence[Mapping[str, Any]]
+    entries: Iterable[Mapping[str, Any]]
     next_before: int | None
     since: Instant | None = None
     until: Instant | None = None

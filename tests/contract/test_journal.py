@@ -419,6 +419,22 @@ def test_alerts_go_on_over_many_pages(store: Store, many: int, org: str | None) 
     assert seqs(store.journal.alerts(Instant(entries[0]["at"]), org=org)) == list(range(1, many + 1))
 
 
+# Keys that start alike
+
+
+def test_entries_are_found_by_how_their_keys_start(store: Store) -> None:
+    keys = {"acme": ["run:a:x", "run:a:y", "run:a%3Ab:x", "run:ab:x", "run:a;", "debit:run:a:"], "bolt": ["run:a:x"]}
+    store.journal.append([make_entry(org, n, key=key) for org in keys for n, key in enumerate(keys[org], 1)])
+    store.journal.append([make_entry("acme/run:a:z", 1, key="run:a:x")])
+
+    def found(*orgs: str) -> list[tuple[str, str]]:
+        return sorted((entry["org"], entry["key"]) for entry in store.journal.starting(orgs, "run:a:"))
+
+    assert found("acme") == [("acme", "run:a:x"), ("acme", "run:a:y")]
+    assert found("acme", "bolt", "nobody") == [("acme", "run:a:x"), ("acme", "run:a:y"), ("bolt", "run:a:x")]
+    assert found("nobody") == found() == []
+
+
 # Several writers
 
 

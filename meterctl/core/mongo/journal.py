@@ -10,7 +10,7 @@ from meterctl.core.model import KINDS, Entry, Instant
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.database import Database, Document, behind
 from meterctl.core.mongo.failures import duplicates, rejected
-from meterctl.core.ports import EntryFilter
+from meterctl.core.ports import EntryFilter, end_of_prefix
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
 _ORGS_PAGE = 10_000
@@ -50,6 +50,12 @@ class MongoJournal:
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         with self._database.answered():
             return self._with_keys(list(keys))
+
+    def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
+        end = end_of_prefix(prefix)
+        ranges = [{"org": org, "_id": {"$gte": _id(org, prefix), "$lt": _id(org, end)}} for org in orgs]
+        with self._database.answered():
+            return map(_entry, list(self._find({"$or": ranges}, schema.BY_ID)) if ranges else [])
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         with self._database.answered():
