@@ -88,7 +88,10 @@ def _lots_after(before: tuple[Lot, ...], seq: int, kind: Kind, effects: Mapping[
         if remaining < 0:
             raise ValueError(f"lot {lot_id} would hold {remaining} units")
         lots[lot_id] = Lot(lot_id, remaining, expires_at if lot is None else lot.expires_at)
-    return tuple(sorted((lot for lot in lots.values() if lot.remaining), key=draw_order))
+    after = [lot for lot in lots.values() if lot.remaining]
+    if len(lots) > len(before):  # those that were there stand in draw order already
+        after.sort(key=draw_order)
+    return tuple(after)
 
 
 def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[tuple[int, int, Instant | None]]:

@@ -60,7 +60,7 @@ def passes(lines: list[str]) -> bool:
         return False  # it may stumble over what is no entry, but it does not let it pass
 
 
-@pytest.mark.parametrize("name", [*KINDS, *Entry.__annotations__.keys() - {"pending"}])
+@pytest.mark.parametrize("name", [*KINDS, *sorted(Entry.__annotations__.keys() - {"pending"})])
 def test_the_page_names_every_kind_and_every_field(name: str) -> None:
     assert f"`{name}`" in PAGE or f'"{name}"' in PAGE or f"`{name}." in PAGE
 
