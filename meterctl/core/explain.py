@@ -143,6 +143,7 @@ class Explainer(Reads):
             "ends_at": weeks.week_end(key),
             "quota": quota,
             "used": 0 if week is None else week.used,
+            "settled": 0 if week is None else week.used - sum(week.breakdown.values()),
             "uncovered": 0 if week is None else week.uncovered,
             "breakdown": {} if week is None else dict(week.breakdown),
             "alerts": [] if week is None else list(week.alerts),
@@ -167,14 +168,13 @@ class Explainer(Reads):
         if not debt.total:
             return None
         first, exact = self._first_debt(standing, recent)
-        makers = [entry["seq"] for entry in recent.debtors() if entry["seq"] >= first["seq"]]
         return {
             "owed": debt.owed,
             "overage": debt.overage,
             "since": first["at"],
             "since_seq": first["seq"],
             "exact": exact,
-            "seqs": sorted({first["seq"], *makers})[-MOST_SEQS:],
+            "seqs": {part: recent.debtors(part, first) for part in ("owed", "overage")},
         }
 
     def _first_debt(self, standing: _Standing, recent: "_Recent") -> tuple[Entry, bool]:
@@ -274,9 +274,10 @@ class _Recent:
         runs = self._read(EntryFilter(kinds=("usage",)), MOST_SEQS)
         return [run["seq"] for run in reversed(runs) if (run["week"], run["cycle"]) == (week, cycle)]
 
-    def debtors(self) -> list[Entry]:
-        """Recent entries that made debt."""
-        return [entry for entry in (*self._draws, *self._changes) if sum(entry.get("debt", {}).values())]
+    def debtors(self, part: str, first: Entry) -> list[int]:
+        """The newest entries that made debt of this kind, oldest first. ``first`` is where today's debt began."""
+        found = {entry["seq"] for entry in (first, *self._draws, *self._changes) if entry.get("debt", {}).get(part)}
+        return sorted(seq for seq in found if seq >= first["seq"])[-MOST_SEQS:]
 
     def last_without_debt(self) -> tuple[int, bool]:
         """The newest entry of the kinds that pay debt that left none, and whether it is sure that there is none newer:
@@ -320,7 +321,8 @@ def _oddity(code: str, message: str, seqs: Sequence[int]) -> dict[str, Any]:
 def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
     days = (to_millis(at) - to_millis(debt["since"])) // _DAY
     age = "since today" if days < 1 else f"for {_count(days, 'day')}" + ("" if debt["exact"] else " at least")
-    return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", debt["seqs"])
+    seqs = sorted({*debt["seqs"]["owed"], *debt["seqs"]["overage"]})
+    return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:])
 
 
 def _pending_oddity(standing: _Standing) -> dict[str, Any]:
@@ -382,6 +384,8 @@ def _told_quota(facts: Mapping[str, Any]) -> str:
         return f"Its plan {plan} grants no units a week: all it uses is drawn from its lots."
     left = f"{total['quota_left']:,} {_are(total['quota_left'])}" if total["quota_left"] else "none is"
     used = f"it has used {total['used']:,}" if total["used"] else "it has used none"
+    if settled := facts["week"]["settled"]:
+        used = f"{used}, {settled:,} of which paid for the week before"
     return f"Its plan {plan} grants {_units(total['quota'])} a week; this week ({key}) {used}, so {left} left."
 
 

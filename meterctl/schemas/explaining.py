@@ -67,11 +67,19 @@ class ExplainedWeek(TypedDict):
     ends_at: Annotated[str, instant("the next Monday 00:00, when the week is over")]
     quota: Quota
     used: Used
+    settled: Annotated[int, units("what of it paid debt of the week before")]
     uncovered: Uncovered
     breakdown: Breakdown
     alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
     since_seq: Annotated[Seq | None, Field(description="the entry from which on usage counted in it; null: none did")]
     seqs: Seqs
+
+
+class DebtSeqs(TypedDict):
+    """The entries that made each kind of debt."""
+
+    owed: Seqs
+    overage: Seqs
 
 
 class ExplainedDebt(TypedDict):
@@ -82,7 +90,7 @@ class ExplainedDebt(TypedDict):
     since: Annotated[str, instant("when it began")]
     since_seq: Seq
     exact: Annotated[bool, Field(description="false: it began then or earlier")]
-    seqs: Seqs
+    seqs: DebtSeqs
 
 
 class LotSeqs(TypedDict, total=False):

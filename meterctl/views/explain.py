@@ -45,7 +45,10 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
         yield _upcoming(facts)
     for oddity in facts["oddities"]:
         yield Note(("! ", oddity["message"], _entries(oddity["seqs"])), "warn")
-    yield Note(f"look at an entry with: meterctl ledger {facts['org']} --all-kinds --before SEQ")
+    if seq := facts["seq"]:
+        yield Note(
+            f"to see an entry, say {seq}: meterctl ledger {facts['org']} --all-kinds --before {seq + 1} --limit 1"
+        )
 
 
 # -- the sum
@@ -58,14 +61,15 @@ def _sum(facts: _Facts) -> Iterator[tuple[str, Cell]]:
     yield "quota", f"{words.units(total['quota'])} a week: {version}{by_default}{_entries(plan['seqs'])}"
     cycle = f" cycle {week['cycle']}" if week["cycle"] > 1 else ""
     since = f", entries {week['since_seq']} on" if week["since_seq"] else ""
-    yield f"used in {week['key']}{cycle}", f"{words.units(total['used'])}{since}"
+    settled = f", {words.units(week['settled'])} paid debt" if week["settled"] else ""
+    yield f"used in {week['key']}{cycle}", f"{words.units(total['used'])}{settled}{since}"
     if total["quota"]:
         yield "", usage_bar(total["used"], total["quota"], {100, *week["alerts"]})
     yield "left of the quota", words.units(total["quota_left"])
     yield "+ in lots", words.units(total["in_lots"])
     for name, said in (("owed", "- owed"), ("overage", "- overage")):
         if total[name]:
-            since = f" since {_when(debt['since'])}{_entries(debt['seqs'])}" if debt else ""
+            since = f" since {_when(debt['since'])}{_entries(debt['seqs'][name])}" if debt else ""
             yield said, (Said(words.units(total[name]), "bad"), since)
     available = Said(words.units(total["available"]), "good" if facts["allowed"] else "bad")
     yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} too few to run")

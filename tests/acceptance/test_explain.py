@@ -37,7 +37,7 @@ def test_the_figures_are_the_same_on_every_store(run_anywhere: Shell) -> None:
     assert (facts["allowed"], facts["available"]) == (meter["allowed"], meter["available"]) == (False, -70)
     assert facts["sum"]["balance"] == balance["balance"] == -70
     assert facts["sum"]["missing"] == 71
-    assert (facts["debt"]["overage"], facts["debt"]["since_seq"], facts["debt"]["seqs"]) == (70, 6, [6])
+    assert (facts["debt"]["overage"], facts["debt"]["since_seq"], facts["debt"]["seqs"]["overage"]) == (70, 6, [6])
     lots = {lot["id"]: {name: lot[name] for name in ("units", "used", "clawed", "left")} for lot in facts["lots"]}
     assert lots == {
         2: {"units": 1000, "used": 800, "clawed": 200, "left": 0},

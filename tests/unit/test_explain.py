@@ -215,7 +215,7 @@ def test_debt_is_dated_and_its_makers_are_named(desk: Desk) -> None:
         "since": "2026-11-18T12:00:00.000Z",
         "since_seq": 43,
         "exact": True,
-        "seqs": [43],
+        "seqs": {"owed": [43], "overage": []},
     }
     (oddity,) = facts["oddities"]
     assert (oddity["code"], oddity["seqs"]) == ("debt", [43])
@@ -236,7 +236,8 @@ def test_debt_that_a_due_event_settles_is_none(desk: Desk) -> None:
     desk.go("2026-11-24")
     facts = explain(desk)
     assert (facts["debt"], facts["pending"]) == (None, 1)
-    assert facts["week"]["since_seq"] == 2
+    assert (facts["week"]["since_seq"], facts["week"]["used"], facts["week"]["settled"]) == (2, 30, 30)
+    assert "it has used 30, 30 of which paid for the week before, so 70 are left" in facts["said"][1]
 
 
 # what comes
