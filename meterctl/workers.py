@@ -9,6 +9,7 @@ from multiprocessing.util import Finalize
 
 from meterctl.core.duebooker import DueBooker, Tally
 from meterctl.core.errors import MeterctlError
+from meterctl.longrun import collect_garbage
 from meterctl.wiring import Options, Wiring
 
 #: Pages that each process has before it: the one it books and the next.
@@ -66,6 +67,7 @@ _bookers: list[DueBooker] = []
 def _start(options: Options, environ: Mapping[str, str]) -> None:
     # Ctrl-C reaches every process of a terminal; the one that hands out the pages ends the sweep.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collect_garbage()
     wiring = Wiring(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
     _bookers.append(DueBooker(wiring.ledger, wiring.actor, wiring.at))

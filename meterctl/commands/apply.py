@@ -1,6 +1,5 @@
 """``meterctl apply``"""
 
-import gc
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +12,7 @@ from meterctl.core.apply import Application, Applier, PlanSummary
 from meterctl.core.errors import BadInput
 from meterctl.core.saved import SavedPlan, Step, open_plan
 from meterctl.interrupts import Interrupts
+from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -70,7 +70,7 @@ def _ask(wiring: Wiring, plan: SavedPlan) -> None:
 
 
 def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
-    gc.enable()
+    collect_garbage()
     whole = plan.header.operations
     applier, progress = Applier(wiring.ledger, plan.header), Progress("operations")
     with Interrupts() as interrupts:

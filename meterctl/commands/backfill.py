@@ -1,6 +1,5 @@
 """``meterctl backfill``"""
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from meterctl.core.backfill import CHUNK, Backfiller, Caller, ResultsFile
 from meterctl.core.inputs import InputFile, Line, open_input
 from meterctl.core.results import Backfill
 from meterctl.interrupts import Interrupts
+from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -34,7 +34,7 @@ def backfill(
     Example:
       meterctl backfill november.ndjson.gz --results answers.ndjson
     """
-    gc.enable()
+    collect_garbage()
     began = wiring.elapsed()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))

@@ -1,6 +1,5 @@
 """What ``expire`` and ``reset-week`` share: they are one sweep, reported from two sides."""
 
-import gc
 import re
 from contextlib import nullcontext
 from typing import Annotated, NamedTuple
@@ -14,6 +13,7 @@ from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
 from meterctl.core.sweep import Sweeper
 from meterctl.interrupts import Interrupts
+from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -60,7 +60,7 @@ def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
     extent = _extent(wanted)
     sweeper = wiring.sweeper(name, workers=_number(wanted.workers, "workers", most=MOST_WORKERS) or 1)
     file = None if wanted.metrics_file is None else MetricsFile(wanted.metrics_file, wiring.clock)
-    gc.enable()
+    collect_garbage()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
         sweep = _watched(sweeper, extent, interrupts, fail_if_locked=wanted.fail_if_locked)
         if interrupts.asked:

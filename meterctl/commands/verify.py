@@ -1,6 +1,5 @@
 """``meterctl verify``"""
 
-import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from meterctl.core.verify import (
     verify_file,
     verify_org,
 )
+from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress as ProgressLine
 from meterctl.wiring import Wiring
 
@@ -51,7 +51,7 @@ def verify(
     """
     if [org is not None, all_orgs, file is not None].count(True) != 1:
         raise BadInput("name one org, or give --all, or --file", hint="meterctl verify --all", code="usage")
-    gc.enable()
+    collect_garbage()
     if heads:
         return _repair(wiring, all_orgs=all_orgs)
     with ExitStack() as stack:
