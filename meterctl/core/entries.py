@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from meterctl.core.canonical import entry_hash
+from meterctl.core.canonical import canonical_text, chain_hash
 from meterctl.core.due import due
 from meterctl.core.effects import Draft, apply
 from meterctl.core.model import (
@@ -49,26 +49,27 @@ def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[E
     """The entry that ``draft`` becomes on top of ``tip``, and the tip it makes. ``at`` never goes back."""
     seq, at = tip.seq + 1, max(at, tip.at)
     state = apply(tip.state, seq, draft.kind, draft.effects)
+    # In order of name as far as can be, for its canonical form is: sorting what is sorted costs next to nothing.
     entry: dict[str, Any] = {
-        "v": FORMAT_VERSION,
-        "org": org,
-        "seq": seq,
+        "actor": stamp.actor,
+        "amount": draft.amount,
+        "at": at,
+        "balance": state.balance,
+        "input": draft.input,
         "key": draft.key,
         "kind": draft.kind,
-        "amount": draft.amount,
-        "balance": state.balance,
-        "at": at,
-        "recorded_at": stamp.recorded_at,
-        "actor": stamp.actor,
-        "reason": stamp.reason,
-        "input": draft.input,
-        **draft.effects,
-        "state": state_document(state),
+        "org": org,
         "prev": tip.hash,
+        "reason": stamp.reason,
+        "recorded_at": stamp.recorded_at,
+        "seq": seq,
+        "state": state_document(state),
+        "v": FORMAT_VERSION,
+        **draft.effects,
     }
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
-    entry["hash"] = entry_hash(entry)
+    entry["hash"] = chain_hash(tip.hash, canonical_text(entry))
     return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
 
 
