@@ -56,6 +56,9 @@ class MemoryJournal:
         found = [entry for entry in entries if entry.get("alerts") and entry["at"] >= since]
         return iter(sorted(found, key=lambda entry: (entry["at"], entry["org"], entry["seq"])))
 
+    def scan(self, *, after: str = "") -> Iterator[Entry]:
+        return (entry for org in self.orgs(after=after) for entry in self.read(org))
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter([org for org in sorted(self._texts) if org > after])
 

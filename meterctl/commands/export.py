@@ -1,15 +1,14 @@
 """``meterctl export``"""
 
+import io
 import sys
-from collections.abc import Iterator
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, switch
 from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import BadInput
-from meterctl.core.model import Entry
 from meterctl.core.operations import check_org
-from meterctl.core.ports import Journal
+from meterctl.longrun import collect_garbage
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -32,12 +31,10 @@ def export(
     """
     if (org is None) != all_orgs:
         raise BadInput("name one org, or give --all", hint="meterctl export --all", code="usage")
+    collect_garbage()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What was hashed is UTF-8, whatever the terminal speaks.
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     journal = wiring.store.journal
-    orgs = journal.orgs() if org is None else iter([check_org(org)])
-    for entry in _entries(journal, orgs):
-        sys.stdout.write(canonical_text(entry) + "\n")
-
-
-def _entries(journal: Journal, orgs: Iterator[str]) -> Iterator[Entry]:
-    for org in orgs:
-        yield from journal.read(org)
+    entries = journal.scan() if org is None else journal.read(check_org(org))
+    sys.stdout.writelines(canonical_text(entry) + "\n" for entry in entries)

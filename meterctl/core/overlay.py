@@ -81,6 +81,9 @@ class _OverlayJournal:
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         return self._below.alerts(since, org=org)
 
+    def scan(self, *, after: str = "") -> Iterator[Entry]:
+        return (entry for org in self.orgs(after=after) for entry in self.read(org))
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter(sorted({*self._below.orgs(after=after), *self._layer.orgs(after=after)}))
 

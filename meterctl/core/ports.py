@@ -108,6 +108,11 @@ class Journal(Protocol):
         stream; the cost grows with the alerts found, not with the journal."""
         ...
 
+    def scan(self, *, after: str = "") -> Iterator[Entry]:
+        """The entries of all orgs in order of ``(org, seq)``, from behind the org ``after`` on. A stream: it costs what
+        its entries cost, however many orgs they are of."""
+        ...
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         """Every org that has an entry, in order of name, from behind ``after`` on. A stream."""
         ...

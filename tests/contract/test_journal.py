@@ -378,6 +378,25 @@ def test_orgs_come_in_order_of_name(store: Store) -> None:
     assert list(store.journal.orgs(after="zz")) == []
 
 
+def test_scan_goes_over_all_entries_of_all_orgs_in_order(store: Store, many: int) -> None:
+    orgs = sorted(["a", "Z", "a.b", "a-b", *(f"org-{number:03}" for number in range(many // 10))])
+    entries = [entry for org in orgs for entry in make_entries(org, 12)]
+    for number in range(12):
+        store.journal.append(entries[number::12])
+    assert list(store.journal.scan()) == entries
+    assert list(store.journal.scan(after=orgs[-2])) == entries[-12:]
+    assert list(store.journal.scan(after="a-a")) == [entry for entry in entries if entry["org"] > "a-a"]
+    assert list(store.journal.scan(after="zz")) == []
+
+
+def test_scan_goes_on_while_others_append(store: Store, connect: Connect, many: int) -> None:
+    store.journal.append(make_entries("acme", many))
+    stream, writer = store.journal.scan(), connect()
+    found = [next(stream)]
+    writer.journal.append([make_entry("acme", many + 1), make_entry("bolt", 1)])
+    assert seqs(iter(found)) + seqs(stream) == [*range(1, many + 2), 1]
+
+
 def test_orgs_goes_on_over_many_pages(store: Store, many: int) -> None:
     orgs = [f"org-{number:05}" for number in range(many)]
     store.journal.append([make_entry(org, 1) for org in orgs])

@@ -237,6 +237,7 @@ def use_everything(store: Store) -> None:
     list(store.journal.alerts(AT))
     list(store.journal.alerts(AT, org="acme"))
     list(store.journal.orgs())
+    list(store.journal.scan())
     store.heads.put([make_head("acme", 2), make_head("acme", 1)])
     store.heads.replace([make_head("acme", 1)])
     store.heads.get(["acme"])
@@ -314,6 +315,7 @@ def test_a_page_costs_the_same_wherever_it_lies(store: MongoStore, database: Dat
         (lambda: first(read("acme", EntryFilter(after=1500))), [1501]),
         (lambda: first(store.journal.alerts(AT)), [2]),
         (lambda: first(store.journal.alerts(AT, org="acme")), [2]),
+        (lambda: first(store.journal.scan(after="abba"), 20), list(range(1, 21))),
         (lambda: list(store.journal.orgs()), ["abba", "acme", "bolt", "core"]),
         (lambda: list(store.journal.tips(["acme", "bolt", "core", "nobody"])), ["acme", "bolt", "core"]),
     ]

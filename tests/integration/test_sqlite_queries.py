@@ -97,6 +97,7 @@ LOOKUPS: dict[str, Callable[[SqliteStore], Any]] = {
     "by_keys": lambda store: store.journal.by_keys([("acme", "debit:ref-400"), ("acme", "never")]),
     "by_seq": lambda store: store.journal.by_seq("acme", 5_432),
     "orgs": lambda store: list(store.journal.orgs()),
+    "scan": lambda store: list(itertools.islice(store.journal.scan(after="a"), 20)),
     "alerts": lambda store: list(itertools.islice(store.journal.alerts(NOON), 20)),
     "alerts of an org": lambda store: list(itertools.islice(store.journal.alerts(NOON, org="acme"), 20)),
 }

@@ -6,7 +6,7 @@ from typing import Any, cast
 from pymongo.cursor import Cursor
 from pymongo.errors import BulkWriteError
 
-from meterctl.core.model import KINDS, Entry, Instant
+from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.database import Database, Document, behind
 from meterctl.core.mongo.failures import duplicates, rejected
@@ -86,6 +86,14 @@ class MongoJournal:
 
         start = place_of({"at": since, "org": "", "seq": 0})
         return map(_entry, self._database.stream(page, start, place_of))
+
+    def scan(self, *, after: str = "") -> Iterator[Entry]:
+        def page(place: tuple[str, int], size: int) -> list[Document]:
+            found = self._find(behind(("org", "seq"), place), schema.BY_SEQ)
+            return list(found.sort([("org", 1), ("seq", 1)]).limit(size))
+
+        documents = self._database.stream(page, (after, MAX_UNITS), lambda found: (found["org"], found["seq"]))
+        return map(_entry, documents)
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         end: str | None = after

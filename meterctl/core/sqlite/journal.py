@@ -28,6 +28,9 @@ _BY_KEYS = """
     ON org = json_extract(value, '$[0]') AND journal.key = json_extract(value, '$[1]')
 """
 
+# Begins behind an org: behind the greatest seq there can be.
+_SCAN = "SELECT org, seq, doc FROM journal WHERE (org, seq) > (?, ?) ORDER BY org, seq LIMIT ?"
+
 # No entry has seq 0, so these begin with the first one at the instant itself.
 _ALERTS = """
     SELECT at, org, seq, doc FROM journal WHERE alerting AND (at, org, seq) > (?, ?, ?) ORDER BY at, org, seq LIMIT ?
@@ -98,6 +101,9 @@ class SqliteJournal:
         else:
             rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
         return (json.loads(row[-1]) for row in rows)
+
+    def scan(self, *, after: str = "") -> Iterator[Entry]:
+        return (json.loads(doc) for _, _, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return (org for (org,) in self._database.stream(_ORGS, (after,)))
