@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import argument, book, command, new_app, option, switch
+from meterctl.commands.common import argument, book, command, complete_packs, new_app, option, switch
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import CreditPack, check_integer
 from meterctl.core.results import Receipt
@@ -15,7 +15,7 @@ app = new_app()
 def credit_pack(
     wiring: Wiring,
     org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
-    pack: Annotated[str | None, argument("PACK", "A pack of the config.")] = None,
+    pack: Annotated[str | None, argument("PACK", "A pack of the config.", complete_packs)] = None,
     session: Annotated[str | None, option("--session", "ID", "The payment: it is credited once.")] = None,
     paid_cents: Annotated[str | None, option("--paid-cents", "N", "What was paid (else the pack's price).")] = None,
     from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book what Stripe says was paid.")] = None,
@@ -45,8 +45,8 @@ def credit_pack(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool) -> Receipt:
-    from meterctl.core.collect import find_payment, is_credited
-    from meterctl.core.facts import credit_for
+    from meterctl.core.payments.collect import find_payment, is_credited
+    from meterctl.core.payments.facts import credit_for
 
     payment = find_payment(wiring.stripe, reference)
     accept_paid = accept_paid or is_credited(wiring.store, payment)

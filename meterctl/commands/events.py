@@ -9,7 +9,7 @@ from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.errors import BadInput
-from meterctl.core.events import Booking, Delivery, Events, Settler, read_all
+from meterctl.core.payments.events import Booking, Delivery, Events, Settler, read_all
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -65,13 +65,13 @@ def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
     secret = wiring.environ.get("STRIPE_WEBHOOK_SECRET")
     if not secret:
         return None
-    from meterctl.core.payments import verify
+    from meterctl.core.payments.gateway import verify
 
     return partial(verify, secret=secret)
 
 
 def _store_mode(wiring: Wiring) -> bool | None:
-    from meterctl.core.collect import store_mode
+    from meterctl.core.payments.collect import store_mode
 
     return store_mode(wiring.store)
 

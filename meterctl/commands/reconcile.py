@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from meterctl.commands.common import command, filter_time, new_app, option, take_shared
-from meterctl.core.reconcile import Reconciliation, mending
+from meterctl.core.payments.reconcile import Reconciliation, mending
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -36,8 +36,8 @@ def reconcile_stripe(
       meterctl reconcile stripe --since 7d
       meterctl reconcile stripe --plan-out mend.ndjson
     """
-    from meterctl.core.collect import Notes, gather
-    from meterctl.core.reconcile import Mender, count_kinds, mendable
+    from meterctl.core.payments.collect import Notes, gather
+    from meterctl.core.payments.reconcile import Mender, count_kinds, mendable
 
     started, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from meterctl.commands.common import argument, book, command, new_app, option, switch
 from meterctl.core.errors import BadInput
-from meterctl.core.facts import Giveback, Payment
 from meterctl.core.operations import Refund, ReverseRefund, check_integer
+from meterctl.core.payments.facts import Giveback, Payment
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import Wiring
 
@@ -59,8 +59,8 @@ def refund(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
-    from meterctl.core.collect import find_givebacks
-    from meterctl.core.reconcile import Receipts
+    from meterctl.core.payments.collect import find_givebacks
+    from meterctl.core.payments.reconcile import Receipts
 
     found = find_givebacks(wiring.stripe, reference)
     asked = sorted(found.asked, key=lambda item: (item.at, item.id))
@@ -70,8 +70,8 @@ def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
 
 def _settle(wiring: Wiring, payment: Payment, item: Giveback, org: str | None) -> list[Receipt]:
     """Bring the journal to what Stripe says of one giveback."""
-    from meterctl.core.collect import credited_to
-    from meterctl.core.facts import steps
+    from meterctl.core.payments.collect import credited_to
+    from meterctl.core.payments.facts import steps
 
     credit = credited_to(wiring.ledger.store, payment, org)
     operations = steps(item, credit)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from meterctl.core import instants, weeks
 from meterctl.core.due import crossed, fresh_week
 from meterctl.core.effects import Draft, credit_effects, debt_document, draw, repay, total_units
-from meterctl.core.errors import Refusal
+from meterctl.core.errors import Refusal, did_you_mean
 from meterctl.core.model import (
     MAX_UNITS,
     Debt,
@@ -106,7 +106,8 @@ def _draft(kind: Kind, operation: Operation, amount: int, effects: dict[str, Any
 def _decide_credit(operation: CreditPack, context: Context) -> Decision:
     pack = context.terms.packs.get(operation.pack)
     if pack is None:
-        return Refusal("unknown_pack", f"there is no pack {operation.pack!r} in the config")
+        near = did_you_mean(operation.pack, context.terms.packs)
+        return Refusal("unknown_pack", f"there is no pack {operation.pack!r} in the config{near}")
     paid_cents = pack.price_cents if operation.paid_cents is None else operation.paid_cents
     expires_at = None if pack.expiry_days is None else instants.add_days(context.said, pack.expiry_days)
     effects = {
@@ -160,8 +161,8 @@ class Refundable(NamedTuple):
         return max(0, self.topup["units"] - self.expired - self.forfeited - self.clawed)
 
     def target(self, cents: int) -> int:
-        """Units that refunding ``cents`` more aims at: what all of it comes to, less what the standing refunds aimed at.
-        So parts add up to the pack exactly, whichever of them were taken back."""
+        """Units that refunding ``cents`` more aims at: what all of it comes to, less what the standing refunds aimed
+        at. So parts add up to the pack exactly, whichever of them were taken back."""
         aim = refund_target(self.topup["units"], self.refunded_cents + cents, self.topup["paid_cents"])
         return max(0, aim - self.clawed - self.forgiven)
 
@@ -378,7 +379,8 @@ def _pricing_version(operation: Attribute, context: Context) -> PlanVersion | Re
 def _decide_assign_plan(operation: AssignPlan, context: Context) -> Decision:
     plan, terms = operation.plan, context.terms
     if plan != terms.default_plan and not context.plans.versions(plan):
-        return Refusal("unknown_plan", f"nobody has published a plan {plan!r}")
+        near = did_you_mean(plan, context.plans.names())
+        return Refusal("unknown_plan", f"nobody has published a plan {plan!r}{near}")
     if context.state.plan == plan:
         return Idle("unchanged", f"{operation.org} is on plan {plan} already")
     version = context.plans.in_force(plan, context.at)

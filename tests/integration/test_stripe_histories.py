@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from meterctl.core import instants
-from meterctl.core.collect import Notes, gather
-from meterctl.core.events import Booking, Events, Settler, read_all
 from meterctl.core.ledger import Ledger
 from meterctl.core.operations import CreditPack, Debit, Operation, Refund, Request, request_document
 from meterctl.core.overlay import OverlayStore
-from meterctl.core.payments import StripeGateway, connect
+from meterctl.core.payments.collect import Notes, gather
+from meterctl.core.payments.events import Booking, Events, Settler, read_all
+from meterctl.core.payments.gateway import StripeGateway, connect
+from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
 from meterctl.core.ports import Store
-from meterctl.core.reconcile import Finding, Mender, mendable, mending
 from meterctl.core.sqlite import SqliteStore
 from meterctl.core.terms import Pack, Terms
 from tests.desk import HandClock

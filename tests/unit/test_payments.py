@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import stripe
 
-from meterctl.core.collect import find_givebacks, find_payment
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
 from meterctl.core.instants import from_millis, parse
-from meterctl.core.payments import API_VERSION, PacedClient, StripeGateway, connect, verify
+from meterctl.core.payments.collect import find_givebacks, find_payment
+from meterctl.core.payments.gateway import API_VERSION, PacedClient, StripeGateway, connect, verify
 from tests.desk import HandClock
 from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, InProcess, StandIn, seconds, serving, signed
 
@@ -248,8 +248,8 @@ def test_a_rate_limit_is_not_waited_out_for_ever(account: StandIn, remote: Strip
 def test_a_slow_answer_is_not_waited_for_longer_than_that(
     account: StandIn, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.payments.TIMEOUTS", (1.0, 0.05))
-    monkeypatch.setattr("meterctl.core.payments.RETRIES", 0)
+    monkeypatch.setattr("meterctl.core.payments.gateway.TIMEOUTS", (1.0, 0.05))
+    monkeypatch.setattr("meterctl.core.payments.gateway.RETRIES", 0)
     account.faults = [Fault(0, {}, 5.0)]
     with serving(account) as base:
         error = failure(account, connect({"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": base}, clock.sleep))
@@ -257,7 +257,7 @@ def test_a_slow_answer_is_not_waited_for_longer_than_that(
 
 
 def test_nobody_there(clock: HandClock, account: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterctl.core.payments.RETRIES", 0)
+    monkeypatch.setattr("meterctl.core.payments.gateway.RETRIES", 0)
     with serving(account) as base:
         pass
     error = failure(account, connect({"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": base}, clock.sleep))

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.core.collect import (
+from meterctl.core.errors import BadInput, MeterctlError, NotFound
+from meterctl.core.instants import from_millis, parse
+from meterctl.core.model import Instant
+from meterctl.core.payments.collect import (
     Both,
     Notes,
     check_mode,
@@ -14,11 +17,8 @@ from meterctl.core.collect import (
     gather,
     store_mode,
 )
-from meterctl.core.errors import BadInput, MeterctlError, NotFound
-from meterctl.core.instants import from_millis, parse
-from meterctl.core.model import Instant
-from meterctl.core.payments import StripeGateway, connect
-from meterctl.core.reconcile import Mender, compare
+from meterctl.core.payments.gateway import StripeGateway, connect
+from meterctl.core.payments.reconcile import Mender, compare
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, Fault, InProcess, StandIn, seconds
 
@@ -182,7 +182,7 @@ ABOUT = {"mode": "test", "since": None, "until": NOW}
 def test_an_interrupted_run_goes_on_where_it_stopped(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.payments.WAITS", 0)
+    monkeypatch.setattr("meterctl.core.payments.gateway.WAITS", 0)
     sessions = [scene.account.sell(at=T0 + number) for number in range(250)]
     refunds = [scene.account.refund(session, 100, at=T0 + 1000) for session in sessions[:3]]
     scene.account.dispute(sessions[5], 500, at=T0 + 2000)

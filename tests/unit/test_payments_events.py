@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from meterctl.core.errors import BadInput
-from meterctl.core.events import Booking, Delivery, Events, Settler, deliveries, read_all, read_event
 from meterctl.core.instants import from_millis
-from meterctl.core.payments import connect, verify
+from meterctl.core.payments.events import Booking, Delivery, Events, Settler, deliveries, read_all, read_event
+from meterctl.core.payments.gateway import connect, verify
 from meterctl.core.ports import Store
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, WEBHOOK_SECRET, InProcess, StandIn, seconds, signed

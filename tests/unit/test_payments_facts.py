@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import facts
 from meterctl.core.errors import BadInput, MeterctlError
-from meterctl.core.facts import Clawback, Credit, Giveback, Payment
 from meterctl.core.instants import from_millis
 from meterctl.core.model import Instant
 from meterctl.core.operations import CreditPack, Operation, Refund, ReverseRefund
+from meterctl.core.payments import facts
+from meterctl.core.payments.facts import Clawback, Credit, Giveback, Payment
 from meterctl.core.terms import Pack
 
 T0 = 1_763_000_000

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.facts import MAX_NAMES, Clawback, Credit, Giveback, Payment, names_of
 from meterctl.core.instants import parse
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
@@ -21,7 +20,8 @@ from meterctl.core.operations import (
     request_from_document,
 )
 from meterctl.core.overlay import OverlayStore
-from meterctl.core.reconcile import (
+from meterctl.core.payments.facts import MAX_NAMES, Clawback, Credit, Giveback, Payment, names_of
+from meterctl.core.payments.reconcile import (
     Case,
     Finding,
     Mender,

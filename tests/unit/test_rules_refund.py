@@ -339,7 +339,7 @@ def test_a_refund_after_a_reversal_that_forfeited_claws_nothing_twice() -> None:
 
 
 def test_parts_add_up_even_when_one_of_them_was_taken_back() -> None:
-    """Of 1 unit for 2 cents the first cent rounds up to the unit, the second to nothing; taken back, it is open again."""
+    """Of 1 unit for 2 cents the first cent rounds up to the unit, the second to nothing."""
     desk = sold(1, 2)
     desk.refund("s", 1, "re_1")
     desk.refund("s", 1, "re_2")

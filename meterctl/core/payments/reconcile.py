@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 from meterctl.core import errors
 from meterctl.core.errors import BadInput
-from meterctl.core.facts import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
 from meterctl.core.model import Instant
 from meterctl.core.operations import CreditPack, Operation, Refund, Request, ReverseRefund, Undo, request_document
+from meterctl.core.payments.facts import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
 from meterctl.core.results import Receipt, Result
 from meterctl.core.terms import Pack
 

@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from meterctl.core import facts, instants
+from meterctl.core import instants
 from meterctl.core.errors import BadInput, NotFound, PaymentRefused
-from meterctl.core.facts import (
+from meterctl.core.model import Instant, Kind
+from meterctl.core.payments import facts
+from meterctl.core.payments.facts import (
     DISPUTE_PREFIXES,
     PAYMENT_PREFIXES,
     REFUND_PREFIXES,
@@ -24,9 +26,8 @@ from meterctl.core.facts import (
     names_of,
     standing_credit,
 )
-from meterctl.core.model import Instant, Kind
+from meterctl.core.payments.reconcile import Case
 from meterctl.core.ports import EntryFilter, Journal, Store
-from meterctl.core.reconcile import Case
 
 #: The kinds of entries that speak of payments.
 _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")

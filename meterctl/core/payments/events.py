@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from meterctl.core import errors, facts
-from meterctl.core.collect import credits_for, is_credited
+from meterctl.core import errors
 from meterctl.core.errors import BadInput, PaymentRefused
-from meterctl.core.facts import Credit, Gateway, Giveback, Payment, Standing, standing_credit, steps
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import Operation, Request, ReverseRefund
+from meterctl.core.payments import facts
+from meterctl.core.payments.collect import credits_for, is_credited
+from meterctl.core.payments.facts import Credit, Gateway, Giveback, Payment, Standing, standing_credit, steps
 from meterctl.core.results import Receipt, Result
 
 SESSION_EVENTS = (

@@ -1,7 +1,7 @@
 """Stripe through its official SDK: the only module that imports it. It reads, and never writes there.
 
-The API version is pinned, so that objects keep the shape that `meterctl.core.facts` reads. Every request has timeouts;
-failures are tried again a few times, and a rate limit is waited out as long as Stripe asks, within bounds.
+The API version is pinned, so that objects keep the shape that `meterctl.core.payments.facts` reads. Every request has
+timeouts; failures are tried again a few times, and a rate limit is waited out as long as Stripe asks, within bounds.
 """
 
 import re
@@ -12,11 +12,18 @@ from urllib.parse import urlsplit
 
 import stripe
 
-from meterctl.core import facts
 from meterctl.core.errors import BadInput, NotFound, PaymentRefused, StripeUnavailable
-from meterctl.core.facts import CHARGE_PREFIXES, DISPUTE_PREFIXES, INTENT_PREFIX, SESSION_PREFIX, Giveback, Payment
 from meterctl.core.instants import to_millis
 from meterctl.core.model import Instant
+from meterctl.core.payments import facts
+from meterctl.core.payments.facts import (
+    CHARGE_PREFIXES,
+    DISPUTE_PREFIXES,
+    INTENT_PREFIX,
+    SESSION_PREFIX,
+    Giveback,
+    Payment,
+)
 
 API_VERSION = "2026-10-28.endive"
 
