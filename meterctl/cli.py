@@ -18,9 +18,9 @@ from typer._click.core import Command, Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
-from meterctl.commands.common import did_you_mean, take_shared
+from meterctl.commands.common import take_shared
 from meterctl.core import errors
-from meterctl.core.errors import MeterctlError
+from meterctl.core.errors import MeterctlError, did_you_mean
 
 #: Every command with its line in ``--help``; module ``meterctl.commands.<name>``.
 COMMANDS = {

@@ -24,6 +24,14 @@ class PlanSpec(NamedTuple):
     ratios: Mapping[str, str]
 
 
+class Profile(NamedTuple):
+    """A place to work on, by a name of its own. What is None comes from where it comes from without a profile."""
+
+    store: str | None = None
+    production: bool = False
+    actor: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the config file says. ``source`` None: there is none, these are the defaults."""
@@ -32,6 +40,7 @@ class Settings:
     terms: Terms = field(default_factory=Terms)
     plans: Mapping[str, PlanSpec] = field(default_factory=dict)
     allow_time_travel: bool = False
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
 
 def user_dir(kind: str, environ: Mapping[str, str]) -> Path:
@@ -79,7 +88,12 @@ def settings_of(path: Path, document: Mapping[str, Any]) -> Settings:
         Terms(**terms, thresholds=tuple(document["thresholds"]), packs=packs),
         {name: PlanSpec(**plan) for name, plan in document["plans"].items()},
         document["allow_time_travel"],
+        {name: Profile(**profile) for name, profile in document["profiles"].items()},
     )
+
+
+#: Raised when a checked document changes its shape.
+_SHAPE = 2
 
 
 class _Checked:
@@ -88,7 +102,7 @@ class _Checked:
     unwritable at any time."""
 
     def __init__(self, text: str, directory: Path) -> None:
-        self._file = directory / f"config-{sha256(f'{__version__} {text}'.encode()).hexdigest()}.json"
+        self._file = directory / f"config-{sha256(f'{__version__} {_SHAPE} {text}'.encode()).hexdigest()}.json"
 
     def read(self) -> dict[str, Any] | None:
         try:
@@ -102,6 +116,7 @@ class _Checked:
         aside = self._file.with_suffix(f".{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            aside.touch(mode=0o600)  # a store's URL may hold a password
             aside.write_text(json.dumps(document), encoding="utf-8")
             aside.replace(self._file)
         except OSError:

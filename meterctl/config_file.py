@@ -53,6 +53,12 @@ class _Plan(_Checked):
     ratios: dict[_Name, _Ratio] = {}
 
 
+class _Profile(_Checked):
+    store: Annotated[str, Field(pattern=r"^(sqlite:.|mongodb://|mongodb\+srv://)")] | None = None
+    production: Annotated[bool, Field(strict=True)] = False
+    actor: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=200)] | None = None
+
+
 class _File(_Checked):
     meter_mode: Annotated[bool, Field(strict=True)] = True
     default_plan: _Name = "free"
@@ -65,6 +71,10 @@ class _File(_Checked):
     allow_time_travel: Annotated[bool, Field(strict=True)] = False
     packs: dict[_Name, _Pack] = {}
     plans: dict[_Name, _Plan] = {}
+    profiles: dict[_Name, _Profile] = {}
+
+
+_TABLES: dict[str, type[BaseModel]] = {"packs": _Pack, "plans": _Plan, "profiles": _Profile}
 
 
 def check(path: Path, text: str) -> dict[str, Any]:
@@ -94,6 +104,6 @@ def _what_is_right(kind: str, message: str, location: tuple[int | str, ...]) -> 
 
     model: type[BaseModel] = _File
     if len(location) > 1:
-        model = _Pack if location[0] == "packs" else _Plan
+        model = _TABLES[str(location[0])]
     near = get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f"no such key; did you mean {near[0]}?" if near else f"no such key; known: {', '.join(model.model_fields)}"

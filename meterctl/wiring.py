@@ -8,10 +8,10 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from meterctl.config import Settings, default_store, load_settings
+from meterctl.config import Profile, Settings, default_store, load_settings
 from meterctl.core import instants
 from meterctl.core.clock import FixedClock, SystemClock
-from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable
+from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean
 from meterctl.core.model import Instant
 from meterctl.core.operations import Operation, Refund, Request
 from meterctl.core.ports import Clock, Store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meterctl.core.doctor import Diagnosis
     from meterctl.core.ledger import Ledger
     from meterctl.core.overlay import OverlayStore
-    from meterctl.core.payments import StripeGateway
+    from meterctl.core.payments.gateway import StripeGateway
     from meterctl.core.ports import Observation
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
@@ -40,6 +40,7 @@ class Options:
 
     store: str | None = None
     config: str | None = None
+    profile: str | None = None
     output: str | None = None
     now: str | None = None
     actor: str | None = None
@@ -63,8 +64,40 @@ class Wiring:
         return load_settings(self.options.config, self.environ)
 
     @property
+    def profile_name(self) -> str | None:
+        return self.options.profile or self.environ.get("METERCTL_PROFILE") or None
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The profile that was chosen; one that says nothing if none was."""
+        name = self.profile_name
+        if name is None:
+            return Profile()
+        profiles = self.settings.profiles
+        if name not in profiles:
+            known = f"profiles: {', '.join(profiles)}" if profiles else "the config has no profiles"
+            near = did_you_mean(name, profiles)
+            raise BadInput(f"there is no profile {name!r}{near}", hint=known, code="unknown_profile")
+        return profiles[name]
+
+    @cached_property
     def store_url(self) -> str:
-        return self.options.store or self.environ.get("METERCTL_STORE") or default_store(self.environ)
+        """The store: as said, else of the profile that was said, else of the environment, which may name either."""
+        said = self.options.store or (self.profile.store if self.options.profile else None)
+        url = said or self.environ.get("METERCTL_STORE") or self.profile.store
+        return url or default_store(self.environ)
+
+    def check_named(self) -> None:
+        """Before a write: a store of a production profile has to be named on the command line."""
+        if self.options.store or self.options.profile:
+            return
+        for name, profile in self.settings.profiles.items():
+            if profile.production and profile.store == self.store_url:
+                raise BadInput(
+                    f"{self.describe_store()} is in production, and this command line does not name it",
+                    hint=f"add --profile {name}, if that is what you mean; or try it with --dry-run",
+                    code="production_not_named",
+                )
 
     @cached_property
     def clock(self) -> Clock:
@@ -105,12 +138,7 @@ class Wiring:
 
     def describe_store(self) -> str:
         """Which store this is, without any secret, and without opening it."""
-        scheme, _, rest = self.store_url.partition("://")
-        if not rest:
-            return self.store_url
-        # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
-        place, _, options = rest.partition("?")
-        return f"{scheme}://{'***' if '@' in options else place.rpartition('@')[2]}"
+        return without_secret(self.store_url)
 
     @cached_property
     def store(self) -> Store:
@@ -119,7 +147,7 @@ class Wiring:
     @cached_property
     def actor(self) -> str:
         """Who acts: as said, else the login name."""
-        named = self.options.actor or self.environ.get("METERCTL_ACTOR")
+        named = self.options.actor or self.environ.get("METERCTL_ACTOR") or self.profile.actor
         if named:
             return named
         import getpass
@@ -193,8 +221,8 @@ class Wiring:
     @cached_property
     def stripe(self) -> "StripeGateway":
         """Stripe, with the key from the environment; refused where the store holds payments of the other mode."""
-        from meterctl.core.collect import check_mode
-        from meterctl.core.payments import connect
+        from meterctl.core.payments.collect import check_mode
+        from meterctl.core.payments.gateway import connect
 
         gateway = connect(self.environ, self.clock.sleep)
         check_mode(gateway, self.store)
@@ -250,6 +278,16 @@ class Wiring:
         self._cleanup.close()
         if "store" in self.__dict__:
             self.store.close()
+
+
+def without_secret(url: str) -> str:
+    """A store's URL as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    if not rest:
+        return url
+    # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
+    place, _, options = rest.partition("?")
+    return f"{scheme}://{'***' if '@' in options else place.rpartition('@')[2]}"
 
 
 def open_store(url: str) -> Store:

@@ -324,6 +324,8 @@ def config() -> Facts:
                 "yen": {"units": 5, "price_cents": 5000, "currency": "jpy", "expiry_days": None},
             },
             "plans": {"pro": {"weekly_quota": 200_000, "ratios": {"llm": "1.25"}}},
+            "profile": "prod",
+            "profiles": {"prod": {"store": "mongodb://db.example/meterctl", "production": True, "actor": None}},
         },
     )
 

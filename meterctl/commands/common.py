@@ -4,6 +4,7 @@ A command is a function of a `Wiring` and its own parameters that returns a `Res
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Annotated, Any
@@ -12,16 +13,20 @@ import typer
 from typer._click.core import Context
 
 from meterctl.commands.asking import confirm
+from meterctl.core.errors import MeterctlError
 from meterctl.core.instants import parse_filter
 from meterctl.core.model import Instant
 from meterctl.core.operations import Operation
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
 
+#: Gives the words that a shell may offer for what is being typed.
+Complete = Callable[[typer.Context, str], list[str]]
 
-def argument(metavar: str, explained: str) -> Any:
+
+def argument(metavar: str, explained: str, complete: Complete | None = None) -> Any:
     """A positional argument."""
-    return typer.Argument(metavar=metavar, help=explained, show_default=False)
+    return typer.Argument(metavar=metavar, help=explained, show_default=False, autocompletion=complete)
 
 
 def option(flag: str, metavar: str, explained: str) -> Any:
@@ -53,6 +58,7 @@ def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Paramete
 SHARED = [
     _text("store", "URL", "sqlite:PATH or mongodb://..."),
     _text("config", "FILE", "The config file."),
+    _text("profile", "NAME", "A profile of the config: its store and actor."),
     _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o"),
     _flag("json", "Short for -o json."),
     _text("actor", "NAME", "Who acts (else the login name)."),
@@ -71,6 +77,28 @@ WRITING = [
 PLANNING = [_shared("plan_out", str | None, option("--plan-out", "FILE", "Save it as a plan; book nothing."), None)]
 
 
+def complete_packs(context: typer.Context, begun: str) -> list[str]:
+    """The packs of the config."""
+    return _offered(context, begun, lambda wiring: wiring.settings.terms.packs)
+
+
+def complete_plans(context: typer.Context, begun: str) -> list[str]:
+    """The plans of the config and the published ones."""
+    return _offered(context, begun, lambda w: {*w.settings.plans, *(version.plan for version in w.store.plans.all())})
+
+
+def _offered(context: typer.Context, begun: str, words: Callable[[Wiring], Iterable[str]]) -> list[str]:
+    """Those of ``words`` that start as ``begun``. A shell that asks in vain is no place for an error."""
+    said = [context.params, *(above.params for above in _contexts_above(context))]
+    wiring = Wiring(_options(["store", "config", "profile"], said))
+    try:
+        return sorted(word for word in words(wiring) if word.startswith(begun))
+    except MeterctlError:
+        return []
+    finally:
+        wiring.close()
+
+
 def filter_time(wiring: Wiring, name: str, text: str | None) -> Instant | None:
     """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document."""
     if text is None:
@@ -79,14 +107,6 @@ def filter_time(wiring: Wiring, name: str, text: str | None) -> Instant | None:
     if instant != text and wiring.output != "json":
         typer.echo(f"{name} {instant}", err=True)
     return instant
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the known one it is most like, if there is one."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def new_app() -> typer.Typer:
@@ -132,7 +152,7 @@ def command(
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
             said = [{name: values.pop(name) for name in names}, *(above.params for above in _contexts_above(ctx))]
-            return _run(function, _options(names, said), values)
+            return _run(function, _options(names, said), values, writes=writes)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -164,10 +184,13 @@ def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
     return Options(**given | {"output": next(filter(None, outputs), None)})
 
 
-def _run(function: Callable[..., Result | None], options: Options, values: dict[str, Any]) -> int:
+def _run(function: Callable[..., Result | None], options: Options, values: dict[str, Any], *, writes: bool) -> int:
     wiring = Wiring(options)
     _ = wiring.output  # a format that does not exist is refused before anything is booked
     try:
+        if writes and not options.dry_run:
+            wiring.check_named()
+            _tell_where(wiring)
         result = function(wiring, **values)
         if options.plan_out is not None:
             _save_plan(wiring, options.plan_out)
@@ -179,6 +202,13 @@ def _run(function: Callable[..., Result | None], options: Options, values: dict[
         return result.exit_code
     finally:
         wiring.close()
+
+
+def _tell_where(wiring: Wiring) -> None:
+    """Show a person where a write goes; a script's standard error is left alone."""
+    if wiring.profile_name is not None and wiring.output == "table" and sys.stderr.isatty():
+        kind = " (production)" if wiring.profile.production else ""
+        typer.echo(f"profile {wiring.profile_name}{kind}, {wiring.describe_store()}", err=True)
 
 
 def _save_plan(wiring: Wiring, path: str) -> None:

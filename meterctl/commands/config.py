@@ -3,8 +3,9 @@
 from typing import Any
 
 from meterctl.commands.common import command, new_app, take_shared
+from meterctl.config import Profile
 from meterctl.core.results import Facts
-from meterctl.wiring import Wiring
+from meterctl.wiring import Wiring, without_secret
 
 app = new_app()
 
@@ -29,6 +30,7 @@ def show(wiring: Wiring) -> Facts:
     plans = {name: {"weekly_quota": p.weekly_quota, "ratios": dict(p.ratios)} for name, p in settings.plans.items()}
     facts = {
         "source": None if settings.source is None else str(settings.source),
+        "profile": wiring.profile_name,
         "store": wiring.describe_store(),
         "actor": wiring.actor,
         **terms,
@@ -36,5 +38,10 @@ def show(wiring: Wiring) -> Facts:
         "allow_time_travel": settings.allow_time_travel,
         "packs": packs,
         "plans": plans,
+        "profiles": {name: _profile(profile) for name, profile in settings.profiles.items()},
     }
     return Facts("config", facts)
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return profile._asdict() | {"store": None if profile.store is None else without_secret(profile.store)}

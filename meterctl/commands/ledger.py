@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, did_you_mean, filter_time, new_app, option, switch
-from meterctl.core.errors import BadInput
+from meterctl.commands.common import argument, command, filter_time, new_app, option, switch
+from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
 from meterctl.core.operations import check_integer, check_ref
 from meterctl.core.reads import LedgerQuery

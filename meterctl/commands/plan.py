@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option, switch, take_shared
-from meterctl.core.errors import BadInput, NotFound
+from meterctl.commands.common import Org, argument, book, command, complete_plans, new_app, option, switch, take_shared
+from meterctl.core.errors import BadInput, NotFound, did_you_mean
 from meterctl.core.instants import parse
 from meterctl.core.model import Instant, PlanVersion
 from meterctl.core.operations import AssignPlan, check_integer, check_plan, check_ratio
@@ -63,7 +63,8 @@ def _publish(wiring: Wiring, plan: str, weekly_quota: int, ratios: dict[str, str
 def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> Listing:
     specs = wiring.settings.plans
     if only is not None and only not in specs:
-        raise NotFound(f"the config has no plan {only!r}", code="unknown_plan", hint="meterctl config show")
+        near = did_you_mean(only, specs)
+        raise NotFound(f"the config has no plan {only!r}{near}", code="unknown_plan", hint="meterctl config show")
     published = [
         _publish(wiring, name, spec.weekly_quota, dict(spec.ratios), since)
         for name, spec in specs.items()
@@ -96,16 +97,18 @@ def list_plans(wiring: Wiring) -> Listing:
 
 
 @command(app)
-def show(wiring: Wiring, plan: Annotated[str, argument("PLAN", "The plan.")]) -> Listing:
+def show(wiring: Wiring, plan: Annotated[str, argument("PLAN", "The plan.", complete_plans)]) -> Listing:
     """Show every version of a plan, oldest first. Changes nothing.
 
     \b
     Example:
       meterctl plan show pro
     """
-    versions: list[PlanVersion] = PlanBook(wiring.store.plans.all).versions(check_plan(plan))
+    published = PlanBook(wiring.store.plans.all)
+    versions: list[PlanVersion] = published.versions(check_plan(plan))
     if not versions:
-        raise NotFound(f"nobody has published a plan {plan!r}", code="unknown_plan", hint="meterctl plan list")
+        near = did_you_mean(plan, published.names())
+        raise NotFound(f"nobody has published a plan {plan!r}{near}", code="unknown_plan", hint="meterctl plan list")
     return Listing("plan", "versions", [version_record(version) for version in versions], {"plan": plan})
 
 
@@ -113,7 +116,7 @@ def show(wiring: Wiring, plan: Annotated[str, argument("PLAN", "The plan.")]) ->
 def assign(
     wiring: Wiring,
     org: Org,
-    plan: Annotated[str, argument("PLAN", "A published plan.")],
+    plan: Annotated[str, argument("PLAN", "A published plan.", complete_plans)],
     ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
 ) -> Receipt:
     """Put an org on a plan, at once.

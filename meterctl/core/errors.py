@@ -5,6 +5,7 @@ says why. A `MeterctlError` is raised: the question could not be asked (bad inpu
 be answered (a store out of reach). ``cli.main`` holds the only handler that turns one into an exit code.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 DONE = 0
@@ -49,6 +50,14 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
     "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the known one it is most like, if there is one."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class MeterctlError(Exception):

@@ -113,11 +113,20 @@ class ConfigPlan(TypedDict):
     ratios: Ratios
 
 
+class ConfigProfile(TypedDict):
+    """A place to work on, by name."""
+
+    store: Annotated[str | None, text("its store, without any secret; null: as without a profile")]
+    production: Annotated[bool, Field(description="true: a write there has to name it")]
+    actor: Annotated[str | None, text("who acts there; null: as without a profile")]
+
+
 class Config(TypedDict):
     """The config in force, defaults included."""
 
     schema: Literal["meterctl.config.v1"]
     source: Annotated[str | None, text("the file it comes from; null: there is none")]
+    profile: Annotated[str | None, text("the profile that was chosen; null: none")]
     store: Annotated[str, text("the store, without any secret")]
     actor: Actor
     meter_mode: Annotated[bool, Field(description="false: usage is not booked")]
@@ -131,6 +140,7 @@ class Config(TypedDict):
     allow_time_travel: Annotated[bool, Field(description="true: the clock may be pinned on MongoDB")]
     packs: dict[str, ConfigPack]
     plans: dict[str, ConfigPlan]
+    profiles: dict[str, ConfigProfile]
 
 
 class Step(TypedDict):

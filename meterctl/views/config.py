@@ -78,7 +78,7 @@ def ratios(by_feature: Mapping[str, str]) -> str:
 @view("config")
 def show_config(config: Facts) -> Iterable[Block]:
     facts = dict(config.facts)
-    packs, plans = facts.pop("packs", {}), facts.pop("plans", {})
+    packs, plans, profiles = (facts.pop(name, {}) for name in ("packs", "plans", "profiles"))
     yield Heading("config in force")
     if facts.get("source") is None:
         facts["source"] = "defaults: no config file was found"
@@ -90,6 +90,17 @@ def show_config(config: Facts) -> Iterable[Block]:
         for name, plan in plans.items()
     ]
     yield Grid(columns, rows, "plans (to be published with: meterctl plan publish --from-config)")
+    if profiles:
+        yield _profiles(profiles)
+
+
+def _profiles(profiles: Mapping[str, Mapping[str, Any]]) -> Grid:
+    columns = [Column("profile", least=8), Column("store", least=16), Column("production"), Column("actor", rank=1)]
+    rows = [
+        Row([Said(name, "strong"), p["store"] or "-", "yes" if p["production"] else "no", p["actor"] or "-"])
+        for name, p in profiles.items()
+    ]
+    return Grid(columns, rows, "profiles (chosen with: --profile NAME)")
 
 
 def _packs(packs: Mapping[str, Mapping[str, Any]]) -> Grid:

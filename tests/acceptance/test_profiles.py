@@ -1,0 +1,128 @@
+"""Profiles: places to work on by name, of which those in production have to be named."""
+
+import stat
+
+import pytest
+
+from meterctl.core.errors import NOT_FOUND, USAGE
+from tests.acceptance.shell import CONFIG, Shell
+from tests.acceptance.terminal import at_terminal
+
+PROFILES = """\
+[profiles.prod]
+store = "sqlite:{place}/prod.db"
+production = true
+actor = "on-call"
+[profiles.lab]
+store = "sqlite:{place}/lab.db"
+[profiles.far]
+store = "mongodb://joe:secret@db.example/credits"
+"""
+
+WRITE = "adjust acme 5 --ref a1 --reason why"
+
+
+@pytest.fixture
+def profiled(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    run.config(CONFIG + PROFILES.format(place=run.place))
+    monkeypatch.delenv("METERCTL_STORE")
+    monkeypatch.delenv("METERCTL_ACTOR")
+    monkeypatch.delenv("METERCTL_PROFILE", raising=False)
+    return run
+
+
+def test_a_profile_brings_its_store_and_its_actor(profiled: Shell) -> None:
+    entry = profiled.doc(f"{WRITE} --profile prod")["entry"]
+    assert entry["actor"] == "on-call"
+    assert (profiled.place / "prod.db").exists()
+    assert profiled.doc("--profile prod balance acme")["balance"] == 5
+    assert profiled.doc("balance acme --profile lab")["balance"] == 0
+    assert profiled.doc(f"{WRITE} --profile prod --actor me")["entry"]["actor"] == "on-call"  # a replay
+    assert profiled.doc("adjust acme 5 --ref a2 --reason why --profile prod --actor me")["entry"]["actor"] == "me"
+
+
+def test_what_is_said_comes_before_the_environment(profiled: Shell) -> None:
+    def store(line: str) -> str:
+        shown: str = profiled.doc(f"config show {line}")["store"]
+        return shown.rpartition("/")[2]
+
+    profiled.setenv("METERCTL_PROFILE", "lab")
+    assert store("") == "lab.db"
+    profiled.setenv("METERCTL_STORE", "sqlite:env.db")
+    assert store("") == "sqlite:env.db"
+    assert store("--profile prod") == "prod.db"
+    assert store("--profile prod --store sqlite:said.db") == "sqlite:said.db"
+
+
+@pytest.mark.parametrize("name", ["PROFILE", "STORE"])
+def test_production_has_to_be_named_on_the_command_line(profiled: Shell, name: str) -> None:
+    url = f"sqlite:{profiled.place}/prod.db"
+    profiled.setenv(f"METERCTL_{name}", {"PROFILE": "prod", "STORE": url}[name])
+    for line in (WRITE, "expire --all", "plan publish pro --quota 5"):
+        answer = profiled.json(line)
+        assert (answer.code, answer.error["code"]) == (USAGE, "production_not_named"), line
+        assert "--profile prod" in answer.error["hint"]
+    assert profiled.doc(f"{WRITE} --dry-run")["status"] == "planned"
+    assert profiled.doc("balance acme")["balance"] == 0
+    assert profiled.doc(f"{WRITE} --store {url}")["applied"]
+    assert profiled.doc(f"{WRITE} --profile prod")["status"] == "replayed"
+
+
+def test_a_person_sees_where_a_write_goes(profiled: Shell) -> None:
+    answer, screen = at_terminal(profiled, [*WRITE.split(), "--profile", "prod"], asked="[y/N]", answer="y\n")
+    assert answer.code == 0
+    assert "profile prod (production), sqlite:" in screen
+    assert profiled(f"{WRITE} --profile prod").err == ""
+
+
+def test_a_profile_that_is_not_there(profiled: Shell) -> None:
+    answer = profiled.json("balance acme --profile prd")
+    assert (answer.code, answer.error["code"]) == (USAGE, "unknown_profile")
+    assert "did you mean 'prod'?" in answer.error["message"]
+    assert "lab" in answer.error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('store = "ftp://x"', "profiles.p.store"),
+        ("production = 1", "profiles.p.production"),
+        ("producton = true", "did you mean production"),
+    ],
+)
+def test_a_bad_profile_is_named(profiled: Shell, line: str, said: str) -> None:
+    profiled.config(f"[profiles.p]\n{line}\n")
+    answer = profiled("balance acme")
+    assert answer.code == USAGE
+    assert said in answer.err
+
+
+def test_no_password_of_a_profile_is_shown_or_readable_to_others(profiled: Shell) -> None:
+    profiled.setenv("XDG_CACHE_HOME", str(profiled.place / "cache"))
+    for output in ("table", "json", "plain"):
+        answer = profiled(f"config show --profile far -o {output}")
+        assert "db.example" in answer.out
+        assert "secret" not in answer.out + answer.err
+    kept = [path for path in profiled.place.rglob("config-*.json") if "secret" in path.read_text()]
+    assert kept
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("credit-pack acme smal --session s1", "did you mean 'small'?"),
+        ("plan assign acme pr --ref p1", "did you mean 'pro'?"),
+        ("plan show pr", "did you mean 'pro'?"),
+        ("plan publish pr --from-config", "did you mean 'pro'?"),
+    ],
+)
+def test_a_name_that_is_nearly_one(run: Shell, line: str, said: str) -> None:
+    run.all("plan publish --from-config")
+    answer = run(line)
+    assert answer.code == NOT_FOUND
+    assert said in answer.out + answer.err
+
+
+def test_a_kind_that_is_nearly_one(run: Shell) -> None:
+    assert "did you mean 'topup'?" in run("ledger acme --kind topups").err
