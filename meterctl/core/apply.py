@@ -104,10 +104,10 @@ class PlanSummary(Result):
         """What of it is hard to take back, in sentences."""
         found = []
         if self.debtors:
-            found.append(f"{self.debtors:,} of its operations make debt: {self.debt:,} units in all.")
+            found.append(f"Operations that make debt: {self.debtors:,}, {self.debt:,} units in all.")
         for name, what in (("undo", "take back what was booked"), ("reset-week", "end a week before its time")):
             if self.operations[name]:
-                found.append(f"{self.operations[name]:,} of its operations {what}. That cannot be undone.")
+                found.append(f"Operations that {what}: {self.operations[name]:,}. That cannot be undone.")
         return found
 
     def fields(self) -> dict[str, Any]:

@@ -70,8 +70,11 @@ def test_people_get_sentences_the_sum_the_lots_and_what_comes(run: Shell, monkey
 
 
 @pytest.mark.usefixtures("zone")
-def test_people_see_their_own_clock_beside_utc_and_scripts_only_utc(run: Shell) -> None:
+def test_people_see_their_own_clock_beside_utc_and_scripts_only_utc(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run.all(*STORY)
+    monkeypatch.setenv("COLUMNS", "160")
     shown = run("explain acme").out
     assert "2026-11-16 12:00 UTC (2026-11-16 21:00 EST)" in shown
     assert "2026-11-23 09:00 EST" in shown

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, note, settings
 from meterctl.core import explain as explaining
 from meterctl.core.explain import Explainer
 from meterctl.core.instants import add_millis, parse
-from meterctl.core.lotstory import FATES
+from meterctl.core.lotstory import FATES, Stories
 from meterctl.core.model import Entry
 from meterctl.core.operations import Attribute, Request
 from tests.desk import NOON, Desk, tap
@@ -342,6 +342,17 @@ def test_usage_that_nothing_covered_is_odd() -> None:
     desk.run("r1", 30)
     (oddity,) = explain(desk)["oddities"]
     assert (oddity["code"], oddity["seqs"]) == ("uncovered", [1])
+
+
+def test_a_journal_with_a_hole_is_explained_as_far_as_it_goes(desk: Desk) -> None:
+    """What was taken out of a journal is for verify to find; here it only cannot be told."""
+    desk.credit("s1")
+    desk.debit(10, "d1")
+    desk.undo(2)
+    whole = desk.entries()
+    holed = Stories([whole[2]], [], 0, lambda _: None)
+    assert holed.of(1, 1000) is None
+    assert holed.touched() == []
 
 
 # what it costs

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.apply import CHUNK, Application, Applier
+from meterctl.core.apply import CHUNK, Application, Applier, PlanSummary
 from meterctl.core.basis import Basis, Place, digest, place_of
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import NO_HASH, Instant
-from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Request, Undo
+from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, ForceReset, Operation, Request, Undo
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.saved import Header, PlanFile, Planner, open_plan
 from tests.builders import make_entry
@@ -232,6 +232,36 @@ def test_a_long_step_names_the_first_strangers_and_counts_the_rest(desk: Desk, p
     assert result.problems[0]["message"].endswith("entry 6 (debit by tester) and 25 more")
     moved = result.orgs_moved["acme"]
     assert (len(moved["entries"]), moved["since"], moved["seq"]) == (20, 1, 31)
+
+
+def test_a_summary_counts_the_operations_and_warns_of_what_is_hard_to_take_back(
+    desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meterctl.core.apply.MOST_SHOWN", 2)
+    desk.publish("free", 100)
+    desk.run("r1", 5)
+    desk.debit(10, "d0")
+    debt = Debit("acme", 1500, "d1", allow_debt=True)
+    save(desk, path, [Undo("acme", 3), ForceReset("acme", "f1"), Adjust("bolt", 5, "a1"), debt])
+    with open_plan(str(path)) as plan:
+        summary = PlanSummary.of(plan)
+    assert summary.warnings == [
+        "Operations that make debt: 1, 500 units in all.",
+        "Operations that take back what was booked: 1. That cannot be undone.",
+        "Operations that end a week before its time: 1. That cannot be undone.",
+    ]
+    assert [step.request.operation.name for step in summary.steps] == ["undo", "reset-week"]
+    document = summary.document()
+    assert document["by_operation"] == {"undo": 1, "reset-week": 1, "adjust": 1, "debit": 1}
+    assert (document["debt"], document["operations"]) == (500, 4)
+    save(desk, path, [Adjust("bolt", 5, "a1")])
+    with open_plan(str(path)) as plan:
+        assert PlanSummary.of(plan).warnings == []
+
+
+def test_a_result_has_a_record_for_each_receipt(desk: Desk, path: Path) -> None:
+    save(desk, path, [Debit("acme", 5, "d1"), Debit("acme", 6, "d2")])
+    assert [record["key"] for record in carry_out(desk, path).rows()] == ["debit:d1", "debit:d2"]
 
 
 # the basis
