@@ -8,6 +8,7 @@ from meterctl.core.instants import add_millis, parse_ahead
 from meterctl.core.operations import check_integer, check_plan
 from meterctl.core.orgs import SORTS, OrgFilter, list_orgs
 from meterctl.core.results import Listing
+from meterctl.longrun import collect_garbage
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -42,5 +43,6 @@ def orgs(
         week_over=None if week_over is None else check_integer(week_over, "percent", least=0, most=100_000),
         idle_since=filter_time(wiring, "idle since", idle),
     )
+    collect_garbage()
     most = None if limit is None else check_integer(limit, "limit", least=1)
     return list_orgs(wiring.store, wiring.now, wiring.settings.terms, wanted, sort=sort, limit=most)

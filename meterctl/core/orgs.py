@@ -1,11 +1,14 @@
 """Listing orgs by what they hold, from the cached heads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from itertools import islice
 from typing import Any, NamedTuple
 
 from meterctl.core.due import next_expiry_of, state_at
-from meterctl.core.model import Instant, State, state_from_document
+from meterctl.core.ledger import head_of
+from meterctl.core.model import Instant, state_from_document
+from meterctl.core.orgview import MALFORMED
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Listing
 from meterctl.core.terms import PlanBook, Terms
@@ -26,24 +29,37 @@ class OrgFilter(NamedTuple):
 def list_orgs(
     store: Store, now: Instant, terms: Terms, wanted: OrgFilter, *, sort: str = "org", limit: int | None = None
 ) -> Listing:
-    """The orgs that match, as they stand now. In order of org it is a stream; any other order holds what matches."""
-    plans = PlanBook(store.plans.all)
-    records = _matching(store, now, terms, plans, wanted)
-    if sort != "org":
-        records = iter(sorted(records, key=lambda record: _sort_key(record, sort)))
-    found = records if limit is None else islice(records, limit)
+    """The orgs that match, as they stand now. In order of org it is a stream. Any other order holds as many records as
+    it lists, and without a limit that is all that match."""
+    records = _matching(store, now, terms, wanted)
+    found = islice(records, limit) if sort == "org" else _sorted(records, sort, limit)
     return Listing("orgs", "orgs", found, {"expiring_by": wanted.expiring_by, "idle_since": wanted.idle_since})
 
 
-def _matching(store: Store, now: Instant, terms: Terms, plans: PlanBook, wanted: OrgFilter) -> Iterator[dict[str, Any]]:
+def _matching(store: Store, now: Instant, terms: Terms, wanted: OrgFilter) -> Iterator[dict[str, Any]]:
+    plans = PlanBook(store.plans.all)
     for head in store.heads.read():
-        state = state_at(state_from_document(head.state), max(now, head.at), terms, plans)
-        record = _record(head, state, now, terms, plans)
+        try:
+            record = _record(head, now, terms, plans)
+        except MALFORMED:
+            # A cache may hold anything. Then the journal says what is true.
+            tip = store.journal.tip(head.org)
+            if tip is None:
+                continue
+            record = _record(head_of(tip), now, terms, plans)
         if _wanted(record, wanted):
             yield record
 
 
-def _record(head: Head, state: State, now: Instant, terms: Terms, plans: PlanBook) -> dict[str, Any]:
+def _sorted(records: Iterator[dict[str, Any]], sort: str, limit: int | None) -> Sequence[dict[str, Any]]:
+    def key(record: dict[str, Any]) -> tuple[bool, Any, str]:
+        return _sort_key(record, sort)
+
+    return sorted(records, key=key) if limit is None else nsmallest(limit, records, key)
+
+
+def _record(head: Head, now: Instant, terms: Terms, plans: PlanBook) -> dict[str, Any]:
+    state = state_at(state_from_document(head.state), max(now, head.at), terms, plans)
     plan = state.plan or terms.default_plan
     week = state.week
     next_expiry = next_expiry_of(state)
