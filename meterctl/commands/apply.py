@@ -6,7 +6,7 @@ from functools import partial
 from operator import truediv
 from typing import Annotated
 
-from meterctl.commands.asking import agree, agree_by_name, somebody_is_there
+from meterctl.commands.asking import agree, agree_by_name, is_to_ask
 from meterctl.commands.common import argument, command, new_app, switch
 from meterctl.core.apply import Application, Applier, PlanSummary
 from meterctl.core.errors import BadInput
@@ -41,7 +41,7 @@ def apply(
     began = wiring.elapsed()
     with open_plan(file) as plan:
         _check_store(wiring, plan, elsewhere)
-        if not (wiring.options.dry_run or wiring.options.yes) and somebody_is_there():
+        if is_to_ask(wiring):
             _ask(wiring, plan)
         result = _carry_out(wiring, plan)
     result.seconds = wiring.elapsed() - began
@@ -66,7 +66,7 @@ def _ask(wiring: Wiring, plan: SavedPlan) -> None:
     if summary.warnings:
         agree_by_name("\n".join(summary.warnings), "the number of operations", str(plan.header.operations))
     else:
-        agree(f"On {wiring.describe_store()}. Carry this out?")
+        agree(f"On {wiring.describe_store()}, in the names above. Carry this out?")
 
 
 def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:

@@ -19,6 +19,16 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def is_to_ask(wiring: "Wiring") -> bool:
+    """Whether what books without being `confirm`ed one by one is to be asked for as a whole."""
+    return somebody_is_there() and not (wiring.options.dry_run or wiring.options.yes)
+
+
+def place_of(wiring: "Wiring") -> str:
+    """Who books where, to begin a question with."""
+    return f"As {wiring.actor}, on {wiring.describe_store()}."
+
+
 def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
     """Show what ``request`` would book and ask for it. ``caution`` says what makes it one to think about twice: where
     nobody is there such a request is refused. Raises if the answer is no."""
@@ -36,7 +46,7 @@ def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
     if warning:
         agree_by_name(warning, "the org's id", request.operation.org)
     else:
-        agree(f"As {request.actor}, on {wiring.describe_store()}. Book this?")
+        agree(f"{place_of(wiring)} Book this?")
 
 
 def agree(question: str) -> None:

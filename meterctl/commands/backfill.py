@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import Annotated
 
+from meterctl.commands.asking import agree, is_to_ask, place_of
 from meterctl.commands.common import argument, command, new_app, option
 from meterctl.core.backfill import CHUNK, Backfiller, Caller, ResultsFile
 from meterctl.core.inputs import InputFile, Line, open_input
@@ -34,6 +35,8 @@ def backfill(
     Example:
       meterctl backfill november.ndjson.gz --results answers.ndjson
     """
+    if is_to_ask(wiring):
+        agree(f"{place_of(wiring)} Book the operations in {file}?")
     collect_garbage()
     began = wiring.elapsed()
     with ExitStack() as stack:

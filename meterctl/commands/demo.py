@@ -88,9 +88,12 @@ def _play(now: str, told: str, line: str, shared: list[str], output: str) -> Non
     talk = sys.stdout if output in ("table", "markdown", "plain") else sys.stderr
     talk.write(f"\n# {now}  {told}\n$ meterctl {line}\n")
     talk.flush()
-    # A process of its own, as the reader would run it.
+    # A process of its own, as the reader would run it; but without a terminal, so that it asks nothing.
     played = subprocess.run(  # noqa: S603 - our own program, our own words
-        [sys.executable, "-m", "meterctl", *shared, "--now", now, *line.split()], timeout=STEP_SECONDS, check=False
+        [sys.executable, "-m", "meterctl", *shared, "--now", now, *line.split()],
+        stdin=subprocess.DEVNULL,
+        timeout=STEP_SECONDS,
+        check=False,
     )
     if played.returncode != DONE:
         raise MeterctlError(f"the step {line!r} ended with exit code {played.returncode}", code="demo_failed")

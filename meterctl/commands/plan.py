@@ -1,7 +1,9 @@
 """``meterctl plan``: publish, list, show, assign"""
 
+import sys
 from typing import Annotated, Any
 
+from meterctl.commands.asking import agree, is_to_ask, place_of
 from meterctl.commands.common import Org, argument, book, command, complete_plans, new_app, option, switch, take_shared
 from meterctl.core.errors import BadInput, NotFound, did_you_mean
 from meterctl.core.instants import parse
@@ -57,7 +59,17 @@ def publish_version(
 
 def _publish(wiring: Wiring, plan: str, weekly_quota: int, ratios: dict[str, str], since: Instant | None) -> Published:
     wanted = Wanted(plan, weekly_quota, ratios, since, wiring.actor, wiring.options.reason)
+    if is_to_ask(wiring):
+        _confirm(wiring, publish(wiring.store.plans, wiring.clock, wanted, dry_run=True))
     return publish(wiring.store.plans, wiring.clock, wanted, dry_run=wiring.options.dry_run)
+
+
+def _confirm(wiring: Wiring, planned: Published) -> None:
+    from meterctl.render import show
+
+    if planned.status == "planned":
+        show(planned, sys.stderr)
+        agree(f"{place_of(wiring)} Publish this, for every org on the plan?")
 
 
 def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> Listing:

@@ -1,6 +1,7 @@
 """Asking before a write: never in a pipe, always on a terminal, and with stronger words where it is worth them."""
 
 import json
+import shlex
 
 import pytest
 
@@ -86,3 +87,51 @@ def test_what_would_not_be_booked_is_not_asked(run: Shell) -> None:
     ended, screen = at_terminal(run, ["debit", "acme", "5000", "--ref", "r2", "--json"], asked="", answer="")
     assert (ended.code, json.loads(ended.out)["reason"]) == (4, "insufficient_balance")
     assert "Book this?" not in screen
+
+
+#: What books without being shown entry by entry, and what it asks.
+AS_A_WHOLE = {
+    "backfill lines.ndjson": "Book the operations in lines.ndjson?",
+    "plan publish pro --quota 700": "Publish this, for every org on the plan?",
+}
+
+
+@pytest.mark.parametrize("line", AS_A_WHOLE)
+def test_what_books_as_a_whole_is_asked_for_as_a_whole(run: Shell, line: str) -> None:
+    run.all(*BEFORE)
+    run.file("lines.ndjson", '{"op": "debit", "org": "acme", "units": 5, "ref": "b1"}\n')
+    before = (run.journal(), run.doc("plan list"))
+    ended, screen = at_terminal(run, line.split(), asked=AS_A_WHOLE[line], answer="n\n")
+    assert (ended.code, ended.out.strip()) == (130, ""), screen
+    assert "tester" in screen
+    assert (run.journal(), run.doc("plan list")) == before
+    ended, screen = at_terminal(run, line.split(), asked=AS_A_WHOLE[line], answer="y\n")
+    assert ended.code == 0, screen
+    assert (run.journal(), run.doc("plan list")) != before
+    ended, screen = at_terminal(run, [*line.split(), "--yes"], asked="", answer="")
+    assert (ended.code, AS_A_WHOLE[line] in screen) == (0, False)
+
+
+def test_grave_words_say_what_is_at_stake(run: Shell) -> None:
+    run.all(*BEFORE)
+    said = {
+        "debit into debt": "puts acme 4,015 units into debt",
+        "undo": "takes back entry 2 of acme: debit of -10 units, booked by tester on 2026-11-16",
+        "forced reset": "ends week 2026-W47 of acme now",
+    }
+    for case, words in said.items():
+        _, screen = at_terminal(run, shlex.split(GRAVE[case]), asked="Type the org's id", answer="no\n")
+        assert words in screen
+
+
+def test_debt_that_would_not_be_made_is_a_plain_question(run: Shell) -> None:
+    run.all(*BEFORE)
+    words = ["debit", "acme", "5", "--ref", "r2", "--allow-debt"]
+    ended, screen = at_terminal(run, words, asked="Book this?", answer="y\n")
+    assert ended.code == 0, screen
+
+
+def test_the_demo_asks_nothing(run: Shell) -> None:
+    ended, screen = at_terminal(run, ["demo"], asked="", answer="")
+    assert ended.code == 0, screen
+    assert "Book this?" not in ended.out + screen
