@@ -4,11 +4,9 @@ Only a config file that has not been checked yet loads the checker behind it (`c
 command starts in half the time.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,9 +100,13 @@ class _Checked:
     unwritable at any time."""
 
     def __init__(self, text: str, directory: Path) -> None:
+        from hashlib import sha256
+
         self._file = directory / f"config-{sha256(f'{__version__} {_SHAPE} {text}'.encode()).hexdigest()}.json"
 
     def read(self) -> dict[str, Any] | None:
+        import json
+
         try:
             document: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -112,6 +114,8 @@ class _Checked:
         return document
 
     def write(self, document: Mapping[str, Any]) -> None:
+        import json
+
         # Written aside and renamed: another process sees all of it or nothing.
         aside = self._file.with_suffix(f".{os.getpid()}")
         try:

@@ -9,19 +9,16 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from meterctl.config import Profile, Settings, default_store, load_settings
-from meterctl.core import instants
-from meterctl.core.clock import FixedClock, SystemClock
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean
-from meterctl.core.model import Instant
-from meterctl.core.operations import Operation, Refund, Request
-from meterctl.core.ports import Clock, Store
 
 if TYPE_CHECKING:
     from meterctl.core.doctor import Diagnosis
     from meterctl.core.ledger import Ledger
+    from meterctl.core.model import Instant
+    from meterctl.core.operations import Operation, Refund, Request
     from meterctl.core.overlay import OverlayStore
     from meterctl.core.payments.gateway import StripeGateway
-    from meterctl.core.ports import Observation
+    from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 
 #: A clock set to the end of time has no week after it.
-LAST_CLOCK = Instant("9000-01-01T00:00:00.000Z")
+LAST_CLOCK = "9000-01-01T00:00:00.000Z"
 
 FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
 
@@ -100,7 +97,10 @@ class Wiring:
                 )
 
     @cached_property
-    def clock(self) -> Clock:
+    def clock(self) -> "Clock":
+        from meterctl.core import instants
+        from meterctl.core.clock import FixedClock, SystemClock
+
         pinned = self.options.now or self.environ.get("METERCTL_NOW")
         if not pinned:
             return SystemClock()
@@ -124,13 +124,17 @@ class Wiring:
         return chosen
 
     @property
-    def now(self) -> Instant:
+    def now(self) -> "Instant":
         return self.clock.now()
 
     @property
-    def at(self) -> Instant | None:
+    def at(self) -> "Instant | None":
         """When the caller says it happened; None: now."""
-        return None if self.options.at is None else instants.parse(self.options.at)
+        if self.options.at is None:
+            return None
+        from meterctl.core.instants import parse
+
+        return parse(self.options.at)
 
     def elapsed(self) -> float:
         """Seconds on a clock that only measures spans."""
@@ -141,7 +145,7 @@ class Wiring:
         return without_secret(self.store_url)
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> "Store":
         return open_store(self.store_url)
 
     @cached_property
@@ -195,7 +199,7 @@ class Wiring:
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
         return self._cleanup.enter_context(closing(plan))
 
-    def save_plan(self, path: str, requests: Iterable[Request]) -> "Header":
+    def save_plan(self, path: str, requests: "Iterable[Request]") -> "Header":
         """Rehearse ``requests`` and save those that would book something as a plan."""
         plan = self.plan_file(path)
         for _ in self.planner(plan).execute(requests):
@@ -214,8 +218,10 @@ class Wiring:
 
         return Reads(self.store, self.clock, self.settings.terms)
 
-    def request(self, operation: Operation, at: Instant | None = None) -> Request:
+    def request(self, operation: "Operation", at: "Instant | None" = None) -> "Request":
         """``operation`` as this caller asks for it; ``at`` is when it happened unless the caller says otherwise."""
+        from meterctl.core.operations import Request
+
         return Request(operation, self.actor, self.options.reason, self.at or at)
 
     @cached_property
@@ -239,7 +245,7 @@ class Wiring:
         booker = Workers(workers, self.options, self.environ)
         return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
 
-    def preview_refund(self, operation: Refund) -> "Result":
+    def preview_refund(self, operation: "Refund") -> "Result":
         from meterctl.core.preview import preview_refund
 
         if self.options.plan_out is not None:
@@ -248,6 +254,7 @@ class Wiring:
 
     def diagnose(self, sample: int) -> "Diagnosis":
         """A look over config and store. What is wrong with the config does not keep from looking at the store."""
+        from meterctl.core.clock import SystemClock
         from meterctl.core.doctor import Diagnosis, Doctor
 
         diagnosis = Diagnosis(self.describe_store(), [self._examine_config()])
@@ -290,7 +297,7 @@ def without_secret(url: str) -> str:
     return f"{scheme}://{'***' if '@' in options else place.rpartition('@')[2]}"
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str) -> "Store":
     """The store that ``url`` names. Raises `BadInput` for a URL that names none."""
     if url.startswith("sqlite:") and len(url) > len("sqlite:"):
         from meterctl.core.sqlite import SqliteStore

@@ -7,18 +7,18 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer._click.core import Context
 
-from meterctl.commands.asking import confirm
 from meterctl.core.errors import MeterctlError
-from meterctl.core.instants import parse_filter
-from meterctl.core.model import Instant
-from meterctl.core.operations import Operation
-from meterctl.core.results import Receipt, Result
 from meterctl.wiring import FORMATS, Options, Wiring
+
+if TYPE_CHECKING:  # what the program's own help has no use for
+    from meterctl.core.model import Instant
+    from meterctl.core.operations import Operation
+    from meterctl.core.results import Receipt, Result
 
 #: Gives the words that a shell may offer for what is being typed.
 Complete = Callable[[typer.Context, str], list[str]]
@@ -99,10 +99,12 @@ def _offered(context: typer.Context, begun: str, words: Callable[[Wiring], Itera
         wiring.close()
 
 
-def filter_time(wiring: Wiring, name: str, text: str | None) -> Instant | None:
+def filter_time(wiring: Wiring, name: str, text: str | None) -> "Instant | None":
     """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document."""
     if text is None:
         return None
+    from meterctl.core.instants import parse_filter
+
     instant = parse_filter(text, wiring.now)
     if instant != text and wiring.output != "json":
         typer.echo(f"{name} {instant}", err=True)
@@ -140,13 +142,13 @@ def _with_signature(
 
 def command(
     app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True, **settings: Any
-) -> Callable[[Callable[..., Result | None]], Callable[..., int]]:
+) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
     """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
     what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing."""
     shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else [])
     names = [parameter.name for parameter in shared]
 
-    def register(function: Callable[..., Result | None]) -> Callable[..., int]:
+    def register(function: "Callable[..., Result | None]") -> Callable[..., int]:
         own = _own_parameters(function)[1:]
 
         @wraps(function)
@@ -184,7 +186,7 @@ def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
     return Options(**given | {"output": next(filter(None, outputs), None)})
 
 
-def _run(function: Callable[..., Result | None], options: Options, values: dict[str, Any], *, writes: bool) -> int:
+def _run(function: "Callable[..., Result | None]", options: Options, values: dict[str, Any], *, writes: bool) -> int:
     wiring = Wiring(options)
     _ = wiring.output  # a format that does not exist is refused before anything is booked
     try:
@@ -220,10 +222,14 @@ def _save_plan(wiring: Wiring, path: str) -> None:
         typer.echo(f"saved a plan without any operation: nothing would be booked by {path}", err=True)
 
 
-def book(wiring: Wiring, operation: Operation, *, caution: str | None = None, at: Instant | None = None) -> Receipt:
+def book(
+    wiring: Wiring, operation: "Operation", *, caution: str | None = None, at: "Instant | None" = None
+) -> "Receipt":
     """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
     about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
     request = wiring.request(operation, at)
     if not (wiring.options.dry_run or wiring.options.yes):
+        from meterctl.commands.asking import confirm
+
         confirm(wiring, request, caution)
     return wiring.ledger.one(request)
