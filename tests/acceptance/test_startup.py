@@ -86,3 +86,15 @@ def test_the_version_is_told_before_anything_is_imported(tmp_path: Path) -> None
     code = "import sys; sys.argv = ['meterctl', '--version']; from meterctl import __main__ as m; m.run(); "
     code += "sys.exit('typer' in sys.modules or 'meterctl.cli' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
+def test_the_list_of_commands_loads_nothing_that_books(tmp_path: Path) -> None:
+    """What only commands need is loaded by the command that runs."""
+    code = "import sys; from meterctl.cli import main; main(['--help']); sys.exit(' '.join(set(sys.modules) & {%s}))"
+    needless = ["operations", "results", "rules", "ledger", "reads", "instants"]
+    names = ", ".join(f"'meterctl.core.{name}'" for name in needless)
+    ended = subprocess.run(
+        [sys.executable, "-c", code % names], timeout=60, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert ended.stderr.strip() == ""
+    assert "Commands" in ended.stdout
