@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from pathlib import Path
 
 PROMPT_PRICE = Decimal("0.0000025")  # of one token
 COMPLETION_PRICE = Decimal("0.00001")
@@ -48,7 +49,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         sys.stderr.write(f"{__doc__}\n")
         return 2
-    with open(sys.argv[1], encoding="utf-8", newline="") as trace:
+    with Path(sys.argv[1]).open(encoding="utf-8", newline="") as trace:
         for operation in operations(csv.DictReader(trace)):
             sys.stdout.write(json.dumps(operation) + "\n")
     return 0
