@@ -176,15 +176,15 @@ class Batch:
         self, request: Request, view: OrgView, at: Instant, said: Instant, pending: int
     ) -> Refusal | Idle | None:
         """Decide and, if something is booked, add its entry to the view."""
-        operation = request.operation
-        context = Context(view.tip.state, view.tip.seq + 1, at, said, self._terms, self._plans, view)
+        operation, before = request.operation, view.tip
+        context = Context(before.state, before.seq + 1, at, said, self._terms, self._plans, view)
         decision = decide(operation, context)
         if isinstance(decision, (Refusal, Idle)):
             return decision
         if isinstance(operation, CreditPack) and (refusal := self._claimed(operation)) is not None:
             return refusal
         stamp = Stamp(request.actor, request.reason, self._now, request.at)
-        entry, tip = book(view.org, view.tip, at, decision, stamp)
+        entry, tip = book(view.org, before, at, decision, stamp)
         if (refusal := out_of_range(tip.state)) is not None:
             return refusal
         if request.basis and (refusal := request.basis.changed(view.org, [*view.pending[pending:], entry])):

@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from io import BufferedReader
 from itertools import chain, count
 from pathlib import Path
@@ -44,9 +45,7 @@ class Line(NamedTuple):
     content: Document | BadInput
 
 
-class _RawLine(NamedTuple):
-    number: int
-    content: bytes | BadInput
+_RawLine = tuple[int, bytes | BadInput]
 
 
 class _Lines(Protocol):
@@ -71,10 +70,10 @@ class InputFile:
         first = next(raw, None)
         if first is None:
             return iter(())
-        first = _RawLine(first.number, _checked_start(self.name, first.content))
-        if self._is_ndjson(first.content):
-            return _documents(chain([first], raw), _json_document)
-        return _documents(raw, _Columns(self.name, first.content).document)
+        number, content = first[0], _checked_start(self.name, first[1])
+        if self._is_ndjson(content):
+            return _documents(chain([(number, content)], raw), _json_document)
+        return _documents(raw, _Columns(self.name, content).document)
 
     def _is_ndjson(self, first: bytes | BadInput) -> bool:
         plain_name = self.name.removesuffix(".gz")
@@ -119,11 +118,11 @@ def _raw_lines(file: _Lines) -> Iterator[_RawLine]:
             if len(line) > MAX_LINE and not line.endswith(b"\n"):
                 _skip_rest(file)
                 problem = BadInput(f"the line is longer than {MAX_LINE} bytes", hint="", code="line_too_long")
-                yield _RawLine(number, problem)
+                yield number, problem
             elif not line.isspace():
-                yield _RawLine(number, line)
+                yield number, line
     except _DAMAGE as damage:
-        yield _RawLine(number, _bad_file(f"the file cannot be read on: {damage}", "what stands before it was read"))
+        yield number, _bad_file(f"the file cannot be read on: {damage}", "what stands before it was read")
 
 
 def _skip_rest(file: _Lines) -> None:
@@ -159,10 +158,11 @@ def _documents(raw: Iterator[_RawLine], read: Callable[[str], Document]) -> Iter
 # JSON
 
 
-class _Fraction(str):
+class _Fraction(Decimal):
     """A JSON number with a fraction or an exponent, exactly as written."""
 
     __slots__ = ()
+    __repr__ = Decimal.__str__
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> Document:
@@ -185,9 +185,6 @@ def _json_document(text: str) -> Document:
     document = _json_value(text)
     if not isinstance(document, dict):
         raise _bad_json("it is not an object")
-    for name, value in document.items():
-        if type(value) is _Fraction:
-            raise BadInput(f"{name}: {value} is not a whole number", hint="see the input format", code="bad_number")
     return document
 
 
@@ -195,7 +192,9 @@ def _json_value(text: str) -> Any:
     try:
         value = _decode(text)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair stands for no character
+            json.dumps(
+                value, ensure_ascii=False, default=str
+            ).encode()  # half of a surrogate pair stands for no character
     except (ValueError, RecursionError) as problem:
         raise _bad_json(str(problem)) from None
     return value

@@ -7,7 +7,8 @@ raises `BadInput`, so nothing malformed ever reaches rules or stores.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from meterctl.core import instants
@@ -56,6 +57,8 @@ def check_ref(value: object, what: str = "a ref") -> str:
 
 
 def check_step(value: object) -> str:
+    if value == DEFAULT_STEP:
+        return DEFAULT_STEP
     return _matches(_STEP, "a step", value, "1-64 letters, digits or any of : _ -")
 
 
@@ -410,8 +413,8 @@ def read_costs(value: object) -> dict[str, str]:
 
 
 def _cost_text(cost: object) -> str:
-    # Numbers arrive as written (see `inputs`): a float has lost digits already and is never one of ours.
-    if isinstance(cost, bool) or not isinstance(cost, (str, int)):
+    # A float has lost digits already and is never one of ours: see `inputs`.
+    if not isinstance(cost, (str, Decimal, int)) or isinstance(cost, bool):
         raise BadInput(f"{cost!r} is not a cost", hint="a cost is a decimal text or number", code="bad_costs")
     return str(cost)
 
@@ -422,13 +425,18 @@ def _instant(value: object) -> Instant:
     return instants.parse(value)
 
 
-@dataclass(frozen=True, slots=True)
 class _Form:
-    """How one operation is written in an input file: required and optional fields with their readers."""
+    """How one operation is written in an input file: its fields with their readers, and which of them it needs."""
 
-    make: Callable[..., Operation]
-    required: Mapping[str, Callable[[Any], Any]]
-    optional: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    def __init__(
+        self,
+        make: Callable[..., Operation],
+        required: Mapping[str, Callable[[Any], Any]],
+        optional: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> None:
+        self.make = make
+        self.required = required.keys()
+        self.fields = {**required, **(optional or {})}
 
 
 def _same(value: Any) -> Any:
@@ -479,7 +487,7 @@ OPERATION_NAMES = tuple(_FORMS)
 _ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
 
 #: The fields that a line of an input file may have.
-FIELDS = _ENVELOPE.union(*([*form.required, *form.optional] for form in _FORMS.values()))
+FIELDS = _ENVELOPE.union(*(form.fields for form in _FORMS.values()))
 
 
 def request_from_document(document: Mapping[str, Any], *, actor: str, reason: str | None = None) -> Request:
@@ -491,15 +499,15 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
         raise BadInput(f"op {name!r} is unknown", hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
     arguments: dict[str, Any] = {}
     for given, value in document.items():
-        if given in _ENVELOPE or value is None:
+        if value is None or given in _ENVELOPE:
             continue
-        read = form.required.get(given) or form.optional.get(given)
+        read = form.fields.get(given)
         if read is None:
-            known = ", ".join([*form.required, *form.optional])
-            raise BadInput(f"{name} has no field {given!r}", hint=f"its fields: org, {known}", code="bad_field")
+            hint = f"its fields: org, {', '.join(form.fields)}"
+            raise BadInput(f"{name} has no field {given!r}", hint=hint, code="bad_field")
         arguments[given] = read(value)
-    missing = [wanted for wanted in form.required if wanted not in arguments]
-    if missing or document.get("org") is None:
+    if document.get("org") is None or not form.required <= arguments.keys():
+        missing = [wanted for wanted in form.fields if wanted in form.required and wanted not in arguments]
         lacking = ", ".join(missing or ["org"])
         raise BadInput(f"{name} lacks {lacking}", hint="add the missing fields", code="missing_field")
     at = document.get("at")
