@@ -10,9 +10,9 @@ from typing import Any
 
 # One encoder for all: json.dumps() with these options would build a new one on each call. What is encoded was read from
 # JSON or built by the rules, so no object holds itself: looking out for that would cost a tenth of the time.
-from json.encoder import c_make_encoder, encode_basestring
-_parts = c_make_encoder(None, None, encode_basestring, None, ":", ",", True, False, False)
-def _encode(d): return "".join(_parts(d, 0))
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 def canonical_text(document: Mapping[str, Any]) -> str:
