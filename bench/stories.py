@@ -55,8 +55,8 @@ def book(store: Store, operations: Iterable[Operation], *, now: Instant = START)
         assert receipt.applied, receipt
 
 
-def publish(store: Store, quota: int) -> None:
-    assert store.plans.add(PlanVersion("free", 1, quota, {}, START, START, "bench", None))
+def publish(store: Store, quota: int, *, plan: str = "free") -> None:
+    assert store.plans.add(PlanVersion(plan, 1, quota, {}, START, START, "bench", None))
 
 
 # -- many orgs

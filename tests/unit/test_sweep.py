@@ -140,6 +140,23 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_pages")
+def test_the_orgs_of_a_page_are_booked_in_order_of_name() -> None:
+    desk = Desk(tap(MemoryStore()))
+    for number, org in enumerate(["c", "a", "d", "b", "f", "e"]):
+        desk.credit(f"cs_{org}", "short", org=org, at=f"2026-11-16T12:00:0{number}.000Z")
+    desk.go(LATER)
+    appended: list[str] = []
+
+    def watch(append: Any, entries: list[Entry]) -> Any:
+        appended.extend(entry["org"] for entry in entries)
+        return append(entries)
+
+    desk.store.journal.on("append", watch)  # type: ignore[attr-defined]
+    sweeper(desk).all()
+    assert appended == ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize("count", [3, 4, 6, 12, 25])
 def test_each_org_is_booked_once_whatever_the_pages(count: int) -> None:
     desk = with_due(*names(count))
