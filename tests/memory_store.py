@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Clock, DueOrg, EntryFilter, Head, Lease, Observation
+from meterctl.core.ports import Clock, DueOrg, EntryFilter, Head, Lease, Observation, Recorded
 
 
 class MemoryJournal:
@@ -55,6 +55,11 @@ class MemoryJournal:
         entries = (entry for name in (self.orgs() if org is None else [org]) for entry in self.read(name))
         found = [entry for entry in entries if entry.get("alerts") and entry["at"] >= since]
         return iter(sorted(found, key=lambda entry: (entry["at"], entry["org"], entry["seq"])))
+
+    def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
+        placed = [(Recorded(entry["recorded_at"], entry["org"], entry["seq"]), entry) for entry in self.scan()]
+        found = [(place, entry) for place, entry in placed if entry.get("alerts")]
+        return iter([entry for place, entry in sorted(found) if place > after and place.recorded_at < until])
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         return (entry for org in self.orgs(after=after) for entry in self.read(org))

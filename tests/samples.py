@@ -265,7 +265,8 @@ def alerts() -> Listing:
         reached | {"percent": 80, "used": 161_000, "seq": 5},
         reached | {"percent": 100, "used": 200_300, "seq": 6},
     ]
-    return Listing("alerts", "alerts", items, {"org": None, "since": Instant("2026-11-21T10:03:00.000Z")})
+    about = {"org": None, "since": Instant("2026-11-21T10:03:00.000Z"), "until": None, "next": None}
+    return Listing("alerts", "alerts", items, about)
 
 
 def orgs() -> Listing:

@@ -113,14 +113,23 @@ def alerts(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org (else all).")] = None,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
+    after: Annotated[str | None, option("--after", "CURSOR", "As a feed: behind this `next`, or from a TIME.")] = None,
 ) -> Listing:
     """Show the thresholds crossed, oldest first. Books nothing.
 
+    With --after it is a feed, in the order in which they were booked: each page names in `next` where the page after it
+    begins, so that nothing is missed and nothing comes twice. It stays a minute behind.
+
     \b
-    Example:
+    Examples:
       meterctl meter alerts --since 24h
+      meterctl meter alerts --after 24h --json
     """
-    return wiring.reads.alerts(org, filter_time(wiring, "since", since))
+    if after is None:
+        return wiring.reads.alerts(org, filter_time(wiring, "since", since))
+    if org is not None or since is not None:
+        raise BadInput("a feed is of all orgs, from its cursor on", hint="leave out ORG and --since", code="usage")
+    return wiring.reads.alert_feed(after if "/" in after else str(filter_time(wiring, "after", after)))
 
 
 @command(app)

@@ -17,6 +17,7 @@ from meterctl.core.ports import (
     Locks,
     Observation,
     Plans,
+    Recorded,
     Store,
 )
 
@@ -80,6 +81,9 @@ class _OverlayJournal:
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         return self._below.alerts(since, org=org)
+
+    def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
+        return self._below.alerts_recorded(after, until)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         return (entry for org in self.orgs(after=after) for entry in self.read(org))

@@ -44,6 +44,14 @@ class DueOrg(NamedTuple):
     org: str
 
 
+class Recorded(NamedTuple):
+    """A place in the order in which entries were recorded."""
+
+    recorded_at: Instant
+    org: str
+    seq: int
+
+
 class EntryFilter(NamedTuple):
     """Which entries of a journal to read: all given conditions hold. ``before`` and ``after`` are exclusive seqs;
     ``moving`` keeps entries whose amount is not 0."""
@@ -106,6 +114,11 @@ class Journal(Protocol):
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         """The entries with ``alerts`` and ``at >= since``, of one org or of all, in order of ``(at, org, seq)``. A
         stream; the cost grows with the alerts found, not with the journal."""
+        ...
+
+    def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
+        """The entries with ``alerts`` of all orgs from behind ``after`` on, with ``recorded_at < until``, in order of
+        ``(recorded_at, org, seq)``. A stream; what was recorded at an earlier instant costs nothing."""
         ...
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:

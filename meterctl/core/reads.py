@@ -11,7 +11,7 @@ from meterctl.core import finding, weeks
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.follow import LedgerFeed, follow
+from meterctl.core.follow import LedgerFeed, alerts_behind, cursor_of, follow, place_of
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
@@ -150,7 +150,16 @@ class Reads:
             check_org(org)
         found = self._store.journal.alerts(since or Instant(""), org=org)
         records = [record for entry in found for record in _alert_records(entry)]
-        return Listing("alerts", "alerts", records, {"org": org, "since": since})
+        return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
+
+    def alert_feed(self, after: str) -> Listing:
+        """A page of the thresholds of all orgs in the order in which they were recorded, from behind the cursor
+        ``after`` (or from an instant) on; ``next`` is where to go on. None comes twice, and none is left out: what was
+        recorded in the last minute waits, for another writer's may still arrive before it."""
+        found, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
+        records = [record for entry in found for record in _alert_records(entry)]
+        about = {"org": None, "since": None, "until": until, "next": cursor_of(last)}
+        return Listing("alerts", "alerts", records, about)
 
     # -- the ledger
 

@@ -137,11 +137,13 @@ class Alert(TypedDict):
 
 
 class Alerts(TypedDict):
-    """Thresholds crossed, oldest first."""
+    """Thresholds crossed, oldest first; a feed in the order in which they were booked."""
 
     schema: Literal["meterctl.alerts.v1"]
     org: Annotated[Org | None, Field(description="null: all orgs")]
     since: Annotated[str | None, instant("crossed from then on")]
+    until: Annotated[str | None, instant("of a feed: booked before then, for what was later is not settled yet")]
+    next: Annotated[str | None, text("of a feed: the cursor to go on with, opaque")]
     alerts: list[Alert]
 
 

@@ -226,6 +226,9 @@ def show_alerts(alerts: Listing) -> Iterable[Block]:
         Column("entry", right=True, rank=4),
     ]
     yield Grid(columns, (_alert_row(alert) for alert in alerts.items), live=getattr(alerts, "live", False))
+    if cursor := alerts.about.get("next"):
+        yield Note(f"booked before {words.when_utc(alerts.about['until'])}")
+        yield Note(f"go on with: --after {cursor}")
 
 
 def _alert_row(alert: Mapping[str, Any]) -> Row:

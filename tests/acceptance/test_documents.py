@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from meterctl.core.follow import MARGIN
+from meterctl.core.ledger import PATIENCE
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
 RECEIPT = "command org key status applied reason message entry also balance diff undone_by"
@@ -127,6 +129,57 @@ def test_alerts_come_once_each(run_anywhere: Shell) -> None:
     alerts = run.doc("meter alerts acme")["alerts"]
     assert [(alert["percent"], alert["used"], alert["quota"]) for alert in alerts] == [(80, 119, 100), (100, 119, 100)]
     assert run.doc("meter alerts acme --since 2026-W48")["alerts"] == []
+
+
+def test_a_feed_of_alerts_misses_and_repeats_nothing(run_anywhere: Shell) -> None:
+    run = run_anywhere
+    told: list[tuple[str, int]] = []
+
+    def poll(cursor: str, now: str) -> str:
+        page = run.doc("meter", "alerts", "--after", cursor, now=now)
+        told.extend((alert["org"], alert["percent"]) for alert in page["alerts"])
+        following: str = page["next"]
+        return following
+
+    run.all("plan publish free --quota 100", "meter attribute corp run1 --units 200")
+    cursor = poll("2026-11-16", "2026-11-16T12:00:30Z")
+    run.all("meter attribute bolt run1 --units 90", now="2026-11-16T12:01:00Z")
+    cursor = poll(cursor, "2026-11-16T12:01:30Z")
+    assert told == [("corp", 80), ("corp", 100)], "the newest is not settled yet"
+    # Stamped before what the last poll could have seen, and there only after it.
+    run.all("meter attribute acme run1 --units 90", now="2026-11-16T12:00:45Z")
+    cursor = poll(cursor, "2026-11-16T12:01:40Z")
+    cursor = poll(cursor, "2026-11-16T12:02:30Z")
+    assert told == [("corp", 80), ("corp", 100), ("acme", 80), ("bolt", 80)]
+    assert poll(cursor, "2026-11-16T13:00:00Z") == cursor
+    assert len(told) == 4
+
+
+def test_a_feed_begins_where_it_is_told(run: Shell) -> None:
+    page = run.doc("meter alerts --after 1h")
+    assert page["alerts"] == []
+    assert (page["until"], page["next"]) == ("2026-11-16T11:59:00.000Z", "2026-11-16T11:00:00.000Z//0")
+    assert "go on with: --after 2026-11-16T11:00:00.000Z//0" in run("meter alerts --after 1h").out
+    for cursor in ("2026-11-16T11:00:00.000Z/acme/x", "2026-11-16T11:00:00.000Z/acme", "soon/acme/1", "a/b/c/d"):
+        answer = run.json("meter", "alerts", "--after", cursor)
+        assert (answer.code, answer.error["code"]) == (2, "bad_cursor")
+    for line in ("meter alerts acme --after now", "meter alerts --since 1d --after now"):
+        assert run.json(line).error["code"] == "usage"
+
+
+def test_a_page_of_a_feed_has_an_end(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meterctl.core.follow.MOST", 2)
+    run.all("plan publish free --quota 10", *(f"meter attribute {org} r --units 20" for org in ("a", "b", "c")))
+    pages, cursor = [], "2026-11-16"
+    for _ in range(3):
+        page = run.doc("meter", "alerts", "--after", cursor, now="2026-11-16T13:00:00Z")
+        cursor = page["next"]
+        pages.append([alert["org"] for alert in page["alerts"]])
+    assert pages == [["a", "a", "b", "b"], ["c", "c"], []]
+
+
+def test_a_feed_waits_longer_than_any_writer_tries() -> None:
+    assert MARGIN >= 2 * 1000 * PATIENCE
 
 
 # The ledger

@@ -25,6 +25,7 @@ ANSWERED = {
     "meter show": "meter show acme",
     "meter history": "meter history acme",
     "meter alerts": "meter alerts",
+    "meter alerts --after": "meter alerts --after 1d",
     "meter check": "meter check acme",
     "balance": "balance acme",
     "adjust": "adjust acme -5 --ref a9 --reason why",

@@ -75,7 +75,7 @@ PRINTED: dict[str, list[str]] = {
     ],
     "meter": ["meter show acme", "meter show nobody", "meter check acme --units 100000"],
     "history": ["meter history acme", "meter history nobody"],
-    "alerts": ["meter alerts", "meter alerts acme --since 30d"],
+    "alerts": ["meter alerts", "meter alerts acme --since 30d", "meter alerts --after 30d"],
     "balance": ["balance acme", f"balance acme --as-of {EARLIER}", "balance acme --as-of 2027-06-01", "balance nobody"],
     "explain": [
         "explain acme",

@@ -10,7 +10,7 @@ import pytest
 
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import MAX_UNITS, Entry, Instant, Kind
-from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.ports import EntryFilter, Recorded, Store
 from tests.builders import make_entries, make_entry
 from tests.stores import KINDS_THAT_VALIDATE, Connect, make_store
 
@@ -436,6 +436,33 @@ def test_alerts_go_on_over_many_pages(store: Store, many: int, org: str | None) 
     entries = [make_entry("acme", seq, kind="usage", alerts=[80]) for seq in range(1, many + 1)]
     store.journal.append(entries)
     assert seqs(store.journal.alerts(Instant(entries[0]["at"]), org=org)) == list(range(1, many + 1))
+
+
+def test_recorded_alerts_go_on_behind_any_place(store: Store) -> None:
+    """Booked out of order: what is recorded early may take effect late, and the other way round."""
+    entries = alerting_journals()
+    for number, entry in enumerate(entries):
+        entry["recorded_at"] = Instant(f"2026-11-22T11:{number % 7:02}:00.000Z")
+    store.journal.append(entries)
+    until = Instant("2026-11-22T11:06:00.000Z")
+    places = {Recorded(entry["recorded_at"], entry["org"], entry["seq"]): entry for entry in entries}
+    expected = sorted(place for place in places if "alerts" in places[place] and place.recorded_at < until)
+    assert len(expected) == 35
+    for start in (0, 1, 17, 34, 35):
+        after = expected[start - 1] if start else Recorded(Instant("2026-01-01T00:00:00.000Z"), "", 0)
+        found = list(store.journal.alerts_recorded(after, until))
+        assert found == [places[place] for place in expected[start:]], start
+    from_then = Recorded(Instant("2026-11-22T11:05:00.000Z"), "", 0)
+    assert {entry["recorded_at"] for entry in store.journal.alerts_recorded(from_then, until)} == {from_then[0]}
+
+
+def test_recorded_alerts_go_on_over_many_pages(store: Store, many: int) -> None:
+    entries = [make_entry("acme", seq, kind="usage", alerts=[80]) for seq in range(1, many + 1)]
+    store.journal.append(entries)
+    at = entries[0]["recorded_at"]
+    found = store.journal.alerts_recorded(Recorded(at, "", 0), Instant("2027-01-01T00:00:00.000Z"))
+    assert seqs(found) == list(range(1, many + 1))
+    assert list(store.journal.alerts_recorded(Recorded(at, "", 0), at)) == []
 
 
 # Keys that start alike

@@ -17,7 +17,7 @@ from meterctl.core.clock import SystemClock
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.mongo import MongoStore, connect, expected_indexes, expected_validator
-from meterctl.core.ports import EntryFilter, Lease, Observation, Store
+from meterctl.core.ports import EntryFilter, Lease, Observation, Recorded, Store
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
 from tests.mongod import Mongod, ReplicaSet, require_mongod, require_mongod_binary
 
@@ -236,6 +236,7 @@ def use_everything(store: Store) -> None:
     list(store.journal.read("acme", EntryFilter(session="cs_1")))
     list(store.journal.alerts(AT))
     list(store.journal.alerts(AT, org="acme"))
+    list(store.journal.alerts_recorded(Recorded(AT, "", 0), AT))
     list(store.journal.orgs())
     list(store.journal.scan())
     store.heads.put([make_head("acme", 2), make_head("acme", 1)])
@@ -315,6 +316,7 @@ def test_a_page_costs_the_same_wherever_it_lies(store: MongoStore, database: Dat
         (lambda: first(read("acme", EntryFilter(after=1500))), [1501]),
         (lambda: first(store.journal.alerts(AT)), [2]),
         (lambda: first(store.journal.alerts(AT, org="acme")), [2]),
+        (lambda: first(store.journal.alerts_recorded(Recorded(AT, "acme", 1), Instant("2027"))), [2]),
         (lambda: first(store.journal.scan(after="abba"), 20), list(range(1, 21))),
         (lambda: list(store.journal.orgs()), ["abba", "acme", "bolt", "core"]),
         (lambda: list(store.journal.tips(["acme", "bolt", "core", "nobody"])), ["acme", "bolt", "core"]),

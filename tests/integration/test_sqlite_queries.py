@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from meterctl.core.model import KINDS, Entry, Instant
-from meterctl.core.ports import EntryFilter
+from meterctl.core.ports import EntryFilter, Recorded
 from meterctl.core.sqlite import SqliteStore, open_store
-from tests.builders import make_entry, make_head
+from tests.builders import AT, make_entry, make_head
 
 #: Entries of usage between two that do anything else.
 GAP = 200
@@ -91,6 +91,11 @@ def test_a_page_costs_the_same_wherever_it_lies(
     assert most < 2500
 
 
+def recorded_alerts(store: SqliteStore, since: Instant) -> list[Entry]:
+    found = store.journal.alerts_recorded(Recorded(since, "", 0), Instant("2027-01-01T00:00:00.000Z"))
+    return list(itertools.islice(found, 20))
+
+
 LOOKUPS: dict[str, Callable[[SqliteStore], Any]] = {
     "tip": lambda store: store.journal.tip("acme"),
     "tips": lambda store: store.journal.tips(["acme", "nobody"]),
@@ -100,6 +105,8 @@ LOOKUPS: dict[str, Callable[[SqliteStore], Any]] = {
     "scan": lambda store: list(itertools.islice(store.journal.scan(after="a"), 20)),
     "alerts": lambda store: list(itertools.islice(store.journal.alerts(NOON), 20)),
     "alerts of an org": lambda store: list(itertools.islice(store.journal.alerts(NOON, org="acme"), 20)),
+    "recorded alerts": lambda store: recorded_alerts(store, AT),
+    "recorded alerts, behind all": lambda store: recorded_alerts(store, NOON),
 }
 
 

@@ -10,7 +10,7 @@ from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.database import Database, Document, behind
 from meterctl.core.mongo.failures import duplicates, rejected
-from meterctl.core.ports import EntryFilter, end_of_prefix
+from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
 _ORGS_PAGE = 10_000
@@ -86,6 +86,18 @@ class MongoJournal:
 
         start = place_of({"at": since, "org": "", "seq": 0})
         return map(_entry, self._database.stream(page, start, place_of))
+
+    def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
+        fields = Recorded._fields
+
+        def page(place: Recorded, size: int) -> list[Document]:
+            # The range is said once more apart from the place: by it the server enters and leaves the index.
+            within = {"alerts": {"$exists": True}, "recorded_at": {"$gte": place.recorded_at, "$lt": until}}
+            found = self._find(within | behind(fields, place), schema.BY_RECORDED_ALERT)
+            return list(found.sort([(field, 1) for field in fields]).limit(size))
+
+        documents = self._database.stream(page, after, lambda found: Recorded(*(found[field] for field in fields)))
+        return map(_entry, documents)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         def page(place: tuple[str, int], size: int) -> list[Document]:

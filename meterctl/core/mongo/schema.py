@@ -14,7 +14,7 @@ JOURNAL, HEADS, CLAIMS, PLANS, LOCKS = "journal", "heads", "claims", "plans", "l
 
 BY_ID = "_id_"
 BY_SEQ, BY_KIND, BY_SESSION, BY_FIRST = "org_seq", "org_kind", "org_session", "first"
-BY_ALERT, BY_ORG_ALERT = "alert", "org_alert"
+BY_ALERT, BY_ORG_ALERT, BY_RECORDED_ALERT = "alert", "org_alert", "recorded_alert"
 BY_DUE = "due"
 
 ROLE = "meterctl"
@@ -41,9 +41,10 @@ _INDEXES: dict[str, tuple[Index, ...]] = {
         Index(BY_SESSION, (("org", 1), ("session", 1), ("seq", 1)), partial={"session": {"$exists": True}}),
         # Counts off orgs without walking over their entries: one index entry per org.
         Index(BY_FIRST, (("seq", 1), ("org", 1)), partial={"seq": 1}),
-        # Find the few runs that crossed a threshold, as a feed over all orgs or of one.
+        # Find the few runs that crossed a threshold: of all orgs, of one, and in the order of a feed.
         Index(BY_ALERT, (("at", 1), ("org", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
         Index(BY_ORG_ALERT, (("org", 1), ("at", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
+        Index(BY_RECORDED_ALERT, (("recorded_at", 1), ("org", 1), ("seq", 1)), partial={"alerts": {"$exists": True}}),
     ),
     # Finds what is due without looking at who is not; an org to which nothing happens by itself is not in it.
     HEADS: (Index(BY_DUE, (("head.next_due", 1), ("_id", 1)), partial={"head.next_due": {"$exists": True}}),),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, end_of_prefix
+from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
 from meterctl.core.sqlite.database import Database
 
 _INSERT = "INSERT INTO journal (doc) VALUES (?)"
@@ -37,6 +37,15 @@ _ALERTS = """
 """
 _ALERTS_OF_ORG = """
     SELECT at, seq, doc FROM journal WHERE alerting AND org = ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?
+"""
+
+# The expression is written as in its index, or SQLite would not see that they are the same. Of one it takes no bound
+# from a row of values, so the range is said once more by itself.
+_ALERTS_RECORDED = """
+    SELECT json_extract(doc, '$.recorded_at'), org, seq, doc FROM journal
+    WHERE alerting AND json_extract(doc, '$.recorded_at') >= ?1 AND json_extract(doc, '$.recorded_at') < ?4
+        AND (json_extract(doc, '$.recorded_at'), org, seq) > (?1, ?2, ?3)
+    ORDER BY json_extract(doc, '$.recorded_at'), org, seq LIMIT ?5
 """
 
 # Leaps from org to org, instead of walking over every entry.
@@ -100,6 +109,10 @@ class SqliteJournal:
             rows = self._database.stream(_ALERTS, (since, "", 0))
         else:
             rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
+        return (json.loads(row[-1]) for row in rows)
+
+    def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
+        rows = self._database.stream(_ALERTS_RECORDED, after, lambda position: (*position, until))
         return (json.loads(row[-1]) for row in rows)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:

@@ -99,6 +99,9 @@ OBJECTS: dict[str, str] = {
     "journal_session": "CREATE INDEX journal_session ON journal (org, session, seq) WHERE session IS NOT NULL",
     "journal_alerts": "CREATE INDEX journal_alerts ON journal (at, org, seq) WHERE alerting",
     "journal_alerts_of_org": "CREATE INDEX journal_alerts_of_org ON journal (org, at, seq) WHERE alerting",
+    "journal_alerts_recorded": """
+        CREATE INDEX journal_alerts_recorded ON journal (json_extract(doc, '$.recorded_at'), org, seq) WHERE alerting
+    """,
     "journal_no_update": """
         CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal
         BEGIN SELECT RAISE(ABORT, 'an entry is never changed'); END
