@@ -225,9 +225,13 @@ class Batch:
 
     def _booked(self, request: Request, view: OrgView, pending: int) -> Outcome:
         entries = tuple(view.pending[pending:])
-        entry, balance = entries[-1], entries[-1]["balance"]
+        entry = entries[-1]
+        balance = entry["balance"]
         message = f"{self._verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
-        return self._receipt(request, balance, message, entries, entry)
+        name, key, also = request.operation.name, entry["key"], entries[:-1]
+        return Outcome(
+            request, Receipt(name, view.org, key, self._status, balance, message, None, entry, also), entries
+        )
 
     def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Outcome:
         also = tuple(view.pending[pending:])
@@ -236,16 +240,9 @@ class Batch:
         if request.basis and (refusal := moved or request.basis.changed(view.org, also)):
             view.keep(pending)
             return self._nothing(request, refusal)
-        return self._receipt(request, also[-1]["balance"], f"{len(also)} due", also, None)
-
-    def _receipt(
-        self, request: Request, balance: int, message: str, entries: tuple[Entry, ...], entry: Entry | None
-    ) -> Outcome:
-        """``entries`` are booked; if one of them is the request's own, it is the last."""
-        operation = request.operation
-        key, also = ("", entries) if entry is None else (entry["key"], entries[:-1])
-        receipt = Receipt(operation.name, operation.org, key, self._status, balance, message, None, entry, also)
-        return Outcome(request, receipt, entries)
+        operation, balance, message = request.operation, also[-1]["balance"], f"{len(also)} due"
+        receipt = Receipt(operation.name, view.org, operation.key, self._status, balance, message, also=also)
+        return Outcome(request, receipt, also)
 
 
 def undo_is_booked(store: Store, session: str, org: str) -> bool:

@@ -165,6 +165,9 @@ class _Fraction(Decimal):
     __repr__ = Decimal.__str__
 
 
+_JSON_SPACE = " \t\r\n"
+
+
 def _once_each(pairs: list[tuple[str, Any]]) -> Document:
     document = dict(pairs)
     if len(document) < len(pairs):
@@ -178,7 +181,7 @@ def _no_number(text: str) -> Any:
     raise _bad_json(f"{text} is not a number")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_once_each, parse_float=_Fraction, parse_constant=_no_number).decode
+_decode = json.JSONDecoder(object_pairs_hook=_once_each, parse_float=_Fraction, parse_constant=_no_number).raw_decode
 
 
 def _json_document(text: str) -> Document:
@@ -190,7 +193,10 @@ def _json_document(text: str) -> Document:
 
 def _json_value(text: str) -> Any:
     try:
-        value = _decode(text)
+        text = text.strip(_JSON_SPACE)
+        value, end = _decode(text)
+        if end < len(text):
+            raise _bad_json("something stands after its end")
         if "\\u" in text:
             json.dumps(
                 value, ensure_ascii=False, default=str

@@ -115,21 +115,18 @@ class Ledger:
     def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """Claim the sessions about to be credited. Outcomes from the first one on whose session is another org's are
         left to be decided anew, on what is booked by then."""
-        wanted: dict[str, str] = {}
-        for outcome in outcomes:
-            if (session := _credited(outcome)) is not None:
-                wanted.setdefault(session, outcome.request.operation.org)
-        if not wanted:
+        credits = _credits(outcomes)
+        if not credits:
             return outcomes
+        wanted: dict[str, str] = {}
+        for _, credit in credits:
+            wanted.setdefault(credit.session, credit.org)
         holders = self.store.claims.take(list(wanted.items()))
         for session, holder in holders.items():
             if holder != wanted[session] and self._move_claim(session, holder, wanted[session]):
                 holders[session] = wanted[session]
-        for index, outcome in enumerate(outcomes):
-            session = _credited(outcome)
-            if session is not None and holders[session] != outcome.request.operation.org:
-                return outcomes[:index]
-        return outcomes
+        lost = (index for index, credit in credits if holders[credit.session] != credit.org)
+        return outcomes[: next(lost, len(outcomes))]
 
     def _move_claim(self, session: str, holder: str, to: str) -> bool:
         return undo_is_booked(self.store, session, holder) and self.store.claims.move(session, holder, to)
@@ -183,10 +180,13 @@ def head_of(entry: Entry) -> Head:
     )
 
 
-def _credited(outcome: Outcome) -> str | None:
-    """The session that an outcome is about to credit."""
-    operation = outcome.request.operation
-    return operation.session if outcome.entries and isinstance(operation, CreditPack) else None
+def _credits(outcomes: Sequence[Outcome]) -> list[tuple[int, CreditPack]]:
+    """The packs about to be credited, with the places of their outcomes."""
+    return [
+        (index, request.operation)
+        for index, (request, _, entries) in enumerate(outcomes)
+        if isinstance(request.operation, CreditPack) and entries
+    ]
 
 
 def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:

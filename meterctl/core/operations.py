@@ -6,7 +6,7 @@ raises `BadInput`, so nothing malformed ever reaches rules or stores.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -425,18 +425,32 @@ def _instant(value: object) -> Instant:
     return instants.parse(value)
 
 
+_ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
+
+
 class _Form:
     """How one operation is written in an input file: its fields with their readers, and which of them it needs."""
 
     def __init__(
         self,
-        make: Callable[..., Operation],
+        make: type[Operation],
         required: Mapping[str, Callable[[Any], Any]],
         optional: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
         self.make = make
-        self.required = required.keys()
         self.fields = {**required, **(optional or {})}
+        self.readers = list(self.fields.items())
+        self.needed = {"org", *required}
+        self.known = _ENVELOPE | self.fields.keys()
+
+    def problem(self, given: Set[str]) -> BadInput:
+        """What is wrong with the fields that are ``given``."""
+        name = self.make.name
+        for unknown in sorted(given - self.known):
+            hint = f"its fields: org, {', '.join(self.fields)}"
+            return BadInput(f"{name} has no field {unknown!r}", hint=hint, code="bad_field")
+        lacking = [field for field in ("org", *self.fields) if field in self.needed - given]
+        return BadInput(f"{name} lacks {', '.join(lacking)}", hint="add the missing fields", code="missing_field")
 
 
 def _same(value: Any) -> Any:
@@ -484,8 +498,6 @@ _FORMS: dict[str, _Form] = {
 #: The operations an input file may hold.
 OPERATION_NAMES = tuple(_FORMS)
 
-_ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
-
 #: The fields that a line of an input file may have.
 FIELDS = _ENVELOPE.union(*(form.fields for form in _FORMS.values()))
 
@@ -497,19 +509,10 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
     form = _FORMS.get(name) if isinstance(name, str) else None
     if form is None:
         raise BadInput(f"op {name!r} is unknown", hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
-    arguments: dict[str, Any] = {}
-    for given, value in document.items():
-        if value is None or given in _ENVELOPE:
-            continue
-        read = form.fields.get(given)
-        if read is None:
-            hint = f"its fields: org, {', '.join(form.fields)}"
-            raise BadInput(f"{name} has no field {given!r}", hint=hint, code="bad_field")
-        arguments[given] = read(value)
-    if document.get("org") is None or not form.required <= arguments.keys():
-        missing = [wanted for wanted in form.fields if wanted in form.required and wanted not in arguments]
-        lacking = ", ".join(missing or ["org"])
-        raise BadInput(f"{name} lacks {lacking}", hint="add the missing fields", code="missing_field")
+    given = {field for field, value in document.items() if value is not None}
+    if not form.needed <= given <= form.known:
+        raise form.problem(given)
+    arguments = {field: read(document[field]) for field, read in form.readers if field in given}
     at = document.get("at")
     return Request(
         form.make(document["org"], **arguments),
