@@ -440,17 +440,17 @@ class _Form:
         self.make = make
         self.fields = {**required, **(optional or {})}
         self.readers = list(self.fields.items())
-        self.needed = {"org", *required}
+        self.required = required.keys()
         self.known = _ENVELOPE | self.fields.keys()
 
-    def problem(self, given: Set[str]) -> BadInput:
-        """What is wrong with the fields that are ``given``."""
+    def check(self, given: Set[str]) -> None:
+        """Raise `BadInput` unless the fields that are ``given`` are the operation's, and all that it needs."""
         name = self.make.name
-        for unknown in sorted(given - self.known):
+        if unknown := sorted(given - self.known):
             hint = f"its fields: org, {', '.join(self.fields)}"
-            return BadInput(f"{name} has no field {unknown!r}", hint=hint, code="bad_field")
-        lacking = [field for field in ("org", *self.fields) if field in self.needed - given]
-        return BadInput(f"{name} lacks {', '.join(lacking)}", hint="add the missing fields", code="missing_field")
+            raise BadInput(f"{name} has no field {unknown[0]!r}", hint=hint, code="bad_field")
+        if lacking := [field for field in ("org", *self.required) if field not in given]:
+            raise BadInput(f"{name} lacks {', '.join(lacking)}", hint="add the missing fields", code="missing_field")
 
 
 def _same(value: Any) -> Any:
@@ -509,10 +509,12 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
     form = _FORMS.get(name) if isinstance(name, str) else None
     if form is None:
         raise BadInput(f"op {name!r} is unknown", hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
-    given = {field for field, value in document.items() if value is not None}
-    if not form.needed <= given <= form.known:
-        raise form.problem(given)
-    arguments = {field: read(document[field]) for field, read in form.readers if field in given}
+    arguments: dict[str, Any] = {}
+    for field, read in form.readers:
+        if (value := document.get(field)) is not None:
+            arguments[field] = read(value)
+    if not (form.required <= arguments.keys() and document.keys() <= form.known) or document.get("org") is None:
+        form.check({field for field, value in document.items() if value is not None})
     at = document.get("at")
     return Request(
         form.make(document["org"], **arguments),
