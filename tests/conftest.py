@@ -1,6 +1,7 @@
 """What holds for the whole suite: how hypothesis searches, one mongod for all workers, and what was left out."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,9 @@ from tests.mongod import LEFT_OUT, share_with_workers
 settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=150)
 settings.register_profile("explore", database=None, deadline=None, print_blob=True, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# A shell starts what it puts in the background deaf to Ctrl-C, and so would be every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

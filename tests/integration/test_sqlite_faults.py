@@ -549,11 +549,13 @@ def test_no_entry_is_changed_or_removed(store: SqliteStore, statement: str) -> N
     assert list(store.journal.read("acme")) == make_entries("acme", 3)
 
 
-def test_a_refused_entry_takes_its_batch_with_it(store: SqliteStore) -> None:
+def test_a_refused_entry_ends_its_batch_before_it(store: SqliteStore) -> None:
+    refused = make_entry("acme", 5, kind="topup", amount=-1)
+    assert store.journal.append([make_entry("acme", 4), refused, make_entry("acme", 6)]) == 1
     with pytest.raises(StoreUnusable, match=r"entry 5 of acme \(topup\)") as error:
-        store.journal.append([make_entry("acme", 4), make_entry("acme", 5, kind="topup", amount=-1)])
+        store.journal.append([refused])
     assert error.value.code == "entry_rejected"
-    assert seqs(store) == [1, 2, 3]
+    assert seqs(store) == [1, 2, 3, 4]
 
 
 def test_an_interrupted_write_is_undone(store: SqliteStore) -> None:
