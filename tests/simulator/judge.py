@@ -1,0 +1,275 @@
+"""Whether a run kept what the ledger promises: judged by what is stored and what was told, when all is over."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from meterctl.core.batch import Batch
+from meterctl.core.clock import FixedClock
+from meterctl.core.due import state_at
+from meterctl.core.instants import from_millis
+from meterctl.core.ledger import Ledger
+from meterctl.core.model import Entry, state_after
+from meterctl.core.operations import BookDue, CreditPack, Operation, Request, request_from_document
+from meterctl.core.orgview import OrgViews
+from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.results import Finding, Receipt
+from meterctl.core.sweep import Sweeper
+from meterctl.core.terms import PlanBook
+from meterctl.core.verify import Check, repair_heads, verify_all
+from tests.property.invariants import check_entries
+from tests.property.naive import Naive, moment
+from tests.simulator.world import Told, World
+
+DUE_KEYS = ("expire:", "week:")
+
+
+class Broken(AssertionError):
+    """A promise was not kept: ``promise`` names which, the message how."""
+
+    def __init__(self, promise: str, how: object = "") -> None:
+        super().__init__(f"{promise}: {how}")
+        self.promise = promise
+
+
+def expect(kept: object, promise: str, how: object = "") -> None:
+    if not kept:
+        raise Broken(promise, how)
+
+
+class Judge:
+    """Judges a world whose workers have all ended."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._log = world.log
+        self._store = world.ground.store
+        self._terms = world.script.terms
+        self._plans = PlanBook(self._store.plans.all)
+        self._now = from_millis(world.scheduler.now)
+        self._requests = [request for requests in world.requests.values() for request in requests]
+
+    def judge(self) -> None:
+        self._world.scheduler.land(everything=True)
+        self.journals = self._journals()
+        self._log.counts["entries"] = sum(map(len, self.journals.values()))
+        self._judge_told()
+        self._judge_seen()
+        self._judge_sweeps_and_verifications()
+        self._judge_heads()
+        self._run_everything_again()
+        self._judge_store()
+        self._judge_entries()
+        self._judge_naively()
+
+    def _journals(self) -> dict[str, list[Entry]]:
+        return {org: list(self._store.journal.read(org)) for org in self._store.journal.orgs()}
+
+    # -- what was told
+
+    def _judge_told(self) -> None:
+        applied: Counter[tuple[str, int]] = Counter()
+        for told in self._log.told:
+            org = told.request.operation.org
+            expect(told.status not in ("failed", "invalid", "planned"), "every request is answered", told)
+            if told.seq is not None:
+                self._judge_entry_told(told)
+                applied[org, told.seq] += told.status == "applied"
+            if told.reason == "session_claimed":
+                self._judge_claimed(told)
+            elif told.status != "applied":
+                self._judge_no(told)
+        twice = [name for name, count in applied.items() if count > 1]
+        expect(not twice, "nothing is told to be booked twice", twice)
+
+    def _judge_entry_told(self, told: Told) -> None:
+        """What was said to be booked is there, as it was said, and under its own key."""
+        assert told.seq is not None
+        journal = self.journals.get(told.request.operation.org, [])
+        expect(told.seq <= len(journal), "what was acknowledged is there", told)
+        entry = journal[told.seq - 1]
+        expect(entry["key"] == told.request.operation.key, "what was acknowledged is there", (told, entry))
+        expect(told.hash in (None, entry["hash"]), "what was acknowledged is there", (told, entry))
+
+    def _judge_no(self, told: Told) -> None:
+        """An answer that books nothing was true at some time between question and answer."""
+        org, wanted = told.request.operation.org, (told.status, told.reason, told.balance)
+        found = set()
+        for height in range(told.high, told.low - 1, -1):
+            past = cast(Store, Past(self._store, height))
+            for at in told.times:
+                (outcome,) = Batch(past, self._terms, at, [told.request], OrgViews(past)).decide()
+                found.add((outcome.receipt.status, outcome.receipt.reason, outcome.receipt.balance))
+                if wanted in found:
+                    return
+        raise Broken("a no was true at some time between question and answer", (org, told, found))
+
+    def _judge_claimed(self, told: Told) -> None:
+        """Another org has had the session."""
+        operation = told.request.operation
+        assert isinstance(operation, CreditPack)
+        others = [
+            request.operation.org
+            for request in self._requests
+            if isinstance(request.operation, CreditPack) and request.operation.session == operation.session
+        ]
+        expect(set(others) - {operation.org}, "a session is refused only where another org has it", told)
+
+    def _judge_seen(self) -> None:
+        """A balance that was read is that of some entry that was the last one meanwhile, at the time it names."""
+        for seen in self._log.seen:
+            balance = seen.balance
+            expect(seen.low <= balance.seq <= seen.high, "a read shows what is there", seen)
+            entry = self.journals[balance.org][balance.seq - 1] if balance.seq else None
+            state = state_at(state_after(entry), balance.as_of, self._terms, self._plans)
+            expect(state.balance == balance.balance, "a read shows what is there", seen)
+
+    def _judge_sweeps_and_verifications(self) -> None:
+        for sweep in self._log.sweeps:
+            expect(not sweep.failed, "a sweep fails nowhere", sweep.errors)
+        for verification in self._log.verifications:
+            # A writer at work, or one that died, may have a claim or an entry without what comes after it.
+            found = [finding for finding in verification.findings if finding.check not in (Check.HEAD, Check.CLAIM)]
+            expect(not found, "verify finds nothing while others write", found)
+
+    def _judge_heads(self) -> None:
+        """A head that was put stays, or gives way to a newer one; where nothing went wrong, all are those of tips."""
+        if self._log.counts["weather"]:
+            return
+        heads = {head.org: head.seq for head in self._store.heads.read()}
+        for org, seq in self._world.gate.heads.items():
+            expect(heads[org] >= seq, "heads only go forward", (org, heads[org], seq))
+        tips = {org: len(entries) for org, entries in self.journals.items()}
+        expect(self._went_wrong() or heads == tips, "heads are those of the newest entries", (heads, tips))
+
+    def _went_wrong(self) -> bool:
+        return bool(self._log.counts["weather"] or self._world.gate.faults)
+
+    # -- everything again
+
+    def _run_everything_again(self) -> None:
+        """What nobody was told is settled by running all again; once more, and nothing is booked."""
+        first = self._book(self._requests)
+        for told in self._log.told:
+            if told.status in ("applied", "replayed") and not isinstance(told.request.operation, BookDue):
+                again = next(receipt for request, receipt in first if request == told.request)
+                expect(again.status == "replayed", "what was acknowledged is replayed", (told, again))
+        for _, receipt in first:
+            expect(receipt.status != "failed", "running everything again settles it", receipt)
+        self._no_room = {
+            (request.operation.org, request.operation.key)
+            for request, receipt in first
+            if receipt.reason == "amount_out_of_range"
+        }
+        before = self.journals = self._journals()
+        settled = [pair for pair in first if pair[1].entry is not None]
+        second = self._book([request for request, _ in settled])
+        for (_, receipt), (_, again) in zip(settled, second, strict=True):
+            wanted = "conflict" if receipt.status == "conflict" else "replayed"
+            expect(again.status == wanted, "running it once more books nothing", (receipt, again))
+        expect(self._journals() == before, "running it once more books nothing")
+
+    def _book(self, requests: Sequence[Request]) -> list[tuple[Request, Receipt]]:
+        ledger = Ledger(self._store, FixedClock(self._now), self._terms)
+        return list(zip(requests, ledger.execute(requests, chunk=17), strict=True))
+
+    # -- what is stored
+
+    def _judge_store(self) -> None:
+        if self._went_wrong():
+            repair_heads(self._store)
+        found = [finding for finding in verify_all(self._store).findings if not self._had_no_room(finding)]
+        expect(not found, "verify finds nothing", found)
+        for entries in self.journals.values():
+            check_entries(entries)
+        self._sweep_until_nothing_is_due()
+
+    def _had_no_room(self, finding: Finding) -> bool:
+        """A credit that died behind its claim, and has no room in the org now, leaves a claim without an entry."""
+        return finding.check == Check.CLAIM and any(
+            org == finding.org and repr(key.removeprefix("session:")) in finding.message for org, key in self._no_room
+        )
+
+    def _sweep_until_nothing_is_due(self) -> None:
+        ledger = Ledger(self._store, FixedClock(self._now), self._terms)
+        Sweeper(ledger, "expire", "judge", holder="judge").one("acme")
+        sweep = Sweeper(ledger, "expire", "judge", holder="judge").all()
+        again = Sweeper(ledger, "expire", "judge", holder="judge").all()
+        expect(again.due == 0 or sweep.locked_by, "after a sweep nothing is due", (sweep, again))
+
+    def _judge_entries(self) -> None:
+        """Nothing is booked that nobody asked for."""
+        asked = {(request.operation.org, request.operation.key): request for request in self._requests}
+        for org, entries in self.journals.items():
+            for entry in entries:
+                known = (org, entry["key"]) in asked or entry["key"].startswith(DUE_KEYS)
+                expect(known, "nothing is booked that nobody asked for", entry)
+
+    def _judge_naively(self) -> None:
+        """The journals are what the naive rules make of what was booked, one after the other."""
+        for entries in self.journals.values():
+            naive = Naive(self._terms, self._world.script.versions)
+            for last, entry in zip([None, *entries], entries, strict=False):
+                naive.accepted.append((self._said(entry, last), _operation(entry)))
+            facts = naive.book(entries[0]["org"]).facts
+            found = [(fact.number, fact.at, fact.amount, fact.alerts) for fact in facts]
+            wanted = [
+                (entry["seq"], moment(entry["at"]), entry["amount"], list(entry.get("alerts", ()))) for entry in entries
+            ]
+            differ = [pair for pair in zip(wanted, found, strict=False) if pair[0] != pair[1]]
+            expect(found == wanted, "the naive rules agree", differ[:1] or (len(wanted), len(found)))
+
+    def _said(self, entry: Entry, last: Entry | None) -> datetime:
+        """When the caller said it happened. Where he said nothing, an entry ahead of the clock took its time from the
+        one before it."""
+        if "occurred_at" in entry:
+            return moment(entry["occurred_at"])
+        is_due = entry["key"].startswith(DUE_KEYS)
+        if is_due or last is None or last["at"] < entry["at"] or entry["at"] <= entry["recorded_at"]:
+            return moment(entry["at"])
+        if entry["kind"] == "topup" and entry["expires_at"] is not None:
+            days = self._terms.packs[entry["input"]["pack"]].expiry_days
+            return moment(entry["expires_at"]) - timedelta(days=days or 0)
+        return moment(entry["recorded_at"])
+
+
+def _operation(entry: Entry) -> Operation:
+    if entry["key"].startswith(DUE_KEYS):
+        return BookDue(entry["org"])
+    document = {**entry["input"], "org": entry["org"]}
+    return request_from_document(document, actor="judge", reason="again").operation
+
+
+class Past:
+    """The store as it was for an org when its journal was so high."""
+
+    def __init__(self, store: Store, height: int) -> None:
+        self.journal = _PastJournal(store, height)
+        self.plans = store.plans
+        self.claims = _NoClaims()
+
+
+class _PastJournal:
+    def __init__(self, store: Store, height: int) -> None:
+        self._journal = store.journal
+        self._height = height
+
+    def tip(self, org: str) -> Entry | None:
+        return self._journal.by_seq(org, self._height) if self._height else None
+
+    def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+        found = self._journal.by_keys(list(keys))
+        return {name: entry for name, entry in found.items() if entry["seq"] <= self._height}
+
+    def by_seq(self, org: str, seq: int) -> Entry | None:
+        return self._journal.by_seq(org, seq) if seq <= self._height else None
+
+    def read(self, org: str, where: EntryFilter = EntryFilter(), **_: Any) -> Iterator[Entry]:
+        before = self._height + 1 if where.before is None else min(where.before, self._height + 1)
+        return self._journal.read(org, where._replace(before=before))
+
+
+class _NoClaims:
+    def holders(self, _: Iterable[str]) -> dict[str, str]:
+        return {}
