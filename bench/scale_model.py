@@ -54,7 +54,7 @@ def year_of(org: str, weeks: int, chance: random.Random) -> Iterator[tuple[Insta
 def fill(place: Place, orgs: int, weeks: int) -> int:
     """Journals of ``orgs`` orgs over ``weeks`` weeks; how many entries they have."""
     store = opened(place, "scale")
-    stories.publish(store, 3000, plan="pro")
+    stories.publish(store, 20_000, plan="pro")
     names = [f"org_{random.Random(number).getrandbits(64):016x}" for number in range(orgs)]
     told = (story for name in names for story in year_of(name, weeks, random.Random(name)))
     requests = (Request(operation, "billing", "metering", at) for at, operation in told)
