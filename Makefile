@@ -4,6 +4,8 @@
 #   make test     run the tests; some of them only: make test ARGS="-k weeks"
 #   make bench    measure what it costs, for more than an hour; in minutes: make bench ARGS=--quick
 #   make lint     check style and formatting
+#   make mutations  change one line of the rules at a time: the tests have to notice
+#   make simulate   let simulated workers crash, race and lose answers, and check what came of it
 #   make types    check types
 #   make clean    remove what building and testing left behind
 
@@ -14,7 +16,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean
+.PHONY: demo test bench lint types clean mutations simulate
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -25,6 +27,13 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+mutations: $(VENV)/.dev
+	$(BIN)/python -m tests.mutations
+
+# Named seeds: a run that fails is a run that anyone can repeat.
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulator --seed 1 --runs 800 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
