@@ -22,11 +22,13 @@ NOTHING: Mapping[Name, Entry] = {}
 
 
 class Outcome(NamedTuple):
-    """A request's receipt as it will stand once ``entries`` are appended (the due events first, its own last)."""
+    """A request's receipt as it will stand once ``entries`` are appended (the due events first, its own last). On a
+    repetition of what the org's newest entry did, ``tip`` is that entry."""
 
     request: Request
     receipt: Receipt
     entries: tuple[Entry, ...] = ()
+    tip: Entry | None = None
 
 
 class TooEarly(Exception):
@@ -100,16 +102,21 @@ class Batch:
         try:
             first = self._known.get((operation.org, operation.key))
             if first is not None:
-                return Outcome(request, self._repeated(request, first, view))
+                return self._again(request, first, view)
             return self._first_time(request, view)
         except MALFORMED as problem:
             view.keep(pending)
             message = f"the journal of {operation.org} cannot be read: {problem!r}; look at it with: meterctl verify"
             return Outcome(request, Receipt(operation.name, operation.org, operation.key, "failed", 0, message))
 
+    def _again(self, request: Request, first: Entry, view: OrgView) -> Outcome:
+        self._make_sure(view, up_to=first["seq"])
+        is_stored = not (view.pending or view.flying)
+        tip = first if is_stored and first["seq"] == view.tip.seq else None
+        return Outcome(request, self._repeated(request, first, view), tip=tip)
+
     def _repeated(self, request: Request, first: Entry, view: OrgView) -> Receipt:
         operation = request.operation
-        self._make_sure(view, up_to=first["seq"])
         diff = _difference(first["input"], operation.parameters())
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
@@ -135,7 +142,7 @@ class Batch:
             outcome = self._attempt(request, view)
         # What speaks against it may be its own twin, booked by another process since the keys were read.
         if not outcome.entries and request.operation.key and (first := view.twin(request.operation.key)) is not None:
-            return Outcome(request, self._repeated(request, first, view))
+            return self._again(request, first, view)
         return outcome
 
     def _make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from meterctl.core.batch import Batch, Outcome, undo_is_booked
 from meterctl.core.due import next_expiry_of, week_end_of
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import StoreUnreachable, StoreUnusable
 from meterctl.core.execution import Booked, Execution
 from meterctl.core.model import Entry, state_after
 from meterctl.core.operations import CreditPack, Request
@@ -110,6 +110,8 @@ class Ledger:
             entries = [entry for outcome in claimed for entry in outcome.entries]
         taken = self._append(entries, pace)
         settled, cut = (len(claimed), ()) if taken == len(entries) else _settled(claimed, taken)
+        # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.
+        self._cache_heads([outcome.tip for outcome in claimed[:settled] if outcome.tip is not None])
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
 
     def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -159,7 +161,7 @@ class Ledger:
             return
         try:
             self.store.heads.put([head_of(entry) for entry in newest.values()])
-        except StoreUnreachable:
+        except (StoreUnreachable, StoreUnusable):
             # The entries are booked, and heads are a cache: a missing one must not turn that into a failure.
             return
 
@@ -184,7 +186,7 @@ def _credits(outcomes: Sequence[Outcome]) -> list[tuple[int, CreditPack]]:
     """The packs about to be credited, with the places of their outcomes."""
     return [
         (index, request.operation)
-        for index, (request, _, entries) in enumerate(outcomes)
+        for index, (request, _, entries, _) in enumerate(outcomes)
         if isinstance(request.operation, CreditPack) and entries
     ]
 

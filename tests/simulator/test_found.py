@@ -44,3 +44,14 @@ def test_the_balance_beside_a_replay_is_not_older_than_what_is_replayed() -> Non
     ours.store.journal.on("tip", tip, times=1)  # type: ignore[attr-defined]
     receipt = ours.ledger.one(request(Debit("acme", 5, "r1")))
     assert (receipt.status, receipt.balance) == ("replayed", 95)
+
+
+def test_running_it_again_mends_the_head_that_a_crash_left_missing() -> None:
+    """Without a head no sweep sees the org, and what expires there stays in its journal."""
+    ours, _ = two_desks()
+    ours.store.heads.on("put", lambda _real, _heads: None, times=1)  # type: ignore[attr-defined]
+    ours.adjust(5, "short", expires="2026-11-16T13:00:00Z")
+    assert ours.store.heads.get(["acme"]) == {}
+    assert ours.adjust(5, "short", expires="2026-11-16T13:00:00Z").status == "replayed"
+    ours.go("2026-11-17T12:00:00Z")
+    assert [due.org for due in ours.store.heads.due(ours.clock.now())] == ["acme"]

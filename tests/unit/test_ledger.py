@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from meterctl.core.clock import FixedClock
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import StoreUnreachable, StoreUnusable
 from meterctl.core.ledger import Ledger, Pace, head_of
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
@@ -301,7 +301,11 @@ def test_heads_follow_the_journal(desk: Desk) -> None:
     assert heads["bolt"].next_due is None
 
 
-def test_a_head_that_cannot_be_written_fails_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize("trouble", [StoreUnreachable, StoreUnusable])
+def test_a_head_that_cannot_be_written_fails_nothing(desk: Desk, trouble: type[Exception]) -> None:
+    def fail(*_: object) -> None:
+        raise trouble("no room")
+
     desk.store.heads.on("put", fail)  # type: ignore[attr-defined]
     assert desk.adjust(1, "a").applied
     assert list(desk.store.heads.read()) == []
