@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 from bench import stories
-from bench.figures import Figure, median_seconds, meterctl, run, seconds
-from bench.places import Floor, Place, opened
+from bench.figures import Figure, Run, median_seconds, meterctl, run
+from bench.places import Place, opened
 from bench.replaced_design import ReplacedDesign, history
 from bench.stories import TERMS, chunks, ledger, name
 from bench.writers import debits, inserts
@@ -52,20 +53,31 @@ class Sizes(NamedTuple):
 QUICK = Sizes((10, 1_000, 20_000), (10, 1_000, 20_000), 100, 20_000, 5_000, 20_000, 500, 20_000, 50, 5)
 
 
-def rate(count: int, action: Callable[[], object]) -> float:
-    return count / seconds(action)
+class Measured(NamedTuple):
+    """How many items a second, and the processor time of one in microseconds, the server's with it."""
+
+    rate: float
+    cpu: float
 
 
-def floor_rate(floor: Floor, entries: Sequence[Entry]) -> float:
-    """Entries a second that the floor stores, ``BATCH`` at a time."""
+def floor_rate(place: Place, entries: Sequence[Entry]) -> Measured:
+    """How the floor stores ``entries``, ``BATCH`` at a time."""
+    floor = place.floor()
     batches = list(chunks(floor.ready(entries), BATCH))
-
-    def store() -> None:
-        for batch in batches:
-            floor.store(batch)
-
+    server, own, began = place.server_cpu(), process_time(), perf_counter()
+    for batch in batches:
+        floor.store(batch)
+    taken, cpu = perf_counter() - began, process_time() - own + place.server_cpu() - server
     floor.clear()
-    return rate(len(entries), store)
+    return Measured(len(entries) / taken, cpu / len(entries) * 1e6)
+
+
+def command_rate(place: Place, home: "Home", store: str, count: int, *arguments: str) -> tuple[Measured, Run]:
+    """How a command line does ``count`` things, end to end. What it prints is in ``home``."""
+    server = place.server_cpu()
+    done = run(home.command(place, store, *arguments), out=home.path / "out")
+    cpu = done.cpu + place.server_cpu() - server
+    return Measured(count / done.seconds, cpu / count * 1e6), done
 
 
 # -- one debit
@@ -147,14 +159,13 @@ def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
     store, home = opened(place, "backfill"), Home()
     orgs = max(10, sizes.lines // 1000)
     file = home.file("lines.ndjson", stories.lines(sizes.lines, orgs))
-    done = run(home.command(place, "backfill", "backfill", str(file)), out=home.path / "out")
-    assert json.loads((home.path / "out").read_text())["applied"] == sizes.lines
-    sample = islice((entry for org in store.journal.orgs() for entry in store.journal.read(org)), SAMPLE)
-    floor = floor_rate(place.floor(), list(sample))
+    ours, done = command_rate(place, home, "backfill", sizes.lines, "backfill", str(file))
+    assert home.printed()["applied"] == sizes.lines
+    floor = floor_rate(place, list(islice(store.journal.scan(), SAMPLE)))
     bound = ">= 0.45" if place.kind == "mongod" else ""
-    ours = sizes.lines / done.seconds
     figure = partial(Figure, "backfill", place.kind, f"backfill of {sizes.lines:,} lines")
-    yield figure(ours, "lines/s", floor, "raw inserts", bound, done.peak_mb)
+    cpu = (ours.cpu, floor.cpu)
+    yield figure(ours.rate, "lines/s", floor.rate, "raw inserts", bound, done.peak_mb, cpu=cpu)
     yield figure(done.peak_mb, "MB peak", bound="<= 250")
     store.close()
     home.close()
@@ -175,16 +186,18 @@ def _sweep(place: Place, due: int, command: str, kind: str, of: Callable[[int, I
     stories.publish(store, 500)
     stories.fill(store, range(due), of, stories.spread)
     arguments = (command, "--all", "--at", stories.END, "--workers", str(workers))
-    done = run(home.command(place, "sweep", *arguments), out=home.path / "out")
-    swept = json.loads((home.path / "out").read_text())
+    ours, done = command_rate(place, home, "sweep", due, *arguments)
+    swept = home.printed()
     assert (swept["due"], swept["done"], swept["failed"]) == (due, due, 0), swept
-    sample = [store.journal.tip(name(number)) for number in range(min(due, SAMPLE))]
-    floor = floor_rate(place.floor(), [entry for entry in sample if entry is not None and entry["kind"] == kind])
+    floor = floor_rate(place, [entry for entry in islice(store.journal.scan(), 2 * SAMPLE) if entry["kind"] == kind])
     store.close()
     home.close()
     what = f"{command} of {due:,} due orgs" + (f", {workers} workers" if workers > 1 else "")
     bound = ">= 0.40" if workers > 1 and place.kind == "mongod" else ""
-    return Figure("sweep", place.kind, what, due / done.seconds, "orgs/s", floor, "raw inserts", bound, done.peak_mb)
+    cpu = (ours.cpu, floor.cpu)
+    return Figure(
+        "sweep", place.kind, what, ours.rate, "orgs/s", floor.rate, "raw inserts", bound, done.peak_mb, cpu=cpu
+    )
 
 
 def few(place: Place, sizes: Sizes) -> Iterator[Figure]:
@@ -232,14 +245,17 @@ def reads(place: Place, sizes: Sizes) -> Iterator[Figure]:
     store, home = opened(place, "reads"), Home()
     stories.grow(store, ORG, 1, sizes.entries)
     stories.grow(store, "short", 1, 10)
-    bare = rate(sizes.entries, lambda: _drain(store.journal.read(ORG)))
+    began = process_time(), perf_counter(), place.server_cpu()
+    _drain(store.journal.read(ORG))
+    own, taken, server = process_time() - began[0], perf_counter() - began[1], place.server_cpu() - began[2]
+    bare = Measured(sizes.entries / taken, (own + server) / sizes.entries * 1e6)
     figure = partial(Figure, "reads", place.kind)
     for command in ("verify", "export"):
-        done = run(home.command(place, "reads", command, ORG), out=home.path / "out")
-        bound = ">= 25000" if command == "verify" else ""
-        ours = sizes.entries / done.seconds
-        yield figure(f"{command} of {sizes.entries:,}", ours, "entries/s", None, "", bound, done.peak_mb)
-        yield figure(f"{command} of {sizes.entries:,}", ours, "entries/s", bare, "reading them", "", done.peak_mb)
+        ours, done = command_rate(place, home, "reads", sizes.entries, command, ORG)
+        what, cpu = f"{command} of {sizes.entries:,}", (ours.cpu, bare.cpu)
+        if command == "verify":
+            yield figure(what, ours.rate, "entries/s", bound=">= 25000", peak_mb=done.peak_mb)
+        yield figure(what, ours.rate, "entries/s", bare.rate, "reading them", "", done.peak_mb, cpu=cpu)
     yield from _pages(store, place, sizes, home)
     store.close()
     home.close()
@@ -337,6 +353,11 @@ class Home:
     def command(self, place: Place, store: str, *arguments: str) -> list[str]:
         config = str(self.path / "meterctl.toml")
         return meterctl("--json", "--store", place.url(store), "--config", config, *arguments)
+
+    def printed(self) -> dict[str, Any]:
+        """The document that the last command printed."""
+        document: dict[str, Any] = json.loads((self.path / "out").read_text())
+        return document
 
     def close(self) -> None:
         self._directory.cleanup()

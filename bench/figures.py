@@ -16,7 +16,9 @@ class Figure(NamedTuple):
     """One thing that was measured.
 
     ``value`` stands beside ``rival``, taken in the same run: a floor under it, or another way to do the same. ``ratio``
-    is value to rival and ``bound`` what it is held to; each is None where there is nothing to say.
+    is value to rival and ``bound`` what it is held to; each is None where there is nothing to say. ``cpu`` are the
+    microseconds of processor time that one item takes all processes and the server together, ours and the rival: they
+    say the same on a machine that has other things to do.
     """
 
     bench: str
@@ -29,6 +31,7 @@ class Figure(NamedTuple):
     bound: str = ""
     peak_mb: float | None = None
     load: float = 0.0
+    cpu: tuple[float, float] | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -54,12 +57,6 @@ def median_seconds(calls: int, *actions: Callable[[int], object]) -> list[float]
             # What runs a process knows better how long that one took.
             durations.append(answer.seconds if isinstance(answer, Run) else time.perf_counter() - began)
     return [statistics.median(durations) for durations in taken]
-
-
-def seconds(action: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 class Run(NamedTuple):
@@ -92,7 +89,7 @@ def meterctl(*arguments: str) -> list[str]:
 
 # -- the table
 
-_HEADINGS = ("what", "store", "measured", "beside it", "", "ratio", "bound", "", "peak MB", "load")
+_HEADINGS = ("what", "store", "measured", "beside it", "", "ratio", "bound", "", "CPU us each", "peak MB", "load")
 
 
 def table(figures: Iterable[Figure]) -> str:
@@ -113,7 +110,8 @@ def _row(figure: Figure) -> tuple[str, ...]:
     peak = "" if figure.peak_mb is None else f"{figure.peak_mb:.0f}"
     measured = _amount(figure.value, figure.unit)
     load = f"{figure.load:.1f}"
-    return (figure.what, figure.store, measured, rival, figure.against, ratio, figure.bound, kept, peak, load)
+    cpu = "" if figure.cpu is None else f"{figure.cpu[0]:.0f} / {figure.cpu[1]:.0f}"
+    return (figure.what, figure.store, measured, rival, figure.against, ratio, figure.bound, kept, cpu, peak, load)
 
 
 def _amount(value: float, unit: str) -> str:
@@ -132,4 +130,5 @@ def save(path: Path, figures: Sequence[Figure]) -> None:
 
 
 def load(path: Path) -> list[Figure]:
-    return [Figure(**figure) for figure in json.loads(path.read_text())] if path.exists() else []
+    kept = json.loads(path.read_text()) if path.exists() else []
+    return [Figure(**{**figure, "cpu": figure["cpu"] and tuple(figure["cpu"])}) for figure in kept]

@@ -55,6 +55,10 @@ class Place(Protocol):
     @property
     def floor_address(self) -> str: ...
 
+    def server_cpu(self) -> float:
+        """Seconds of processor time that the server has taken so far; 0 where there is none."""
+        ...
+
     def floor(self) -> Floor:
         """Empty."""
         ...
@@ -115,6 +119,9 @@ class SqlitePlace:
     def floor_address(self) -> str:
         return str(self.directory / "floor.db")
 
+    def server_cpu(self) -> float:
+        return 0.0
+
     def floor(self) -> Floor:
         floor = _SqliteFloor(Path(self.floor_address))
         floor.clear()
@@ -160,6 +167,11 @@ class MongodPlace:
     @property
     def floor_address(self) -> str:
         return self.server.uri
+
+    def server_cpu(self) -> float:
+        assert self.server.process is not None
+        user, system = Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     def floor(self) -> Floor:
         floor = _MongodFloor(self.client)
