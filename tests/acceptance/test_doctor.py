@@ -29,7 +29,7 @@ def test_nothing_is_wrong_with_a_store_in_use(run_anywhere: Shell) -> None:
     found = checks(run_anywhere, DONE)
     assert {"config", "store", "write concern", "rights", "locks", "due", "heads", "claims"} <= found.keys()
     shown = run_anywhere("doctor")
-    assert "nothing is wrong" in shown.out
+    assert "nothing is wrong" in " ".join(shown.out.split())  # a long name of a store folds the line
 
 
 def test_a_store_that_is_not_there_is_not_made(run: Shell) -> None:
