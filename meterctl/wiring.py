@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meterctl.core.overlay import OverlayStore
     from meterctl.core.payments.gateway import StripeGateway
     from meterctl.core.ports import Clock, Observation, Store
+    from meterctl.core.publish import Wanted
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
@@ -85,7 +86,7 @@ class Wiring:
         return url or default_store(self.environ)
 
     def check_named(self) -> None:
-        """Before a write: a store of a production profile has to be named on the command line."""
+        """Before anything is written: a store of a production profile has to be named on the command line."""
         if self.options.store or self.options.profile:
             return
         for name, profile in self.settings.profiles.items():
@@ -265,8 +266,14 @@ class Wiring:
         except StoreUnreachable as problem:
             diagnosis.unreached(problem)
         else:
-            Doctor(store, now, machine, sample).look(diagnosis)
+            Doctor(store, now, machine, sample, self._wanted_plans() if diagnosis.ok else ()).look(diagnosis)
         return diagnosis
+
+    def _wanted_plans(self) -> "list[Wanted]":
+        from meterctl.core.publish import Wanted
+
+        plans = self.settings.plans.items()
+        return [Wanted(name, spec.weekly_quota, spec.ratios, None, self.actor, None) for name, spec in plans]
 
     def _examine_config(self) -> "Observation":
         from meterctl.core.ports import Observation

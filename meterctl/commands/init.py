@@ -17,5 +17,6 @@ def init(wiring: Wiring) -> Listing:
     Example:
       meterctl init --store mongodb://localhost/meterctl
     """
+    wiring.check_named()
     lines = wiring.store.init()
     return Listing("init", "steps", [{"step": line} for line in lines], {"store": wiring.store.describe()})

@@ -78,6 +78,7 @@ def _verify(
 def _repair(wiring: Wiring, *, all_orgs: bool) -> Facts:
     if not all_orgs:
         raise BadInput("heads are repaired for all orgs", hint="meterctl verify --all --repair-heads", code="usage")
+    wiring.check_named()
     return Facts("repair", repair_heads(wiring.store)._asdict())
 
 

@@ -13,6 +13,7 @@ from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.instants import to_millis
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, Observation, Store
+from meterctl.core.publish import Wanted, not_published
 from meterctl.core.results import Result
 
 #: How many orgs, claims and due orgs are looked at, unless said.
@@ -58,10 +59,14 @@ class Diagnosis(Result):
 
 
 class Doctor:
-    """Looks over ``store``. ``now`` decides what is due; ``clock`` is this machine's, to hold against the server's."""
+    """Looks over ``store``. ``now`` decides what is due; ``clock`` is this machine's, to hold against the server's;
+    ``wanted`` are the plans of the config, to hold against the published ones."""
 
-    def __init__(self, store: Store, now: Instant, clock: Clock, sample: int = SAMPLE) -> None:
+    def __init__(
+        self, store: Store, now: Instant, clock: Clock, sample: int = SAMPLE, wanted: Sequence[Wanted] = ()
+    ) -> None:
         self._store = store
+        self._wanted = wanted
         self._now = now
         self._clock = clock
         self._sample = sample
@@ -81,9 +86,22 @@ class Doctor:
         return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
-        looks = {"locks": self._locks, "due": self._due, "heads": self._heads, "claims": self._claims}
+        looks = {
+            "plans": self._plans,
+            "locks": self._locks,
+            "due": self._due,
+            "heads": self._heads,
+            "claims": self._claims,
+        }
         for name, look in looks.items():
             yield _looked(name, look)
+
+    def _plans(self) -> Observation:
+        other = not_published(self._store.plans, self._wanted)
+        if not other:
+            return Observation("plans", True, f"the config's {len(self._wanted)} are published as they are")
+        fix = "what is published holds; to publish what the config says: meterctl plan publish --from-config"
+        return Observation("plans", None, f"not published as the config has them: {', '.join(other)}", fix)
 
     def _locks(self) -> Observation:
         leases = self._store.locks.all()

@@ -1,6 +1,6 @@
 """Publishing plan versions: immutable, numbered, one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,6 +77,13 @@ def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False
             break
         clock.sleep(pause)
     raise PublishContended(f"others published versions of plan {wanted.plan} at the same time")
+
+
+def not_published(plans: Plans, wanted: Iterable[Wanted]) -> list[str]:
+    """The plans of ``wanted`` whose newest published version says something else, or that nobody published."""
+    book = PlanBook(plans.all)
+    newest = {name: book.versions(name)[-1] for name in book.names()}
+    return [each.plan for each in wanted if each.plan not in newest or not _same_terms(newest[each.plan], each)]
 
 
 def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:

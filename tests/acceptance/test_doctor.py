@@ -39,6 +39,18 @@ def test_a_store_that_is_not_there_is_not_made(run: Shell) -> None:
     assert not (run.place / "meterctl.db").exists()
 
 
+def test_a_plan_that_is_not_published_as_the_config_has_it_is_told(run_anywhere: Shell) -> None:
+    run_anywhere.all("init")
+    told = checks(run_anywhere, DONE)["plans"]
+    assert told["ok"] is None
+    assert "free" in told["found"]
+    assert "plan publish --from-config" in told["fix"]
+    run_anywhere.all("plan publish --from-config")
+    assert checks(run_anywhere, DONE)["plans"]["ok"] is True
+    run_anywhere.all("plan publish free --quota 7")
+    assert "free" in checks(run_anywhere, DONE)["plans"]["found"]
+
+
 def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:
     run_anywhere.all("init", "credit-pack acme brief --session s1")
     soon = checks(run_anywhere, DONE, now="2026-11-18T12:00:00Z")["due"]

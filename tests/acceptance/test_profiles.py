@@ -58,7 +58,7 @@ def test_what_is_said_comes_before_the_environment(profiled: Shell) -> None:
 def test_production_has_to_be_named_on_the_command_line(profiled: Shell, name: str) -> None:
     url = f"sqlite:{profiled.place}/prod.db"
     profiled.setenv(f"METERCTL_{name}", {"PROFILE": "prod", "STORE": url}[name])
-    for line in (WRITE, "expire --all", "plan publish pro --quota 5"):
+    for line in (WRITE, "expire --all", "plan publish pro --quota 5", "init", "verify --all --repair-heads"):
         answer = profiled.json(line)
         assert (answer.code, answer.error["code"]) == (USAGE, "production_not_named"), line
         assert "--profile prod" in answer.error["hint"]
