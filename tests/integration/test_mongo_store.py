@@ -368,6 +368,12 @@ def test_a_server_that_is_not_there(dial: Dial, uri: str) -> None:
         assert error.exit_code == 10
 
 
+def test_the_uri_may_ask_to_wait_shorter() -> None:
+    store = connect(f"mongodb://{NOBODY_THERE}/credits?timeoutMS=300")
+    within(3, lambda: store.journal.tip("acme"))
+    store.close()
+
+
 def test_servers_that_cannot_be_looked_up() -> None:
     with pytest.raises(StoreUnreachable, match="looked up") as unreachable:
         connect(f"mongodb+srv://joe:{PASSWORD}@no.such.host.invalid/credits", timeout_seconds=0.5)

@@ -66,7 +66,7 @@ class MongoStore:
 
 
 def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore:
-    """The store at ``uri``, in the database it names, else in ``meterctl``.
+    """The store at ``uri``, in the database it names, else in ``meterctl``. A shorter ``timeoutMS`` in it holds.
 
     Does not wait for the server. Raises `BadInput` for a URI that cannot be understood, `StoreUnreachable` for one
     whose servers cannot be looked up.
@@ -84,6 +84,8 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore
             waitQueueTimeoutMS=milliseconds,
         )
         name = client.get_default_database(DEFAULT_DATABASE).name
+        # `timeoutMS` in the URI is how the operator says that waiting shorter will do.
+        timeout_seconds = min(timeout_seconds, client.options.timeout or timeout_seconds)
     except (PyMongoError, BSONError, ValueError, TypeError) as error:
         raise _unusable_uri(uri, error) from None
     return MongoStore(client, name, place=_place(uri, name), timeout_seconds=timeout_seconds)
