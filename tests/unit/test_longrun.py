@@ -1,0 +1,114 @@
+"""What a long run shows on a terminal, and how Ctrl-C ends it."""
+
+import io
+import os
+import signal
+import threading
+
+import pytest
+
+from meterctl.interrupts import Interrupts
+from meterctl.progress import Progress, progress_line
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Ticks:
+    """A clock that tells these times, one a call."""
+
+    def __init__(self, *times: float) -> None:
+        self._times = iter(times)
+
+    def __call__(self) -> float:
+        return next(self._times)
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "fraction", "line"),
+    [
+        (12_345, 1.0, None, "12,345 lines, 12,345 a second"),
+        (100, 2.0, 0.5, "100 lines, 50 a second, 50%, 0:02 left"),
+        (1_000_000, 60.0, 0.25, "1,000,000 lines, 16,667 a second, 25%, 3:00 left"),
+        (7, 3.0, 0.0, "7 lines, 2 a second"),
+        (7, 3.0, 1.0, "7 lines, 2 a second, 100%, 0:00 left"),
+    ],
+)
+def test_a_line_says_how_far_it_is(done: int, seconds: float, fraction: float | None, line: str) -> None:
+    assert progress_line("lines", done, seconds, fraction) == line
+
+
+def test_it_tells_at_most_once_a_second_and_leaves_a_clean_line() -> None:
+    terminal = Terminal()
+    progress = Progress("lines", terminal, Ticks(0.0, 0.5, 1.0, 1.9, 2.5))
+    for done in (10, 20, 30, 40):
+        progress.tell(done, lambda: None)
+    progress.end()
+    assert terminal.getvalue().split("\r\x1b[K") == ["", "20 lines, 20 a second", "40 lines, 16 a second", ""]
+
+
+def test_what_is_short_or_not_watched_shows_nothing() -> None:
+    short, file = Terminal(), io.StringIO()
+    for stream, ticks in ((short, Ticks(0.0, 0.5)), (file, Ticks(0.0, 99.0))):
+        progress = Progress("lines", stream, ticks)
+        progress.tell(10, lambda: 0.5)
+        progress.end()
+    assert short.getvalue() == file.getvalue() == ""
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_first_ctrl_c_is_noted_and_a_second_one_interrupts() -> None:
+    with Interrupts() as interrupts:
+        noted = [interrupts.asked]
+        interrupt()
+        noted.append(interrupts.asked)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+    assert noted == [False, True]
+
+
+def test_ctrl_c_breaks_off_what_may_wait() -> None:
+    reached = []
+    with Interrupts() as interrupts:
+        with interrupts.may_wait():
+            reached.append("in")
+            interrupt()
+            reached.append("not this")
+        assert interrupts.asked
+        assert reached == ["in"]
+
+
+def test_what_was_before_comes_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            interrupt()
+            assert not interrupts.asked
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_outside_of_the_main_thread_it_changes_nothing() -> None:
+    asked: list[bool] = []
+
+    def run() -> None:
+        with Interrupts() as interrupts:
+            asked.append(interrupts.asked)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert asked == [False]
