@@ -17,14 +17,14 @@ from bench.replaced_design import ReplacedDesign, history
 from bench.stories import TERMS, chunks, ledger, name
 from bench.writers import debits, inserts
 from meterctl.core.clock import SystemClock
-from meterctl.core.dueorgs import EVERYTHING
 from meterctl.core.instants import add_days, add_millis
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, Debit, Request
 from meterctl.core.ports import Store
 from meterctl.core.reads import LedgerQuery, Reads
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep.dueorgs import EVERYTHING
+from meterctl.core.sweep.sweeper import Sweeper
 
 ORG = "long"
 

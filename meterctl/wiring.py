@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
-    from meterctl.core.sweep import Sweeper
+    from meterctl.core.sweep.sweeper import Sweeper
 
 
 #: A clock set to the end of time has no week after it.
@@ -237,7 +237,7 @@ class Wiring:
 
     def sweeper(self, command: str, *, workers: int = 1) -> "Sweeper":
         """A sweep as ``command``; with several ``workers`` it books in so many processes of their own."""
-        from meterctl.core.sweep import Sweeper
+        from meterctl.core.sweep.sweeper import Sweeper
 
         if workers == 1 or self.options.plan_out is not None:
             return Sweeper(self.ledger, command, self.actor, self.at)

@@ -7,8 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from multiprocessing.util import Finalize
 
-from meterctl.core.duebooker import DueBooker, Tally
 from meterctl.core.errors import MeterctlError
+from meterctl.core.sweep.duebooker import DueBooker, Tally
 from meterctl.longrun import collect_garbage
 from meterctl.wiring import Options, Wiring
 

@@ -5,13 +5,13 @@ from contextlib import nullcontext
 from typing import Annotated, NamedTuple
 
 from meterctl.commands.common import argument, option, switch
-from meterctl.core.dueorgs import WHOLE, Extent, Shard
 from meterctl.core.errors import BadInput
-from meterctl.core.metrics import MetricsFile
 from meterctl.core.model import MAX_UNITS
 from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep.dueorgs import WHOLE, Extent, Shard
+from meterctl.core.sweep.metrics import MetricsFile
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.interrupts import Interrupts
 from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress

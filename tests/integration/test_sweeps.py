@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import dueorgs
 from meterctl.core.clock import FixedClock
-from meterctl.core.dueorgs import EVERYTHING, Extent, Shard
 from meterctl.core.instants import parse
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry
 from meterctl.core.operations import CreditPack, Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Sweep
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep import dueorgs
+from meterctl.core.sweep.dueorgs import EVERYTHING, Extent, Shard
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.terms import Pack, Terms
 from meterctl.wiring import open_store
 from tests.mongod import require_mongod

@@ -9,7 +9,6 @@ import pytest
 
 from meterctl.core import instants, weeks
 from meterctl.core.backfill import Backfiller, Caller
-from meterctl.core.dueorgs import EVERYTHING
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
@@ -19,7 +18,8 @@ from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Lease, Store
 from meterctl.core.reads import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep.dueorgs import EVERYTHING
+from meterctl.core.sweep.sweeper import Sweeper
 from tests.desk import Desk, booked, request, tap
 from tests.memory_store import MemoryStore
 

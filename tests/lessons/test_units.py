@@ -8,7 +8,7 @@ from meterctl.core.errors import BadInput
 from meterctl.core.operations import Adjust, Refund, Request, Undo
 from meterctl.core.ports import Store
 from meterctl.core.results import Sweep
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
 from tests.desk import Desk, contents, tap
 

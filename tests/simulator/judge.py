@@ -15,7 +15,7 @@ from meterctl.core.operations import BookDue, CreditPack, Operation, Request, re
 from meterctl.core.orgview import OrgViews
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Finding, Receipt
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.terms import PlanBook
 from meterctl.core.verify import Check, repair_heads, verify_all
 from tests.property.invariants import check_entries

@@ -8,7 +8,7 @@ from random import Random
 from typing import NamedTuple
 from unittest.mock import patch
 
-from meterctl.core import execution, keptlock
+from meterctl.core import execution
 from meterctl.core.backfill import Answer, Backfiller, Caller
 from meterctl.core.clock import FixedClock
 from meterctl.core.errors import StoreUnreachable
@@ -19,7 +19,8 @@ from meterctl.core.model import Instant
 from meterctl.core.operations import Request, request_document
 from meterctl.core.reads import Reads
 from meterctl.core.results import Balance, Receipt, Sweep, Verification
-from meterctl.core.sweep import Sweeper
+from meterctl.core.sweep import keptlock
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
 from tests.property.strategies import START, Step
 from tests.simulator.choices import Choices

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from meterctl.core.errors import BadInput, StoreUnreachable
-from meterctl.core.metrics import MetricsFile, MetricsLost
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep
+from meterctl.core.sweep.metrics import MetricsFile, MetricsLost
 from tests.desk import HandClock
 
 NOW, SECONDS = "2026-11-22T10:00:00.250Z", 1795341600.25

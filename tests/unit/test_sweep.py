@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import dueorgs, sweep
-from meterctl.core.dueorgs import Extent, Shard
 from meterctl.core.errors import LockHeld, StoreUnreachable, StoreUnusable
-from meterctl.core.keptlock import KeptLock
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import BookDue, Request
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Head, Lease
 from meterctl.core.results import Sweep
-from meterctl.core.sweep import InFuture, Sweeper
+from meterctl.core.sweep import dueorgs
+from meterctl.core.sweep.dueorgs import Extent, Shard
+from meterctl.core.sweep.keptlock import KeptLock
+from meterctl.core.sweep.sweeper import InFuture, Sweeper
 from tests.desk import Desk, contents, tap
 from tests.memory_store import MemoryJournal, MemoryStore
 
@@ -324,7 +324,7 @@ def test_a_store_that_fails_ends_the_sweep_with_what_is_done_counted(trouble: Ex
 
 
 def test_only_so_many_errors_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MOST_ERRORS", 2)
+    monkeypatch.setattr("meterctl.core.sweep.sweeper.MOST_ERRORS", 2)
     desk = with_due(*names(5))
     for org in names(5):
         spoil(desk, org, state=None)

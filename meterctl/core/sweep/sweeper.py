@@ -10,13 +10,13 @@ from typing import Protocol
 
 from meterctl.core import instants
 from meterctl.core.batch import FUTURE_MS
-from meterctl.core.duebooker import DueBooker, Tally
-from meterctl.core.dueorgs import EVERYTHING, DueOrgs, Extent
 from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
-from meterctl.core.keptlock import KeptLock, process_name
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep
+from meterctl.core.sweep.duebooker import DueBooker, Tally
+from meterctl.core.sweep.dueorgs import EVERYTHING, DueOrgs, Extent
+from meterctl.core.sweep.keptlock import KeptLock, process_name
 
 #: Failed orgs that are named; more are only counted.
 MOST_ERRORS = 10_000
