@@ -88,6 +88,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         *("org", "seq", "key", "kind", "amount", "balance", "at", "occurred_at", "recorded_at", "actor", "reason"),
         *("input", "state", "prev", "hash", "v"),
     ),
+    "ledger-chart": ("at", "seq", "balance", "pending", "low", "high"),
     "history": (
         *("key", "cycle", "plan", "version", "quota", "used", "uncovered", "breakdown", "alerts"),
         *("settled", "closed_at", "seq"),

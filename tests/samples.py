@@ -10,6 +10,7 @@ from meterctl.core.results import (
     Balance,
     Facts,
     Finding,
+    LedgerChart,
     LedgerPage,
     Listing,
     Meter,
@@ -247,6 +248,28 @@ def ledger(**fields: Any) -> LedgerPage:
     return LedgerPage(**(known | fields))
 
 
+def chart(**fields: Any) -> LedgerChart:
+    """Up, into debt within one slice of time, and out of it."""
+    moves = [
+        ("2026-11-02T09:00:00.000Z", 1, 1000, 1000, 1000),
+        ("2026-11-12T09:00:00.000Z", 4, 400, -150, 1000),
+        ("2026-11-20T09:00:00.000Z", 5, 1300, 1300, 1300),
+    ]
+    names = ("at", "seq", "balance", "low", "high")
+    points = [dict(zip(names, move, strict=True)) | {"pending": False} for move in moves]
+    mark = {"at": "2026-11-12T08:00:00.000Z", "seq": 3, "balance": -150, "pending": False}
+    known: dict[str, Any] = {
+        "org": "acme",
+        "balance": 1300,
+        "since": "2026-11-02T09:00:00.000Z",
+        "until": NOW,
+        "lowest": mark,
+        "highest": mark | {"at": "2026-11-20T09:00:00.000Z", "seq": 5, "balance": 1300, "pending": True},
+        "points": points,
+    }
+    return LedgerChart(**(known | fields))
+
+
 def history(**fields: Any) -> Listing:
     closed = {"settled": 0, "closed_at": "2026-11-23T00:00:00.000Z", "seq": 30}
     weeks = [
@@ -405,6 +428,8 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "meter-cut-off": cut_off,
     "ledger": ledger,
     "ledger-empty": lambda: ledger(entries=[], next_before=None, balance=0),
+    "ledger-chart": chart,
+    "ledger-chart-empty": lambda: chart(balance=0, since=None, lowest=None, highest=None, points=[]),
     "history": history,
     "history-empty": lambda: history(items=[]),
     "alerts": alerts,

@@ -7,7 +7,7 @@ from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
 from meterctl.core.operations import check_integer, check_ref
 from meterctl.core.reads import LedgerQuery
-from meterctl.core.results import LedgerPage
+from meterctl.core.results import LedgerChart, LedgerPage
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -29,7 +29,8 @@ def ledger(
     ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
     run: Annotated[str | None, option("--run", "RUN", "Of that run.")] = None,
     follow: Annotated[bool, switch("--follow", "Go on with each entry as it is booked, until Ctrl-C.")] = False,
-) -> LedgerPage:
+    chart: Annotated[bool, switch("--chart", "Draw the balance over time.")] = False,
+) -> LedgerPage | LedgerChart:
     """Page through an org's journal, newest first. Books nothing.
 
     Shows the entries that moved units, with the running balance. What is due but not booked yet stands at the top,
@@ -41,6 +42,7 @@ def ledger(
       meterctl ledger acme --since 7d
       meterctl ledger --session cs_1234
       meterctl ledger --ref r7
+      meterctl ledger acme --chart
     """
     query = LedgerQuery(
         kinds=tuple(_kind(name) for name in kind or ()),
@@ -53,6 +55,8 @@ def ledger(
         ref=None if ref is None else check_ref(ref),
         run=None if run is None else check_ref(run, "a run"),
     )
+    if chart:
+        return _chart(wiring, org, query, follow=follow)
     if not follow:
         return wiring.reads.ledger(org, query)
     if query.until or query.before or query.ref or query.run:
@@ -60,6 +64,15 @@ def ledger(
     if wiring.output not in ("table", "ndjson", "csv"):
         raise BadInput(f"a feed never ends, {wiring.output} has to", hint="-o ndjson gives one line each", code="usage")
     return wiring.reads.follow(org, query)
+
+
+def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, follow: bool) -> LedgerChart:
+    if org is None:
+        raise BadInput("a chart is of one org", hint="name it: meterctl ledger ORG --chart", code="usage")
+    if follow or query != LedgerQuery(since=query.since, until=query.until):
+        only = "it goes with --since and --until only"
+        raise BadInput("a chart shows the balance after every entry, not after some", hint=only, code="usage")
+    return wiring.reads.chart(org, query.since, query.until)
 
 
 def _kind(name: str) -> Kind:

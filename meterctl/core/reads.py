@@ -4,10 +4,10 @@ What is due but not booked yet is shown as if it were: an answer does not depend
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Any, NamedTuple
 
-from meterctl.core import finding, weeks
+from meterctl.core import finding, slices, weeks
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import BadInput, NotFound
@@ -17,7 +17,7 @@ from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
 from meterctl.core.orgview import OrgView
 from meterctl.core.ports import Clock, EntryFilter, Store
-from meterctl.core.results import Balance, LedgerPage, Listing, Meter
+from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
 from meterctl.core.rules import Refundable, admission, refundable
 from meterctl.core.terms import PlanBook, Terms
 
@@ -176,6 +176,36 @@ class Reads:
         next_before = shown[-1]["seq"] if more and shown else None
         return LedgerPage(org, state.balance, shown, next_before, query.since, query.until)
 
+    def chart(self, org: str, since: Instant | None, until: Instant | None) -> LedgerChart:
+        """The balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now). Reads all
+        entries of that time that moved units."""
+        _, now, _ = self._standing(org, None)
+        end = now if until is None else min(until, now)
+        if since is not None and since >= end:
+            raise BadInput(f"there is no time between {since} and {end}", hint="give a --since that lies before it")
+        first = self._store.journal.by_seq(org, 1) if since is None else None
+        start = first["at"] if first is not None else since
+        marks = takewhile(lambda mark: until is None or mark.at < until, self._marks(org, since))
+        found = [] if start is None else list(slices.slices_of(slices.opened_at(start, marks), start, end))
+        return LedgerChart(
+            org,
+            found[-1].last.balance if found else 0,
+            start,
+            end,
+            _mark_record(slices.lowest(found)),
+            _mark_record(slices.highest(found)),
+            [{**each.last._asdict(), "low": each.low.balance, "high": each.high.balance} for each in found],
+        )
+
+    def _marks(self, org: str, since: Instant | None) -> Iterator[slices.Mark]:
+        """The balance after each entry that moved it, what is due counted in, from the last one before ``since`` on."""
+        opening = None if since is None else self.entry_at(org, add_millis(since, -1))
+        if opening is not None:
+            yield slices.mark_of(opening)
+        where = EntryFilter(after=None if opening is None else opening["seq"], moving=True)
+        booked = self._store.journal.read(org, where)
+        yield from (slices.mark_of(entry) for entry in chain(booked, reversed(self._pending(org))))
+
     def follow(self, org: str | None, query: LedgerQuery) -> LedgerFeed:
         """The page that ``query`` asks for, oldest first, and then each entry that matches as it is booked."""
         org = self._org(org, query)
@@ -250,6 +280,10 @@ class Reads:
         for entry, tip in book_due(org, view.tip, self._clock.now(), self._terms, self.plans, self._clock.now()):
             view.add(entry, tip)
         return refundable(session, view)
+
+
+def _mark_record(mark: slices.Mark | None) -> dict[str, Any] | None:
+    return None if mark is None else mark._asdict()
 
 
 def next_expiry(state: State) -> dict[str, Any] | None:

@@ -246,6 +246,36 @@ class LedgerPage(Result):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerChart(Result):
+    """The balance of an org from ``since`` (None: it has no journal) to ``until``, and where it was ``lowest`` and
+    ``highest``. Each of the ``points`` stands for what happened in a slice of time; ``balance`` is the last one's."""
+
+    name = "ledger-chart"
+
+    org: str
+    balance: int
+    since: Instant | None
+    until: Instant
+    lowest: Mapping[str, Any] | None
+    highest: Mapping[str, Any] | None
+    points: Sequence[Mapping[str, Any]]
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "org": self.org,
+            "balance": self.balance,
+            "since": self.since,
+            "until": self.until,
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "points": list(self.points),
+        }
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return self.points
+
+
+@dataclass(frozen=True, slots=True)
 class Listing(Result):
     """Any list of records under one name: ``items`` stand in the document under ``plural``, after ``about``. They may
     be a stream: then the result is read once."""

@@ -106,6 +106,42 @@ class Ledger(TypedDict):
     until: Annotated[str | None, instant("entries before then")]
 
 
+class BalanceMark(TypedDict):
+    """A balance, and the entry that made it."""
+
+    at: Annotated[str, instant("from when on it stood so")]
+    seq: Seq
+    balance: Annotated[int, signed("the balance after that entry")]
+    pending: Annotated[bool, Field(description="true: the entry is due, and not booked yet")]
+
+
+class BalancePoint(BalanceMark):
+    """How a slice of time ended, by its last entry, and how low and how high the balance was in it."""
+
+    low: Annotated[int, signed("the lowest balance in that slice")]
+    high: Annotated[int, signed("the highest balance in that slice")]
+
+
+class LedgerChart(TypedDict):
+    """The balance of an org over time."""
+
+    schema: Literal["meterctl.ledger-chart.v1"]
+    org: Org
+    balance: Annotated[int, signed("the balance at the end")]
+    since: Annotated[str | None, instant("where it begins: as asked, else at the first entry; null: there is none")]
+    until: Annotated[str, instant("where it ends: as asked, else now")]
+    lowest: Annotated[BalanceMark | None, Field(description="where it was lowest, the first time")]
+    highest: Annotated[BalanceMark | None, Field(description="where it was highest, the first time")]
+    points: Annotated[
+        list[BalancePoint],
+        Field(
+            description="by equal slices of the time, at most 240 of them; slices in which no units moved have none, "
+            "for the balance stays what it was. With a since that lies behind the first entry, the first is the "
+            "balance at that instant"
+        ),
+    ]
+
+
 class ClosedWeek(Week):
     """A week as it ended, and the entry that closed it."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from meterctl.core.model import Instant
+
 #: What a piece of text means; colours follow from it.
 Tone = Literal["", "strong", "good", "warn", "bad", "dim", "accent"]
 
@@ -79,7 +81,24 @@ class Note:
     tone: Tone = "dim"
 
 
-Block = Heading | Pairs | Grid | Note
+class Step(NamedTuple):
+    """A value from an instant on, and how low and how high it was on the way there."""
+
+    at: Instant
+    low: int
+    high: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A value over time, which holds from each step (there is one) to the next, and from the last ``until`` the end."""
+
+    steps: Sequence[Step]
+    until: Instant
+
+
+Block = Heading | Pairs | Grid | Note | Chart
 
 
 def in_row(*cells: str | Said | None, between: str = " · ") -> tuple[str | Said, ...]:

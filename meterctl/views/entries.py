@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from meterctl.core.results import Facts, LedgerPage, Receipt
+from meterctl.core.results import Facts, LedgerChart, LedgerPage, Receipt
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone, in_row
+from meterctl.views.blocks import Block, Cell, Chart, Column, Grid, Heading, Note, Pairs, Row, Said, Step, Tone, in_row
 from meterctl.views.fallback import value_cell
 from meterctl.views.registry import view
 
@@ -34,6 +34,28 @@ def show_ledger(page: LedgerPage) -> Iterable[Block]:
     yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
     if page.next_before is not None:
         yield Note(f"older ones: meterctl ledger {page.org} --before {page.next_before}")
+
+
+@view("ledger-chart")
+def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
+    until = f"until {words.when_utc(chart.until)}"
+    yield Heading(in_row(Said(chart.org, "strong"), balance_said(chart.balance), until))
+    if not chart.points or chart.lowest is None or chart.highest is None:
+        yield Note("no entries")
+        return
+    yield Chart(
+        [Step(point["at"], point["low"], point["high"], point["balance"]) for point in chart.points], chart.until
+    )
+    yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
+    if chart.lowest["balance"] < 0:
+        before = chart.lowest["seq"] + 1
+        yield Note(f"what took it there: meterctl ledger {chart.org} --before {before}")
+
+
+def _extreme(mark: _Entry) -> Cell:
+    entry = "an entry that is due, and not booked yet" if mark["pending"] else f"entry {mark['seq']}"
+    balance = Said(words.units(mark["balance"]), "bad" if mark["balance"] < 0 else "strong")
+    return (balance, f" on {words.when_utc(mark['at'])}, {entry}")
 
 
 def ledger_grid(entries: Iterable[_Entry], *, title: str = "", empty: str = "", live: bool = False) -> Grid:

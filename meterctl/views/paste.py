@@ -9,12 +9,13 @@ from typing import Literal, TextIO
 
 from tabulate import tabulate
 
-from meterctl.views.blocks import Bar, Block, Cell, Grid, Heading, Pairs, bar_pieces, pieces
+from meterctl.views.blocks import Bar, Block, Cell, Chart, Grid, Heading, Pairs, bar_pieces, pieces
 from meterctl.views.safety import in_encoding, visible_line
 
 Form = Literal["markdown", "plain"]
 
-_BAR = 20
+#: The widths of a bar and of a chart.
+_BAR, _CHART = 20, 76
 
 #: What starts something in Markdown or HTML; an underscore only at a word's edge, so that ids stay readable.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -33,6 +34,8 @@ def _drawn(block: Block, form: Form) -> str:
         return _grid(block, form)
     if isinstance(block, Pairs):
         return _pairs(block, form)
+    if isinstance(block, Chart):
+        return _chart(block, form)
     text = _text(block.text, form)
     return _strong(text, form) if isinstance(block, Heading) else text
 
@@ -60,6 +63,14 @@ def _pairs(pairs: Pairs, form: Form) -> str:
     return _table(
         rows, ["", ""] if form == "markdown" else [], [False, False], "pipe" if form == "markdown" else "plain"
     )
+
+
+def _chart(chart: Chart, form: Form) -> str:
+    """Lines that belong together; in Markdown as they stand."""
+    from meterctl.views.curve import curve_lines
+
+    drawn = "\n".join("".join(said.text for said in line).rstrip() for line in curve_lines(chart, _CHART))
+    return f"```text\n{drawn}\n```" if form == "markdown" else drawn
 
 
 def _grid(grid: Grid, form: Form) -> str:

@@ -3,7 +3,23 @@
 import codecs
 
 #: What our own words use beyond ASCII, for streams that cannot say it.
-_ASCII = str.maketrans({"·": "-", "→": "->", "…": "...", "✓": "ok", "✗": "!", "○": "o", "█": "#", "░": ".", "│": "|"})
+_ASCII = str.maketrans(
+    {
+        "·": "-",
+        "→": "->",
+        "…": "...",
+        "✓": "ok",
+        "✗": "!",
+        "○": "o",
+        "█": "#",
+        "░": ".",
+        "│": "|",
+        "┤": "+",
+        "┼": "+",
+        "─": "-",
+        **{chr(dots): "*" for dots in range(0x2801, 0x2900)},  # the dots of a chart, any of them
+    }
+)
 
 
 def visible(text: str) -> str:

@@ -20,6 +20,7 @@ from meterctl.views.blocks import (
     Bar,
     Block,
     Cell,
+    Chart,
     Column,
     Grid,
     Heading,
@@ -95,7 +96,8 @@ class _Trimmed:
 def draw_on(console: Console, blocks: Iterable[Block]) -> None:
     before: Block | None = None
     for block in blocks:
-        if before is not None and (isinstance(block, Grid) or (isinstance(before, Grid) and isinstance(block, Pairs))):
+        apart = isinstance(block, Grid | Chart) or (isinstance(before, Grid) and isinstance(block, Pairs))
+        if before is not None and apart:
             console.print()
         _draw_block(console, block)
         before = block
@@ -111,6 +113,15 @@ def _draw_block(console: Console, block: Block) -> None:
             _pairs(console, block)
         case Grid():
             _grid(console, block)
+        case Chart():
+            _chart(console, block)
+
+
+def _chart(console: Console, chart: Chart) -> None:
+    from meterctl.views.curve import curve_lines
+
+    for line in curve_lines(chart, console.width):
+        console.print(_text(console, line), no_wrap=True, overflow="ignore", crop=False)
 
 
 # -- text

@@ -73,6 +73,11 @@ PRINTED: dict[str, list[str]] = {
         "ledger --session s1 --until now",
         "ledger nobody",
     ],
+    "ledger-chart": [
+        "ledger acme --chart",
+        "ledger acme --chart --since 2026-11-16T12:00 --until now",
+        "ledger nobody --chart",
+    ],
     "meter": ["meter show acme", "meter show nobody", "meter check acme --units 100000"],
     "history": ["meter history acme", "meter history nobody"],
     "alerts": ["meter alerts", "meter alerts acme --since 30d", "meter alerts --after 30d"],

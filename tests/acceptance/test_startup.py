@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 #: What no help needs.
-HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate"}
+HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate", "plotille"}
 
 #: What a command on the embedded store needs in addition.
 EMBEDDED = HEAVY - {"sqlite3"}
@@ -55,6 +55,7 @@ def test_help_loads_no_store_and_nothing_that_draws(tmp_path: Path, line: str) -
         "adjust acme 5 --ref a1 --reason why",
         "balance acme",
         "ledger acme",
+        "ledger acme --chart",
         "meter show acme",
         "meter attribute acme run1 --units 5",
         "expire --all",
@@ -73,6 +74,14 @@ def test_a_debit_for_scripts_loads_only_what_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["json", "ndjson", "csv"])
 def test_formats_for_scripts_load_nothing_that_draws(tmp_path: Path, output: str) -> None:
     assert not loaded(tmp_path, f"balance acme -o {output}") & EMBEDDED
+
+
+@pytest.mark.parametrize("output", ["table", "markdown", "plain"])
+@pytest.mark.parametrize("line", ["ledger acme", "balance acme", "explain acme", "meter history acme"])
+def test_only_a_chart_loads_what_draws_charts(tmp_path: Path, line: str, output: str) -> None:
+    loaded(tmp_path, "adjust acme 5 --ref a1 --reason why --json")
+    assert "plotille" not in loaded(tmp_path, f"{line} -o {output}")
+    assert "plotille" in loaded(tmp_path, f"ledger acme --chart -o {output}")
 
 
 def test_what_the_probe_sees(tmp_path: Path) -> None:

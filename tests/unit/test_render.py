@@ -90,7 +90,7 @@ def test_csv_of_a_ledger_has_the_base_fields_and_the_rest_as_one_json_column() -
         assert json.loads(record["effects"]) == rest
 
 
-@pytest.mark.parametrize("name", ["ledger-empty", "history-empty"])
+@pytest.mark.parametrize("name", ["ledger-empty", "ledger-chart-empty", "history-empty"])
 def test_csv_of_nothing_is_the_header(name: str) -> None:
     full = name.removesuffix("-empty")
     assert written(SAMPLES[name](), "csv") == written(SAMPLES[full](), "csv").splitlines(keepends=True)[0]

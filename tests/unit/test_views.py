@@ -156,6 +156,12 @@ TELLS = {
         "forfeited lot 7: 40", "re_1: 2.50 USD of cs_1001, 100 units forgiven", "debt: 100 owed", "plan pro v3",
         "1, 4", "alice", "meterctl ledger acme --before 1",
     ],
+    "ledger-chart": [
+        "acme", "balance 1,300", "until 2026-11-22 10:03 UTC", "1,500 ┤", "0 ┼──", "-500 ┤", "2026-11-02 09:00",
+        "1,300 on 2026-11-20 09:00 UTC, an entry that is due", "-150 on 2026-11-12 08:00 UTC, entry 3",
+        "meterctl ledger acme --before 4",
+    ],
+    "ledger-chart-empty": ["acme", "balance 0", "no entries"],
     "ledger-empty": ["balance 0", "no entries"],
     "history": ["2026-W46 #2", "260,000", "130 %", "40,000", "█", "│"],
     "history-empty": ["no week was closed yet"],
