@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.core.batch import NOTHING, Outcome, TooEarly
@@ -141,5 +142,12 @@ class Execution:
             self._again.appendleft(waiting)
         self._again.appendleft(left)
         if clashed:
-            self._contended.add(left[0].operation.org)
+            self._suspect(left)
             self._pace.wait(self._ledger.contended())
+
+    def _suspect(self, left: Sequence[Request]) -> None:
+        """The org that clashed was read at a tip that is old. What left its head behind, a crash say, may have done so
+        to all that come after it: suspect as many more as so far, so that a chunk of them takes few turns."""
+        if left[0].operation.org not in self._contended:
+            orgs = dict.fromkeys(request.operation.org for request in left)
+            self._contended.update(islice(orgs, 1 + len(self._contended)))

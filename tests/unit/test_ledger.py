@@ -121,6 +121,27 @@ def test_what_was_booked_before_the_clash_stands(desk: Desk) -> None:
     assert keys(desk.entries("acme")) == ["adjust:a", "adjust:c"]
 
 
+def test_many_orgs_read_at_old_tips_take_few_turns(desk: Desk) -> None:
+    """A crash behind an append leaves the heads of a whole chunk behind."""
+    orgs = [f"org-{number}" for number in range(300)]
+    together(desk, *(Adjust(org, 1, ref) for ref in ("a", "b") for org in orgs))
+    journal: Any = desk.store.journal
+    journal.on("tips", lambda _, orgs: {org: journal.by_seq(org, 1) for org in orgs})
+    journal.calls.clear()
+    receipts = together(desk, *(Adjust(org, 1, "c") for org in orgs))
+    assert [receipt.balance for receipt in receipts] == [3] * 300
+    assert journal.calls["append"] < 12
+
+
+def test_an_org_that_clashes_again_throws_no_suspicion_on_others(desk: Desk) -> None:
+    rival = rival_of(desk)
+    refs = iter(("r1", "r2"))
+    before_append(desk, lambda: rival.adjust(7, next(refs)), times=2)
+    together(desk, *(Adjust(org, 1, "a") for org in ("acme", "bolt", "core")))
+    asked_by_rival = asked_by_us = 2
+    assert desk.store.journal.calls["tip"] == asked_by_rival + asked_by_us  # type: ignore[attr-defined]
+
+
 def test_l10_a_writer_that_took_the_units_leaves_a_refusal(desk: Desk) -> None:
     rival = rival_of(desk)
     desk.adjust(10, "a")
