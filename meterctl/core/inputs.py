@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from io import BufferedReader
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -111,7 +111,8 @@ def _raw_lines(file: _Lines) -> Iterator[_RawLine]:
     """The lines with something in them. Where a file cannot be read on, the last one says so."""
     number = 0
     try:
-        for number in count(1):  # bounded: by the file
+        while True:  # bounded: by the file
+            number += 1
             line = file.readline(MAX_LINE + 1)
             if not line:
                 return

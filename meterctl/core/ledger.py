@@ -109,7 +109,7 @@ class Ledger:
         if len(claimed) < len(outcomes):
             entries = [entry for outcome in claimed for entry in outcome.entries]
         taken = self._append(entries, pace)
-        settled, cut = (len(claimed), ()) if taken == len(entries) else _settled(claimed, taken)
+        settled, cut = _settled(claimed, taken)
         # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.
         self._cache_heads([outcome.tip for outcome in claimed[:settled] if outcome.tip is not None])
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.core.clock import SystemClock
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
-from meterctl.core.ports import Head, Lease
+from meterctl.core.ports import Head, Lease, Observation
 from meterctl.core.sqlite import SqliteStore, database, open_store
 from meterctl.core.sqlite.schema import schema_version
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
@@ -193,6 +194,38 @@ def test_a_read_only_file_can_be_read_and_says_so_to_writers(
 def append_until_refused(store: SqliteStore, first: int) -> None:
     for start in range(first, first + 2000, 10):
         assert store.journal.append(make_entries("acme", 10, first=start)) == 10
+
+
+def looked_over(store: SqliteStore) -> dict[str, Observation]:
+    return {seen.name: seen for seen in store.examine(SystemClock())}
+
+
+def test_a_disk_without_write_ahead_logging_is_told(
+    path: Path, open_again: Callable[[], SqliteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def connect_as_on_a_network(file: Path, **options: object) -> sqlite3.Connection:
+        return connect(f"file:{file}?vfs=unix-dotfile", uri=True, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_as_on_a_network)
+    store = open_again()
+    store.journal.append([make_entry("acme", 1)])
+    seen = looked_over(store)["write concern"]
+    assert (seen.ok, seen.found) == (False, "journal mode delete instead of wal")
+
+
+@pytest.mark.parametrize("refused", ["meterctl.db", ""])
+def test_a_place_that_may_not_be_written_is_told(
+    store: SqliteStore, path: Path, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.init()
+    place = path.parent / refused
+    # Asked this way, for root may write anywhere.
+    monkeypatch.setattr(os, "access", lambda asked, mode: not (asked == place and mode == os.W_OK))
+    rights = looked_over(store)["rights"]
+    assert rights.ok is False
+    assert "read-only for this user" in rights.found
 
 
 def test_a_full_disk_loses_nothing(path: Path, store: SqliteStore, open_again: Callable[[], SqliteStore]) -> None:

@@ -352,6 +352,12 @@ def test_every_operation_of_a_file_has_its_line_above() -> None:
     }  # fmt: skip
 
 
+def test_a_field_that_says_nothing_is_left_out_whatever_its_name() -> None:
+    assert read(op="debit", org="acme", units=5, ref="r", note=None, at=None) == read(
+        op="debit", org="acme", units=5, ref="r"
+    )
+
+
 def test_a_line_may_say_who_why_and_when() -> None:
     request = read(op="undo", org="acme", seq=1, actor="kim", reason="typo", at="2026-11-22T10:03Z")
     assert (request.actor, request.reason, request.at) == ("kim", "typo", WHEN)

@@ -196,6 +196,20 @@ def test_a_plan_is_refused_where_the_clock_is_behind_it(desk: Desk, path: Path) 
     assert (counts(result), result.problems[0]["reason"]) == ({"refused": 1}, "in_future")
 
 
+def test_what_is_due_is_booked_as_it_was_reviewed_or_not_at_all(desk: Desk, path: Path) -> None:
+    for org in ("acme", "bolt"):
+        desk.credit(f"short_{org}", "short", org=org)
+    desk.go("2026-11-18T12:00:00Z")
+    save(desk, path, [BookDue("acme"), BookDue("bolt")])
+    # Before anything of it was due, so that it still is.
+    desk.adjust(1, "other", at="2026-11-16T13:00:00Z")
+    result = carry_out(desk, path)
+    assert counts(result) == {"applied": 1, "moved": 1}
+    assert [problem["org"] for problem in result.problems] == ["acme"]
+    assert [entry["kind"] for entry in desk.entries("acme")] == ["topup", "topup", "adjustment"]
+    assert [entry["kind"] for entry in desk.entries("bolt")] == ["topup", "expiration"]
+
+
 def test_planning_books_nothing(desk: Desk, path: Path) -> None:
     before = contents(desk.store)
     save(desk, path, [Debit("acme", 5, "d1"), CreditPack("bolt", "small", "s2"), BookDue("acme")])

@@ -364,6 +364,17 @@ def test_a_head_without_a_journal_is_skipped() -> None:
     assert outcome(sweeper(desk).all()) == (2, 1, 0, 1)
 
 
+def test_a_store_that_cannot_say_what_is_due_ends_the_sweep() -> None:
+    desk = with_due("acme", store=tap(MemoryStore()))
+
+    def unusable(*_: Any, **__: Any) -> Any:
+        raise StoreUnusable("not a list")
+
+    desk.store.heads.on("due", unusable)  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnusable, match="not a list"):
+        sweeper(desk).all()
+
+
 def test_a_dry_run_counts_the_same_and_books_nothing() -> None:
     desk = with_due("acme", "bolt")
     before = contents(desk.store)
