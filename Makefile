@@ -7,6 +7,7 @@
 #   make mutations  change one line of the rules at a time: the tests have to notice
 #   make simulate   let simulated workers crash, race and lose answers, and check what came of it
 #   make types    check types
+#   make pictures draw the pictures in docs/pictures anew, from what the commands print
 #   make clean    remove what building and testing left behind
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate
+.PHONY: demo test bench lint types clean mutations simulate pictures
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -41,6 +42,9 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+pictures: $(VENV)/.runtime
+	$(BIN)/python -m docs.pictures.make
 
 clean:
 	rm -rf .venv build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from meterctl.commands.common import command, new_app
 from meterctl.core.errors import DONE, MeterctlError
@@ -11,7 +13,7 @@ from meterctl.wiring import Wiring
 
 app = new_app()
 
-_CONFIG = """\
+CONFIG = """\
 default_plan = "free"
 [packs.small]
 units = 1000
@@ -75,25 +77,38 @@ def demo(wiring: Wiring) -> None:
     """
     with TemporaryDirectory(prefix="meterctl-demo-") as place:
         config = Path(place, "meterctl.toml")
-        config.write_text(_CONFIG, encoding="utf-8")
+        config.write_text(CONFIG, encoding="utf-8")
         shared = ["--store", f"sqlite:{place}/demo.db", "--config", str(config), "--actor", "demo", "-o", wiring.output]
-        lines = _STORY.splitlines()
-        for told, line in zip(lines[::2], lines[1::2], strict=True):
-            now, _, text = told.partition(" ")
-            _play(now, text, line.strip(), shared, wiring.output)
+        for act in acts():
+            _play(act, shared, wiring.output)
 
 
-def _play(now: str, told: str, line: str, shared: list[str], output: str) -> None:
+class Act(NamedTuple):
+    """A part of the story: when it happens, what is told of it, and the command line that does it."""
+
+    now: str
+    told: str
+    line: str
+
+
+def acts() -> Iterator[Act]:
+    lines = _STORY.splitlines()
+    for told, line in zip(lines[::2], lines[1::2], strict=True):
+        now, _, text = told.partition(" ")
+        yield Act(now, text, line.strip())
+
+
+def _play(act: Act, shared: list[str], output: str) -> None:
     # For scripts, standard output holds nothing but documents.
     talk = sys.stdout if output in ("table", "markdown", "plain") else sys.stderr
-    talk.write(f"\n# {now}  {told}\n$ meterctl {line}\n")
+    talk.write(f"\n# {act.now}  {act.told}\n$ meterctl {act.line}\n")
     talk.flush()
     # A process of its own, as the reader would run it; but without a terminal, so that it asks nothing.
     played = subprocess.run(  # noqa: S603 - our own program, our own words
-        [sys.executable, "-m", "meterctl", *shared, "--now", now, *line.split()],
+        [sys.executable, "-m", "meterctl", *shared, "--now", act.now, *act.line.split()],
         stdin=subprocess.DEVNULL,
         timeout=STEP_SECONDS,
         check=False,
     )
     if played.returncode != DONE:
-        raise MeterctlError(f"the step {line!r} ended with exit code {played.returncode}", code="demo_failed")
+        raise MeterctlError(f"the step {act.line!r} ended with exit code {played.returncode}", code="demo_failed")

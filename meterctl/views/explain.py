@@ -86,7 +86,7 @@ def _lots(lots: Sequence[_Facts]) -> Grid:
         Column("got", right=True),
         *(Column(_FATES[fate], right=True, rank=1) for fate in told),
         Column("left", right=True),
-        Column("", rank=5, least=8),
+        Column("", rank=5, least=14),
         Column("expires", least=10, rank=1),
         Column("entries", least=12, rank=3),
     ]

@@ -42,14 +42,15 @@ PAGE = 200
 #: The widths of a bar where there is room, and of a column that folds although it should not.
 BAR, NARROWEST = 20, 4
 
+#: Colours that can be read on light and on dark backgrounds; yellow and cyan are too pale for many light ones.
 _STYLES: dict[Tone, str] = {
     "": "",
     "strong": "bold",
     "good": "green",
-    "warn": "yellow",
+    "warn": "dark_orange3",
     "bad": "bold red",
     "dim": "dim",
-    "accent": "cyan",
+    "accent": "deep_sky_blue3",
 }
 
 _ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
