@@ -338,10 +338,15 @@ class ReplicaSet:
 
     def step_down(self, seconds: int = 5) -> Mongod:
         """Make the primary give way to another node for ``seconds``; returns the one that gave way."""
-        old = self.primary()
-        with old._direct() as client:
-            client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=min(seconds, 4))
-        return old
+
+        def attempt() -> Mongod:
+            old = self.primary()
+            with old._direct() as client:
+                client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=min(seconds, 4))
+            return old
+
+        # It refuses while no secondary has caught up.
+        return _until("the primary to step down", attempt)
 
     def kill_primary(self) -> Mongod:
         """SIGKILL the primary; returns it, for `restart`."""
