@@ -42,11 +42,12 @@ PAGE = 200
 #: The widths of a bar where there is room, and of a column that folds although it should not.
 BAR, NARROWEST = 20, 4
 
-#: Colours that can be read on light and on dark backgrounds; yellow and cyan are too pale for many light ones.
+#: Colours that can be read on light and on dark backgrounds; the plain green, yellow and cyan of many terminals are too
+#: pale on light ones. A terminal that has but 16 colours gets those.
 _STYLES: dict[Tone, str] = {
     "": "",
     "strong": "bold",
-    "good": "green",
+    "good": "green4",
     "warn": "dark_orange3",
     "bad": "bold red",
     "dim": "dim",
