@@ -92,8 +92,10 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A value over time, which holds from each step (there is one) to the next, and from the last ``until`` the end."""
+    """A value over time, from ``since`` to ``until``: it holds from each step (there is one at least) to the next, and
+    from the last to the end."""
 
+    since: Instant
     steps: Sequence[Step]
     until: Instant
 

@@ -92,7 +92,7 @@ def _drawn(chart: Chart, scale: _Scale, room: int, *, above: bool) -> Canvas | N
 def _strokes(chart: Chart, across: int) -> Iterator[tuple[int, int, int, int]]:
     """The lines that make the curve, each from a place and a value to a place and a value: upright at each step, level
     from there to the next."""
-    first = to_millis(chart.steps[0].at)
+    first = to_millis(chart.since)
     span = max(1, to_millis(chart.until) - first)
     places = [min(across - 1, (to_millis(step.at) - first) * across // span) for step in chart.steps]
     ends = [*places[1:], across - 1]
@@ -116,7 +116,7 @@ def _times(chart: Chart, room: int) -> str:
 
 
 def _instants(chart: Chart, parts: int) -> list[str]:
-    first, last = to_millis(chart.steps[0].at), to_millis(chart.until)
+    first, last = to_millis(chart.since), to_millis(chart.until)
     return [words.when(from_millis(first + (last - first) * part // parts)) for part in range(parts + 1)]
 
 

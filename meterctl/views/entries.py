@@ -40,12 +40,11 @@ def show_ledger(page: LedgerPage) -> Iterable[Block]:
 def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     until = f"until {words.when_utc(chart.until)}"
     yield Heading(in_row(Said(chart.org, "strong"), balance_said(chart.balance), until))
-    if not chart.points or chart.lowest is None or chart.highest is None:
+    if chart.since is None or chart.lowest is None or chart.highest is None:
         yield Note("no entries")
         return
-    yield Chart(
-        [Step(point["at"], point["low"], point["high"], point["balance"]) for point in chart.points], chart.until
-    )
+    steps = [Step(point["at"], point["low"], point["high"], point["balance"]) for point in chart.points]
+    yield Chart(chart.since, steps, chart.until)
     yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
     if chart.lowest["balance"] < 0:
         before = chart.lowest["seq"] + 1

@@ -99,6 +99,13 @@ def test_records_are_points(run: Shell) -> None:
     assert (header, first.split(",")[1]) == ("at,seq,balance,pending,low,high", "3")
 
 
+def test_the_axis_begins_where_the_span_does(run: Shell) -> None:
+    told(run)
+    run.setenv("COLUMNS", "80")
+    assert run("ledger acme --chart").out.splitlines()[-4].split()[:2] == ["2026-11-14", "09:00"]
+    assert run("ledger acme --chart --since 2026-11-10").out.splitlines()[-4].split()[:2] == ["2026-11-10", "00:00"]
+
+
 @pytest.mark.parametrize("columns", [40, 80, 160])
 def test_people_see_where_it_went_below_zero(run: Shell, columns: int) -> None:
     told(run)

@@ -16,7 +16,7 @@ DAY = 86_400_000
 
 def chart(*balances: int, every: int = DAY, until: int = 10 * DAY) -> Chart:
     steps = [Step(add_millis(START, place * every), each, each, each) for place, each in enumerate(balances)]
-    return Chart(steps, add_millis(START, until))
+    return Chart(START, steps, add_millis(START, until))
 
 
 def drawn(chart: Chart, width: int = 40) -> list[str]:
@@ -44,6 +44,13 @@ def test_a_chart_holds_each_value_until_the_next_and_the_last_to_the_end() -> No
     assert "\n".join(drawn(chart(1000, 250, -120, every=3 * DAY))) == FALLING
 
 
+def test_time_before_the_first_step_is_there_and_empty() -> None:
+    late = Chart(START, [Step(add_millis(START, 5 * DAY), 100, 100, 100)], add_millis(START, 10 * DAY))
+    lines = drawn(late, 47)
+    assert lines[0] == "100 ┤" + " " * 21 + "⠉" * 21
+    assert lines[-1].split()[0] == "2026-11-02"
+
+
 def test_what_is_below_zero_is_toned_as_debt() -> None:
     tones = [line[-1].tone for line in curve_lines(chart(5, -5), 60)]
     assert tones == ["accent"] * 6 + ["dim"] + ["bad"] * 6 + ["dim"]
@@ -52,7 +59,7 @@ def test_what_is_below_zero_is_toned_as_debt() -> None:
 
 def test_a_dip_within_a_step_is_drawn_whatever_the_scale() -> None:
     steps = [Step(START, 0, MAX_UNITS, MAX_UNITS), Step(add_millis(START, DAY), -1, 7, 7)]
-    lines = drawn(Chart(steps, add_millis(START, 2 * DAY)), 80)
+    lines = drawn(Chart(START, steps, add_millis(START, 2 * DAY)), 80)
     zero = next(place for place, line in enumerate(lines) if "┼" in line)
     assert any("⠁" <= sign <= "⣿" for sign in lines[zero + 1])
 
@@ -93,7 +100,7 @@ def test_in_ascii_dots_are_stars() -> None:
 )
 def test_any_chart_fits_and_shows_what_is_below_zero(steps: list[tuple[int, int, int, int]], width: int) -> None:
     made = [Step(add_millis(START, after), *_ordered(*values)) for after, *values in sorted(steps)]
-    lines = drawn(Chart(made, add_millis(START, 10 * DAY)), width)
+    lines = drawn(Chart(START, made, add_millis(START, 10 * DAY)), width)
     zero = next(place for place, line in enumerate(lines) if "┼" in line)
     below = any("⠁" <= sign <= "⣿" for line in lines[zero + 1 :] for sign in line)
     assert below == (min(step.low for step in made) < 0)
