@@ -9,30 +9,20 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from meterctl.core.batch import NOTHING, Outcome, TooEarly
 from meterctl.core.model import Entry
 from meterctl.core.operations import Request
 from meterctl.core.orgview import Name, OrgViews
 from meterctl.core.results import Receipt
+from meterctl.core.writer import Booked, Writer
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from meterctl.core.ledger import Ledger
-
 #: Entries from which on appending them in the background saves more time than it costs.
 WORTH_A_THREAD = 200
-
-
-class Booked(NamedTuple):
-    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and whether
-    another writer was in the way."""
-
-    settled: int
-    cut: tuple[Entry, ...]
-    clashed: bool
 
 
 class _Flight:
@@ -51,17 +41,17 @@ class _Flight:
 
 
 class Execution:
-    """Books ``chunks`` on ``ledger``."""
+    """Books ``chunks`` by ``writer``."""
 
-    def __init__(self, ledger: "Ledger", chunks: Iterable[Sequence[Request]]) -> None:
-        self._ledger = ledger
+    def __init__(self, writer: Writer, chunks: Iterable[Sequence[Request]]) -> None:
+        self._writer = writer
         self._chunks = iter(chunks)
         self._again: deque[Sequence[Request]] = deque()
-        self._views = OrgViews(ledger.store)
+        self._views = OrgViews(writer.store)
         self._flight: _Flight | None = None
         self._worker: Executor | None = None
         # Since the last chunk that was booked as a whole:
-        self._pace = ledger.pace()
+        self._pace = writer.pace()
         self._contended: set[str] = set()
         self._carried: tuple[Entry, ...] = ()
 
@@ -83,7 +73,7 @@ class Execution:
 
     def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
         flying = self._flight.names if self._flight else NOTHING
-        return self._ledger.decide(chunk, self._views, contended=self._contended, flying=flying)
+        return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying)
 
     def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Outcome] | None:
         """What ``chunk`` comes to if the one in flight is booked as it is. None if that cannot be said before it is."""
@@ -98,7 +88,7 @@ class Execution:
     def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Outcome]) -> Iterator[list[Receipt]]:
         """Have the entries appended: in the background if there are many, else at once, with the receipts."""
         flight = self._flight = _Flight(chunk, outcomes)
-        flight.booked = partial(self._ledger.book, outcomes, flight.entries, self._pace)
+        flight.booked = partial(self._writer.book, outcomes, flight.entries, self._pace)
         self._views.launch(flight.orgs)
         if len(flight.entries) >= WORTH_A_THREAD:
             flight.booked = self._in_background(flight.booked)
@@ -123,7 +113,7 @@ class Execution:
             self._turn_back(left, waiting, clashed=booked.clashed)
         else:
             self._views.land(flight.orgs)
-            self._pace, self._contended = self._ledger.pace(), set()
+            self._pace, self._contended = self._writer.pace(), set()
         return not left
 
     def _receipts(self, flight: _Flight, booked: Booked) -> list[Receipt]:
@@ -143,7 +133,7 @@ class Execution:
         self._again.appendleft(left)
         if clashed:
             self._suspect(left)
-            self._pace.wait(self._ledger.contended())
+            self._pace.wait(self._writer.contended())
 
     def _suspect(self, left: Sequence[Request]) -> None:
         """The org that clashed was read at a tip that is old. What left its head behind, a crash say, may have done so

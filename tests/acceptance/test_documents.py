@@ -5,7 +5,7 @@ import json
 import pytest
 
 from meterctl.core.follow import MARGIN
-from meterctl.core.ledger import PATIENCE
+from meterctl.core.writer import PATIENCE
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
 RECEIPT = "command org key status applied reason message entry also balance diff undone_by"

@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
-from meterctl.core import ledger
+from meterctl.core import writer
 from meterctl.core.batch import Batch, Outcome
 from meterctl.core.canonical import canonical_text, entry_hash
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.execution import Booked
-from meterctl.core.ledger import Ledger, Pace
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.orgview import OrgView, OrgViews
 from meterctl.core.ports import Head
+from meterctl.core.writer import Booked, Pace, Writer
 from tests.memory_store import MemoryHeads, MemoryJournal
 
 
@@ -35,7 +34,7 @@ def _instead(owner: Any, name: str, wrong: Any) -> Callable[[], AbstractContextM
 # What a lost answer means
 
 
-def _append_believing(self: Ledger, entries: Sequence[Entry], _: Pace) -> int:
+def _append_believing(self: Writer, entries: Sequence[Entry], _: Pace) -> int:
     try:
         done = self.store.journal.append(entries)
     except StoreUnreachable:
@@ -44,7 +43,7 @@ def _append_believing(self: Ledger, entries: Sequence[Entry], _: Pace) -> int:
     return done
 
 
-def _append_under_new_keys(self: Ledger, entries: Sequence[Entry], pace: Pace) -> int:
+def _append_under_new_keys(self: Writer, entries: Sequence[Entry], pace: Pace) -> int:
     done = 0
     while done < len(entries):  # bounded: by the pace
         try:
@@ -63,7 +62,7 @@ def _renamed(entry: Entry) -> Entry:
     return cast(Entry, {**renamed, "hash": entry_hash(renamed)})
 
 
-def _is_anyones(self: Ledger, entry: Entry) -> bool:
+def _is_anyones(self: Writer, entry: Entry) -> bool:
     name = (entry["org"], entry["key"])
     return name in self.store.journal.by_keys([name])
 
@@ -76,21 +75,21 @@ def _rounded_up(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Ent
     return (settled + 1, ()) if cut else (settled, cut)
 
 
-_SETTLED = ledger._settled
+_SETTLED = writer._settled
 
 
-def _booked_whole(self: Ledger, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
+def _booked_whole(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
     booked = _BOOK(self, outcomes, *rest)
     return booked._replace(settled=len(outcomes), clashed=False) if booked.settled else booked
 
 
-_BOOK = Ledger.book
+_BOOK = Writer.book
 
 
 # Who has a session
 
 
-def _claim_later(self: Ledger, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
+def _claim_later(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
     self._claimed = lambda outcomes: outcomes  # type: ignore[method-assign]
     try:
         booked = _BOOK(self, outcomes, *rest)
@@ -139,31 +138,31 @@ _APPEND = MemoryJournal.append
 
 
 DEFECTS = [
-    Defect("a lost answer counts as booked", "two debits of one org", _instead(Ledger, "_append", _append_believing)),
+    Defect("a lost answer counts as booked", "two debits of one org", _instead(Writer, "_append", _append_believing)),
     Defect(
         "what got no answer is sent again under a new key",
         "a refund and a debit",
-        _instead(Ledger, "_append", _append_under_new_keys),
+        _instead(Writer, "_append", _append_under_new_keys),
     ),
     Defect(
         "after a lost answer, anyone's entry counts as ours",
         "one debit sent twice",
-        _instead(Ledger, "_is_ours", _is_anyones),
+        _instead(Writer, "_is_ours", _is_anyones),
     ),
     Defect("keys are not looked up", "one debit sent twice", _instead(Batch, "_load_known", lambda _: {})),
     Defect(
         "a request whose due events got in counts as booked",
         "something due and two debits",
-        _instead(ledger, "_settled", _rounded_up),
+        _instead(writer, "_settled", _rounded_up),
     ),
     Defect(
-        "a chunk that got in partly counts as booked", "a chunk and a debit", _instead(Ledger, "book", _booked_whole)
+        "a chunk that got in partly counts as booked", "a chunk and a debit", _instead(Writer, "book", _booked_whole)
     ),
-    Defect("the claim is taken after the credit", "one session for two orgs", _instead(Ledger, "book", _claim_later)),
+    Defect("the claim is taken after the credit", "one session for two orgs", _instead(Writer, "book", _claim_later)),
     Defect(
         "a claim moves while the pack is still there",
         "one session for two orgs",
-        _instead(ledger, "undo_is_booked", lambda *_: True),
+        _instead(writer, "undo_is_booked", lambda *_: True),
     ),
     Defect("heads are trusted", "a chunk and a debit", _instead(Batch, "_make_sure", lambda *_, **__: False)),
     Defect("a no mixes two moments", "an undo and what it undoes", _instead(OrgView, "_end_of_stored", _no_end)),

@@ -14,7 +14,7 @@ from meterctl.core.clock import FixedClock
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.inputs import Line
 from meterctl.core.instants import to_millis
-from meterctl.core.ledger import Ledger, head_of
+from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import Request, request_document
 from meterctl.core.reads import Reads
@@ -22,6 +22,7 @@ from meterctl.core.results import Balance, Receipt, Sweep, Verification
 from meterctl.core.sweep import keptlock
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
+from meterctl.core.writer import head_of
 from tests.property.strategies import START, Step
 from tests.simulator.choices import Choices
 from tests.simulator.faults import Gate

@@ -12,13 +12,14 @@ import pytest
 
 from meterctl.core.clock import FixedClock
 from meterctl.core.errors import StoreUnreachable, StoreUnusable
-from meterctl.core.ledger import Ledger, Pace, head_of
+from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.sqlite import open_store
 from meterctl.core.terms import Terms
+from meterctl.core.writer import Pace, head_of
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
 from tests.memory_store import MemoryStore
 
