@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from meterctl.core.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
-    from meterctl.core.sweep.sweeper import Sweeper
+    from meterctl.core.sweep.sweeper import Booker, Sweeper
 
 
 #: A clock set to the end of time has no week after it.
@@ -235,15 +235,10 @@ class Wiring:
         check_mode(gateway, self.store)
         return gateway
 
-    def sweeper(self, command: str, *, workers: int = 1) -> "Sweeper":
-        """A sweep as ``command``; with several ``workers`` it books in so many processes of their own."""
+    def sweeper(self, command: str, booker: "Booker | None" = None) -> "Sweeper":
+        """A sweep as ``command``, booked by this process unless a ``booker`` does."""
         from meterctl.core.sweep.sweeper import Sweeper
 
-        if workers == 1 or self.options.plan_out is not None:
-            return Sweeper(self.ledger, command, self.actor, self.at)
-        from meterctl.workers import Workers
-
-        booker = Workers(workers, self.options, self.environ)
         return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
 
     def preview_refund(self, operation: "Refund") -> "Result":

@@ -11,7 +11,7 @@ from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.dueorgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.metrics import MetricsFile
-from meterctl.core.sweep.sweeper import Sweeper
+from meterctl.core.sweep.sweeper import Booker, Sweeper
 from meterctl.interrupts import Interrupts
 from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress
@@ -58,7 +58,7 @@ def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
 
 def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
     extent = _extent(wanted)
-    sweeper = wiring.sweeper(name, workers=_number(wanted.workers, "workers", most=MOST_WORKERS) or 1)
+    sweeper = wiring.sweeper(name, _workers(wiring, wanted.workers))
     file = None if wanted.metrics_file is None else MetricsFile(wanted.metrics_file, wiring.clock)
     collect_garbage()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
@@ -66,6 +66,16 @@ def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
         if interrupts.asked:
             raise KeyboardInterrupt
     return sweep
+
+
+def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
+    """Processes that book, if several are ``wanted``. What is planned is not booked: this one does."""
+    count = _number(wanted, "workers", most=MOST_WORKERS) or 1
+    if count == 1 or wiring.options.plan_out is not None:
+        return None
+    from meterctl.workers import Workers  # loads what starts processes
+
+    return Workers(count, wiring.options, wiring.environ)
 
 
 def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, *, fail_if_locked: bool) -> Sweep:
