@@ -66,16 +66,15 @@ def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False
 
     Losing the number to another publisher is retried, three times at most. Raises `PublishContended`.
     """
-    for pause in (*BACKOFF, None):
+    for pause in (0.0, *BACKOFF):
+        if pause:
+            clock.sleep(pause)
         newest = next(reversed(PlanBook(plans.all).versions(wanted.plan)), None)
         if newest is not None and wanted.effective_from is None and _same_terms(newest, wanted):
             return Published("unchanged", newest)
         version = _next_version(newest, wanted, clock.now())
         if dry_run or plans.add(version):
             return Published("planned" if dry_run else "applied", version)
-        if pause is None:
-            break
-        clock.sleep(pause)
     raise PublishContended(f"others published versions of plan {wanted.plan} at the same time")
 
 

@@ -4,6 +4,7 @@ A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a
 ``exit_code``. How it looks to a person is in `meterctl.views`.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ def schema_name(name: str) -> str:
     return f"meterctl.{name}.v1"
 
 
-class Result:
+class Result(ABC):
     """Base of all results. ``name`` is the document's: its schema is ``meterctl.<name>.v1``."""
 
     __slots__ = ()
@@ -29,9 +30,9 @@ class Result:
     def exit_code(self) -> int:
         return errors.DONE
 
+    @abstractmethod
     def fields(self) -> dict[str, Any]:
         """The document without its ``schema``."""
-        raise NotImplementedError
 
     def document(self) -> dict[str, Any]:
         return {"schema": schema_name(self.name), **self.fields()}

@@ -43,12 +43,12 @@ def test_a_plan_that_is_not_published_as_the_config_has_it_is_told(run_anywhere:
     run_anywhere.all("init")
     told = checks(run_anywhere, DONE)["plans"]
     assert told["ok"] is None
-    assert "free" in told["found"]
+    assert told["found"].endswith("as the config has them: pro")
     assert "plan publish --from-config" in told["fix"]
     run_anywhere.all("plan publish --from-config")
     assert checks(run_anywhere, DONE)["plans"]["ok"] is True
-    run_anywhere.all("plan publish free --quota 7")
-    assert "free" in checks(run_anywhere, DONE)["plans"]["found"]
+    run_anywhere.all("plan publish pro --quota 7")
+    assert "pro" in checks(run_anywhere, DONE)["plans"]["found"]
 
 
 def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:

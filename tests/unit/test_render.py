@@ -298,6 +298,9 @@ class Following(Result):
     live = True
     items: Iterator[dict[str, Any]]
 
+    def fields(self) -> dict[str, Any]:
+        return {}
+
     def rows(self) -> Iterator[dict[str, Any]]:
         return self.items
 
