@@ -32,9 +32,12 @@ bench: $(VENV)/.dev
 mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.mutations
 
-# Named seeds: a run that fails is a run that anyone can repeat.
+# Named seeds: a run that fails is a run that anyone can repeat. About two minutes, half of them in memory.
 simulate: $(VENV)/.dev
-	$(BIN)/python -m tests.simulator --seed 1 --runs 800 $(ARGS)
+	$(BIN)/python -m tests.simulator --store memory --seed 1 --runs 1800 $(ARGS)
+	$(BIN)/python -m tests.simulator --store sqlite --seed 1 --runs 200 $(ARGS)
+	$(BIN)/python -m tests.simulator --store mongomock --seed 1 --runs 80 $(ARGS)
+	$(BIN)/python -m tests.simulator --store mongod --seed 1 --runs 60 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
