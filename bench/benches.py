@@ -22,7 +22,7 @@ from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, Debit, Request
 from meterctl.core.ports import Store
-from meterctl.core.reads import LedgerQuery, Reads
+from meterctl.core.reads.reads import LedgerQuery, Reads
 from meterctl.core.sweep.dueorgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper
 

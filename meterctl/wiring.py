@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meterctl.core.payments.gateway import StripeGateway
     from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.publish import Wanted
-    from meterctl.core.reads import Reads
+    from meterctl.core.reads.reads import Reads
     from meterctl.core.results import Result
     from meterctl.core.saved import Header, PlanFile, Planner
     from meterctl.core.sweep.sweeper import Booker, Sweeper
@@ -215,7 +215,7 @@ class Wiring:
 
     @cached_property
     def reads(self) -> "Reads":
-        from meterctl.core.reads import Reads
+        from meterctl.core.reads.reads import Reads
 
         return Reads(self.store, self.clock, self.settings.terms)
 
@@ -242,7 +242,7 @@ class Wiring:
         return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
 
     def preview_refund(self, operation: "Refund") -> "Result":
-        from meterctl.core.preview import preview_refund
+        from meterctl.core.reads.preview import preview_refund
 
         if self.options.plan_out is not None:
             raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")

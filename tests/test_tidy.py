@@ -28,7 +28,7 @@ OWNED = {
 #: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
 PURE = {
     "basis", "canonical", "due", "effects", "entries", "errors", "instants", "model", "operations", "pricing",
-    "rules", "slices", "terms", "weeks",
+    "reads.slices", "rules", "terms", "weeks",
 }  # fmt: skip
 PURE_MAY_IMPORT = {
     "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",

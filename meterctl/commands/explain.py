@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.common import Org, command, filter_time, new_app, option
-from meterctl.core.explain import Explainer, Explanation
+from meterctl.core.reads.explain import Explainer, Explanation
 from meterctl.wiring import Wiring
 
 app = new_app()

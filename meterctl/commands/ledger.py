@@ -6,7 +6,7 @@ from meterctl.commands.common import argument, command, filter_time, new_app, op
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
 from meterctl.core.operations import check_integer, check_ref
-from meterctl.core.reads import LedgerQuery
+from meterctl.core.reads.reads import LedgerQuery
 from meterctl.core.results import LedgerChart, LedgerPage
 from meterctl.wiring import Wiring
 

@@ -6,7 +6,7 @@ from meterctl.commands.common import command, filter_time, new_app, option, swit
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import add_millis, parse_ahead
 from meterctl.core.operations import check_integer, check_plan
-from meterctl.core.orgs import SORTS, OrgFilter, list_orgs
+from meterctl.core.reads.orgs import SORTS, OrgFilter, list_orgs
 from meterctl.core.results import Listing
 from meterctl.longrun import collect_garbage
 from meterctl.wiring import Wiring

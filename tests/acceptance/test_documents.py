@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from meterctl.core.follow import MARGIN
+from meterctl.core.reads.follow import MARGIN
 from meterctl.core.writer import PATIENCE
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
@@ -168,7 +168,7 @@ def test_a_feed_begins_where_it_is_told(run: Shell) -> None:
 
 
 def test_a_page_of_a_feed_has_an_end(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterctl.core.follow.MOST", 2)
+    monkeypatch.setattr("meterctl.core.reads.follow.MOST", 2)
     run.all("plan publish free --quota 10", *(f"meter attribute {org} r --units 20" for org in ("a", "b", "c")))
     pages, cursor = [], "2026-11-16"
     for _ in range(3):

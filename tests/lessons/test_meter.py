@@ -4,7 +4,7 @@ import pytest
 
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import Attribute
-from meterctl.core.reads import Reads
+from meterctl.core.reads.reads import Reads
 from tests.desk import Desk
 
 NEXT_MONDAY = "2026-11-23T00:00:00.000Z"

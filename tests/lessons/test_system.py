@@ -16,7 +16,7 @@ from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.operations import BookDue, Debit, check_integer, check_org
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Lease, Store
-from meterctl.core.reads import LedgerQuery, Reads
+from meterctl.core.reads.reads import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
 from meterctl.core.sweep.dueorgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper

@@ -224,7 +224,7 @@ def test_l60_an_expiry_has_its_own_line_and_is_announced(desk: Desk) -> None:
 
 
 def test_l11_reads_create_nothing(desk: Desk) -> None:
-    from meterctl.core.reads import LedgerQuery, Reads
+    from meterctl.core.reads.reads import LedgerQuery, Reads
 
     before = contents(desk.store)
     reads = Reads(desk.store, desk.clock, desk.ledger.terms)

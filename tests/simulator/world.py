@@ -17,7 +17,7 @@ from meterctl.core.instants import to_millis
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import Request, request_document
-from meterctl.core.reads import Reads
+from meterctl.core.reads.reads import Reads
 from meterctl.core.results import Balance, Receipt, Sweep, Verification
 from meterctl.core.sweep import keptlock
 from meterctl.core.sweep.sweeper import Sweeper

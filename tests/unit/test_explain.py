@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
-from meterctl.core import explain as explaining
-from meterctl.core.explain import Explainer
 from meterctl.core.instants import add_millis, parse
-from meterctl.core.lotstory import FATES, Stories
 from meterctl.core.model import Entry
 from meterctl.core.operations import Attribute, Request
+from meterctl.core.reads import explain as explaining
+from meterctl.core.reads.explain import Explainer
+from meterctl.core.reads.lotstory import FATES, Stories
 from tests.desk import NOON, Desk, tap
 from tests.memory_store import MemoryStore
 from tests.property.strategies import START, History, histories

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from meterctl.core.model import Instant
-from meterctl.core.orgs import SORTS, OrgFilter, list_orgs
 from meterctl.core.ports import Head
+from meterctl.core.reads.orgs import SORTS, OrgFilter, list_orgs
 from tests.desk import Desk
 
 LATER = "2026-11-18T12:00:00.000Z"

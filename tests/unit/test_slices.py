@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Instant
-from meterctl.core.slices import Mark, Slice, highest, lowest, opened_at, slices_of
+from meterctl.core.reads.slices import Mark, Slice, highest, lowest, opened_at, slices_of
 
 START = Instant("2026-11-02T09:00:00.000Z")
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import Any, NamedTuple
 
-from meterctl.core import finding, slices, weeks
+from meterctl.core import weeks
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.follow import LedgerFeed, alerts_behind, cursor_of, follow, place_of
 from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
 from meterctl.core.orgview import OrgView
 from meterctl.core.ports import Clock, EntryFilter, Store
+from meterctl.core.reads import finding, slices
+from meterctl.core.reads.follow import LedgerFeed, alerts_behind, cursor_of, follow, place_of
 from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
 from meterctl.core.rules import Refundable, admission, refundable
 from meterctl.core.terms import PlanBook, Terms

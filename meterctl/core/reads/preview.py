@@ -2,7 +2,7 @@
 
 from meterctl.core.ledger import Ledger
 from meterctl.core.operations import Refund, Request
-from meterctl.core.reads import Reads
+from meterctl.core.reads.reads import Reads
 from meterctl.core.results import Facts, Receipt
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from meterctl.core import weeks
 from meterctl.core.entries import Tip, book_due, tip_of
 from meterctl.core.instants import to_datetime, to_millis
-from meterctl.core.lotstory import CHANGING, MOST_SEQS, Stories
 from meterctl.core.model import Entry, Instant, State
 from meterctl.core.ports import EntryFilter
-from meterctl.core.reads import Reads
+from meterctl.core.reads.lotstory import CHANGING, MOST_SEQS, Stories
+from meterctl.core.reads.reads import Reads
 from meterctl.core.results import Result
 from meterctl.core.rules import Admission, admission
 
