@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meterctl.core.publish import Wanted
     from meterctl.core.reads.reads import Reads
     from meterctl.core.results import Result
-    from meterctl.core.saved import Header, PlanFile, Planner
+    from meterctl.core.saved.planfile import Header, PlanFile, Planner
     from meterctl.core.sweep.sweeper import Booker, Sweeper
 
 
@@ -195,7 +195,7 @@ class Wiring:
 
     def plan_file(self, path: str) -> "PlanFile":
         """A plan to be written to ``path``; it is there once it is saved."""
-        from meterctl.core.saved import PlanFile
+        from meterctl.core.saved.planfile import PlanFile
 
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
         return self._cleanup.enter_context(closing(plan))
@@ -209,7 +209,7 @@ class Wiring:
 
     def planner(self, plan: "PlanFile") -> "Planner":
         """A ledger that rehearses what it is asked to book, and writes it down in ``plan``."""
-        from meterctl.core.saved import Planner
+        from meterctl.core.saved.planfile import Planner
 
         return Planner(self._scratch(), self.clock, self.settings.terms, plan)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 from meterctl.commands.asking import agree, agree_by_name, is_to_ask
 from meterctl.commands.common import argument, command, new_app, switch
-from meterctl.core.apply import Application, Applier, PlanSummary
 from meterctl.core.errors import BadInput
-from meterctl.core.saved import SavedPlan, Step, open_plan
+from meterctl.core.saved.apply import Application, Applier, PlanSummary
+from meterctl.core.saved.planfile import SavedPlan, Step, open_plan
 from meterctl.interrupts import Interrupts
 from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.apply import CHUNK, Application, Applier, PlanSummary
 from meterctl.core.basis import Basis, Place, digest, place_of
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import NO_HASH, Instant
 from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, ForceReset, Operation, Request, Undo
 from meterctl.core.overlay import OverlayStore
-from meterctl.core.saved import Header, PlanFile, Planner, open_plan
+from meterctl.core.saved.apply import CHUNK, Application, Applier, PlanSummary
+from meterctl.core.saved.planfile import Header, PlanFile, Planner, open_plan
 from tests.builders import make_entry
 from tests.desk import Desk, booked, contents, request, tap
 from tests.memory_store import MemoryStore
@@ -227,8 +227,8 @@ def test_a_plan_that_is_not_saved_leaves_nothing_behind(desk: Desk, path: Path) 
 def test_a_long_plan_tells_of_its_first_problems_and_counts_the_rest(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.apply.MOST_PROBLEMS", 3)
-    monkeypatch.setattr("meterctl.core.apply.MOST_RECEIPTS", 2)
+    monkeypatch.setattr("meterctl.core.saved.apply.MOST_PROBLEMS", 3)
+    monkeypatch.setattr("meterctl.core.saved.apply.MOST_RECEIPTS", 2)
     save(desk, path, [Adjust(f"org-{n}", 5, "a1") for n in range(9)])
     for n in range(9):
         desk.adjust(1, "other", org=f"org-{n}")
@@ -251,7 +251,7 @@ def test_a_long_step_names_the_first_strangers_and_counts_the_rest(desk: Desk, p
 def test_a_summary_counts_the_operations_and_warns_of_what_is_hard_to_take_back(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.apply.MOST_SHOWN", 2)
+    monkeypatch.setattr("meterctl.core.saved.apply.MOST_SHOWN", 2)
     desk.publish("free", 100)
     desk.run("r1", 5)
     desk.debit(10, "d0")

@@ -12,7 +12,7 @@ from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry
 from meterctl.core.operations import Request
 from meterctl.core.results import Receipt, Result
-from meterctl.core.saved import Header, SavedPlan, Step
+from meterctl.core.saved.planfile import Header, SavedPlan, Step
 
 CHUNK = 500
 

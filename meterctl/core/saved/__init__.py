@@ -1,0 +1,1 @@
+"""Saved plans: `planfile` writes and reads them, `apply` carries them out."""
