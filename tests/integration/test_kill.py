@@ -217,7 +217,7 @@ class Killer:
         began, far = time.monotonic(), self._dice.uniform(0, 0.6)
         while self.killed < self.kills and process.poll() is None:  # bounded: by the process
             if moment(far):
-                time.sleep(self._dice.uniform(0, 0.4) * (time.monotonic() - began))
+                time.sleep(self._dice.uniform(0, 0.15) * (time.monotonic() - began))
                 return True
             time.sleep(0.003)
         return False
@@ -315,7 +315,6 @@ def book_and_kill(place: Place, results: Results, loops: list[Debits], killer: K
         )
         for each in running:
             each.result(timeout=SECONDS)
-    assert killer.killed, "no backfill was killed: make it longer"
 
 
 def sweep_and_kill(place: Place, store: Store, killer: Killer) -> None:
@@ -335,7 +334,6 @@ def sweep_and_kill(place: Place, store: Store, killer: Killer) -> None:
 
     all_due = due()
     killer.until_it_ends(start, moment)
-    assert killer.killed, "no sweep was killed: give it more orgs"
     assert due() == 0
 
 
@@ -347,6 +345,7 @@ def kill_everything(place: Place, store: Store, *, orgs: int, lines: int, debits
         assert Desk(store).adjust(debits, "grant", org=loop.org).applied
     book_and_kill(place, results, loops, backfills, lines)
     sweep_and_kill(place, store, sweeps)
+    assert backfills.killed + sweeps.killed, "they were over too soon: give them more lines and orgs"
     journals = journals_of(store)
     found = check_told(journals, results.answers())
     for loop in loops:
@@ -374,18 +373,18 @@ def test_backfills_loops_and_sweeps_are_killed_for_long(place: Place, opened: St
 # The server
 
 
-def kill_mongod(directory: Path, *, lines: int, kills: int, seed: int) -> None:
+def kill_mongod(directory: Path, *, orgs: int, lines: int, kills: int, seed: int) -> None:
     """Book a file while the server is killed and comes back, again and again."""
     require_mongod_binary()
     server, results = Mongod().start(), Results(directory)
     try:
         place = Place(with_database(server.uri, "killed"), directory)
-        write_lines(place.file, orgs=300, lines=lines, seed=seed)
+        write_lines(place.file, orgs=orgs, lines=lines, seed=seed)
         with ThreadPoolExecutor(1) as pool:
-            booking = pool.submit(backfill_until_it_ends, place, results)
+            booking = pool.submit(backfill_until_it_ends, place, results, SECONDS + lines // 200)
             # In this thread, for a server ends with the thread that started it.
             kill_now_and_then(server, booking, results, [lines * number // kills for number in range(kills)], seed)
-            booking.result(timeout=SECONDS)
+            booking.result()
         with closing(open_store(place.url)) as store:
             found = check_told(journals_of(store), results.answers())
             check_whole(store)
@@ -410,11 +409,12 @@ def kill_now_and_then(server: Mongod, booking: Future[None], results: Results, l
         server.restart()
 
 
-def backfill_until_it_ends(place: Place, results: Results) -> None:
-    """A run that the store leaves without an answer for too long gives up, and is started again."""
+def backfill_until_it_ends(place: Place, results: Results, seconds: int) -> None:
+    """A run that the store leaves without an answer for too long gives up, and is started again; each may take so many
+    ``seconds``."""
     for _ in range(100):
         with place.start("backfill", place.file, "--results", results.next()) as process:
-            _, errors = process.communicate(timeout=SECONDS)
+            _, errors = process.communicate(timeout=seconds)
         assert process.returncode in (0, UNREACHABLE), errors
         if process.returncode == 0:
             return
@@ -429,10 +429,10 @@ def wait_for(met: Callable[[], bool]) -> None:
 
 
 def test_the_server_is_killed_in_the_middle_of_a_backfill(tmp_path: Path) -> None:
-    kill_mongod(tmp_path, lines=6000, kills=2, seed=1)
+    kill_mongod(tmp_path, orgs=300, lines=6000, kills=2, seed=1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_the_server_is_killed_for_long(tmp_path: Path, seed: int) -> None:
-    kill_mongod(tmp_path, lines=200_000, kills=30, seed=seed)
+    kill_mongod(tmp_path, orgs=3000, lines=100_000, kills=30, seed=seed)
