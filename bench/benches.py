@@ -156,14 +156,19 @@ def _most(old: ReplacedDesign) -> int:
 
 def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
     """A file from the command line, end to end, beside raw inserts of the very entries."""
+    for workers in (1, 2):
+        yield from _backfill(place, sizes.lines, workers)
+
+
+def _backfill(place: Place, lines: int, workers: int) -> Iterator[Figure]:
     store, home = opened(place, "backfill"), Home()
-    orgs = max(10, sizes.lines // 1000)
-    file = home.file("lines.ndjson", stories.lines(sizes.lines, orgs))
-    ours, done = command_rate(place, home, "backfill", sizes.lines, "backfill", str(file))
-    assert home.printed()["applied"] == sizes.lines
+    file = home.file("lines.ndjson", stories.lines(lines, max(10, lines // 1000)))
+    ours, done = command_rate(place, home, "backfill", lines, "backfill", str(file), "--workers", str(workers))
+    assert home.printed()["applied"] == lines
     floor = floor_rate(place, list(islice(store.journal.scan(), SAMPLE)))
-    bound = ">= 0.45" if place.kind == "mongod" else ""
-    figure = partial(Figure, "backfill", place.kind, f"backfill of {sizes.lines:,} lines")
+    bound = ">= 0.45" if workers > 1 and place.kind == "mongod" else ""
+    what = f"backfill of {lines:,} lines" + (f", {workers} workers" if workers > 1 else "")
+    figure = partial(Figure, "backfill", place.kind, what)
     cpu = (ours.cpu, floor.cpu)
     yield figure(ours.rate, "lines/s", floor.rate, "raw inserts", bound, done.peak_mb, cpu=cpu)
     yield figure(done.peak_mb, "MB peak", bound="<= 250")

@@ -12,6 +12,7 @@ from meterctl.config import Profile, Settings, default_store, load_settings
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean
 
 if TYPE_CHECKING:
+    from meterctl.core.backfill import Backfiller
     from meterctl.core.doctor import Diagnosis
     from meterctl.core.ledger import Ledger
     from meterctl.core.model import Instant
@@ -240,6 +241,12 @@ class Wiring:
         from meterctl.core.sweep.sweeper import Sweeper
 
         return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
+
+    def backfiller(self) -> "Backfiller":
+        """Books the lines of a file by this process."""
+        from meterctl.core.backfill import Backfiller, Caller
+
+        return Backfiller(self.ledger, Caller(self.actor, self.options.reason, self.at))
 
     def preview_refund(self, operation: "Refund") -> "Result":
         from meterctl.core.reads.preview import preview_refund

@@ -64,11 +64,16 @@ def _first(running: set[Future[list[Tally]]]) -> Iterator[Tally]:
 _bookers: list[DueBooker] = []
 
 
-def _start(options: Options, environ: Mapping[str, str]) -> None:
-    # Ctrl-C reaches every process of a terminal; the one that hands out the pages ends the sweep.
+def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
+    """What a process that books begins with."""
+    # Ctrl-C reaches every process of a terminal; the one that hands out the work ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     collect_garbage()
-    wiring = Wiring(options, environ)
+    return Wiring(options, environ)
+
+
+def _start(options: Options, environ: Mapping[str, str]) -> None:
+    wiring = set_up(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
     _bookers.append(DueBooker(wiring.ledger, wiring.actor, wiring.at))
 

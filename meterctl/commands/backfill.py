@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import islice
 from typing import Annotated
 
 from meterctl.commands.asking import agree, is_to_ask, place_of
-from meterctl.commands.common import argument, command, new_app, option
-from meterctl.core.backfill import CHUNK, Backfiller, Caller, ResultsFile
+from meterctl.commands.common import argument, command, new_app, option, worker_count
+from meterctl.core.backfill import CHUNK, Account, Booker, ResultsFile
 from meterctl.core.inputs import InputFile, Line, open_input
 from meterctl.core.results import Backfill
 from meterctl.interrupts import Interrupts
@@ -24,17 +24,20 @@ def backfill(
     wiring: Wiring,
     file: Annotated[str, argument("FILE|-", "NDJSON or CSV, plain or gzip; - reads standard input.")],
     results: Annotated[str | None, option("--results", "FILE", "Write what became of each line, as NDJSON.")] = None,
+    workers: Annotated[str | None, option("--workers", "N", "Book in so many processes, split by org.")] = None,
 ) -> Backfill:
     """Book a file of operations, once each.
 
-    Books what each line asks for, in file order, under the line's own ref: running the same file again books nothing
-    twice, and a file or a run that was cut off is finished by running it again. A bad line is reported and stops
-    nothing. A line is {"op": "debit", "org": "acme", "units": 5, "ref": "r1"}; in CSV the header names the fields.
+    Books what each line asks for, in file order (with several --workers: in that of each org), under the line's own
+    ref: running the same file again books nothing twice, and a file or a run that was cut off is finished by running
+    it again. A bad line is reported and stops nothing. A line is {"op": "debit", "org": "acme", "units": 5, "ref":
+    "r1"}; in CSV the header names the fields.
 
     \b
     Example:
       meterctl backfill november.ndjson.gz --results answers.ndjson
     """
+    count = worker_count(workers)
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Book the operations in {file}?")
     collect_garbage()
@@ -44,24 +47,36 @@ def backfill(
         lines = source.lines()
         answers = stack.enter_context(ResultsFile(results, source=file)) if results is not None else None
         interrupts = stack.enter_context(Interrupts())
-        backfiller = Backfiller(wiring.ledger, Caller(wiring.actor, wiring.options.reason, wiring.at))
-        _run(backfiller, source, _chunks(lines, interrupts), answers)
-    backfiller.tally.seconds = wiring.elapsed() - began
+        booker = _booker(wiring, count)
+        account = _run(booker, source, _chunks(lines, interrupts), answers)
+    account.tally.seconds = wiring.elapsed() - began
     if interrupts.asked:
-        sys.stderr.write(f"stopped after line {backfiller.line}; to go on: meterctl backfill {file}\n")
+        sys.stderr.write(f"stopped after line {account.line}; to go on: meterctl backfill {file}\n")
         raise KeyboardInterrupt
-    return backfiller.tally
+    return account.tally
 
 
-def _run(backfiller: Backfiller, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | None) -> None:
-    progress = Progress("lines")
+def _booker(wiring: Wiring, count: int) -> Booker:
+    """Processes that book, if there are to be several. What is planned is not booked: this one does."""
+    if count == 1 or wiring.options.dry_run:
+        return wiring.backfiller()
+    from meterctl.lineworkers import LineWorkers  # loads what starts processes
+
+    return LineWorkers(count, wiring.options, wiring.environ)
+
+
+def _run(booker: Booker, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | None) -> Account:
+    account, progress = Account(), Progress("lines")
     try:
-        for answers in backfiller.answers(chunks):
-            if results is not None:
-                results.write(answers)
-            progress.tell(backfiller.tally.lines, lambda: source.position() / source.size if source.size else None)
+        with closing(booker.answers(chunks)) as answered:
+            for answers in answered:
+                account.take(answers)
+                if results is not None:
+                    results.write(answers)
+                progress.tell(account.tally.lines, lambda: source.position() / source.size if source.size else None)
     finally:
         progress.end()
+    return account
 
 
 def _chunks(lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:

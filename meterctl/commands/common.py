@@ -39,6 +39,17 @@ def switch(flag: str, explained: str) -> Any:
     return typer.Option(flag, help=explained)
 
 
+#: Processes that one command may book in.
+MOST_WORKERS = 64
+
+
+def worker_count(text: str | None) -> int:
+    """How many processes ``--workers`` asks for."""
+    from meterctl.core.operations import check_integer
+
+    return 1 if text is None else check_integer(text, "workers", least=1, most=MOST_WORKERS)
+
+
 Org = Annotated[str, argument("ORG", "The org's id.")]
 
 

@@ -4,9 +4,8 @@ import re
 from contextlib import nullcontext
 from typing import Annotated, NamedTuple
 
-from meterctl.commands.common import argument, option, switch
+from meterctl.commands.common import argument, option, switch, worker_count
 from meterctl.core.errors import BadInput
-from meterctl.core.model import MAX_UNITS
 from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.dueorgs import WHOLE, Extent, Shard
@@ -17,7 +16,7 @@ from meterctl.longrun import collect_garbage
 from meterctl.progress import Progress
 from meterctl.wiring import Wiring
 
-MOST_WORKERS, MOST_SHARDS = 64, 100_000
+MOST_SHARDS = 100_000
 
 OrgOrAll = Annotated[str | None, argument("[ORG]", "One org; or --all.")]
 AllOrgs = Annotated[bool, switch("--all", "Every org that has something due.")]
@@ -70,7 +69,7 @@ def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
 
 def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
     """Processes that book, if several are ``wanted``. What is planned is not booked: this one does."""
-    count = _number(wanted, "workers", most=MOST_WORKERS) or 1
+    count = worker_count(wanted)
     if count == 1 or wiring.options.plan_out is not None:
         return None
     from meterctl.workers import Workers  # loads what starts processes
@@ -99,8 +98,8 @@ def _extent(wanted: Wanted) -> Extent:
     )
 
 
-def _number(text: str | None, what: str, most: int = MAX_UNITS) -> int | None:
-    return None if text is None else check_integer(text, what, least=1, most=most)
+def _number(text: str | None, what: str) -> int | None:
+    return None if text is None else check_integer(text, what, least=1)
 
 
 def _shard(text: str) -> Shard:

@@ -2,10 +2,10 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TextIO
+from typing import Any, NamedTuple, Protocol, Self, TextIO
 
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.inputs import Document, Line
@@ -46,24 +46,38 @@ class Answer(NamedTuple):
         return document
 
 
-class Backfiller:
-    """One backfill: ``tally`` counts what was answered so far, up to and with line number ``line``."""
+class Account:
+    """What was answered so far, up to and with line number ``line``."""
 
-    def __init__(self, ledger: Ledger, caller: Caller) -> None:
+    def __init__(self) -> None:
         self.tally = Backfill()
         self.line = 0
+
+    def take(self, answers: list[Answer]) -> None:
+        self.line = answers[-1].line
+        self.tally.count(answer.status for answer in answers)
+
+
+class Booker(Protocol):
+    """Books lines, in order and chunk by chunk, and answers each, in order. No list of answers is empty."""
+
+    def answers(self, chunks: Iterable[Iterable[Line]], /) -> Generator[list[Answer], None, None]: ...
+
+
+class Backfiller:
+    """Books lines on ``ledger``."""
+
+    def __init__(self, ledger: Ledger, caller: Caller) -> None:
         self._ledger = ledger
         self._caller = caller
         # Lines that were read, and not answered yet: invalid ones wait for those before them, to be told in order.
         self._waiting: deque[tuple[int, Answer | None]] = deque()
 
-    def answers(self, chunks: Iterable[Sequence[Line]]) -> Iterator[list[Answer]]:
+    def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
         """Book the lines, in order, and answer them, in order."""
         for receipts in self._ledger.execute_chunks(self._requests(lines) for lines in chunks):
             answers = list(self._answered(receipts))
             if answers:
-                self.line = answers[-1].line
-                self.tally.count(answer.status for answer in answers)
                 yield answers
 
     def _requests(self, lines: Iterable[Line]) -> list[Request]:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from meterctl.core.backfill import CHUNK, Backfiller, Caller
+from meterctl.core.backfill import CHUNK, Account, Backfiller, Caller
 from meterctl.core.errors import UNREACHABLE
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
@@ -138,12 +138,12 @@ def some_operation(dice: random.Random, org: str, number: int) -> dict[str, Any]
 
 def book_file(store: Store, path: Path) -> Backfill:
     """Book the file in this process, undisturbed."""
-    backfiller = Backfiller(Ledger(store, HandClock(LATER), TERMS), Caller("tester"))
+    account, backfiller = Account(), Backfiller(Ledger(store, HandClock(LATER), TERMS), Caller("tester"))
     with open_input(str(path)) as source:
         lines = list(source.lines())
-        for _ in backfiller.answers([lines[first : first + 500] for first in range(0, len(lines), 500)]):
-            pass
-    return backfiller.tally
+        for answers in backfiller.answers([lines[first : first + 500] for first in range(0, len(lines), 500)]):
+            account.take(answers)
+    return account.tally
 
 
 def journals_of(store: Store) -> dict[str, list[Entry]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill import CHUNK, Backfiller, Caller
+from meterctl.core.backfill import CHUNK, Account, Backfiller, Caller
 from meterctl.core.clock import SystemClock
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
@@ -57,12 +57,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def backfill(store: Store, path: Path, *, upto: int | None = None) -> Backfill:
     """Backfill the first lines of a file, all of them by default."""
-    backfiller = Backfiller(Ledger(store, SystemClock(), Terms()), Caller("test"))
+    account, backfiller = Account(), Backfiller(Ledger(store, SystemClock(), Terms()), Caller("test"))
     with open_input(str(path)) as source:
         some = islice(source.lines(), upto)
-        for _ in backfiller.answers(iter(lambda: list(islice(some, CHUNK)), [])):
-            pass
-    return backfiller.tally
+        for answers in backfiller.answers(iter(lambda: list(islice(some, CHUNK)), [])):
+            account.take(answers)
+    return account.tally
 
 
 def journals(store: Store, *without: str) -> dict[str, list[dict[str, Any]]]:
