@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from meterctl.core import instants
@@ -192,7 +193,9 @@ class Tapped:
 
 
 def tap(store: Any) -> Any:
-    """``store`` with every repository `Tapped`."""
+    """``store`` with every repository `Tapped`. What is put between two writes happens between them, so no two are one
+    step."""
+    store.together = nullcontext
     for name in ("journal", "heads", "claims", "plans", "locks"):
         setattr(store, name, Tapped(getattr(store, name)))
     return store

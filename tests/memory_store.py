@@ -6,6 +6,7 @@ Entries are kept as text, so nobody can change what is stored by changing what w
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
@@ -173,6 +174,9 @@ class MemoryStore:
         self.claims = MemoryClaims()
         self.plans = MemoryPlans()
         self.locks = MemoryLocks()
+
+    def together(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def init(self) -> list[str]:
         return []

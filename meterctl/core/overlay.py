@@ -4,6 +4,7 @@ A dry run books on it, so it takes the very path of the real run and cannot disa
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.ports import (
@@ -33,6 +34,9 @@ class OverlayStore:
         self.claims: Claims = _OverlayClaims(below.claims, layer.claims)
         self.plans: Plans = _OverlayPlans(below.plans, layer.plans)
         self.locks: Locks = layer.locks
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._layer.together()
 
     def init(self) -> list[str]:
         return []

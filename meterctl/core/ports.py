@@ -10,6 +10,7 @@ Promises that hold for every store, and that the contract suite checks on each o
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.model import Entry, Instant, Kind, PlanVersion
@@ -256,6 +257,11 @@ class Store(Protocol):
 
     @property
     def locks(self) -> Locks: ...
+
+    def together(self) -> AbstractContextManager[object]:
+        """What is written inside is written in one step, all of it or nothing, if that is how the store works best; if
+        not, one after the other. Only the calling thread's writes are meant, and they must not be nested."""
+        ...
 
     def init(self) -> list[str]:
         """Create or complete tables, collections, indexes and validators; repeatable. Returns a line per thing that

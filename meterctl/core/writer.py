@@ -113,14 +113,21 @@ class Writer:
         done, unsure = 0, False
         while done < len(entries):  # bounded: each turn appends something, or waits at a pace that ends
             try:
-                done += self.store.journal.append(entries[done:])
+                done += self._append_with_heads(entries[done:])
                 if done == len(entries) or not (unsure and self._is_ours(entries[done])):
                     break
                 done += 1
             except StoreUnreachable as trouble:
                 unsure = True
                 pace.wait(trouble)
-        self._cache_heads(entries[:done])
+        if unsure:  # what turned out to be ours has been appended without its head
+            self._cache_heads(entries[:done])
+        return done
+
+    def _append_with_heads(self, entries: Sequence[Entry]) -> int:
+        with self.store.together():
+            done = self.store.journal.append(entries)
+            self._cache_heads(entries[:done])
         return done
 
     def _is_ours(self, entry: Entry) -> bool:

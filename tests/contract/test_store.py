@@ -1,3 +1,5 @@
+import pytest
+
 from meterctl.core.model import Instant
 from meterctl.core.ports import Store
 from tests.builders import make_entries, make_head, make_version
@@ -53,3 +55,29 @@ def test_close_may_be_repeated(connect: Connect) -> None:
     store.init()
     store.close()
     store.close()
+
+
+def test_what_is_written_together_is_there(store: Store) -> None:
+    with store.together():
+        assert store.journal.append(make_entries("acme", 2)) == 2
+        store.heads.put([make_head("acme", 2)])
+    assert len(list(store.journal.read("acme"))) == 2
+    assert list(store.heads.read()) == [make_head("acme", 2)]
+    with store.together():
+        assert store.journal.append([*make_entries("acme", 1, first=3), *make_entries("acme", 1, first=2)]) == 1
+    assert len(list(store.journal.read("acme"))) == 3
+
+
+def test_what_is_written_in_one_step_is_there_whole_or_not_at_all(kind: str, store: Store) -> None:
+    def write_and_fail() -> None:
+        with store.together():
+            store.journal.append(make_entries("acme", 2))
+            store.heads.put([make_head("acme", 2)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    # Heads can be made again, so a store for which one step would cost more than two takes two.
+    assert len(list(store.journal.read("acme"))) == (0 if kind == "sqlite" else 2)
+    assert len(list(store.heads.read())) == (0 if kind == "sqlite" else 1)
+    assert store.journal.append(make_entries("acme", 3, first=1 if kind == "sqlite" else 3)) == 3

@@ -3,7 +3,7 @@
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -41,7 +41,8 @@ def ground(kind: str) -> Iterator[Ground]:
 def gated_ports(store: Store, gate: Gate) -> Store:
     """The store with a gate at its ports."""
     gated = {name: Gated(gate, name, getattr(store, name), frozenset(STREAMS.get(name, ()))) for name in REPOSITORIES}
-    return cast(Store, SimpleNamespace(**gated))
+    # No two writes are one step here, whatever the store can: a crash may come between any of them.
+    return cast(Store, SimpleNamespace(**gated, together=nullcontext))
 
 
 # In memory

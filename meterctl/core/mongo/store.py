@@ -1,6 +1,7 @@
 """The store: five repositories over one database."""
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 
 from bson.errors import BSONError
 from pymongo import MongoClient
@@ -47,6 +48,10 @@ class MongoStore:
         self.claims = MongoClaims(self._database)
         self.plans = MongoPlans(self._database)
         self.locks = MongoLocks(self._database)
+
+    def together(self) -> AbstractContextManager[object]:
+        # A transaction would cost a round trip of its own, for heads that can be made again.
+        return nullcontext()
 
     def init(self) -> list[str]:
         with self._database.answered():

@@ -103,11 +103,15 @@ class Database:
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end of the block, and undone when the block raises.
+        """A transaction that is committed at the end of the block, and undone when the block raises; inside of
+        `together` a part of that one.
 
         ``durable`` False leaves out the wait for the disk: for what can be computed again.
         """
         with self._link() as (link, connection):
+            if connection.in_transaction:
+                yield connection
+                return
             link.set_durable(connection, durable)
             with _transaction(connection):
                 yield connection

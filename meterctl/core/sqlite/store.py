@@ -1,5 +1,7 @@
 """The store: five repositories over one database file."""
 
+from contextlib import AbstractContextManager
+
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.sqlite.claims import SqliteClaims
 from meterctl.core.sqlite.database import Database
@@ -23,6 +25,9 @@ class SqliteStore:
         self.claims = SqliteClaims(self._database)
         self.plans = SqlitePlans(self._database)
         self.locks = SqliteLocks(self._database)
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._database.writing()
 
     def init(self) -> list[str]:
         return self._database.complete_schema()
