@@ -20,7 +20,7 @@ from meterctl.core.ports import DueOrg, Head
 _DUE = "head.next_due"
 
 #: Heads that are brought forward together, and how many make that worth it.
-_PAGE, _WORTH_ONE_UPDATE = 250, 20
+_PAGE, _WORTH_ONE_UPDATE = 100, 20
 
 
 class MongoHeads:
