@@ -34,7 +34,8 @@ def split(lines: Iterable[Line], count: int) -> list[Part]:
 
 def _part_of(content: Document | BadInput, count: int) -> int:
     org = None if isinstance(content, BadInput) else content.get("org")
-    return crc32(org.encode()) % count if isinstance(org, str) else 0
+    # A lone surrogate, which is refused later, must not stop the others here.
+    return crc32(org.encode(errors="surrogatepass")) % count if isinstance(org, str) else 0
 
 
 class Merged(NamedTuple):
