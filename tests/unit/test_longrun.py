@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from meterctl.interrupts import Interrupts
+from meterctl.interrupts import Interrupts, held_back
 from meterctl.progress import Progress, progress_line
 
 
@@ -112,3 +112,13 @@ def test_outside_of_the_main_thread_it_changes_nothing() -> None:
     thread.start()
     thread.join()
     assert asked == [False]
+
+
+def test_ctrl_c_waits_until_what_holds_it_back_is_done() -> None:
+    reached = []
+    with Interrupts() as interrupts:
+        with held_back():
+            interrupt()
+            reached.append(interrupts.asked)
+        reached.append(interrupts.asked)
+    assert reached == [False, True]
