@@ -1,5 +1,6 @@
 """A backfill in several processes, each of which books the orgs of its part."""
 
+import os
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -142,6 +143,8 @@ def _work(connection: Connection, options: Options, environ: Mapping[str, str]) 
         booking = pool.submit(_book, wiring, inbox, connection)
         booking.add_done_callback(lambda done: _tell_problem(done, connection))
         inbox.fill(connection)
+    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
+    os._exit(0)
 
 
 class _Inbox:

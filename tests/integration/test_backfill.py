@@ -367,12 +367,14 @@ def test_kill_9_loses_nothing_that_was_answered(run: Run, store: str, tmp_path: 
 
 
 @pytest.mark.long
-def test_a_million_lines_take_no_more_memory_than_some(store: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_million_lines_take_no_more_memory_than_some(store: str, tmp_path: Path, workers: int) -> None:
+    """Not even the largest of the processes does."""
     path = tmp_path / "in.ndjson"
     with path.open("w") as file:
         for start_at in range(0, 1_000_000, 10_000):
             file.write(debits(range(start_at, start_at + 10_000), orgs=97))
-    process = start(store, path)
+    process = start(store, path, "--workers", str(workers))
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) < 250_000_000
