@@ -1,5 +1,6 @@
 """Booking in several processes: Python decides on one core per process, so more of them sweep faster."""
 
+import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -75,6 +76,8 @@ def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
 def _start(options: Options, environ: Mapping[str, str]) -> None:
     wiring = set_up(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
+    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
+    Finalize(None, os._exit, (0,), exitpriority=0)
     _bookers.append(DueBooker(wiring.ledger, wiring.actor, wiring.at))
 
 
