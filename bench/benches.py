@@ -3,9 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -30,9 +29,6 @@ ORG = "long"
 
 #: Entries that the floor stores with one call; MongoDB takes no more from more.
 BATCH = 1000
-
-#: Entries that show how fast the floor is; more would only take longer.
-SAMPLE = 200_000
 
 
 class Sizes(NamedTuple):
@@ -60,16 +56,18 @@ class Measured(NamedTuple):
     cpu: float
 
 
-def floor_rate(place: Place, entries: Sequence[Entry]) -> Measured:
-    """How the floor stores ``entries``, ``BATCH`` at a time."""
-    floor = place.floor()
-    batches = list(chunks(floor.ready(entries), BATCH))
-    server, own, began = place.server_cpu(), process_time(), perf_counter()
-    for batch in batches:
-        floor.store(batch)
-    taken, cpu = perf_counter() - began, process_time() - own + place.server_cpu() - server
+def floor_rate(place: Place, entries: Iterable[Entry]) -> Measured:
+    """How the floor stores ``entries``, ``BATCH`` at a time. Getting them is not counted."""
+    floor, count, taken, cpu = place.floor(), 0, 0.0, 0.0
+    for batch in chunks(entries, BATCH):
+        ready = floor.ready(batch)
+        server, own, began = place.server_cpu(), process_time(), perf_counter()
+        floor.store(ready)
+        taken += perf_counter() - began
+        cpu += process_time() - own + place.server_cpu() - server
+        count += len(batch)
     floor.clear()
-    return Measured(len(entries) / taken, cpu / len(entries) * 1e6)
+    return Measured(count / taken, cpu / count * 1e6)
 
 
 def command_rate(place: Place, home: "Home", store: str, count: int, *arguments: str) -> tuple[Measured, Run]:
@@ -165,7 +163,7 @@ def _backfill(place: Place, lines: int, workers: int) -> Iterator[Figure]:
     file = home.file("lines.ndjson", stories.lines(lines, max(10, lines // 1000)))
     ours, done = command_rate(place, home, "backfill", lines, "backfill", str(file), "--workers", str(workers))
     assert home.printed()["applied"] == lines
-    floor = floor_rate(place, list(islice(store.journal.scan(), SAMPLE)))
+    floor = floor_rate(place, store.journal.scan())
     bound = ">= 0.45" if workers > 1 and place.kind == "mongod" else ""
     what = f"backfill of {lines:,} lines" + (f", {workers} workers" if workers > 1 else "")
     figure = partial(Figure, "backfill", place.kind, what)
@@ -194,7 +192,7 @@ def _sweep(place: Place, due: int, command: str, kind: str, of: Callable[[int, I
     ours, done = command_rate(place, home, "sweep", due, *arguments)
     swept = home.printed()
     assert (swept["due"], swept["done"], swept["failed"]) == (due, due, 0), swept
-    floor = floor_rate(place, [entry for entry in islice(store.journal.scan(), 2 * SAMPLE) if entry["kind"] == kind])
+    floor = floor_rate(place, (entry for entry in store.journal.scan() if entry["kind"] == kind))
     store.close()
     home.close()
     what = f"{command} of {due:,} due orgs" + (f", {workers} workers" if workers > 1 else "")
