@@ -10,6 +10,7 @@ from multiprocessing.util import Finalize
 
 from meterctl.core.errors import MeterctlError
 from meterctl.core.sweep.duebooker import DueBooker, Tally
+from meterctl.interrupts import held_back
 from meterctl.longrun import collect_garbage
 from meterctl.wiring import Options, Wiring
 
@@ -41,7 +42,8 @@ class Workers:
         running: set[Future[list[Tally]]] = set()
         try:
             for page in pages:
-                running.add(pool.submit(_book, page))
+                with held_back():  # the first call starts the processes
+                    running.add(pool.submit(_book, page))
                 if len(running) >= AHEAD * self._count:
                     yield from _first(running)
             while running:  # bounded: by the pages

@@ -49,8 +49,8 @@ _HINTS = {
 
 
 class _Link:
-    """One thread's connection, for use inside of a ``with`` block, which says what SQLite's errors mean. Its lock is only
-    ever contended by `Database.close` and by a fork."""
+    """One thread's connection, for use in a ``with`` block, which says what SQLite's errors mean. Its lock is only ever
+    contended by `Database.close` and by a fork."""
 
     def __init__(
         self, connect: Callable[[], sqlite3.Connection], meaning: Callable[[sqlite3.Error], Exception]
