@@ -47,7 +47,7 @@ class Interrupts:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Ctrl-C waits while something is done inside. A process that is started inside never gets one."""
+    """A process that is started inside never gets a Ctrl-C; this thread gets one afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
