@@ -18,9 +18,10 @@ def run() -> None:
     from meterctl.cli import main
 
     code = main(sys.argv[1:])
-    # What had to be closed or written has been by now, and what is left goes with the process: that spares a last walk
-    # over every object, and half a second of waiting for the MongoDB driver's monitors, which look up twice a second.
+    # What had to be closed has been by now, and what is left goes with the process: that spares a last walk over every
+    # object, and half a second of waiting for the MongoDB driver's monitors, which look up twice a second.
     try:
+        sys.stdout.flush()  # rows that were printed before a failure
         sys.stderr.flush()
     finally:
         os._exit(code)

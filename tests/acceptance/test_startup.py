@@ -100,6 +100,26 @@ def test_the_version_is_told_before_anything_is_imported(tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
 
 
+def test_what_was_printed_before_a_failure_is_there() -> None:
+    code = """if True:
+        import sys
+        from meterctl import __main__, cli
+        from meterctl.core.errors import StoreUnreachable
+
+        def print_and_fail(_):
+            print("a row")
+            raise StoreUnreachable("gone")
+
+        cli._invoke = print_and_fail
+        sys.argv = ["meterctl", "export"]
+        __main__.run()
+    """
+    # Whatever the environment says of buffers (-E).
+    done = subprocess.run([sys.executable, "-E", "-c", code], check=False, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (10, "a row\n")
+    assert "gone" in done.stderr
+
+
 def test_the_list_of_commands_loads_nothing_that_books(tmp_path: Path) -> None:
     """What only commands need is loaded by the command that runs."""
     code = "import sys; from meterctl.cli import main; main(['--help']); sys.exit(' '.join(set(sys.modules) & {%s}))"
