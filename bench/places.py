@@ -19,7 +19,7 @@ from meterctl.core.canonical import canonical_text
 from meterctl.core.model import Entry
 from meterctl.core.ports import Store
 from meterctl.wiring import open_store
-from tests.mongod import Mongod
+from tests.mongod import Mongod, with_database
 
 Document = dict[str, Any]
 
@@ -158,8 +158,7 @@ class MongodPlace:
         self.client: MongoClient[Document] = MongoClient(server.uri)
 
     def url(self, name: str) -> str:
-        base, _, options = self.server.uri.partition("/?")
-        return f"{base}/bench_{name}?{options}"
+        return with_database(self.server.uri, f"bench_{name}")
 
     def drop(self, name: str) -> None:
         self.client.drop_database(f"bench_{name}")

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -407,6 +408,21 @@ def require_mongod() -> str:
     if uri is None:
         leave_out(mongod_missing_reason())
     return uri
+
+
+def with_database(server: str, name: str, options: str = "") -> str:
+    """The URI of one database of ``server``."""
+    base, _, given = server.partition("/?")
+    return f"{base.rstrip('/')}/{name}?{given}{options}"
+
+
+@contextmanager
+def own_database() -> Iterator[str]:
+    """The URI of a database that nobody else uses, on `require_mongod`'s server. It goes with the end of the block."""
+    server, name = require_mongod(), f"test_{uuid.uuid4().hex[:12]}"
+    yield with_database(server, name)
+    with MongoClient[dict[str, Any]](server) as client:
+        client.drop_database(name)
 
 
 def require_mongod_binary() -> Path:

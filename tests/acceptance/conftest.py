@@ -5,14 +5,13 @@ Each test has a store, a config and a clock of its own, given by the environment
 
 import io
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.shell import CONFIG, NOW, Answer, Shell
-from tests.mongod import require_mongod
+from tests.mongod import own_database
 
 #: Left over from whoever runs the tests, it would change what they see.
 SETTINGS = ("STORE", "CONFIG", "NOW", "OUTPUT", "ACTOR", "DEBUG")
@@ -61,10 +60,5 @@ def run_anywhere(request: pytest.FixtureRequest, make_shell: Callable[[str], She
     if request.param == "sqlite":
         yield make_shell(f"sqlite:{tmp_path}/meterctl.db")
         return
-    from pymongo import MongoClient
-
-    uri, name = require_mongod(), f"test_{uuid.uuid4().hex}"
-    base, _, options = uri.partition("/?")
-    yield make_shell(f"{base}/{name}?{options}")
-    with MongoClient[dict[str, object]](uri) as client:
-        client.drop_database(name)
+    with own_database() as uri:
+        yield make_shell(uri)

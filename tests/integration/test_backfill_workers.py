@@ -9,7 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ from meterctl.commands import backfill as command
 from meterctl.core.backfill import CHUNK
 from meterctl.wiring import open_store
 from tests.desk import contents
-from tests.mongod import require_mongod
+from tests.mongod import own_database
 
 NOW = "2026-11-22T10:00:00.000Z"
 
@@ -37,22 +39,14 @@ expiry_days = 90
 @pytest.fixture(params=["sqlite", "mongod"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
     """Names one more store that nobody has used yet, on each kind that a user can choose."""
-    names: list[str] = []
+    with ExitStack() as stack:
 
-    def new() -> str:
-        names.append(f"test_{tmp_path.name}_{os.getpid()}_{len(names)}")
-        if request.param == "sqlite":
-            return f"sqlite:{tmp_path / names[-1]}.db"
-        base, _, options = require_mongod().partition("/?")
-        return f"{base}/{names[-1]}?{options}"
+        def new() -> str:
+            if request.param == "sqlite":
+                return f"sqlite:{tmp_path}/{uuid.uuid4().hex}.db"
+            return stack.enter_context(own_database())
 
-    yield new
-    if request.param == "mongod":
-        from pymongo import MongoClient
-
-        with MongoClient[dict[str, Any]](require_mongod()) as client:
-            for name in names:
-                client.drop_database(name)
+        yield new
 
 
 @pytest.fixture

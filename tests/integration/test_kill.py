@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -18,7 +17,6 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 from meterctl.core.backfill import CHUNK, Account, Backfiller, Caller
 from meterctl.core.errors import UNREACHABLE
@@ -34,7 +32,7 @@ from meterctl.core.verify import Check, repair_heads, verify_all
 from meterctl.wiring import open_store
 from tests.desk import Desk, HandClock, booked
 from tests.memory_store import MemoryStore
-from tests.mongod import Mongod, require_mongod, require_mongod_binary
+from tests.mongod import Mongod, own_database, require_mongod_binary, with_database
 from tests.property.invariants import check_entries
 
 ROOT = Path(__file__).parents[2]
@@ -93,15 +91,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "sqlite":
         yield Place(f"sqlite:{tmp_path}/meterctl.db", tmp_path)
         return
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    yield Place(with_database(require_mongod(), name), tmp_path)
-    with MongoClient[dict[str, Any]](require_mongod()) as client:
-        client.drop_database(name)
-
-
-def with_database(server: str, name: str) -> str:
-    base, _, options = server.partition("/?")
-    return f"{base.rstrip('/')}/{name}?{options}"
+    with own_database() as uri:
+        yield Place(uri, tmp_path)
 
 
 @pytest.fixture

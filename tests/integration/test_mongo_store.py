@@ -19,7 +19,7 @@ from meterctl.core.model import Entry, Instant
 from meterctl.core.mongo import MongoStore, connect, expected_indexes, expected_validator
 from meterctl.core.ports import EntryFilter, Lease, Observation, Recorded, Store
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
-from tests.mongod import Mongod, ReplicaSet, require_mongod, require_mongod_binary
+from tests.mongod import Mongod, ReplicaSet, own_database, require_mongod_binary, with_database
 
 Document = dict[str, Any]
 Dial = Callable[..., MongoStore]
@@ -31,10 +31,8 @@ NOBODY_THERE = "127.0.0.1:1"
 @pytest.fixture
 def uri() -> Iterator[str]:
     """The URI of an empty database of its own."""
-    server, name = require_mongod(), f"test_{uuid.uuid4().hex[:12]}"
-    yield with_database(server, name)
-    with MongoClient[Document](server) as client:
-        client.drop_database(name)
+    with own_database() as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -80,11 +78,6 @@ def replica_set() -> Iterator[ReplicaSet]:
     nodes = ReplicaSet(3).start()
     yield nodes
     nodes.stop()
-
-
-def with_database(server: str, name: str, options: str = "") -> str:
-    base, _, given = server.partition("/?")
-    return f"{base.rstrip('/')}/{name}?{given}{options}"
 
 
 def stored(entry: Entry, **changes: Any) -> Document:

@@ -26,7 +26,7 @@ from meterctl.core.sweep.dueorgs import EVERYTHING, Extent, Shard
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.terms import Pack, Terms
 from meterctl.wiring import open_store
-from tests.mongod import require_mongod
+from tests.mongod import own_database
 
 SOLD, SWEPT = "2026-11-16T12:00:00.000Z", "2026-11-18T12:00:00.000Z"
 
@@ -51,13 +51,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:{tmp_path}/meterctl.db"
         return
-    from pymongo import MongoClient
-
-    uri, name = require_mongod(), f"test_{tmp_path.name}_{os.getpid()}"
-    base, _, options = uri.partition("/?")
-    yield f"{base}/{name}?{options}"
-    with MongoClient[dict[str, Any]](uri) as client:
-        client.drop_database(name)
+    with own_database() as uri:
+        yield uri
 
 
 @pytest.fixture
