@@ -69,7 +69,7 @@ def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False
     for pause in (0.0, *BACKOFF):
         if pause:
             clock.sleep(pause)
-        newest = next(reversed(PlanBook(plans.all).versions(wanted.plan)), None)
+        newest = PlanBook(plans.all).newest(wanted.plan)
         if newest is not None and wanted.effective_from is None and _same_terms(newest, wanted):
             return Published("unchanged", newest)
         version = _next_version(newest, wanted, clock.now())
@@ -81,8 +81,8 @@ def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False
 def not_published(plans: Plans, wanted: Iterable[Wanted]) -> list[str]:
     """The plans of ``wanted`` whose newest published version says something else, or that nobody published."""
     book = PlanBook(plans.all)
-    newest = {name: book.versions(name)[-1] for name in book.names()}
-    return [each.plan for each in wanted if each.plan not in newest or not _same_terms(newest[each.plan], each)]
+    newest = ((each, book.newest(each.plan)) for each in wanted)
+    return [each.plan for each, version in newest if version is None or not _same_terms(version, each)]
 
 
 def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:

@@ -53,6 +53,11 @@ class PlanBook:
         """All versions of ``plan``, oldest first."""
         return list(self._by_plan.get(plan, ()))
 
+    def newest(self, plan: str) -> PlanVersion | None:
+        """The last version of ``plan`` that was published, in force yet or not."""
+        versions = self._by_plan.get(plan)
+        return versions[-1] if versions else None
+
     def in_force(self, plan: str, at: Instant) -> PlanVersion:
         """The highest version with ``effective_from <= at``; before the first, the first; version 0 (quota 0, ratio 1)
         for a plan that nobody published."""
