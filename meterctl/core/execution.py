@@ -9,14 +9,17 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from meterctl.core.background import Background
 from meterctl.core.batch import NOTHING, Outcome, TooEarly
 from meterctl.core.model import Entry
 from meterctl.core.operations import Request
 from meterctl.core.orgview import Name, OrgViews
 from meterctl.core.results import Receipt
 from meterctl.core.writer import Booked, Writer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 #: Entries from which on appending them in the background saves more time than it costs.
 WORTH_A_THREAD = 200
@@ -46,7 +49,7 @@ class Execution:
         self._again: deque[Sequence[Request]] = deque()
         self._views = OrgViews(writer.store)
         self._flight: _Flight | None = None
-        self._background = Background("meterctl-append")
+        self._worker: Executor | None = None
         # Since the last chunk that was booked as a whole:
         self._pace = writer.pace()
         self._contended: set[str] = set()
@@ -62,7 +65,8 @@ class Execution:
                 if chunk is not None:
                     yield from self._launch(chunk, self._decide(chunk) if ahead is None else ahead)
         finally:
-            self._background.close()
+            if self._worker:
+                self._worker.shutdown()
 
     def _next(self) -> Sequence[Request] | None:
         return self._again.popleft() if self._again else next(self._chunks, None)
@@ -87,9 +91,16 @@ class Execution:
         flight.booked = partial(self._writer.book, outcomes, flight.entries, self._pace)
         self._views.launch(flight.orgs)
         if len(flight.entries) >= WORTH_A_THREAD:
-            flight.booked = self._background.call(flight.booked)
+            flight.booked = self._in_background(flight.booked)
         else:
             yield from self._land(flight, None)
+
+    def _in_background(self, book: Callable[[], Booked]) -> Callable[[], Booked]:
+        if self._worker is None:
+            from concurrent.futures import ThreadPoolExecutor  # most calls get by without, and start sooner for it
+
+            self._worker = ThreadPoolExecutor(1, "meterctl-append")
+        return self._worker.submit(book).result
 
     def _land(self, flight: _Flight, waiting: Sequence[Request] | None) -> Generator[list[Receipt], None, bool]:
         """Answer what of ``flight`` is booked; whether that is all of it. If not, what is left is next, and what is

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
@@ -14,7 +13,6 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from meterctl.core.background import Background
 from meterctl.core.mongo import schema
 from meterctl.core.mongo.failures import answered, index_missing
 
@@ -48,7 +46,6 @@ class _PlainInt(TypeDecoder):
 _CODEC: CodecOptions[Document] = CodecOptions(type_registry=TypeRegistry([_PlainInt()]))
 
 FIRST_PAGE, LARGEST_PAGE = 32, 2048
-SECOND_PAGE = 4 * FIRST_PAGE
 
 
 class Database:
@@ -75,22 +72,15 @@ class Database:
         self, page: Callable[[Place, int], Sequence[Document]], after: Place, place_of: Callable[[Document], Place]
     ) -> Iterator[Document]:
         """Everything that ``page(after, size)`` finds, page by page. No cursor stays open between two: a slow reader
-        and a new primary in between do no harm, and each page has a time limit of its own. Those who read on beyond
-        the second page will read more: from there on the next one is fetched while they are busy with the last."""
-
-        def fetch(after: Place, size: int) -> Sequence[Document]:
+        and a new primary in between do no harm, and each page has a time limit of its own."""
+        size = FIRST_PAGE
+        more = True
+        while more:
             with self.answered():
-                return page(after, size)
-
-        size, ahead = FIRST_PAGE, Background("meterctl-read")
-        with closing(ahead):
-            found = fetch(after, size)
-            while len(found) == size:  # bounded: by what is stored
-                last, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE)
-                coming = ahead.call if size > SECOND_PAGE else partial
-                fetched = coming(fetch, last, size)
-                yield from found
-                found = fetched()
+                found = page(after, size)
+            more = len(found) == size
+            if more:
+                after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE)
             yield from found
 
     def require_indexes(self) -> None:
