@@ -49,33 +49,12 @@ _HINTS = {
 
 
 class _Link:
-    """One thread's connection, for use in a ``with`` block, which says what SQLite's errors mean. Its lock is only ever
-    contended by `Database.close` and by a fork."""
+    """One thread's connection. Its lock is only ever contended by `Database.close` and by a fork."""
 
-    def __init__(
-        self, connect: Callable[[], sqlite3.Connection], meaning: Callable[[sqlite3.Error], Exception]
-    ) -> None:
+    def __init__(self) -> None:
         self.lock = threading.RLock()
         self.connection: sqlite3.Connection | None = None
-        self._connect = connect
-        self._meaning = meaning
         self._durable: bool | None = None
-
-    # Written out, for it is passed a dozen times on the way of a single debit.
-    def __enter__(self) -> sqlite3.Connection:
-        self.lock.acquire()
-        if self.connection is None:
-            try:
-                self.connection = self._connect()
-            except BaseException as problem:
-                self.__exit__(type(problem), problem, None)
-                raise
-        return self.connection
-
-    def __exit__(self, _: object, problem: BaseException | None, __: object) -> None:
-        self.lock.release()
-        if isinstance(problem, sqlite3.Error):
-            raise self._meaning(problem) from problem
 
     def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
         # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
@@ -106,7 +85,7 @@ class Database:
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
         """All rows of a query. The read ends with it: no page of a stream holds a later writer's log open."""
-        with self._link() as connection:
+        with self._link() as (_, connection):
             return connection.execute(statement, parameters).fetchall()
 
     def stream(
@@ -129,8 +108,7 @@ class Database:
 
         ``durable`` False leaves out the wait for the disk: for what can be computed again.
         """
-        link = self._link()
-        with link as connection:
+        with self._link() as (link, connection):
             if connection.in_transaction:
                 yield connection
                 return
@@ -161,12 +139,20 @@ class Database:
             link.lock.release()
         self._gate.release()
 
-    def _link(self) -> _Link:
-        return self._links.get(threading.get_ident()) or self._new_link()
+    @contextmanager
+    def _link(self) -> Iterator[tuple[_Link, sqlite3.Connection]]:
+        link = self._links.get(threading.get_ident()) or self._new_link()
+        try:
+            with link.lock:
+                if link.connection is None:
+                    link.connection = self._connect()
+                yield link, link.connection
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
 
     def _new_link(self) -> _Link:
         with self._gate:
-            return self._links.setdefault(threading.get_ident(), _Link(self._connect, self._meaning))
+            return self._links.setdefault(threading.get_ident(), _Link())
 
     def _connect(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
