@@ -53,9 +53,11 @@ class Options:
 class Wiring:
     """Everything one command needs, wired by its options."""
 
-    def __init__(self, options: Options, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, options: Options, environ: Mapping[str, str] | None = None, *, alone: bool = True) -> None:
+        """``alone``: no other process shares this one's work."""
         self.options = options
         self.environ = os.environ if environ is None else environ
+        self._alone = alone
         self._cleanup = ExitStack()
 
     @cached_property
@@ -171,7 +173,9 @@ class Wiring:
 
         if self.options.plan_out is not None:
             return self.planner(self.plan)
-        return self.rehearsal() if self.options.dry_run else Ledger(self.store, self.clock, self.settings.terms)
+        if self.options.dry_run:
+            return self.rehearsal()
+        return Ledger(self.store, self.clock, self.settings.terms, overlap=self._alone)
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""

@@ -72,7 +72,7 @@ def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
     # Ctrl-C reaches every process of a terminal; the one that hands out the work ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     collect_garbage()
-    return Wiring(options, environ)
+    return Wiring(options, environ, alone=False)
 
 
 def _start(options: Options, environ: Mapping[str, str]) -> None:

@@ -41,10 +41,11 @@ class _Flight:
 
 
 class Execution:
-    """Books ``chunks`` by ``writer``."""
+    """Books ``chunks`` by ``writer``; with ``overlap`` a long one is appended while the next one is decided."""
 
-    def __init__(self, writer: Writer, chunks: Iterable[Sequence[Request]]) -> None:
+    def __init__(self, writer: Writer, chunks: Iterable[Sequence[Request]], *, overlap: bool) -> None:
         self._writer = writer
+        self._overlap = overlap
         self._chunks = iter(chunks)
         self._again: deque[Sequence[Request]] = deque()
         self._views = OrgViews(writer.store)
@@ -90,7 +91,7 @@ class Execution:
         flight = self._flight = _Flight(chunk, outcomes)
         flight.booked = partial(self._writer.book, outcomes, flight.entries, self._pace)
         self._views.launch(flight.orgs)
-        if len(flight.entries) >= WORTH_A_THREAD:
+        if self._overlap and len(flight.entries) >= WORTH_A_THREAD:
             flight.booked = self._in_background(flight.booked)
         else:
             yield from self._land(flight, None)

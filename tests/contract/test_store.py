@@ -1,8 +1,14 @@
 import pytest
 
+from meterctl.core.clock import FixedClock
+from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
+from meterctl.core.operations import Adjust, Attribute, Debit, Request
 from meterctl.core.ports import Store
+from meterctl.core.terms import Terms
+from meterctl.core.verify import verify_all
 from tests.builders import make_entries, make_head, make_version
+from tests.desk import NOON
 from tests.stores import Connect
 
 
@@ -81,3 +87,16 @@ def test_what_is_written_in_one_step_is_there_whole_or_not_at_all(kind: str, sto
     assert len(list(store.journal.read("acme"))) == (0 if kind == "sqlite" else 2)
     assert len(list(store.heads.read())) == (0 if kind == "sqlite" else 1)
     assert store.journal.append(make_entries("acme", 3, first=1 if kind == "sqlite" else 3)) == 3
+
+
+def test_a_journal_of_large_numbers_is_carried_on_and_verified(store: Store) -> None:
+    ledger = Ledger(store, FixedClock(Instant(NOON)), Terms())
+    operations = [
+        Adjust("acme", 2**50, "grant", None),
+        Attribute("acme", "run-1", "main", None, 2**40, None),
+        Debit("acme", 2**35, "job-1"),
+    ]
+    receipts = list(ledger.execute(Request(operation, "ops", "large") for operation in operations))
+    assert [receipt.status for receipt in receipts] == ["applied"] * 3
+    assert receipts[-1].balance == 2**50 - 2**40 - 2**35
+    assert verify_all(store).findings == []

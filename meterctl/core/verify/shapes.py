@@ -152,7 +152,7 @@ def is_plain(state: Mapping[str, Any]) -> bool:
         types.update(map(type, lot.values()))
     if (week := state["week"]) is not None:
         types.update(map(type, week.values()), map(type, week["breakdown"].values()), map(type, week["alerts"]))
-    return types <= _PLAIN
+    return types <= _PLAIN or all(map(_is_number, types - _PLAIN))
 
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
