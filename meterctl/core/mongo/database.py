@@ -36,7 +36,8 @@ _NEWEST = ReadConcern("local")
 # the driver reads a batch twice, and a third longer.
 _CODEC: CodecOptions[Document] = CodecOptions()
 
-FIRST_PAGE, LARGEST_PAGE = 32, 2048
+#: Documents of a stream's first page, and of one at most: more of them do not stay in the processor's cache.
+FIRST_PAGE, LARGEST_PAGE = 32, 1024
 
 
 class Database:
@@ -60,7 +61,7 @@ class Database:
         return answered(self.place, self._timeout if seconds is None else seconds)
 
     def stream(
-        self, page: Callable[[Place, int], Sequence[Document]], after: Place, place_of: Callable[[Document], Place]
+        self, page: Callable[[Place, int], list[Document]], after: Place, place_of: Callable[[Document], Place]
     ) -> Iterator[Document]:
         """Everything that ``page(after, size)`` finds, page by page. No cursor stays open between two: a slow reader
         and a new primary in between do no harm, and each page has a time limit of its own."""
@@ -72,7 +73,10 @@ class Database:
             more = len(found) == size
             if more:
                 after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE)
-            yield from found
+            # Let go one by one: a page that is held to its end, and freed then, takes twice the time to read.
+            found.reverse()
+            while found:
+                yield found.pop()
 
     def require_indexes(self) -> None:
         """Before the first append of a process: no entry goes where nothing keeps seqs unique. A journal that does not
