@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pymongo.errors import BulkWriteError
 
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.mongo.database import Database, Document
+from meterctl.core.mongo.database import Database, Document, find
 from meterctl.core.mongo.failures import duplicates
 
 
@@ -35,7 +35,7 @@ class MongoClaims:
 
     def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
         def page(session: str, size: int) -> list[Document]:
-            return list(self._claims.find({"_id": {"$gt": session}}).sort("_id", 1).limit(size))
+            return list(find(self._claims, {"_id": {"$gt": session}}).sort("_id", 1).limit(size))
 
         claims = self._database.stream(page, after, lambda document: document["_id"])
         return ((claim["_id"], claim["org"]) for claim in claims)
@@ -50,4 +50,4 @@ class MongoClaims:
         return []
 
     def _find(self, sessions: Sequence[str]) -> dict[str, str]:
-        return {claim["_id"]: claim["org"] for claim in self._claims.find({"_id": {"$in": sessions}})}
+        return {claim["_id"]: claim["org"] for claim in find(self._claims, {"_id": {"$in": sessions}})}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from bson.codec_options import CodecOptions
 from pymongo import IndexModel, MongoClient
 from pymongo.collection import Collection
+from pymongo.cursor import Cursor
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -35,6 +36,9 @@ _NEWEST = ReadConcern("local")
 # The driver's own: a long integer is read as a subclass of int. One that is plain takes a decoder of ours, with which
 # the driver reads a batch twice, and a third longer.
 _CODEC: CodecOptions[Document] = CodecOptions()
+
+#: Documents that an answer of the server may hold; it holds fewer when they come to 16 MB.
+_BATCH = 10_000
 
 #: Documents of a stream's first page, and of one at most: more of them do not stay in the processor's cache.
 FIRST_PAGE, LARGEST_PAGE = 32, 1024
@@ -139,6 +143,12 @@ class Database:
             }
         )
         return f"{schema.JOURNAL}: validator made"
+
+
+def find(collection: Collection[Document], query: Document, fields: Document | None = None) -> Cursor[Document]:
+    """What ``query`` finds, in one answer of the server if it fits: by itself it would send 101 documents, and all
+    others when asked again."""
+    return collection.find(query, fields, batch_size=_BATCH)
 
 
 def behind(fields: Sequence[str], place: Sequence[Any]) -> Document:

@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 
 from meterctl.core.model import Instant
 from meterctl.core.mongo import schema
-from meterctl.core.mongo.database import Database, Document, behind
+from meterctl.core.mongo.database import Database, Document, behind, find
 from meterctl.core.mongo.failures import duplicates
 from meterctl.core.ports import DueOrg, Head
 
@@ -36,19 +36,19 @@ class MongoHeads:
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head]:
         with self._database.answered():
-            return {head.org: head for head in map(_head, self._heads.find({"_id": {"$in": list(orgs)}}))}
+            return {head.org: head for head in map(_head, find(self._heads, {"_id": {"$in": list(orgs)}}))}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         query = {_DUE: {"$lte": at}} | ({} if after is None else behind((_DUE, "_id"), after))
         with self._database.answered():
             # Answered by the index alone.
-            found = self._heads.find(query, {_DUE: 1}).hint(schema.BY_DUE)
+            found = find(self._heads, query, {_DUE: 1}).hint(schema.BY_DUE)
             page = found.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
             return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
 
     def read(self, *, after: str = "") -> Iterator[Head]:
         def page(org: str, size: int) -> list[Document]:
-            return list(self._heads.find({"_id": {"$gt": org}}).sort("_id", 1).limit(size))
+            return list(find(self._heads, {"_id": {"$gt": org}}).sort("_id", 1).limit(size))
 
         return map(_head, self._database.stream(page, after, lambda document: document["_id"]))
 
@@ -63,7 +63,7 @@ class MongoHeads:
         with self._database.answered():
             if self._heads.update_many(among, _each_forward(orgs, heads)).matched_count == len(orgs):
                 return []
-            there = {document["_id"]: document["head"]["seq"] for document in self._heads.find(among, {"head.seq": 1})}
+            there = {document["_id"]: document["head"]["seq"] for document in find(self._heads, among, {"head.seq": 1})}
             new = [head for head in heads if head.org not in there]
             clashed = self._insert(new)
         return [new[place] for place in clashed] + [head for head in heads if there.get(head.org, head.seq) < head.seq]

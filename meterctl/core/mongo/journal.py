@@ -8,7 +8,7 @@ from pymongo.errors import BulkWriteError
 
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.mongo import schema
-from meterctl.core.mongo.database import Database, Document, behind
+from meterctl.core.mongo.database import Database, Document, behind, find
 from meterctl.core.mongo.failures import duplicates, rejected
 from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
 
@@ -122,7 +122,7 @@ class MongoJournal:
         return _first(self._find({"org": org}, schema.BY_SEQ).sort("seq", -1))
 
     def _where_heads_point(self, orgs: Sequence[str]) -> dict[str, Entry]:
-        heads = self._heads.find({"_id": {"$in": orgs}, "head.key": {"$exists": True}}, {"head.key": 1})
+        heads = find(self._heads, {"_id": {"$in": orgs}, "head.key": {"$exists": True}}, {"head.key": 1})
         # By key, for one condition on all ids is answered in half the time of one on each (org, seq).
         keys = [(head["_id"], head["head"]["key"]) for head in heads]
         return {org: entry for (org, _), entry in self._with_keys(keys).items()} if keys else {}
@@ -144,7 +144,7 @@ class MongoJournal:
 
     def _find(self, query: Document, index: str) -> Cursor[Document]:
         # Named, not left to the planner: a plan that suits one org is kept for others that it does not suit.
-        return self._journal.find(query).hint(index)
+        return find(self._journal, query).hint(index)
 
 
 def _first(found: Cursor[Document]) -> Entry | None:
