@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.benches import BENCHES, QUICK, Sizes
 from bench.figures import Figure, load, save, table
 from bench.places import places
+from meterctl.longrun import collect_garbage
 
 
 def _arguments() -> argparse.Namespace:
@@ -59,6 +60,7 @@ def main() -> None:
     if arguments.table is not None:
         print(table(load(arguments.table)))
         return
+    collect_garbage()  # as the commands do that run for long
     figures = _measure(arguments, _sizes(arguments))
     print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}\n")
     print(table(figures))

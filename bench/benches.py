@@ -225,6 +225,7 @@ def few(place: Place, sizes: Sizes) -> Iterator[Figure]:
         return hours[turn] if number % step == 0 and turn < rounds and rest < sizes.few else never
 
     stories.fill(many, range(sizes.orgs), stories.expiring, due_at)
+    place.settle("many")
     among_many = [_swept(many, sizes.few, hour) for hour in hours]
     among_few = []
     for hour in hours:

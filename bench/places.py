@@ -52,6 +52,11 @@ class Place(Protocol):
 
     def drop(self, name: str) -> None: ...
 
+    def settle(self, name: str, /) -> None:
+        """Let the system write what filling the store ``name`` left to be written, and have it in memory: how fast the
+        disk is, is another question."""
+        ...
+
     @property
     def floor_address(self) -> str: ...
 
@@ -115,6 +120,12 @@ class SqlitePlace:
         for path in self.directory.glob(f"{name}.db*"):
             path.unlink()
 
+    def settle(self, name: str, /) -> None:
+        os.sync()
+        with (self.directory / f"{name}.db").open("rb") as file:
+            while file.read(1 << 20):
+                pass
+
     @property
     def floor_address(self) -> str:
         return str(self.directory / "floor.db")
@@ -162,6 +173,9 @@ class MongodPlace:
 
     def drop(self, name: str) -> None:
         self.client.drop_database(f"bench_{name}")
+
+    def settle(self, _: str, /) -> None:
+        os.sync()  # the server has it in a cache of its own
 
     @property
     def floor_address(self) -> str:
