@@ -226,12 +226,12 @@ def few(place: Place, sizes: Sizes) -> Iterator[Figure]:
 
     stories.fill(many, range(sizes.orgs), stories.expiring, due_at)
     place.settle("many")
-    among_many = [_swept(many, sizes.few, hour) for hour in hours]
+    among_many = [_swept(place, many, sizes.few, hour) for hour in hours]
     among_few = []
     for hour in hours:
         little = opened(place, "little")
         stories.fill(little, range(sizes.few), stories.expiring, partial(_always, hour))
-        among_few.append(_swept(little, sizes.few, hour))
+        among_few.append(_swept(place, little, sizes.few, hour))
         little.close()
     many.close()
     ours, rival = sorted(among_many)[rounds // 2], sorted(among_few)[rounds // 2]
@@ -243,8 +243,8 @@ def _always(instant: Instant, _: int) -> Instant:
     return instant
 
 
-def _swept(store: Store, due: int, at: Instant) -> float:
-    sweeper = Sweeper(ledger(store, at), "expire", "bench")
+def _swept(place: Place, store: Store, due: int, at: Instant) -> float:
+    sweeper = Sweeper(ledger(store, at, overlap=place.kind == "mongod"), "expire", "bench")
     sweeper.all(EVERYTHING)
     assert sweeper.sweep.done == due, sweeper.sweep
     return sweeper.sweep.seconds

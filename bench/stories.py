@@ -41,8 +41,8 @@ def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[list[Item]]:
         yield chunk
 
 
-def ledger(store: Store, now: Instant = START) -> Ledger:
-    return Ledger(store, FixedClock(now), TERMS)
+def ledger(store: Store, now: Instant = START, *, overlap: bool = True) -> Ledger:
+    return Ledger(store, FixedClock(now), TERMS, overlap=overlap)
 
 
 def name(number: int) -> str:

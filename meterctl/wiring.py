@@ -175,7 +175,9 @@ class Wiring:
             return self.planner(self.plan)
         if self.options.dry_run:
             return self.rehearsal()
-        return Ledger(self.store, self.clock, self.settings.terms, overlap=self._alone)
+        # An append on SQLite is this process's own work, on MongoDB mostly a wait.
+        overlap = self._alone and not self.store_url.startswith("sqlite:")
+        return Ledger(self.store, self.clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""

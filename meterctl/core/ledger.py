@@ -37,8 +37,8 @@ class Ledger:
         random: Random | None = None,
         overlap: bool = True,
     ) -> None:
-        """``overlap``: whether a chunk may be appended while the next one is decided. That saves waiting, and costs a
-        sixth of the processor time: leave it to other processes where there are some."""
+        """``overlap``: whether a long chunk is appended while the next one is decided. That saves what there is to wait
+        for, and costs a sixth of the processor time."""
         self.store = store
         self.clock = clock
         self.terms = terms
