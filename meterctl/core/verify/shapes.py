@@ -301,10 +301,10 @@ class _Shape:
         self._others = [(name, test) for name, test in self.tests.items() if test not in _GATHERED]
 
     def fits(self, entry: Mapping[str, Any]) -> bool:
-        """Whether ``entry`` passes all tests with plain integers and texts: nearly every entry does."""
+        """Whether ``entry`` passes all tests with integers and plain texts: nearly every entry does."""
         whole, naturals, positives = self._whole(entry), self._naturals(entry), self._positives(entry)
         numbers, texts = (*whole, *naturals, *positives), self._texts(entry)
-        if set(map(type, numbers)) != _INT or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
+        if not all(map(_is_number, set(map(type, numbers)))) or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
             return False
         if min(naturals) < 0 or min(positives) < 1 or set(map(type, texts)) != _STR or not all(texts):
             return False
@@ -315,7 +315,7 @@ class _Shape:
 
 
 _GATHERED = (_whole, _natural, _positive, _text)
-_INT, _STR = {int}, {str}
+_STR = {str}
 
 
 @lru_cache(maxsize=512)
