@@ -66,6 +66,7 @@ def floor_rate(place: Place, entries: Callable[[], Iterable[Entry]]) -> Measured
 
 
 def _floor_rate(place: Place, entries: Iterable[Entry]) -> Measured:
+    place.settle("floor")
     floor, count, taken, cpu = place.floor(), 0, 0.0, 0.0
     for some in chunks(entries, AT_ONCE):
         batches = list(chunks(floor.ready(some), BATCH))
@@ -81,6 +82,7 @@ def _floor_rate(place: Place, entries: Iterable[Entry]) -> Measured:
 
 def command_rate(place: Place, home: "Home", store: str, count: int, *arguments: str) -> tuple[Measured, Run]:
     """How a command line does ``count`` things, end to end. What it prints is in ``home``."""
+    place.settle(store)
     server = place.server_cpu()
     done = run(home.command(place, store, *arguments), out=home.path / "out")
     cpu = done.cpu + place.server_cpu() - server

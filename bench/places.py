@@ -53,7 +53,7 @@ class Place(Protocol):
     def drop(self, name: str) -> None: ...
 
     def settle(self, name: str, /) -> None:
-        """Let the system write what filling the store ``name`` left to be written, and have it in memory: how fast the
+        """Have written what was left to be written before a measurement, and the store ``name`` in memory: how fast the
         disk is, is another question."""
         ...
 
@@ -122,9 +122,10 @@ class SqlitePlace:
 
     def settle(self, name: str, /) -> None:
         os.sync()
-        with (self.directory / f"{name}.db").open("rb") as file:
-            while file.read(1 << 20):
-                pass
+        for path in self.directory.glob(f"{name}.db"):
+            with path.open("rb") as file:
+                while file.read(1 << 20):
+                    pass
 
     @property
     def floor_address(self) -> str:
@@ -175,7 +176,7 @@ class MongodPlace:
         self.client.drop_database(f"bench_{name}")
 
     def settle(self, _: str, /) -> None:
-        os.sync()  # the server has it in a cache of its own
+        self.client.admin.command("fsync")  # it has what was written in a cache of its own
 
     @property
     def floor_address(self) -> str:
