@@ -19,8 +19,8 @@ from meterctl.interrupts import held_back
 from meterctl.wiring import Options, Wiring
 from meterctl.workers import WorkerDied, set_up
 
-#: Rounds that are handed out before the answers to one are waited for: a process answers what it has booked when it
-#: has decided what comes next, and then needs something to decide while that is being booked.
+#: Rounds that are handed out before the answers to one are waited for: so a process that has answered its part of one
+#: has the next before it, while others are still at theirs.
 AHEAD = 2
 
 #: Chunks in a round at most, so that many processes do not hold too many lines at once.
@@ -65,7 +65,7 @@ class LineWorkers:
         """The numbers of the lines that each got."""
         parts = split(lines, self._count)
         for worker, part in zip(self._workers, parts, strict=True):
-            worker.give(part)  # an empty one, too: it is what comes next, without which the one before is not answered
+            worker.give(part)
         return [part.numbers for part in parts]
 
     def _collect(self, asked: list[list[int]]) -> Iterator[list[Answer]]:

@@ -1,4 +1,5 @@
-"""One call of the ledger as it runs: chunk after chunk, each decided while the one before is being appended.
+"""One call of the ledger as it runs: chunk after chunk, each decided while the one before is being appended, if that is
+worth it.
 
 Deciding ahead is safe because nothing is answered before it is booked, and all that was decided on top of a chunk is
 thrown away unless the whole of that chunk was booked.
