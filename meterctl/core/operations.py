@@ -77,7 +77,8 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
     """An integer given as such or in digits. ``120.0``, ``1e3``, ``True`` and blanks are none."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
-    if type(value) is not int:
+    # What was stored may come back as a subclass: a store's driver has one for long integers.
+    if isinstance(value, bool) or not isinstance(value, int):
         raise BadInput(
             f"{what}: {value!r} is not a whole number", hint=f"{what} is a whole number >= {least}", code="bad_number"
         )

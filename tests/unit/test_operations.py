@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson.int64 import Int64
 
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
@@ -113,7 +114,16 @@ def test_what_is_no_ratio(ratio: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(1, 1), ("1", 1), ("+7", 7), ("007", 7), (MAX_UNITS, MAX_UNITS), (str(MAX_UNITS), MAX_UNITS)]
+    ("value", "number"),
+    [
+        (1, 1),
+        ("1", 1),
+        ("+7", 7),
+        ("007", 7),
+        (MAX_UNITS, MAX_UNITS),
+        (str(MAX_UNITS), MAX_UNITS),
+        (Int64(MAX_UNITS), MAX_UNITS),
+    ],
 )
 def test_a_whole_number(value: object, number: int) -> None:
     assert check_integer(value, "units", least=1) == number

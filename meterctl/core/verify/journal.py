@@ -67,7 +67,7 @@ class JournalCheck:
                 self._check(entry, digest)
                 return self._found
         seq = document.get("seq") if isinstance(document, dict) else None
-        return self._unusable(problem, seq if type(seq) is int else self.seq + 1)
+        return self._unusable(problem, seq if isinstance(seq, int) and not isinstance(seq, bool) else self.seq + 1)
 
     def unreadable(self, message: str) -> list[Finding]:
         """What there is in the next entry's place cannot be read at all."""
