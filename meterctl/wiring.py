@@ -108,7 +108,7 @@ class Wiring:
         pinned = self.options.now or self.environ.get("METERCTL_NOW")
         if not pinned:
             return SystemClock()
-        if not self.store_url.startswith("sqlite:") and not self.settings.allow_time_travel:
+        if not self._embedded and not self.settings.allow_time_travel:
             raise BadInput(
                 "a pinned clock is not accepted on MongoDB",
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
@@ -148,6 +148,11 @@ class Wiring:
         """Which store this is, without any secret, and without opening it."""
         return without_secret(self.store_url)
 
+    @property
+    def _embedded(self) -> bool:
+        """Whether the store is a file that this process opens itself."""
+        return self.store_url.startswith("sqlite:")
+
     @cached_property
     def store(self) -> "Store":
         return open_store(self.store_url)
@@ -176,7 +181,7 @@ class Wiring:
         if self.options.dry_run:
             return self.rehearsal()
         # An append on SQLite is this process's own work, on MongoDB mostly a wait.
-        overlap = self._alone and not self.store_url.startswith("sqlite:")
+        overlap = self._alone and not self._embedded
         return Ledger(self.store, self.clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":
@@ -291,7 +296,7 @@ class Wiring:
         except BadConfig as problem:
             return Observation("config", False, problem.message, problem.hint)
         source = "no config file: the defaults hold" if settings.source is None else str(settings.source)
-        if settings.allow_time_travel and not self.store_url.startswith("sqlite:"):
+        if settings.allow_time_travel and not self._embedded:
             fix = "take allow_time_travel out of the config of anything but a test system"
             return Observation("config", None, f"{source}: whoever writes may pin the clock", fix)
         return Observation("config", True, source)

@@ -10,7 +10,7 @@ from meterctl.core.verify.checks import Check
 from meterctl.core.verify.keys import check_key
 from meterctl.core.verify.past import Lookup, Past
 from meterctl.core.verify.seen import Seen
-from meterctl.core.verify.shapes import is_plain, is_state, malformed
+from meterctl.core.verify.shapes import is_number, is_plain, is_state, malformed
 from meterctl.core.verify.steps import Step, check_step
 
 #: What encoding a document raises that holds something JSON or UTF-8 cannot.
@@ -67,7 +67,7 @@ class JournalCheck:
                 self._check(entry, digest)
                 return self._found
         seq = document.get("seq") if isinstance(document, dict) else None
-        return self._unusable(problem, seq if isinstance(seq, int) and not isinstance(seq, bool) else self.seq + 1)
+        return self._unusable(problem, seq if is_number(type(seq)) else self.seq + 1)
 
     def unreadable(self, message: str) -> list[Finding]:
         """What there is in the next entry's place cannot be read at all."""

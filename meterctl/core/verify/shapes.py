@@ -39,12 +39,13 @@ def malformed(entry: object) -> str | None:
 
 def _integer(least: int, most: int = MAX_UNITS) -> Test:
     def test(value: Any) -> bool:
-        return _is_number(type(value)) and least <= value <= most
+        return is_number(type(value)) and least <= value <= most
 
     return test
 
 
-def _is_number(kind: type) -> bool:
+def is_number(kind: type) -> bool:
+    """Whether values of type ``kind`` are integers."""
     # Some stores answer with a subclass of int; bool is one too, and no number here.
     return kind is int or (issubclass(kind, int) and kind is not bool)
 
@@ -142,7 +143,8 @@ is_state: Test = _object(
 )
 
 
-_PLAIN = {int, str, type(None), dict, list}
+#: What stands in a state beside integers.
+_PLAIN = {str, type(None), dict, list}
 
 
 def is_plain(state: Mapping[str, Any]) -> bool:
@@ -152,7 +154,7 @@ def is_plain(state: Mapping[str, Any]) -> bool:
         types.update(map(type, lot.values()))
     if (week := state["week"]) is not None:
         types.update(map(type, week.values()), map(type, week["breakdown"].values()), map(type, week["alerts"]))
-    return types <= _PLAIN or all(map(_is_number, types - _PLAIN))
+    return all(map(is_number, types - _PLAIN))
 
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
@@ -304,7 +306,7 @@ class _Shape:
         """Whether ``entry`` passes all tests with integers and plain texts: nearly every entry does."""
         whole, naturals, positives = self._whole(entry), self._naturals(entry), self._positives(entry)
         numbers, texts = (*whole, *naturals, *positives), self._texts(entry)
-        if not all(map(_is_number, set(map(type, numbers)))) or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
+        if not all(map(is_number, set(map(type, numbers)))) or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
             return False
         if min(naturals) < 0 or min(positives) < 1 or set(map(type, texts)) != _STR or not all(texts):
             return False
