@@ -8,7 +8,7 @@ from meterctl.core.due import state_at
 from meterctl.core.entries import Stamp, book, book_due
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Entry, Instant
-from meterctl.core.operations import BookDue, CreditPack, Request
+from meterctl.core.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.orgview import MALFORMED, Name, OrgView, OrgViews, UnreadOrg
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt, Status
@@ -49,9 +49,11 @@ class Batch:
         dry_run: bool = False,
         contended: Collection[str] = (),
         flying: Mapping[Name, Entry] = NOTHING,
+        repeats: bool = True,
     ) -> None:
         """``contended`` names orgs whose last append clashed: their tips are asked for exactly. ``flying`` entries are
-        being appended meanwhile."""
+        being appended meanwhile. ``repeats``: whether something may have been booked before. If not, keys are looked up
+        only for an answer that rests on them: an append takes no key twice."""
         self._store = store
         self._terms = terms
         self._now = now
@@ -63,19 +65,27 @@ class Batch:
         self._verb = "would book" if dry_run else "booked"
         self._plans = PlanBook(store.plans.all)
         views.load(list(dict.fromkeys(request.operation.org for request in requests)), exactly=contended)
-        self._known = self._load_known()
-        self._undone = self._load_undone()
+        self._known: dict[Name, Entry] = {}
+        self._undone: dict[Name, Entry] = {}
+        self._looked_up = False
+        if repeats:
+            self._look_all_up()
         self._holders = self._load_holders()
 
     # -- reading
 
-    def _load_known(self) -> dict[Name, Entry]:
+    def _look_all_up(self) -> None:
+        self._looked_up = True
         operations = [request.operation for request in self._requests]
-        return self._by_keys({(operation.org, key) for operation in operations if (key := operation.key)})
+        self._look_up({(operation.org, key) for operation in operations if (key := operation.key)})
 
-    def _load_undone(self) -> dict[Name, Entry]:
-        keys = [(org, key) for (org, _), entry in self._known.items() if (key := _taken_back_by(entry)) is not None]
-        return self._by_keys(keys)
+    def _look_up(self, names: Collection[Name]) -> None:
+        """Learn what is booked under these names, and what has taken that back."""
+        known = self._by_keys(names)
+        taken_back = [(org, key) for (org, _), entry in known.items() if (key := _taken_back_by(entry)) is not None]
+        # What was decided here meanwhile is newer.
+        self._known = known | self._known
+        self._undone = self._by_keys(taken_back) | self._undone
 
     def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
         stored = self._store.journal.by_keys(names) if names else {}
@@ -99,8 +109,11 @@ class Batch:
         operation = request.operation
         view = self._views.of(operation.org)
         pending = len(view.pending)
+        name = (operation.org, operation.key)
         try:
-            first = self._known.get((operation.org, operation.key))
+            if not self._looked_up and name in self._flying:
+                self._look_all_up()
+            first = self._known.get(name)
             if first is not None:
                 return self._again(request, first, view)
             return self._first_time(request, view)
@@ -140,10 +153,20 @@ class Batch:
         outcome = self._attempt(request, view)
         if not outcome.entries and self._make_sure(view):
             outcome = self._attempt(request, view)
-        # What speaks against it may be its own twin, booked by another process since the keys were read.
-        if not outcome.entries and request.operation.key and (first := view.twin(request.operation.key)) is not None:
+        # What speaks against it may be its own twin.
+        if not outcome.entries and (first := self._twin(request.operation)) is not None:
             return self._again(request, first, view)
         return outcome
+
+    def _twin(self, operation: Operation) -> Entry | None:
+        """What is booked by now under the key of ``operation``, by another process since the keys were looked up, or if
+        they were not."""
+        name = (operation.org, operation.key)
+        if not self._looked_up:
+            self._look_all_up()
+        elif operation.key:
+            self._look_up([name])
+        return self._known.get(name)
 
     def _make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
         """Before an answer that appends nothing: read the tip if it may be behind, or is behind the entry ``up_to``
@@ -163,7 +186,11 @@ class Batch:
             return self._nothing(request, Refusal("in_future", message))
         at = max(said, view.tip.at)
         moved = self._moved(request, view)
-        for entry, tip in book_due(view.org, view.tip, at, self._terms, self._plans, self._now):
+        due = list(book_due(view.org, view.tip, at, self._terms, self._plans, self._now))
+        # A repetition books nothing, not even what is due.
+        if due and not self._looked_up and (first := self._twin(request.operation)) is not None:
+            return self._again(request, first, view)
+        for entry, tip in due:
             view.add(entry, tip)
         if isinstance(request.operation, BookDue):
             return self._due_only(request, view, pending, moved)

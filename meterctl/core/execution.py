@@ -41,6 +41,29 @@ class _Flight:
         return {(entry["org"], entry["key"]): entry for entry in self.entries}
 
 
+class _Repeats:
+    """Whether requests may have been booked before. A file holds hardly any such, or, run again, hardly anything else;
+    so a chunk without any says that the next one has none. Each time that this was wrong, it takes one more."""
+
+    def __init__(self) -> None:
+        self._without = 0
+        self._wrong = 0
+
+    @property
+    def expected(self) -> bool:
+        return self._without <= self._wrong
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """What came of a chunk that was booked as a whole."""
+        repeated = any(outcome.receipt.status in ("replayed", "conflict") for outcome in outcomes)
+        self._without = 0 if repeated else self._without + 1
+
+    def clashed(self) -> None:
+        """A chunk could not be booked as it was decided."""
+        self._without = 0
+        self._wrong += 1
+
+
 class Execution:
     """Books ``chunks`` by ``writer``; with ``overlap`` a long one is appended while the next one is decided."""
 
@@ -50,6 +73,7 @@ class Execution:
         self._chunks = iter(chunks)
         self._again: deque[Sequence[Request]] = deque()
         self._views = OrgViews(writer.store)
+        self._repeats = _Repeats()
         self._flight: _Flight | None = None
         self._worker: Executor | None = None
         # Since the last chunk that was booked as a whole:
@@ -75,7 +99,8 @@ class Execution:
 
     def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
         flying = self._flight.names if self._flight else NOTHING
-        return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying)
+        repeats = self._writer.dry_run or self._repeats.expected  # a layer takes keys that are used below it
+        return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
 
     def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Outcome] | None:
         """What ``chunk`` comes to if the one in flight is booked as it is. None if that cannot be said before it is."""
@@ -115,6 +140,7 @@ class Execution:
             self._turn_back(left, waiting, clashed=booked.clashed)
         else:
             self._views.land(flight.orgs)
+            self._repeats.learn(flight.outcomes)
             self._pace, self._contended = self._writer.pace(), set()
         return not left
 
@@ -134,6 +160,7 @@ class Execution:
             self._again.appendleft(waiting)
         self._again.appendleft(left)
         if clashed:
+            self._repeats.clashed()
             self._suspect(left)
             self._pace.wait(self._writer.contended())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import execution, orgview
+from meterctl.core import execution, instants, orgview
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
 from meterctl.core.operations import (
@@ -22,10 +22,11 @@ from meterctl.core.operations import (
     ReverseRefund,
     Undo,
 )
+from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.sqlite import open_store
-from tests.desk import Desk, booked, request, tap
+from tests.desk import NOON, Desk, booked, request, tap
 from tests.memory_store import MemoryStore
 
 
@@ -181,10 +182,81 @@ def test_orgs_that_are_forgotten_are_read_again(desk: Desk, monkeypatch: pytest.
     assert [len(desk.entries(f"org-{number}")) for number in range(5)] == [8] * 5
 
 
-def test_no_more_is_asked_than_the_known_keys(desk: Desk) -> None:
+# what may have been booked before
+
+
+def grants(number: int, of: Sequence[str] = ("acme", "bolt", "cove")) -> list[Operation]:
+    """A chunk of its own for each number."""
+    return [Adjust(org, 1, f"a{number}") for org in of]
+
+
+def test_keys_are_looked_up_until_a_chunk_repeats_nothing(desk: Desk) -> None:
     calls = desk.store.journal.calls  # type: ignore[attr-defined]
-    in_chunks(desk, *[[Adjust(f"org-{other}", 1, f"a{number}") for other in range(3)] for number in range(10)])
-    assert calls == {"tips": 1, "by_keys": 10, "append": 10}
+    in_chunks(desk, *map(grants, range(10)))
+    # The second chunk is decided while the first one is on its way.
+    assert calls == {"tips": 1, "by_keys": 2, "append": 10}
+
+
+def test_keys_are_looked_up_for_as_long_as_they_are_found(desk: Desk) -> None:
+    in_chunks(desk, *map(grants, range(10)))
+    calls = desk.store.journal.calls  # type: ignore[attr-defined]
+    calls.clear()
+    receipts = in_chunks(desk, *map(grants, range(10)))
+    assert statuses(receipts) == ["replayed"] * 30
+    # Once for the keys of a chunk, and once for what may have taken that back.
+    assert (calls["by_keys"], calls["append"]) == (20, 0)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_repetition_that_nobody_expected_is_found_by_the_append(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    monkeypatch.setattr(execution, "WORTH_A_THREAD", 1 if background else 100)
+    desk.do(Adjust("bolt", 1, "a7"))
+    desk.do(Adjust("cove", 2, "a7"))
+    receipts = in_chunks(desk, *map(grants, range(10)))
+    assert statuses(receipts) == ["applied"] * 22 + ["replayed", "conflict"] + ["applied"] * 6
+    assert [desk.balance(org) for org in ("acme", "bolt", "cove")] == [10, 10, 11]
+
+
+def test_a_repetition_that_nobody_expected_books_nothing_that_is_due(desk: Desk) -> None:
+    desk.do(Adjust("acme", 5, "a", instants.add_days(NOON, 1)))
+    desk.do(Debit("acme", 2, "d"))
+    desk.go("2026-11-30")
+    before = desk.entries()
+    receipts = in_chunks(desk, grants(0, ["bolt"]), grants(1, ["bolt"]), grants(2, ["bolt"]), [Debit("acme", 2, "d")])
+    assert statuses(receipts) == ["applied"] * 3 + ["replayed"]
+    assert (receipts[-1].also, receipts[-1].balance) == ((), 0)
+    assert desk.entries() == before
+
+
+def test_a_refusal_that_is_a_repetition_nobody_expected_says_what_became_of_the_first(desk: Desk) -> None:
+    desk.do(Adjust("acme", 5, "a"))
+    desk.do(Debit("acme", 5, "d"))
+    desk.do(Undo("acme", 2))
+    desk.do(Debit("acme", 5, "e"))
+    receipts = in_chunks(desk, grants(0, ["bolt"]), grants(1, ["bolt"]), grants(2, ["bolt"]), [Debit("acme", 5, "d")])
+    assert (receipts[-1].status, receipts[-1].undone_by) == ("replayed", 3)
+    assert len(desk.entries()) == 4
+
+
+def test_each_time_that_a_repetition_was_not_expected_it_takes_a_chunk_more_without_any(desk: Desk) -> None:
+    # In every third chunk something was booked before.
+    for number in range(0, 60, 3):
+        desk.do(Adjust("bolt", 1, f"a{number}"))
+    appends = []
+    desk.store.journal.on("append", lambda real, entries: appends.append(len(entries)) or real(entries))  # type: ignore[attr-defined]
+    receipts = in_chunks(desk, *map(grants, range(60)))
+    assert statuses(receipts).count("replayed") == 20
+    # Twice at most: then two chunks without any no longer say that the next one has none.
+    assert len(appends) <= 62
+
+
+def test_a_rehearsal_finds_what_is_booked_already(desk: Desk) -> None:
+    desk.do(Adjust("bolt", 1, "a7"))
+    rehearsal = Desk(OverlayStore(desk.store, MemoryStore()))
+    rehearsal.ledger.dry_run = True
+    assert statuses(in_chunks(rehearsal, *map(grants, range(10)))) == ["planned"] * 22 + ["replayed"] + ["planned"] * 7
 
 
 def test_a_failure_in_the_background_is_raised_and_leaves_no_thread(desk: Desk) -> None:
