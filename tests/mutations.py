@@ -115,7 +115,6 @@ MUTATIONS = [
     Mutation("batch", "said > self._latest:", "said >= self._latest:", "five minutes ahead are refused"),
     Mutation("batch", "at = max(said, view.tip.at)", "at = said", "a late event is decided in the past"),
     Mutation("batch", "if due and not self._looked_up and", "if False and", "a repetition books what is due"),
-    Mutation("batch", "if not self._looked_up and name in self._flying:", "if False:", "a twin on its way is not seen"),
     Mutation("batch", "if not outcome.entries and (first", "if False and (first", "a repetition is refused"),
     Mutation("execution", "self._writer.dry_run or ", "", "a rehearsal books what is booked already"),
     Mutation("execution", "self._without = 0 if repeated else self._without + 1", "self._without += 1",

@@ -109,11 +109,8 @@ class Batch:
         operation = request.operation
         view = self._views.of(operation.org)
         pending = len(view.pending)
-        name = (operation.org, operation.key)
         try:
-            if not self._looked_up and name in self._flying:
-                self._look_all_up()
-            first = self._known.get(name)
+            first = self._known.get((operation.org, operation.key))
             if first is not None:
                 return self._again(request, first, view)
             return self._first_time(request, view)

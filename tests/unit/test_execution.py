@@ -221,12 +221,12 @@ def test_a_repetition_that_nobody_expected_is_found_by_the_append(
 
 def test_a_repetition_that_nobody_expected_books_nothing_that_is_due(desk: Desk) -> None:
     desk.do(Adjust("acme", 5, "a", instants.add_days(NOON, 1)))
-    desk.do(Debit("acme", 2, "d"))
+    desk.do(Adjust("acme", 2, "b"))
     desk.go("2026-11-30")
     before = desk.entries()
-    receipts = in_chunks(desk, grants(0, ["bolt"]), grants(1, ["bolt"]), grants(2, ["bolt"]), [Debit("acme", 2, "d")])
+    receipts = in_chunks(desk, *(grants(number, ["bolt"]) for number in range(3)), [Adjust("acme", 2, "b")])
     assert statuses(receipts) == ["applied"] * 3 + ["replayed"]
-    assert (receipts[-1].also, receipts[-1].balance) == ((), 0)
+    assert (receipts[-1].also, receipts[-1].balance) == ((), 2)
     assert desk.entries() == before
 
 
