@@ -5,7 +5,7 @@ Entries are kept as text, so nobody can change what is stored by changing what w
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from meterctl.core.canonical import canonical_text
@@ -34,6 +34,9 @@ class MemoryJournal:
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         return {org: entry for org in orgs if (entry := self.tip(org)) is not None}
+
+    def grown(self, seqs: Mapping[str, int]) -> set[str]:
+        return {org for org, seq in seqs.items() if seq + 1 in self._texts.get(org, {})}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         return {name: json.loads(self._texts[name[0]][self._seqs[name]]) for name in keys if name in self._seqs}

@@ -116,6 +116,8 @@ MUTATIONS = [
     Mutation("batch", "at = max(said, view.tip.at)", "at = said", "a late event is decided in the past"),
     Mutation("batch", "if due and not self._looked_up and", "if False and", "a repetition books what is due"),
     Mutation("batch", "if not outcome.entries and (first", "if False and (first", "a repetition is refused"),
+    Mutation("orgview", "self._views[org].is_stored and not", "not", "what is decided is forgotten when tips are read"),
+    Mutation("orgview", "if org in grown:", "if False:", "a repetition is answered with an old balance"),
     Mutation("execution", "self._writer.dry_run or ", "", "a rehearsal books what is booked already"),
     Mutation("execution", "self._without = 0 if repeated else self._without + 1", "self._without += 1",
              "keys are not looked up although they are found"),

@@ -78,6 +78,8 @@ class Batch:
         self._looked_up = True
         operations = [request.operation for request in self._requests]
         self._look_up({(operation.org, key) for operation in operations if (key := operation.key)})
+        # What repeats something books nothing, so its answer needs the very tip.
+        self._views.make_sure({org for org, _ in self._known})
 
     def _look_up(self, names: Collection[Name]) -> None:
         """Learn what is booked under these names, and what has taken that back."""
@@ -121,8 +123,7 @@ class Batch:
 
     def _again(self, request: Request, first: Entry, view: OrgView) -> Outcome:
         self._make_sure(view, up_to=first["seq"])
-        is_stored = not (view.pending or view.flying)
-        tip = first if is_stored and first["seq"] == view.tip.seq else None
+        tip = first if view.is_stored and first["seq"] == view.tip.seq else None
         return Outcome(request, self._repeated(request, first, view), tip=tip)
 
     def _repeated(self, request: Request, first: Entry, view: OrgView) -> Receipt:

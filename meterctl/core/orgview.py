@@ -1,6 +1,7 @@
 """Orgs as one call of the ledger knows them: read once, then carried along with what is decided on top."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from meterctl.core.entries import Tip, tip_of
@@ -45,6 +46,11 @@ class OrgView:
         """Read the tip again, exactly."""
         self._newest, self._tips = self._store.journal.tip(self.org), []
         self.exact = True
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing is decided on top of what was read."""
+        return not (self.pending or self.flying)
 
     def add(self, entry: Entry, tip: Tip) -> None:
         """Put a decided entry on top."""
@@ -134,6 +140,20 @@ class OrgViews:
         others = [org for org in missing if org not in self._views]
         self._add(others, self._store.journal.tips(others) if others else {}, exact=False)
         self._forget_oldest(len(self._views) - max(self._most, len(orgs)))
+
+    def make_sure(self, orgs: Iterable[str]) -> None:
+        """See to it that the views of these orgs are exact, in few queries for all. Left alone are those with something
+        decided on top, and those that cannot be read, which must not stop the others."""
+        seqs: dict[str, int] = {}
+        for org in orgs:
+            with suppress(*MALFORMED):
+                if self._views[org].is_stored and not self._views[org].exact:
+                    seqs[org] = self._views[org].tip.seq
+        grown = self._store.journal.grown(seqs) if seqs else set()
+        for org in seqs:
+            if org in grown:
+                self._views[org].refresh()
+            self._views[org].exact = True
 
     def launch(self, orgs: Iterable[str]) -> None:
         for org in orgs:

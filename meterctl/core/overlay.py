@@ -3,7 +3,7 @@
 A dry run books on it, so it takes the very path of the real run and cannot disagree with it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from meterctl.core.model import Entry, Instant, PlanVersion
@@ -65,6 +65,9 @@ class _OverlayJournal:
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         wanted = list(orgs)
         return self._below.tips(wanted) | self._layer.tips(wanted)
+
+    def grown(self, seqs: Mapping[str, int]) -> set[str]:
+        return self._below.grown(seqs) | self._layer.grown(seqs)
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         wanted = list(keys)

@@ -90,8 +90,13 @@ class Journal(Protocol):
         """A recent entry of each org that has one, in as few round trips as possible.
 
         May be behind the tip (a cache may have told where to look), is never made up. An append on top of an old
-        one clashes; an answer that appends nothing must look at `tip` first.
+        one clashes; an answer that appends nothing must look at `tip` or `grown` first.
         """
+        ...
+
+    def grown(self, seqs: Mapping[str, int]) -> set[str]:
+        """Those of these orgs whose tip, exactly, lies beyond the seq given for each, in as few round trips as
+        possible."""
         ...
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:

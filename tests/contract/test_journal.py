@@ -223,6 +223,21 @@ def test_tips_of_many_orgs(store: Store, many: int) -> None:
     assert {org: entry["org"] for org, entry in store.journal.tips(iter(orgs)).items()} == {org: org for org in orgs}
 
 
+def test_grown_are_those_with_an_entry_beyond(store: Store) -> None:
+    store.journal.append([*make_entries("acme", 3), *make_entries("bolt", 2)])
+    assert store.journal.grown({"acme": 3, "bolt": 2, "nobody": 0}) == set()
+    assert store.journal.grown({"acme": 2, "bolt": 2}) == {"acme"}
+    assert store.journal.grown({"acme": 1, "bolt": 0, "core": 1}) == {"acme", "bolt"}
+    assert store.journal.grown({}) == set()
+
+
+def test_grown_of_many_orgs(store: Store, many: int) -> None:
+    orgs = [f"org-{number:04}" for number in range(many)]
+    store.journal.append([make_entry(org, 1) for org in orgs])
+    behind = set(orgs[::7])
+    assert store.journal.grown({org: 0 if org in behind else 1 for org in orgs}) == behind
+
+
 def test_by_keys_finds_what_was_used(store: Store) -> None:
     acme, bolt = make_entry("acme", 1, key="a"), make_entry("bolt", 1, key="b")
     store.journal.append([acme, bolt])

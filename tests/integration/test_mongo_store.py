@@ -222,6 +222,7 @@ def use_everything(store: Store) -> None:
     store.journal.append([make_entry("acme", 1), make_entry("bolt", 1)])
     store.journal.tip("acme")
     store.journal.tips(["acme", "bolt", "core"])
+    store.journal.grown({"acme": 0, "bolt": 1})
     store.journal.by_keys([("acme", "debit:ref-1")])
     store.journal.by_seq("acme", 1)
     list(store.journal.read("acme"))
@@ -313,6 +314,7 @@ def test_a_page_costs_the_same_wherever_it_lies(store: MongoStore, database: Dat
         (lambda: first(store.journal.scan(after="abba"), 20), list(range(1, 21))),
         (lambda: list(store.journal.orgs()), ["abba", "acme", "bolt", "core"]),
         (lambda: list(store.journal.tips(["acme", "bolt", "core", "nobody"])), ["acme", "bolt", "core"]),
+        (lambda: list(store.journal.grown({"acme": 2999, "bolt": 9, "nobody": 0})), ["acme"]),
     ]
     for ask, expected in asks:
         answers: list[Any] = []

@@ -99,6 +99,7 @@ def recorded_alerts(store: SqliteStore, since: Instant) -> list[Entry]:
 LOOKUPS: dict[str, Callable[[SqliteStore], Any]] = {
     "tip": lambda store: store.journal.tip("acme"),
     "tips": lambda store: store.journal.tips(["acme", "nobody"]),
+    "grown": lambda store: store.journal.grown({"acme": 5_000, "nobody": 0}),
     "by_keys": lambda store: store.journal.by_keys([("acme", "debit:ref-400"), ("acme", "never")]),
     "by_seq": lambda store: store.journal.by_seq("acme", 5_432),
     "orgs": lambda store: list(store.journal.orgs()),

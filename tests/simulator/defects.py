@@ -3,8 +3,8 @@
 They are put in from outside, for as long as a test runs.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
@@ -102,6 +102,15 @@ def _claim_later(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booke
 # What a no rests on
 
 
+@contextmanager
+def _heads_are_trusted() -> Iterator[None]:
+    with (
+        patch.object(Batch, "_make_sure", lambda *_, **__: False),
+        patch.object(OrgViews, "make_sure", lambda *_: None),
+    ):
+        yield
+
+
 def _no_end(_: OrgView) -> int:
     return MAX_UNITS
 
@@ -149,7 +158,7 @@ DEFECTS = [
         "one debit sent twice",
         _instead(Writer, "_is_ours", _is_anyones),
     ),
-    Defect("keys are not looked up", "one debit sent twice", _instead(Batch, "_load_known", lambda _: {})),
+    Defect("keys are not looked up", "one debit sent twice", _instead(Batch, "_look_up", lambda *_: None)),
     Defect(
         "a request whose due events got in counts as booked",
         "something due and two debits",
@@ -164,7 +173,7 @@ DEFECTS = [
         "one session for two orgs",
         _instead(writer, "undo_is_booked", lambda *_: True),
     ),
-    Defect("heads are trusted", "a chunk and a debit", _instead(Batch, "_make_sure", lambda *_, **__: False)),
+    Defect("heads are trusted", "a chunk and a debit", _heads_are_trusted),
     Defect("a no mixes two moments", "an undo and what it undoes", _instead(OrgView, "_end_of_stored", _no_end)),
     Defect("a replay tells an older balance", "one debit sent twice", _instead(OrgView, "refresh", lambda _: None)),
     Defect("what was read is kept after a clash", "a chunk and a debit", _instead(OrgViews, "forget", _keep_views)),

@@ -21,6 +21,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "contents": contents,
     "tip": lambda store: [store.journal.tip(org) for org in (*ORGS, "nobody")],
     "tips": lambda store: store.journal.tips([*ORGS, "nobody"]),
+    "grown": lambda store: [store.journal.grown(dict.fromkeys([*ORGS, "nobody"], seq)) for seq in range(12)],
     "by_keys": lambda store: store.journal.by_keys([("acme", "session:cs_1"), ("acme", "session:none"), ("x", "y")]),
     "by_seq": lambda store: [store.journal.by_seq("acme", seq) for seq in (1, 3, 9999)],
     "starting": lambda store: list(store.journal.starting(ORGS, "session:")),
@@ -64,6 +65,7 @@ def test_what_is_appended_comes_after_what_lies_below(below: Store) -> None:
     assert [entry["seq"] for entry in journal.read("acme", EntryFilter(after=1))] == [2, 3]
     assert journal.by_seq("acme", 3) == journal.tip("acme") == added[0]
     assert journal.tips(["acme", "bolt"]) == {"acme": added[0], "bolt": added[1]}
+    assert [journal.grown({"acme": seq}) for seq in (1, 2, 3)] == [{"acme"}, {"acme"}, set()]
     assert list(journal.starting(["acme"], "session:")) == [added[0]]
     assert list(journal.orgs(after="acme")) == ["bolt"]
     assert [entry["org"] for entry in journal.scan()] == ["acme", "acme", "acme", "bolt"]

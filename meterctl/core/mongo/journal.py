@@ -1,6 +1,7 @@
 """The journal on MongoDB. A document is the entry itself, with ``_id`` and ``moving`` beside it for the indexes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from pymongo.cursor import Cursor
@@ -14,6 +15,9 @@ from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
 _ORGS_PAGE = 10_000
+
+#: Seqs that are asked for at once: each is a condition of its own.
+_SEQS_PAGE = 200
 
 
 class MongoJournal:
@@ -46,6 +50,17 @@ class MongoJournal:
                 if newest is not None:
                     found[org] = newest
         return found
+
+    def grown(self, seqs: Mapping[str, int]) -> set[str]:
+        grown: set[str] = set()
+        names = iter(seqs.items())
+        while page := list(islice(names, _SEQS_PAGE)):
+            # No seq is left out, so the next one tells. Answered by the index alone.
+            nexts = [{"org": org, "seq": seq + 1} for org, seq in page]
+            with self._database.answered():
+                found = find(self._journal, {"$or": nexts}, {"_id": 0, "org": 1}).hint(schema.BY_SEQ)
+                grown.update(document["org"] for document in found)
+        return grown
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         with self._database.answered():

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.canonical import canonical_text
@@ -22,6 +22,10 @@ _BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
 # Many at once are asked for with one statement, as a JSON array: that takes a third of the time of a statement each.
 _TIPS = """
     SELECT (SELECT doc FROM journal WHERE org = value ORDER BY seq DESC LIMIT 1) FROM json_each(?)
+"""
+_GROWN = """
+    SELECT org FROM json_each(?) CROSS JOIN journal INDEXED BY journal_seq
+    ON org = json_extract(value, '$[0]') AND seq = json_extract(value, '$[1]') + 1
 """
 _BY_KEYS = """
     SELECT doc FROM json_each(?) CROSS JOIN journal INDEXED BY journal_key
@@ -80,6 +84,9 @@ class SqliteJournal:
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
         return {entry["org"]: entry for (doc,) in rows if doc is not None and (entry := json.loads(doc))}
+
+    def grown(self, seqs: Mapping[str, int]) -> set[str]:
+        return {org for (org,) in self._database.rows(_GROWN, (json.dumps(list(seqs.items())),))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
