@@ -1,6 +1,5 @@
 """``meterctl meter``: attribute, show, history, alerts, check"""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,14 +71,15 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
 
 
 def _costs_of_file(file: str) -> dict[str, str]:
+    from meterctl.core.inputs import json_value
+
     try:
-        # Numbers stay as written: a float would have lost digits before we see it.
-        document = json.loads(Path(file).read_text(encoding="utf-8"), parse_float=str, parse_constant=str)
+        return read_costs(json_value(Path(file).read_text(encoding="utf-8")))
     except (OSError, ValueError) as problem:
-        raise BadInput(
-            f"cannot read costs from {file}: {problem}", hint='{"llm": "0.0125"}', code="bad_costs"
-        ) from None
-    return read_costs(document)
+        message = f"cannot read costs from {file}: {problem}"
+    except BadInput as problem:
+        message = f"cannot read costs from {file}: {problem.message}"
+    raise BadInput(message, hint='{"llm": "0.0125"}', code="bad_costs")
 
 
 @command(app)

@@ -186,13 +186,14 @@ _decode = json.JSONDecoder(object_pairs_hook=_once_each, parse_float=_Fraction, 
 
 
 def _json_document(text: str) -> Document:
-    document = _json_value(text)
+    document = json_value(text)
     if not isinstance(document, dict):
         raise _bad_json("it is not an object")
     return document
 
 
-def _json_value(text: str) -> Any:
+def json_value(text: str) -> Any:
+    """What ``text`` holds as JSON, with numbers as they are written; nothing may stand twice. Raises `BadInput`."""
     try:
         text = text.strip(_JSON_SPACE)
         value, end = _decode(text)
@@ -202,7 +203,8 @@ def _json_value(text: str) -> Any:
             json.dumps(
                 value, ensure_ascii=False, default=str
             ).encode()  # half of a surrogate pair stands for no character
-    except (ValueError, RecursionError) as problem:
+    # A number with an exponent that no decimal can have is an ArithmeticError.
+    except (ValueError, ArithmeticError, RecursionError) as problem:
         raise _bad_json(str(problem)) from None
     return value
 
@@ -233,7 +235,7 @@ class _Columns:
             raise _bad_csv(f"it has {len(cells)} cells, the header has {len(self._names)}")
         document: Document = {name: cell for name, cell in zip(self._names, cells, strict=True) if cell}
         if "costs" in document:
-            document["costs"] = _json_value(document["costs"])
+            document["costs"] = json_value(document["costs"])
         return self._with_features(document) if self._features else document
 
     def _with_features(self, document: Document) -> Document:

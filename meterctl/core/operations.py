@@ -30,7 +30,7 @@ _PLAIN_REF = re.compile(r"[!-~]{1,200}")
 _STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
-_INTEGER = re.compile(r"[+-]?[0-9]{1,17}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
 
 
 def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> str:
@@ -91,7 +91,8 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
 
 def check_ratio(feature: str, ratio: str) -> str:
     """The ratio of a plan for ``feature`` (``default`` for the rest): a decimal number >= 0, exactly as written."""
-    _matches(_NAME, "a feature", feature, "1-64 letters, digits or any of _ -")
+    if feature != "default":
+        check_feature(feature)
     return _matches(_RATIO, "a ratio", ratio, "a decimal number such as 1.25")
 
 
@@ -376,6 +377,9 @@ class BookDue(Operation):
 
     name = "book-due"
 
+    def __post_init__(self) -> None:
+        check_org(self.org)
+
     @property
     def key(self) -> str:
         return ""
@@ -495,9 +499,6 @@ _FORMS: dict[str, _Form] = {
     "reset-week": _Form(ForceReset, {"ref": _same}),
     "book-due": _Form(BookDue, {}),
 }
-
-#: The operations an input file may hold.
-OPERATION_NAMES = tuple(_FORMS)
 
 #: The fields that a line of an input file may have.
 FIELDS = _ENVELOPE.union(*(form.fields for form in _FORMS.values()))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from meterctl.core.errors import UNREACHABLE, MeterctlError
 from meterctl.core.model import Instant, PlanVersion
+from meterctl.core.operations import check_ratio
 from meterctl.core.ports import Clock, Plans
 from meterctl.core.results import Result
 from meterctl.core.terms import PlanBook
@@ -32,6 +33,10 @@ class Wanted:
     effective_from: Instant | None
     actor: str
     reason: str | None
+
+    def __post_init__(self) -> None:
+        for feature, ratio in self.ratios.items():
+            check_ratio(feature, ratio)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,8 @@ def test_a_cost_that_is_no_cost_is_refused(run: Shell, cost: str) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "reason"),
     [
-        ('{"llm": NaN}', 4, "invalid_cost"),
-        ('{"llm": -Infinity}', 4, "invalid_cost"),
+        ('{"llm": NaN}', 2, "bad_costs"),
+        ('{"llm": -Infinity}', 2, "bad_costs"),
         ('{"llm": -1}', 4, "invalid_cost"),
         ('{"llm": true}', 2, "bad_costs"),
         ('{"llm": null}', 2, "bad_costs"),
@@ -202,6 +202,9 @@ def test_a_cost_that_is_no_cost_is_refused(run: Shell, cost: str) -> None:
         ('["llm", 1]', 2, "bad_costs"),
         ('{"llm": 1', 2, "bad_costs"),
         ("", 2, "bad_costs"),
+        ('{"llm": 0.1, "llm": 0.9}', 2, "bad_costs"),
+        ("[" * 100_000, 2, "bad_costs"),
+        ('{"llm": 1e9999999999999999999}', 2, "bad_costs"),
         ('{"base": 1}', 2, "bad_feature"),
     ],
 )
@@ -219,6 +222,14 @@ def test_numbers_in_a_file_of_costs_stay_as_written(run: Shell) -> None:
     entry = run.doc(f"meter attribute acme run1 --costs {costs}")["entry"]
     assert entry["breakdown"] == {"llm": 290, "search": 1001, "web": 2000}
     assert entry["input"]["costs"] == {"llm": "0.29", "search": "1.001", "web": "2"}
+
+
+@pytest.mark.parametrize("ratio", ["'-0'", "1000000000000000", "0.1234567890123456789012"])
+def test_a_plan_of_the_config_is_published_by_the_rule_for_ratios(run: Shell, ratio: str) -> None:
+    config = run.file("plans.toml", f"[plans.pro]\nweekly_quota = 5\nratios = {{ llm = {ratio} }}\n")
+    answer = run.json("plan", "publish", "pro", "--from-config", "--config", config)
+    assert (answer.code, answer.error["code"]) == (2, "bad_ratio")
+    assert run.doc("plan list")["plans"] == []
 
 
 # The config

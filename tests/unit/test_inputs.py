@@ -128,6 +128,7 @@ def test_costs_are_read_exactly_as_written(tmp_path: Path, written: str) -> None
     [
         ('{"op": "debit"', "bad_json"),
         ('{"op": "debit"} {"op": "debit"}', "bad_json"),
+        ('{"op": "debit", "units": 1e9999999999999999999}', "bad_json"),
         ('["op"]', "bad_json"),
         ('{"op": "debit", "op": "adjust"}', "bad_json"),
         ('{"costs": {"llm": 1, "llm": 2}}', "bad_json"),

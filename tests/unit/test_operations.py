@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from bson.int64 import Int64
 
+from meterctl.core import operations
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
 from meterctl.core.operations import (
     MAX_FEATURES,
-    OPERATION_NAMES,
     Adjust,
     AssignPlan,
     Attribute,
@@ -110,7 +110,7 @@ def test_a_ratio(ratio: str) -> None:
 @pytest.mark.parametrize("ratio", ["", "-1", "1e3", ".5", "1.", "1,5", "nan", "1" * 13, "0." + "1" * 19, "٣"])
 def test_what_is_no_ratio(ratio: str) -> None:
     assert code_of(lambda: check_ratio("llm", ratio)) == "bad_ratio"
-    assert code_of(lambda: check_ratio("a.b", "1")) == "bad_feature"
+    assert code_of(lambda: check_ratio("a.b", "1")) == code_of(lambda: check_ratio("base", "1")) == "bad_feature"
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_an_input_line(document: dict[str, Any], operation: Operation) -> None:
 
 
 def test_every_operation_of_a_file_has_its_line_above() -> None:
-    assert set(OPERATION_NAMES) == {
+    assert set(operations._FORMS) == {
         "credit-pack", "debit", "refund", "reverse-refund", "adjust", "attribute", "assign-plan", "undo",
         "reset-week", "book-due",
     }  # fmt: skip
@@ -400,6 +400,9 @@ def test_a_line_may_say_who_why_and_when() -> None:
         ({"op": "attribute", "org": "acme", "run": "r", "units": 1, "plan_version": -1}, "bad_number"),
         ({"op": "attribute", "org": "acme", "run": "r"}, "bad_costs"),
         ({"op": "undo", "org": "acme", "seq": 0}, "bad_number"),
+        ({"op": "undo", "org": "acme", "seq": "9" * 2000}, "bad_number"),
+        ({"op": "book-due", "org": ["acme"]}, "bad_org"),
+        ({"op": "book-due", "org": "no org!"}, "bad_org"),
         ({"op": "adjust", "org": "acme", "units": 0, "ref": "r"}, "bad_number"),
         ({"op": "adjust", "org": "acme", "units": 5, "ref": "r", "expires_at": 5}, "bad_time"),
         ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "at": 5}, "bad_time"),
