@@ -7,10 +7,11 @@ from typing import Any
 from meterctl.core.instants import to_millis
 from meterctl.core.model import Instant
 
-_WHOLE = ("bif", "clp", "djf", "gnf", "isk", "jpy", "kmf", "krw", "pyg")
-_WHOLE_TOO = ("rwf", "ugx", "uyi", "vnd", "vuv", "xaf", "xof", "xpf")
+_WHOLE = ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga")
+_WHOLE_TOO = ("pyg", "rwf", "uyi", "vnd", "vuv", "xaf", "xof", "xpf")
 
-#: Decimal places of currencies that do not have two, by ISO 4217.
+#: Decimal places of currencies that do not have two, as Stripe counts them: amounts are taken over as they come from
+#: there. It counts krónur and Ugandan shillings in hundredths and ariary whole, where ISO 4217 does the opposite.
 _DIGITS = {
     **dict.fromkeys((*_WHOLE, *_WHOLE_TOO), 0),
     **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),

@@ -39,6 +39,8 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
         (0, "usd", "0.00 USD"),
         (-50, "usd", "-0.50 USD"),
         (250, "xyz", "2.50 XYZ"),
+        (500, "isk", "5.00 ISK"),
+        (500, "mga", "500 MGA"),
         (250, None, "250 cents"),
         (1, None, "1 cent"),
     ],
