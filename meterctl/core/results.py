@@ -189,9 +189,9 @@ class Meter(Result):
     balance: int
     available: int
     allowed: bool
+    as_of: Instant
     asked: int = 0
     gate: bool = False
-    as_of: Instant | None = None
 
     @property
     def exit_code(self) -> int:

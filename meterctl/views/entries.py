@@ -104,8 +104,7 @@ def _topup(entry: _Entry) -> str:
 
 
 def _refund(entry: _Entry) -> str:
-    # A refund has the currency of its topup, which older entries do not repeat.
-    given_back = words.money(entry["cents"], entry.get("currency"))
+    given_back = words.money(entry["cents"], entry["currency"])
     forgiven = f", {words.plural(entry['forgiven'], 'unit')} forgiven" if entry["forgiven"] else ""
     return f"{entry['refund_id']}: {given_back} of {entry['session']}{forgiven}"
 

@@ -119,7 +119,7 @@ def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
 def _week(meter: Meter) -> Cell:
     week = meter.week
     cycle = f"cycle {week['cycle']}" if week["cycle"] > 1 else None
-    ends = None if meter.as_of is None else f"ends {words.relative(meter.as_of, week['ends_at'])}"
+    ends = f"ends {words.relative(meter.as_of, week['ends_at'])}"
     days = f"{words.when(week['starts_at'])} → {words.when_utc(week['ends_at'])}"
     return in_row(week["key"], cycle, days, ends)
 
@@ -146,7 +146,7 @@ def usage_bar(used: int, quota: int, percents: Iterable[int], whole: int = 0) ->
 
 def _pace(meter: Meter) -> Cell | None:
     """The share used against the share of the week gone, and where that leads; nothing to say in its first hours."""
-    if meter.as_of is None or not meter.quota:
+    if not meter.quota:
         return None
     start, end = to_millis(meter.week["starts_at"]), to_millis(meter.week["ends_at"])
     gone = min(to_millis(meter.as_of), end) - start
@@ -225,7 +225,7 @@ def show_alerts(alerts: Listing) -> Iterable[Block]:
         Column("quota", right=True, rank=3),
         Column("entry", right=True, rank=4),
     ]
-    yield Grid(columns, (_alert_row(alert) for alert in alerts.items), live=getattr(alerts, "live", False))
+    yield Grid(columns, (_alert_row(alert) for alert in alerts.items))
     if cursor := alerts.about.get("next"):
         yield Note(f"booked before {words.when_utc(alerts.about['until'])}")
         yield Note(f"go on with: --after {cursor}")

@@ -102,9 +102,9 @@ class Reads:
 
     # -- the meter
 
-    def meter(self, org: str, *, asked: int = 0, gate: bool = False, as_of: Instant | None = None) -> Meter:
+    def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
         """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota."""
-        _, at, state = self._standing(org, as_of)
+        _, at, state = self._standing(org, None)
         week = state.week
         plan = self.plans.in_force(state.plan or self._terms.default_plan, at)
         quota = plan.weekly_quota if week is None else week.quota
@@ -128,9 +128,9 @@ class Reads:
             state.balance,
             available,
             allowed,
+            at,
             asked,
             gate,
-            at,
         )
 
     def history(self, org: str, limit: int = 12) -> Listing:
@@ -150,7 +150,7 @@ class Reads:
         if org is not None:
             check_org(org)
         found = self._store.journal.alerts(since or Instant(""), org=org)
-        records = [record for entry in found for record in _alert_records(entry)]
+        records = (record for entry in found for record in _alert_records(entry))
         return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
 
     def alert_feed(self, after: str) -> Listing:
