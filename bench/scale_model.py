@@ -130,7 +130,7 @@ def spread(shards: int, orgs: int, seed: int) -> Spread:
     chance = random.Random(seed)
     count, weight, largest = [0] * shards, [0.0] * shards, 0.0
     for number in range(orgs):
-        place = next_shard(f"org_{number:07}", shards)
+        place = shard_of(f"org_{number:07}", shards)
         size = chance.lognormvariate(0, 1.4)
         count[place] += 1
         weight[place] += size
@@ -138,7 +138,7 @@ def spread(shards: int, orgs: int, seed: int) -> Spread:
     return Spread(max(count) * shards / orgs, max(weight) * shards / sum(weight), largest * ENTRIES / sum(weight))
 
 
-def next_shard(org: str, shards: int) -> int:
+def shard_of(org: str, shards: int) -> int:
     return next(part for part in range(shards) if Shard(part + 1, shards).holds(org))
 
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--orgs", type=int, default=200)
     parser.add_argument("--weeks", type=int, default=52)
     parser.add_argument("--store", nargs="+", choices=["sqlite", "mongod"], default=["sqlite", "mongod"])
-    parser.add_argument("--sweep-rate", type=float, default=15_000, help="orgs a second, as measured by bench")
+    parser.add_argument("--sweep-rate", type=float, default=10_000, help="orgs a second, as measured by bench")
     parser.add_argument("--write-rate", type=float, default=15_000, help="backfilled lines a second, as measured")
     arguments = parser.parse_args()
     with places(arguments.store) as there:
@@ -168,7 +168,7 @@ def main() -> None:
 def reckon(sweep_rate: float, write_rate: float) -> None:
     print("\nshards  fullest: orgs  entries  largest org  Monday's sweep  loading all entries")
     for shards in (1, 4, 8, 16, 32):
-        found = spread(shards, ORGS // 10, seed=7)
+        found = spread(shards, ORGS, seed=7)
         sweep = ORGS * found.orgs / shards / sweep_rate
         load = ENTRIES * found.entries / shards / write_rate
         print(
