@@ -7,6 +7,7 @@
 #   make mutations  change one line of the rules at a time: the tests have to notice
 #   make simulate   let simulated workers crash, race and lose answers, and check what came of it
 #   make types    check types
+#   make package  build the wheel, install it apart from this checkout, and have it show what it does
 #   make pictures draw the pictures in docs/pictures anew, from what the commands print
 #   make clean    remove what building and testing left behind
 
@@ -17,7 +18,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate pictures
+.PHONY: demo test bench lint types clean mutations simulate package pictures
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -45,6 +46,13 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+package: $(VENV)/.pip
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv --without-pip dist/venv
+	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile dist/*.whl
+	cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null
 
 pictures: $(VENV)/.runtime
 	$(BIN)/python -m docs.pictures.make
