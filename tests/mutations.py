@@ -101,7 +101,7 @@ MUTATIONS = [
     Mutation("rules", "max(0, quota - used) + state.balance", "quota - used + state.balance", "overflow counts twice"),
     Mutation("pricing", "(2 * units * cents + paid_cents) // (2 * paid_cents)", "units * cents // paid_cents", "floor for round"),
     Mutation("pricing", "(2 * units * cents + paid_cents) //", "(2 * units * cents + paid_cents - 1) //", "half is rounded down"),
-    Mutation("pricing", "cents * numerator // (parts * denominator)", "-(-cents * numerator // (parts * denominator))",
+    Mutation("pricing", "numerator * scale // (denominator * divisor)", "-(-numerator * scale // (denominator * divisor))",
              "ceiling for floor"),
     Mutation("pricing", 'ratios.get("default") or "1"', '"1"', "the default ratio is forgotten"),
     Mutation("pricing", "if total < run_base:", "if total <= run_base:", "an empty base bucket"),

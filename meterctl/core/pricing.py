@@ -68,9 +68,9 @@ def ratio_for(ratios: Mapping[str, str], feature: str) -> str:
 
 def feature_units(cost: str, ratio: str, dollars_to_units: str) -> int:
     """floor(cost x ratio x dollars_to_units), exact."""
-    cents, parts = parse_cost(cost).as_integer_ratio()
-    numerator, denominator = _factor(ratio, dollars_to_units)
-    return cents * numerator // (parts * denominator)
+    numerator, denominator = parse_cost(cost).as_integer_ratio()
+    scale, divisor = _factor(ratio, dollars_to_units)
+    return numerator * scale // (denominator * divisor)
 
 
 def price_run(
