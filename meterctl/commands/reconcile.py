@@ -1,12 +1,13 @@
 """``meterctl reconcile stripe``"""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from meterctl.commands.common import command, filter_time, new_app, option, take_shared
 from meterctl.core.payments.reconcile import Reconciliation, mending
+from meterctl.progress import StatusLine
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -44,7 +45,8 @@ def reconcile_stripe(
     mode: Literal["live", "test"] = "live" if wiring.stripe.live else "test"
     notes = Notes(None if resume is None else Path(resume), {"mode": mode, "since": earliest, "until": now})
     until = notes.about["until"]
-    both = gather(wiring.stripe, wiring.store, earliest, until, progress=_progress(), notes=notes)
+    with _progress() as progress:
+        both = gather(wiring.stripe, wiring.store, earliest, until, progress=progress, notes=notes)
     mender = Mender(wiring.settings.terms.packs, wiring.actor)
     findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
     if plan_out is not None:
@@ -54,12 +56,10 @@ def reconcile_stripe(
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
 
 
-def _progress() -> Callable[[str], None]:
-    """A line on standard error for each step; on a terminal, one that is overwritten."""
-    ends = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
-
-    def tell(text: str) -> None:
-        sys.stderr.write(f"{ends[0]}reconcile: {text}{ends[1]}")
-        sys.stderr.flush()
-
-    return tell
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    line = StatusLine()
+    try:
+        yield lambda text: line.say(f"reconcile: {text}")
+    finally:
+        line.end()

@@ -8,6 +8,7 @@ import pytest
 
 from meterctl import schemas
 from tests.acceptance.shell import Shell
+from tests.acceptance.terminal import at_terminal
 from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, StandIn, seconds, serving, signed
 
 T0 = seconds("2026-11-10T10:00:00Z")
@@ -326,6 +327,17 @@ def test_an_interrupted_run_can_be_resumed(run: Shell, account: StandIn) -> None
     assert (answer.code, len(answer.doc["findings"])) == (8, 150)
     assert account.asked.count("GET /v1/checkout/sessions") == 1
     assert not notes.exists()
+
+
+@pytest.mark.parametrize(("faults", "code"), [((), 0), ((Fault(0), Fault(400)), 10)])
+def test_on_a_terminal_progress_leaves_a_clean_line(
+    run: Shell, account: StandIn, faults: tuple[Fault, ...], code: int
+) -> None:
+    account.faults = list(faults)
+    answer, screen = at_terminal(run, ["reconcile", "stripe"], asked="reconcile: sessions", answer="")
+    _, *shown, rest = screen.split("\r\x1b[K")
+    assert (shown[0], "reconcile:" in rest) == ("reconcile: sessions: 0, that is all", False)
+    assert answer.code == code
 
 
 def test_a_plan_that_cannot_be_written(run: Shell, account: StandIn) -> None:

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from meterctl.interrupts import Interrupts, held_back
-from meterctl.progress import Progress, progress_line
+from meterctl.progress import Progress, StatusLine, progress_line
 
 
 class Terminal(io.StringIO):
@@ -56,6 +56,17 @@ def test_what_is_short_or_not_watched_shows_nothing() -> None:
         progress.tell(10, lambda: 0.5)
         progress.end()
     assert short.getvalue() == file.getvalue() == ""
+
+
+def test_what_is_said_is_written_over_on_a_terminal_and_a_line_each_elsewhere() -> None:
+    terminal, file, untold = Terminal(), io.StringIO(), Terminal()
+    for stream, said in ((terminal, ("one", "two")), (file, ("one", "two")), (untold, ())):
+        line = StatusLine(stream)
+        for text in said:
+            line.say(text)
+        line.end()
+    assert terminal.getvalue() == "\r\x1b[Kone\r\x1b[Ktwo\r\x1b[K"
+    assert (file.getvalue(), untold.getvalue()) == ("one\ntwo\n", "")
 
 
 def interrupt() -> None:
