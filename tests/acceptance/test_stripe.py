@@ -340,9 +340,10 @@ def test_on_a_terminal_progress_leaves_a_clean_line(
     assert answer.code == code
 
 
-def test_a_plan_that_cannot_be_written(run: Shell, account: StandIn) -> None:
+@pytest.mark.parametrize("option", ["--plan-out", "--resume"])
+def test_a_file_that_cannot_be_written(run: Shell, account: StandIn, option: str) -> None:
     account.sell(at=T0)
-    answer = run("--json reconcile stripe --plan-out no/such/place")
+    answer = run(f"--json reconcile stripe {option} no/such/place")
     assert (answer.code, json.loads(answer.err.splitlines()[-1])["code"]) == (2, "bad_file")
 
 

@@ -231,6 +231,51 @@ def test_a_line_of_notes_that_is_none_is_passed_over(tmp_path: Path) -> None:
     assert not notes.is_done("sessions")
 
 
+@pytest.mark.parametrize("odd", ["\u00e9", "\u2028", "\u0085", "\x1c", "\r", "\ud800"])
+def test_notes_hold_any_character(scene: Scene, tmp_path: Path, odd: str) -> None:
+    path = tmp_path / "notes.ndjson"
+    scene.account.sell(f"a{odd}b", at=T0)
+    first = scene.gather(notes=Notes(path, ABOUT))
+    again = scene.gather(notes=Notes(path, ABOUT))
+    assert [case.payment and case.payment.org for case in again.cases] == [f"a{odd}b"]
+    assert again == first
+    assert len(scene.account.asked) == 3, "three lists, once"
+
+
+@pytest.mark.parametrize("left", [b"", b'"Caf\xc3', b'"Caf\xc3\xa9", "pack"', None])
+def test_a_line_that_was_cut_off_anywhere_loses_nothing(scene: Scene, tmp_path: Path, left: bytes | None) -> None:
+    path = tmp_path / "notes.ndjson"
+    for number in range(3):
+        scene.account.sell(f"o{number}", at=T0 + number)
+    whole = scene.gather(notes=Notes(path, ABOUT))
+    *before, last = path.read_bytes().split(b"\n")[:4]
+    # None: only the end of the line is missing.
+    path.write_bytes(b"\n".join([*before, last if left is None else b'{"list": "sessions", "item": [' + left]))
+    for _ in range(3):
+        assert scene.gather(notes=Notes(path, ABOUT)) == whole
+
+
+def test_notes_that_cannot_be_kept(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path in (tmp_path / "none" / "notes", tmp_path, file / "notes"):
+        with pytest.raises(BadInput) as caught:
+            Notes(path, ABOUT)
+        assert (caught.value.code, str(path) in caught.value.message) == ("bad_file", True)
+
+
+def test_notes_that_cannot_be_kept_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    notes = Notes(path, ABOUT)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(BadInput) as written:
+        notes.done("sessions")
+    with pytest.raises(BadInput) as dropped:
+        notes.drop()
+    assert (written.value.code, dropped.value.code) == ("bad_file", "bad_file")
+
+
 # -- modes, credits
 
 

@@ -5,7 +5,7 @@ Stripe is read first, up to one instant, and the journal after it: what was cred
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -321,15 +321,17 @@ class Notes:
             self._begin(path)
 
     def _begin(self, path: Path) -> None:
-        if path.exists() and path.stat().st_size:
-            self._load(path)
-            if not path.read_bytes().endswith(b"\n"):
-                self._append({})  # ends the line that an interruption cut off
-        else:
+        with _usable(path):
+            held = path.read_bytes() if path.exists() else b""
+        if not held:
             self._append({"about": self.about})
+            return
+        self._load(path, held)
+        if not held.endswith(b"\n"):
+            self._write("\n")  # ends the line that an interruption cut off, maybe just before its own end
 
-    def _load(self, path: Path) -> None:
-        first, *lines = [_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    def _load(self, path: Path, held: bytes) -> None:
+        first, *lines = [_json(line) for line in held.split(b"\n")]
         about = first.get("about")
         if not isinstance(about, dict) or any(about.get(name) != self.about[name] for name in ("mode", "since")):
             message = f"{path} holds the notes of another run"
@@ -357,19 +359,31 @@ class Notes:
         self._append({"done": name})
 
     def _append(self, line: Mapping[str, Any]) -> None:
+        self._write(json.dumps(line) + "\n")
+
+    def _write(self, text: str) -> None:
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            with _usable(self._path), self._path.open("a", encoding="ascii") as file:
+                file.write(text)
 
     def drop(self) -> None:
         """The run has come to its end: its notes are of no use any more."""
         if self._path is not None:
-            with suppress(FileNotFoundError):
-                self._path.unlink()
+            with _usable(self._path):
+                self._path.unlink(missing_ok=True)
 
 
-def _json(line: str) -> dict[str, Any]:
-    """A line of notes; one that an interruption cut off holds nothing."""
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        message = f"cannot keep notes in {path}: {problem.strerror}"
+        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+
+
+def _json(line: bytes) -> dict[str, Any]:
+    """A line of notes; one that an interruption cut off, maybe inside a character, holds nothing."""
     try:
         found = json.loads(line)
     except ValueError:
