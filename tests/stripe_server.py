@@ -395,8 +395,13 @@ def _error(kind: str, message: str, **more: str) -> Json:
 def signed(event: Json, secret: str = WEBHOOK_SECRET, at: int = 1_700_000_000) -> Json:
     """An event as a recorded delivery: the body as text, and the header that signs it."""
     body = json.dumps(event, indent=2)
-    header = stripe.WebhookSignature.generate_signature_header(body, secret, at)
-    return {"payload": body, "signature": header}
+    return {"payload": body, "signature": signature_of(body, secret, at)}
+
+
+def signature_of(body: str, secret: str = WEBHOOK_SECRET, at: int = 1_700_000_000) -> str:
+    """The header that signs a body."""
+    header: str = stripe.WebhookSignature.generate_signature_header(body, secret, at)
+    return header
 
 
 class InProcess(stripe.HTTPClient):

@@ -78,14 +78,14 @@ def _store_mode(wiring: Wiring) -> bool | None:
 
 def _line(delivery: Delivery) -> str:
     kept = {"payload": delivery.body, "signature": delivery.signature}
-    return json.dumps(kept, ensure_ascii=False) + "\n"
+    return json.dumps(kept) + "\n"
 
 
 def _write(path: str, lines: Iterable[str]) -> None:
     """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
     part = Path(f"{path}.part")
     try:
-        part.write_text("".join(lines), encoding="utf-8")
+        part.write_text("".join(lines), encoding="ascii")
         part.replace(path)
     except OSError as problem:
         message = f"cannot write {path}: {problem.strerror}"

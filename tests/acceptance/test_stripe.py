@@ -9,7 +9,7 @@ import pytest
 from meterctl import schemas
 from tests.acceptance.shell import Shell
 from tests.acceptance.terminal import at_terminal
-from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, StandIn, seconds, serving, signed
+from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, StandIn, seconds, serving, signature_of, signed
 
 T0 = seconds("2026-11-10T10:00:00Z")
 
@@ -394,6 +394,23 @@ def test_what_has_to_wait_is_kept_and_tried_again(run: Shell, account: StandIn) 
     assert run.doc("events", paid, "--pending", str(pending))["applied"] == 2
     assert pending.read_text(encoding="utf-8") == ""
     assert run.doc("balance acme")["balance"] == 800
+
+
+@pytest.mark.parametrize(
+    ("odd", "signs"),
+    [("Caf\u00e9", True), ("\u2028\u0085", True), ("\\ud800", True), ("\\u00e9", True), ("\ud800", False)],
+)
+def test_what_is_kept_comes_back_exactly(run: Shell, account: StandIn, odd: str, signs: bool) -> None:
+    account.refund(account.sell(at=T0), 100, at=T0 + 60)
+    paid, refunded, _ = account.events
+    body = json.dumps(refunded | {"account": "ODD"}).replace("ODD", odd)
+    sent = {"payload": body, "signature": signature_of(body) if signs else None}
+    run.setenv("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
+    pending = run.place / "pending.ndjson"
+    assert run.json("events", "-", "--pending", str(pending), stdin=json.dumps(sent)).code == 7
+    assert json.loads(pending.read_bytes()) == sent
+    assert [path.name for path in run.place.glob("*.part")] == []
+    assert run.json("events", "-", "--pending", str(pending), stdin=json.dumps(paid)).doc["applied"] == 2
 
 
 def test_a_dry_run_of_events_books_and_keeps_nothing(run: Shell, account: StandIn) -> None:
