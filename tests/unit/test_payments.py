@@ -278,3 +278,5 @@ def test_a_signature_fits_its_body_and_no_other() -> None:
     assert not verify(event["payload"] + " ", event["signature"], WEBHOOK_SECRET)
     assert not verify(event["payload"], event["signature"], "whsec_other")
     assert not verify(event["payload"], "rubbish", WEBHOOK_SECRET)
+    assert not verify(event["payload"], "t=1,v1=\u00e9", WEBHOOK_SECRET)
+    assert not verify("\ud800", event["signature"], WEBHOOK_SECRET)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -118,6 +119,9 @@ def test_a_signature_without_a_secret_cannot_be_checked(account: StandIn) -> Non
         ('{"type": "refund.created", "data": {"object": {"id": "re_1"}}}', "bad_payload"),
         ('{"type": "charge.dispute.created", "data": {"object": {}}}', "bad_payload"),
         ('{"type": "checkout.session.completed", "data": {"object": {"id": "cs_1"}}}', "bad_payload"),
+        ("[" * 100_000, "bad_json"),
+        ('{"payload": ' + '{"a":' * 100_000, "bad_json"),
+        (json.dumps({"payload": "[" * 100_000}), "bad_json"),
     ],
 )
 def test_what_is_no_event_is_told_and_the_rest_goes_on(account: StandIn, desk: Desk, line: str, reason: str) -> None:
@@ -126,6 +130,97 @@ def test_what_is_no_event_is_told_and_the_rest_goes_on(account: StandIn, desk: D
     assert counts(result) == {"invalid": 1, "applied": 1}
     assert (result.problems[0]["line"], result.problems[0]["reason"]) == (1, reason)
     assert result.exit_code == 7
+
+
+def test_an_event_of_an_array_that_is_no_event_is_told(account: StandIn, desk: Desk) -> None:
+    account.sell(at=T0)
+    assert counts(settle(desk, json.dumps(["x", *account.events]))) == {"invalid": 1, "applied": 1}
+
+
+PAID, REFUND, CHARGE, DISPUTE = range(4)
+
+
+@pytest.mark.parametrize(
+    ("number", "odd", "reason"),
+    [
+        (PAID, {"metadata": "x"}, "bad_event"),
+        (PAID, {"metadata": {"org": 5}}, "bad_payload"),
+        (PAID, {"metadata": {"org": "acme", "pack": ["small"]}}, "bad_payload"),
+        (PAID, {"client_reference_id": {}, "metadata": {"org": ["acme"]}}, "bad_payload"),
+        (PAID, {"line_items": {"data": None}}, "bad_event"),
+        (PAID, {"line_items": {"data": [{"quantity": "2"}]}}, "bad_event"),
+        (PAID, {"total_details": [1]}, "bad_event"),
+        (PAID, {"id": "cs_\ud800"}, "bad_event"),
+        (REFUND, {"status": []}, "bad_event"),
+        (REFUND, {"amount": "100"}, "bad_payload"),
+        (REFUND, {"payment_intent": "pi_\ud800"}, "bad_event"),
+        (CHARGE, {"refunds": {"data": None}}, "bad_event"),
+        (CHARGE, {"refunds": {"data": [1]}}, "bad_event"),
+        (DISPUTE, {"balance_transactions": 5}, "bad_event"),
+    ],
+)
+def test_an_object_of_another_shape_is_told_and_the_rest_goes_on(
+    account: StandIn, desk: Desk, number: int, odd: Json, reason: str
+) -> None:
+    session = account.sell(at=T0)
+    account.refund(session, 100, at=T0 + 60)
+    account.dispute(session, 100, at=T0 + 70)
+    event = account.events[number]
+    event["data"]["object"] |= odd
+    account.sell("other", at=T0)
+    result = settle(desk, [event, account.events[-1]])
+    assert (counts(result), result.problems[0]["reason"]) == ({"invalid": 1, "applied": 1}, reason)
+    assert desk.balance("other") == 1000
+
+
+@pytest.mark.parametrize("livemode", ["yes", 1, 0, [], {}])
+def test_a_mode_is_true_or_false(account: StandIn, desk: Desk, livemode: object) -> None:
+    account.sell(at=T0)
+    account.sell("beta", at=T0)
+    account.events[0]["livemode"] = livemode
+    del account.events[1]["livemode"]
+    result = settle(desk, account.events)
+    assert (counts(result), result.problems[0]["reason"]) == ({"invalid": 1, "applied": 1}, "bad_event")
+
+
+@pytest.mark.parametrize("odd", [{"id": "re 1"}, {"id": "re_1" * 100}, {"amount": -5}, {"amount": 2**53}])
+def test_a_refund_that_cannot_be_booked_is_refused_and_the_rest_goes_on(
+    account: StandIn, desk: Desk, odd: Json
+) -> None:
+    session = account.sell(at=T0)
+    account.refund(session, 100, at=T0 + 60)
+    account.refund(session, 200, at=T0 + 70)
+    account.events[1]["data"]["object"] |= odd
+    result = settle(desk, [account.events[number] for number in (0, 1, 3)])
+    assert (counts(result), desk.balance()) == ({"applied": 2, "refused": 1}, 600)
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """The path to each value inside of one."""
+    yield path
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from places(item, *path, name)
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copied = value.copy()
+    copied[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copied
+
+
+@pytest.mark.parametrize("odd", [None, "x", "\ud800", -1, 10**30, True, [], [None], {"data": 5}])
+def test_whatever_an_event_holds_the_rest_goes_on(account: StandIn, odd: object) -> None:
+    history(account)
+    account.sell("other", at=T0)
+    *events, other = account.events
+    for event in events:
+        # With the other mode it would be the first event that counts.
+        for path in set(places(event)) - {("livemode",)}:
+            desk = Desk(now=NOW)
+            settle(desk, [replaced(event, path, odd), events[0], other])
+            assert desk.balance("other") == 1000, (event["type"], path)
 
 
 def test_other_events_are_ignored(account: StandIn, desk: Desk) -> None:

@@ -105,54 +105,67 @@ class Events(Result):
 # -- reading
 
 
-def deliveries(text: str, signature: str | None = None) -> Iterator[Delivery | tuple[int, BadInput]]:
+def deliveries(text: str, signature: str | None = None) -> Iterator[Delivery]:
     """The deliveries in a file: one event or an array of them as JSON, or one a line. Each is an event, or
     ``{"payload": <the body as text>, "signature": <the header>}``. ``signature`` signs the file as a whole."""
     if signature is not None:
         yield Delivery(1, text, signature)
         return
+    for number, body in enumerate(_bodies(text), 1):
+        if body.strip():
+            yield _opened(Delivery(number, body))
+
+
+#: What text that is no JSON, or is nested too deeply to be read, raises.
+_NO_JSON = (ValueError, RecursionError)
+
+
+def _bodies(text: str) -> list[str]:
     try:
         whole = json.loads(text)
-    except ValueError:
-        yield from _lines(text)
-        return
-    for number, item in enumerate(whole if isinstance(whole, list) else [whole], 1):
-        body = text if item is whole else json.dumps(item)
-        yield _opened(Delivery(number, body), item)
+        return [json.dumps(item) for item in whole] if isinstance(whole, list) else [text]
+    except _NO_JSON:
+        return text.split("\n")
 
 
-def _lines(text: str) -> Iterator[Delivery | tuple[int, BadInput]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield _opened(Delivery(number, line), json.loads(line))
-        except ValueError as problem:
-            yield number, BadInput(f"the line is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json")
+def _opened(delivery: Delivery) -> Delivery:
+    """The delivery inside of an envelope, if it is one."""
+    try:
+        item = json.loads(delivery.body)
+        if not isinstance(item, dict) or "payload" not in item:
+            return delivery
+        payload = item["payload"] if isinstance(item["payload"], str) else json.dumps(item["payload"])
+    except _NO_JSON:
+        return delivery  # which cannot be read as an event either
+    headers = item.get("headers")
+    named = {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    return Delivery(delivery.line, payload, item.get("signature") or named.get("stripe-signature"))
 
 
 _EVENT_HINT = "an event a line, as Stripe delivered it"
 
-
-def _opened(delivery: Delivery, item: Any) -> Delivery:
-    """The delivery inside of an envelope, if it is one."""
-    if not isinstance(item, dict) or "payload" not in item:
-        return delivery
-    payload, headers = item["payload"], item.get("headers")
-    named = {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
-    signature = item.get("signature") or named.get("stripe-signature")
-    return Delivery(delivery.line, payload if isinstance(payload, str) else json.dumps(payload), signature)
+#: What reading an object raises where it holds something else than Stripe's do.
+_MISSHAPEN = (AttributeError, TypeError, UnicodeEncodeError, RecursionError)
 
 
 def read_event(delivery: Delivery) -> Told:
     """What a delivery tells. Raises `BadInput` for one that is no event, or lacks what matters."""
     try:
         event = json.loads(delivery.body)
-    except ValueError as problem:
-        raise BadInput(f"the payload is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json") from None
+    except _NO_JSON as problem:
+        raise BadInput(f"it is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json") from None
     kind, item = _kind_and_object(event)
-    told_at = event.get("created") if type(event.get("created")) is int else None
-    told = Told(delivery, str(event.get("id", "")), event.get("livemode"))
+    try:
+        told = _told(Told(delivery, str(event.get("id", "")), event.get("livemode")), kind, item, event.get("created"))
+        # Half of a surrogate pair stands for no character: no store would take it.
+        json.dumps(told[1:], ensure_ascii=False).encode()
+    except _MISSHAPEN as problem:
+        raise _no_event(f"its object is not of the shape of Stripe's: {problem}") from None
+    return told
+
+
+def _told(told: Told, kind: str, item: Mapping[str, Any], created: Any) -> Told:
+    told_at = created if type(created) is int else None
     if kind in SESSION_EVENTS:
         return told._replace(payment=facts.payment_of(item, told_at))
     if kind in REFUND_EVENTS:
@@ -166,8 +179,14 @@ def _kind_and_object(event: Any) -> tuple[str, Mapping[str, Any]]:
     data = event.get("data") if isinstance(event, dict) else None
     item = data.get("object") if isinstance(data, dict) else None
     if not isinstance(item, dict) or not isinstance(event.get("type"), str):
-        raise BadInput("this is no event of Stripe's: it has no type or no object", hint=_EVENT_HINT, code="bad_event")
+        raise _no_event("it has no type or no object")
+    if not isinstance(event.get("livemode"), bool | None):
+        raise _no_event("its livemode is neither true nor false")
     return event["type"], item
+
+
+def _no_event(why: str) -> BadInput:
+    return BadInput(f"this is no event of Stripe's: {why}", hint=_EVENT_HINT, code="bad_event")
 
 
 def _charge(told: Told, charge: Mapping[str, Any], told_at: int | None) -> Told:
@@ -331,7 +350,11 @@ class Settler:
         if credit is None:
             return Outcome("pending", "unknown_session", f"session {session} is not credited yet")
         outcome = Outcome("unchanged", None, "", credit.org)
-        for operation in steps(item, credit, remember=True):
+        try:
+            operations = steps(item, credit, remember=True)
+        except BadInput as problem:
+            return Outcome("refused", problem.code, problem.message, credit.org)
+        for operation in operations:
             at = item.back_at if isinstance(operation, ReverseRefund) else item.at
             outcome = _outcome(self._book(operation, at))
             if outcome.status not in ("applied", "planned", "replayed"):
@@ -407,10 +430,7 @@ def read_all(
     feed = into or Feed()
     for found in deliveries(text, signature):
         result.events += 1
-        line = found[0]
         try:
-            if not isinstance(found, Delivery):
-                raise found[1]
             told = _checked(found, verify, live)
             live = told.live if live is None else live
         except BadInput as problem:
@@ -419,7 +439,7 @@ def read_all(
             result.invalid += 1
             result.problems.append(
                 {
-                    "line": line,
+                    "line": found.line,
                     "event": None,
                     "object": None,
                     "org": None,

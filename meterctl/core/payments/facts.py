@@ -177,8 +177,8 @@ def payment_of(session: Mapping[str, Any], told_at: int | None = None) -> Paymen
     return Payment(
         _text(session, "id"),
         _id(intent),
-        metadata.get("org") or session.get("client_reference_id"),
-        metadata.get("pack"),
+        _text_if_any(metadata, "org") or _text_if_any(session, "client_reference_id"),
+        _text_if_any(metadata, "pack"),
         _whole(session, "amount_total"),
         _text(session, "currency").lower(),
         _at(_paid_at(intent) or told_at or session.get("created")),
@@ -283,6 +283,10 @@ def _text(item: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise _lacks(item, name)
     return value
+
+
+def _text_if_any(item: Mapping[str, Any], name: str) -> str | None:
+    return _text(item, name) if item.get(name) else None
 
 
 def _whole(item: Mapping[str, Any], name: str) -> int:

@@ -238,6 +238,6 @@ def verify(body: str, header: str, secret: str) -> bool:
     matter: a delivery that is played again books nothing twice."""
     try:
         stripe.WebhookSignature.verify_header(body, header, secret, tolerance=None)
-    except stripe.SignatureVerificationError:
-        return False
+    except (stripe.SignatureVerificationError, TypeError, UnicodeEncodeError):
+        return False  # the last two: Stripe signs in ASCII, and no body that is not UTF-8
     return True
