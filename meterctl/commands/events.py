@@ -41,7 +41,8 @@ def events(
     result = Events()
     feed = read_all(_text(file), signature, _verify(wiring), _store_mode(wiring), result)
     if pending is not None and Path(pending).exists():
-        read_all(_text(pending), None, _verify(wiring), _store_mode(wiring), result, into=feed)
+        # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
+        read_all(_text(pending), None, _verify(wiring), _store_mode(wiring), result, into=feed, keep_invalid=True)
     gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
     Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
     if pending is not None and not wiring.options.dry_run:

@@ -396,6 +396,45 @@ def test_what_has_to_wait_is_kept_and_tried_again(run: Shell, account: StandIn) 
     assert run.doc("balance acme")["balance"] == 800
 
 
+def test_what_was_kept_and_is_invalid_now_stays(run: Shell, account: StandIn) -> None:
+    account.refund(account.sell(at=T0), 100, at=T0 + 60)
+    paid, refunded, _ = account.events
+    pending = run.place / "pending.ndjson"
+    run.setenv("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
+    assert run.json("events", "-", "--pending", str(pending), stdin=json.dumps(signed(refunded))).doc["pending"] == 1
+    kept = pending.read_text(encoding="ascii")
+    run.setenv("STRIPE_WEBHOOK_SECRET", "whsec_other")
+    for given in (json.dumps(signed(paid)), ""):  # what is invalid and was not kept before is not kept now
+        answer = run.json("events", "-", "--pending", str(pending), stdin=given)
+        assert {problem["reason"] for problem in answer.doc["problems"]} == {"bad_signature"}
+        assert (answer.code, pending.read_text(encoding="ascii")) == (7, kept)
+    run.setenv("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET)
+    assert run.json("events", "-", "--pending", str(pending), stdin=json.dumps(paid)).doc["applied"] == 2
+    assert pending.read_text(encoding="ascii") == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"payload": "{", "signature": null}', "bad_json"),
+        ('{"type": "refund.created"', "bad_json"),
+        ("[[", "bad_json"),
+        ('{"type": "refund.created"}', "bad_event"),
+        ('{"type": "refund.created", "data": {"object": {"id": "re_1"}}}', "bad_payload"),
+        ('{"type": "refund.created", "livemode": true, "data": {"object": {}}}', "bad_payload"),
+        ('{"type": "customer.created", "livemode": true, "data": {"object": {}}}', "mode_mismatch"),
+    ],
+)
+def test_a_line_of_what_was_kept_that_is_of_no_use_stays(run: Shell, account: StandIn, line: str, reason: str) -> None:
+    sell(account, run)
+    pending = Path(run.file("pending.ndjson", f"{line}\n"))
+    for _ in range(2):
+        answer = run.json("events", "-", "--pending", str(pending))
+        assert (answer.code, [problem["reason"] for problem in answer.doc["problems"]]) == (7, [reason])
+        (kept,) = pending.read_text(encoding="ascii").splitlines()
+        assert json.loads(kept)["payload"].strip() in (line, "{")
+
+
 @pytest.mark.parametrize(
     ("odd", "signs"),
     [("Caf\u00e9", True), ("\u2028\u0085", True), ("\\ud800", True), ("\\u00e9", True), ("\ud800", False)],

@@ -420,9 +420,11 @@ def read_all(
     live: bool | None,
     result: Events,
     into: Feed | None = None,
+    *,
+    keep_invalid: bool = False,
 ) -> Feed:
     """A feed (``into``, if given) of everything in ``text`` that can be used; the rest is counted in ``result`` as
-    invalid or ignored.
+    invalid or ignored. ``keep_invalid``: what is invalid may not be so for ever, so it is kept as well.
 
     ``verify`` checks a body against its signature; without it, a delivery with one raises `BadInput`. ``live`` is the
     mode the store holds: events of the other mode are refused.
@@ -437,6 +439,8 @@ def read_all(
             if problem.code == "webhook_secret_missing":
                 raise
             result.invalid += 1
+            if keep_invalid:
+                result.kept.append(found)
             result.problems.append(
                 {
                     "line": found.line,
