@@ -47,9 +47,9 @@ _ALERTS_OF_ORG = """
 # from a row of values, so the range is said once more by itself.
 _ALERTS_RECORDED = """
     SELECT json_extract(doc, '$.recorded_at'), org, seq, doc FROM journal
-    WHERE alerting AND json_extract(doc, '$.recorded_at') >= ?1 AND json_extract(doc, '$.recorded_at') < ?4
-        AND (json_extract(doc, '$.recorded_at'), org, seq) > (?1, ?2, ?3)
-    ORDER BY json_extract(doc, '$.recorded_at'), org, seq LIMIT ?5
+    WHERE alerting AND json_extract(doc, '$.recorded_at') >= ? AND json_extract(doc, '$.recorded_at') < ?
+        AND (json_extract(doc, '$.recorded_at'), org, seq) > (?, ?, ?)
+    ORDER BY json_extract(doc, '$.recorded_at'), org, seq LIMIT ?
 """
 
 # Leaps from org to org, instead of walking over every entry.
@@ -119,7 +119,7 @@ class SqliteJournal:
         return (json.loads(row[-1]) for row in rows)
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
-        rows = self._database.stream(_ALERTS_RECORDED, after, lambda position: (*position, until))
+        rows = self._database.stream(_ALERTS_RECORDED, after, lambda place: (place[0], until, *place))
         return (json.loads(row[-1]) for row in rows)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
