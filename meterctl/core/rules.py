@@ -294,6 +294,14 @@ def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
     if whole not in context.state.lots:
         left = next((lot.remaining for lot in context.state.lots if lot.id == entry["seq"]), 0)
         return Refusal("lot_partly_used", f"of the {entry['units']} units of entry {entry['seq']}, {left} are left")
+    # Its lot may be whole although money for it went back: other lots may have paid, or none had to for so few cents.
+    # Taken away now, it would be paid twice; and credited to another org, its money could be refunded once more.
+    standing = refundable(entry["session"], context.history) if entry["kind"] == "topup" else None
+    if standing is not None and standing.refunded_cents:
+        return Refusal(
+            "lot_partly_used",
+            f"{standing.refunded_cents} cents of entry {entry['seq']} are refunded: reverse that first if it is wrong",
+        )
     effects: dict[str, Any] = {"reverses": entry["seq"], "voided": {"lot": entry["seq"], "units": entry["units"]}}
     if "session" in entry:
         effects["session"] = entry["session"]

@@ -292,20 +292,24 @@ class Book:
         self.add_lot(fact, self.repay(fact, operation.units), expires)
         return None
 
+    def refunds_of(self, session: str) -> list[Fact]:
+        """Those that were not taken back."""
+        reversed_ones = {fact.reverses for fact in self.facts}
+        return [
+            fact
+            for fact in self.facts
+            if isinstance(fact.operation, Refund)
+            and fact.operation.session == session
+            and fact.number not in reversed_ones
+        ]
+
     def _refund(self, operation: Refund, at: datetime, _: datetime) -> str | None:
         topup = self.find("session", operation.session)
         if topup is None:
             return "unknown_session"
         if self.find("undo", topup.number):
             return "undone"
-        reversed_ones = {fact.reverses for fact in self.facts}
-        standing = [
-            fact
-            for fact in self.facts
-            if isinstance(fact.operation, Refund)
-            and fact.operation.session == operation.session
-            and fact.number not in reversed_ones
-        ]
+        standing = self.refunds_of(operation.session)
         cents = sum(fact.operation.cents for fact in standing if isinstance(fact.operation, Refund))
         if cents + operation.cents > topup.paid:
             return "refund_exceeds_payment"
@@ -343,6 +347,8 @@ class Book:
         if not isinstance(undone.operation, CreditPack | Adjust):
             return "not_undoable"
         if self.remaining(undone.number) != undone.units:
+            return "lot_partly_used"
+        if isinstance(undone.operation, CreditPack) and self.refunds_of(undone.operation.session):
             return "lot_partly_used"
         self.fact(at, operation).moves = [(undone.number, -undone.units)]
         return None

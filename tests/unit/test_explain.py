@@ -50,6 +50,27 @@ def test_an_org_that_nothing_was_ever_booked_for() -> None:
     assert (facts["week"]["since_seq"], facts["debt"], facts["upcoming"]) == (None, None, [])
 
 
+def test_a_debt_that_many_weeks_pay_is_paid_in_the_end() -> None:
+    desk = Desk()
+    desk.publish("free", 100)
+    desk.run("r1", 1000)
+    facts = explain(desk)
+    assert facts["allowed_again"] == {"at": "2027-01-25T00:00:00.000Z", "available": 100, "quota": 100}
+    assert any("it can run again on Monday 25 January 2027" in said for said in facts["said"])
+    desk.go("2027-01-24T23:59:59.999Z")
+    assert not explain(desk)["allowed"]
+    desk.go("2027-01-25")
+    assert explain(desk)["allowed"]
+
+
+def test_a_version_to_come_may_let_it_run() -> None:
+    desk = Desk()
+    desk.publish("free", 10)
+    desk.publish("free", 100, "2026-11-17T00:00:00.000Z")
+    desk.debit(50, "d", allow_debt=True)
+    assert explain(desk)["allowed_again"] == {"at": "2026-11-17T00:00:00.000Z", "available": 50, "quota": 100}
+
+
 def test_the_sum_adds_up_and_says_where_it_comes_from(desk: Desk) -> None:
     desk.publish("pro", 500)
     desk.assign("pro", "p1")

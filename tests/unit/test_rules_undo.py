@@ -298,6 +298,28 @@ def test_a_lot_that_is_whole_again_can_be_voided() -> None:
     assert undone(desk, 1)["amount"] == -1000
 
 
+def test_a_pack_is_not_taken_away_while_its_money_is_given_back() -> None:
+    desk = Desk(packs={"day": Pack(100, 100, "usd", 1), "ever": Pack(100, 100, "usd")})
+    desk.credit("s", "day")
+    desk.credit("t", "ever")
+    desk.debit(100, "d")
+    desk.refund("s", 100, "re")
+    desk.undo(3)
+    assert desk.lots() == {1: 100}
+    receipt = desk.undo(1)
+    assert receipt.reason == "lot_partly_used"
+    assert "100 cents" in receipt.message
+    desk.reverse("re")
+    assert undone(desk, 1)["amount"] == -100
+
+
+def test_cents_too_few_for_a_unit_are_given_back_all_the_same() -> None:
+    desk = Desk(packs={"one": Pack(1, 300, "usd")})
+    desk.credit("s", "one")
+    desk.refund("s", 100, "re")
+    assert desk.undo(1).reason == "lot_partly_used"
+
+
 # moving a pack to the right org
 
 

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterctl.core import rules
 from meterctl.core.canonical import entry_hash
 from meterctl.core.model import KINDS, MAX_UNITS, Entry
+from meterctl.core.terms import Pack
 from meterctl.core.verify import (
     Check,
     JournalCheck,
@@ -20,7 +22,7 @@ from meterctl.core.verify import (
     verify_org,
 )
 from meterctl.core.verify.seen import Seen
-from tests.desk import NOON
+from tests.desk import NOON, Desk
 from tests.journals import (
     NO_DEBT,
     ORGS,
@@ -70,6 +72,17 @@ def test_findings_are_named_in_the_document() -> None:
     assert (document["schema"], document["ok"], result.exit_code) == ("meterctl.verify.v1", False, 8)
     assert document["findings"][0].keys() == {"org", "seq", "check", "message"}
     assert json.loads(json.dumps(document["findings"])) == document["findings"]
+
+
+def test_a_topup_undone_while_a_refund_of_it_stands_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(packs={"one": Pack(1, 300, "usd")})
+    desk.credit("s", "one")
+    desk.refund("s", 100, "re")
+    monkeypatch.setattr(rules, "refundable", lambda *_: None)
+    assert desk.undo(1).applied
+    (found,) = verify_org(desk.store, "acme").findings
+    assert (found.check, found.seq) == (Check.SESSION, 3)
+    assert "100 cents of it are refunded" in found.message
 
 
 # ------------------------------------------------------------------------------------------- one value, changed alone

@@ -10,6 +10,8 @@ from statistics import median_low
 from typing import Any, NamedTuple
 
 from meterctl.core import weeks
+from meterctl.core.due import due
+from meterctl.core.effects import apply
 from meterctl.core.entries import Tip, book_due, tip_of
 from meterctl.core.instants import to_datetime, to_millis
 from meterctl.core.model import Entry, Instant, State
@@ -27,6 +29,9 @@ CHANGES, DRAWS, RESETS = 300, 200, 12
 
 #: Due events to come that are told of, and the end of time up to which they are looked for.
 UPCOMING, END = 6, Instant("9999-12-31T23:59:59.999Z")
+
+#: Changes to come among which the first is sought that lets an org run again: some fifty years of weeks.
+FAR = 2600
 
 #: Closed weeks that a week is compared with, the fewest that say anything, and what is far above them.
 WEEKS, FEWEST_WEEKS, UNUSUAL = 4, 2, 2
@@ -101,7 +106,10 @@ class Explainer(Reads):
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
             return state.week.quota
-        return self.plans.in_force(state.plan or self._terms.default_plan, at).weekly_quota
+        return self.plans.in_force(self._plan_of(state), at).weekly_quota
+
+    def _plan_of(self, state: State) -> str:
+        return state.plan or self._terms.default_plan
 
     # -- the sum
 
@@ -207,14 +215,31 @@ class Explainer(Reads):
 
     def _upcoming(self, standing: _Standing, admitted: Admission) -> dict[str, Any]:
         """What time will do if nothing else happens, and when the org may run again if it may not now."""
-        events, again = [], None
-        for entry, tip in islice(self._to_come(standing), UPCOMING):
-            events.append(_event(entry, tip.state.balance))
-            quota = self._quota(tip.state, entry["at"])
-            then = admission(tip.state, quota)
-            if again is None and then.allowed and not admitted.allowed:
-                again = {"at": entry["at"], "available": then.available, "quota": quota}
-        return {"upcoming": events, "allowed_again": again}
+        events = [_event(entry, tip.state.balance) for entry, tip in islice(self._to_come(standing), UPCOMING)]
+        return {"upcoming": events, "allowed_again": None if admitted.allowed else self._again(standing)}
+
+    def _again(self, standing: _Standing) -> dict[str, Any] | None:
+        for at, state in islice(self._ahead(standing), FAR):
+            quota = self._quota(state, at)
+            then = admission(state, quota)
+            if then.allowed:
+                return {"at": at, "available": then.available, "quota": quota}
+        return None
+
+    def _ahead(self, standing: _Standing) -> Iterator[tuple[Instant, State]]:
+        """Every state that time alone brings, with its instant: what is due changes it, and where no week is open each
+        version of the plan that comes into force changes the quota."""
+        at, state = standing.at, standing.state
+        coming = sorted(version.effective_from for version in self.plans.versions(self._plan_of(state)))
+        while True:  # bounded: whoever asks stops
+            event = due(state, END, self._terms, self.plans)
+            until = END if event is None else event.instant
+            if state.week is None:
+                yield from ((instant, state) for instant in coming if at < instant < until)
+            if event is None:
+                return
+            at, state = event.instant, apply(state, 0, event.draft.kind, event.draft.effects)
+            yield at, state
 
     def _to_come(self, standing: _Standing) -> Iterator[tuple[Entry, Tip]]:
         return book_due(standing.org, standing.tip, END, self._terms, self.plans, standing.at)

@@ -9,9 +9,10 @@ from meterctl.core.results import Facts, Receipt
 def preview_refund(reads: Reads, rehearsal: Ledger, request: Request, operation: Refund) -> Facts | Receipt:
     """The clawback of a refund, where its units are now, and where the org would stand after it; the receipt of a
     refused one. ``rehearsal`` is a ledger whose bookings touch nothing."""
-    before = reads.balance(operation.org)
+    at = reads.takes_effect(operation.org, request.at)
+    before = reads.balance(operation.org, at)
     receipt = rehearsal.one(request)
-    standing = reads.refundable(operation.org, operation.session)
+    standing = reads.refundable(operation.org, operation.session, at)
     if receipt.status != "planned" or receipt.entry is None or standing is None:
         return receipt
     entry, topup = receipt.entry, standing.topup

@@ -146,10 +146,13 @@ class Reads:
         return Listing("history", "weeks", closed, {"org": org})
 
     def alerts(self, org: str | None, since: Instant | None) -> Listing:
-        """Thresholds crossed since an instant, oldest first: each percent of an entry is one record."""
+        """Thresholds crossed since an instant, oldest first: each percent of an entry is one record. What is due and
+        not booked counts in where one org is asked for; of all orgs it would take reading each."""
+        since_when = since or Instant("")
+        found = self._store.journal.alerts(since_when, org=None if org is None else check_org(org))
         if org is not None:
-            check_org(org)
-        found = self._store.journal.alerts(since or Instant(""), org=org)
+            due = (entry for entry in reversed(self._pending(org)) if entry.get("alerts"))
+            found = chain(found, (entry for entry in due if entry["at"] >= since_when))
         records = (record for entry in found for record in _alert_records(entry))
         return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
 
@@ -266,21 +269,26 @@ class Reads:
 
     def _pending(self, org: str) -> Sequence[Entry]:
         """What is due and not booked, newest first."""
-        now = self._clock.now()
         tip = tip_of(self._store.journal.tip(org))
-        booked = [entry for entry, _ in book_due(org, tip, now, self._terms, self.plans, now)]
+        at = max(self._clock.now(), tip.at)
+        booked = [entry for entry, _ in book_due(org, tip, at, self._terms, self.plans, self._clock.now())]
         for entry in booked:
             entry["pending"] = True
         return booked[::-1]
 
     # -- refunds
 
-    def refundable(self, org: str, session: str) -> Refundable | None:
-        """Where a session of ``org`` stands, what is due counted in; None if the org has no topup of it."""
+    def refundable(self, org: str, session: str, at: Instant) -> Refundable | None:
+        """Where a session of ``org`` stands at ``at`` (not before its newest entry), what is due counted in; None if
+        the org has no topup of it."""
         view = OrgView(self._store, check_org(org), self._store.journal.tip(org), exact=True)
-        for entry, tip in book_due(org, view.tip, self._clock.now(), self._terms, self.plans, self._clock.now()):
+        for entry, tip in book_due(org, view.tip, at, self._terms, self.plans, self._clock.now()):
             view.add(entry, tip)
         return refundable(session, view)
+
+    def takes_effect(self, org: str, said: Instant | None) -> Instant:
+        """When an operation on ``org`` takes effect that is said to happen then (None: now)."""
+        return max(said or self._clock.now(), tip_of(self._store.journal.tip(check_org(org))).at)
 
 
 def _mark_record(mark: slices.Mark | None) -> dict[str, Any] | None:

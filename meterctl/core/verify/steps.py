@@ -179,6 +179,9 @@ def _voiding(step: Step, first: Entry) -> None:
         step.note(Check.LOTS, f"lot {whole.id} of {whole.remaining} units was not whole, or is not taken back whole")
     if entry.get("session") != first.get("session"):
         step.note(Check.SESSION, f"entry {first['seq']} is not of session {entry.get('session')!r}")
+    cents, _, _ = step.past.refunded.get(first["seq"], (0, 0, 0))
+    if cents:
+        step.note(Check.SESSION, f"entry {first['seq']} is undone, while {cents} cents of it are refunded")
     _amount(step, -entry["voided"]["units"])
 
 
