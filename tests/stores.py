@@ -24,9 +24,9 @@ _RUN = uuid.uuid4().hex[:8]
 def make_store(kind: str, tmp_path: Path) -> Store:
     """A store of this kind, named after ``tmp_path``: the same path gives another connection to the same data."""
     if kind == "sqlite":
-        from meterctl.core.sqlite import open_store
+        from meterctl.core.sqlite import SqliteStore
 
-        return open_store(str(tmp_path / "store" / "meterctl.db"))
+        return SqliteStore(str(tmp_path / "store" / "meterctl.db"))
     from meterctl.core.mongo import MongoStore
 
     return MongoStore(_client(kind), _database_name(tmp_path))

@@ -141,9 +141,9 @@ class Shell:
 
 def hold_lock(run: Shell, until: str = "2026-11-16T12:01:00.000Z") -> None:
     """Be another process that sweeps, on the embedded store."""
-    from meterctl.core.sqlite import open_store
+    from meterctl.core.sqlite import SqliteStore
 
-    store = open_store(str(run.place / "meterctl.db"))
+    store = SqliteStore(str(run.place / "meterctl.db"))
     lease = Lease("sweep", OTHER, Instant(NOW), Instant(until))
     assert store.locks.acquire(lease, Instant(NOW)).holder == OTHER
     store.close()

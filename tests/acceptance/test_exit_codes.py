@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 
 from meterctl.core import ledger
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.acceptance.shell import NOW, OTHER, Shell, hold_lock
 from tests.builders import make_entry, make_head
 
@@ -26,7 +26,7 @@ CORRECT_HORSE = "correct-horse"
 
 def break_org(run: Shell, org: str) -> None:
     """Leave a journal that no program of ours wrote, with something due."""
-    store = open_store(str(run.place / "meterctl.db"))
+    store = SqliteStore(str(run.place / "meterctl.db"))
     store.journal.append([make_entry(org, state={"lots": "none"})])
     store.heads.put([make_head(org, expiry=NOW)])
     store.close()

@@ -16,7 +16,7 @@ import pytest
 
 from meterctl.cli import main
 from meterctl.core.backfill import CHUNK
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOW = "2026-11-22T10:00:00.000Z"
@@ -64,7 +64,7 @@ def run(store: str, capsys: pytest.CaptureFixture[str]) -> Run:
 
 def journals(store: str, *without: str) -> dict[str, list[dict[str, Any]]]:
     """Every entry of every org, without these fields."""
-    opened = open_store(store.removeprefix("sqlite:"))
+    opened = SqliteStore(store.removeprefix("sqlite:"))
     try:
         return {
             org: [{name: value for name, value in entry.items() if name not in without} for entry in journal]

@@ -17,7 +17,7 @@ import pytest
 from meterctl.core.clock import SystemClock
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.ports import Head, Lease, Observation
-from meterctl.core.sqlite import SqliteStore, database, open_store
+from meterctl.core.sqlite import SqliteStore, database
 from meterctl.core.sqlite.schema import schema_version
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
 
@@ -38,7 +38,7 @@ def open_again(path: Path) -> Iterator[Callable[[], SqliteStore]]:
     opened: list[SqliteStore] = []
 
     def another() -> SqliteStore:
-        opened.append(open_store(str(path), timeout_seconds=0.2))
+        opened.append(SqliteStore(str(path), timeout_seconds=0.2))
         return opened[-1]
 
     yield another
@@ -55,7 +55,7 @@ def store(open_again: Callable[[], SqliteStore]) -> SqliteStore:
 
 
 def make(path: Path) -> None:
-    store = open_store(str(path))
+    store = SqliteStore(str(path))
     store.init()
     store.close()
 
@@ -81,7 +81,7 @@ def seqs(store: SqliteStore, org: str = "acme") -> list[int]:
 
 
 def test_the_file_and_its_directory_are_made_on_first_use(path: Path) -> None:
-    store = open_store(str(path))
+    store = SqliteStore(str(path))
     assert not path.parent.exists()
     assert list(store.journal.orgs()) == []
     assert path.exists()
@@ -90,7 +90,7 @@ def test_the_file_and_its_directory_are_made_on_first_use(path: Path) -> None:
 
 def test_a_relative_path_stays_where_it_was_when_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    store = open_store("here.db")
+    store = SqliteStore("here.db")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     store.journal.append(make_entries("acme", 1))
@@ -100,7 +100,7 @@ def test_a_relative_path_stays_where_it_was_when_opened(tmp_path: Path, monkeypa
 
 def test_a_directory_is_not_a_store(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="unable to open database file") as error:
-        open_store(str(tmp_path)).journal.tip("acme")
+        SqliteStore(str(tmp_path)).journal.tip("acme")
     assert str(tmp_path) in error.value.message
     assert "names a file" in error.value.hint
 
@@ -108,7 +108,7 @@ def test_a_directory_is_not_a_store(tmp_path: Path) -> None:
 def test_a_file_is_not_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnusable, match="cannot make the directory") as error:
-        open_store(str(tmp_path / "file" / "meterctl.db")).journal.tip("acme")
+        SqliteStore(str(tmp_path / "file" / "meterctl.db")).journal.tip("acme")
     assert str(tmp_path / "file") in error.value.message
 
 
@@ -155,7 +155,7 @@ def test_a_schema_of_another_version_is_left_alone(path: Path, open_again: Calla
 def test_an_old_sqlite_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 30, 1))
     with pytest.raises(StoreUnusable, match=r"needs 3\.31 or later"):
-        open_store(str(path)).journal.tip("acme")
+        SqliteStore(str(path)).journal.tip("acme")
 
 
 # Rights and room
@@ -247,9 +247,9 @@ def test_a_full_disk_loses_nothing(path: Path, store: SqliteStore, open_again: C
 WRITE_UNTIL_REFUSED = """
 import resource, sys
 from meterctl.core.errors import StoreUnusable
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import make_entry
-store = open_store(sys.argv[1])
+store = SqliteStore(sys.argv[1])
 store.init()
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:
@@ -311,7 +311,7 @@ def test_a_lock_held_too_long_is_reported(path: Path, store: SqliteStore) -> Non
 
 
 def test_a_writer_waits_for_a_lock_within_its_patience(path: Path, store: SqliteStore) -> None:
-    patient = open_store(str(path), timeout_seconds=SECONDS)
+    patient = SqliteStore(str(path), timeout_seconds=SECONDS)
     with ThreadPoolExecutor(1) as pool:
         with locked_by_another_process(path):
             appended = pool.submit(patient.journal.append, [make_entry("acme", 4)])
@@ -329,7 +329,7 @@ def test_an_opener_waits_until_a_file_in_use_can_be_switched(path: Path, use: st
     other.execute("PRAGMA journal_mode = DELETE")
     for statement in use.split("; "):
         other.execute(statement).fetchall()
-    impatient, patient = (open_store(str(path), timeout_seconds=seconds) for seconds in (0.1, SECONDS))
+    impatient, patient = (SqliteStore(str(path), timeout_seconds=seconds) for seconds in (0.1, SECONDS))
     with pytest.raises(StoreUnreachable, match="database is locked"):
         impatient.journal.tip("acme")
     with ThreadPoolExecutor(1) as pool:
@@ -350,7 +350,7 @@ def test_opening_gives_up_after_some_tries(path: Path, monkeypatch: pytest.Monke
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA journal_mode = DELETE")
     other.close()
-    store = open_store(str(path))
+    store = SqliteStore(str(path))
     assert store.journal.append(make_entries("acme", 2)) == 2
     store.close()
 
@@ -365,7 +365,7 @@ def test_an_error_while_switching_is_reported(path: Path, monkeypatch: pytest.Mo
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda file, **options: connect(file, factory=Failing, **options))
     with pytest.raises(StoreUnusable, match="no_such_column"):
-        open_store(str(path)).journal.tip("acme")
+        SqliteStore(str(path)).journal.tip("acme")
 
 
 def test_a_file_that_another_process_is_just_making_is_not_made_twice(
@@ -381,10 +381,10 @@ def test_a_file_that_another_process_is_just_making_is_not_made_twice(
 
 CREATE_AND_WRITE = """
 import sys
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import make_entries
 sys.stdin.readline()
-store = open_store(sys.argv[1])
+store = SqliteStore(sys.argv[1])
 print(store.journal.append(make_entries(sys.argv[2], 5)))
 """
 
@@ -409,9 +409,9 @@ def test_several_processes_make_the_same_file_at_once(path: Path, open_again: Ca
 
 WRITE_UNTIL_KILLED = """
 import sys
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import make_entries, make_entry, make_head
-store = open_store(sys.argv[1])
+store = SqliteStore(sys.argv[1])
 tip = store.journal.tip("acme")
 seq = tip["seq"] if tip else 0
 while True:
@@ -468,10 +468,10 @@ def test_a_truncated_log_leaves_a_valid_prefix(path: Path, open_again: Callable[
 
 FORK = """
 import os, sys, threading
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import make_entry
 
-store = open_store(sys.argv[1])
+store = SqliteStore(sys.argv[1])
 store.journal.append([make_entry("acme", 1)])
 closed, close = os.pipe()
 if os.fork() == 0:
@@ -506,11 +506,11 @@ def test_a_parent_goes_on_after_a_fork(store: SqliteStore) -> None:
 
 FORK_WHILE_WRITING = """
 import os, sys, threading, warnings
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import make_entry
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
-store = open_store(sys.argv[1], timeout_seconds=20)
+store = SqliteStore(sys.argv[1], timeout_seconds=20)
 store.init()
 
 def write(org, count):

@@ -11,7 +11,7 @@ import pytest
 
 from meterctl.core.model import KINDS, Entry, Instant
 from meterctl.core.ports import EntryFilter, Recorded
-from meterctl.core.sqlite import SqliteStore, open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.builders import AT, make_entry, make_head
 
 #: Entries of usage between two that do anything else.
@@ -44,7 +44,7 @@ def entry(seq: int) -> Entry:
 
 
 def filled(path: Path, entries: int) -> SqliteStore:
-    store = open_store(str(path))
+    store = SqliteStore(str(path))
     assert store.journal.append([entry(seq) for seq in range(1, entries + 1)]) == entries
     return store
 
@@ -136,7 +136,7 @@ def test_no_page_is_scanned_for_or_sorted(small: SqliteStore, name: str, newest_
 
 def test_what_is_due_costs_as_much_among_many_orgs_as_among_few(tmp_path: Path) -> None:
     def due_steps(orgs: int) -> int:
-        store = open_store(str(tmp_path / f"{orgs}.db"))
+        store = SqliteStore(str(tmp_path / f"{orgs}.db"))
         later = "2027-01-01T00:00:00.000Z"
         store.heads.put([make_head(f"org-{number:05}", expiry=later) for number in range(orgs)])
         store.heads.put([make_head(f"org-{number:05}", 2, expiry=NOON) for number in range(orgs - 20, orgs)])

@@ -14,7 +14,7 @@ from meterctl.core.model import Instant, State
 from meterctl.core.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from meterctl.core.verify import verify_all
 from meterctl.core.weeks import week_end
 from tests.desk import Desk, booked, contents
@@ -224,7 +224,7 @@ def test_the_store_in_memory_is_no_other_than_a_real_one(history: History) -> No
     """All of the above runs on a store made for tests: what it says must hold of one that is not."""
     memory = desk_of(history)
     with TemporaryDirectory() as directory:
-        real = desk_of(history, open_store(f"{directory}/meterctl.db"))
+        real = desk_of(history, SqliteStore(f"{directory}/meterctl.db"))
         now = START
         for step in history.steps:
             now = add_millis(now, step.pause)

@@ -85,10 +85,10 @@ def _memory() -> Iterator[Ground]:
 
 @contextmanager
 def _sqlite() -> Iterator[Ground]:
-    from meterctl.core.sqlite import open_store
+    from meterctl.core.sqlite import SqliteStore
 
     with tempfile.TemporaryDirectory(prefix="meterctl-simulator-") as directory:
-        store = open_store(f"{directory}/meterctl.db")
+        store = SqliteStore(f"{directory}/meterctl.db")
 
         def lose_head(org: str) -> None:
             with store._database.writing() as connection:

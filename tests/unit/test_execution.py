@@ -25,7 +25,7 @@ from meterctl.core.operations import (
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from tests.desk import Desk, booked, request, tap
 from tests.memory_store import MemoryStore
 
@@ -37,7 +37,7 @@ def in_background(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    store: Store = MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "meterctl.db"))
+    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(str(tmp_path / "meterctl.db"))
     yield Desk(tap(store))
     store.close()
 

@@ -17,7 +17,7 @@ from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.sqlite import open_store
+from meterctl.core.sqlite import SqliteStore
 from meterctl.core.terms import Terms
 from meterctl.core.writer import Pace, head_of
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
@@ -26,7 +26,7 @@ from tests.memory_store import MemoryStore
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "meterctl.db"))
+    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(str(tmp_path / "meterctl.db"))
     yield made
     made.close()
 

@@ -1,5 +1,5 @@
 """The ports on one SQLite file: no server, several processes at once, safe against kill -9."""
 
-from meterctl.core.sqlite.store import SqliteStore, open_store
+from meterctl.core.sqlite.store import SqliteStore
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteStore"]

@@ -40,8 +40,3 @@ class SqliteStore:
 
     def close(self) -> None:
         self._database.close()
-
-
-def open_store(path: str, *, timeout_seconds: float = 30.0) -> SqliteStore:
-    """The store in the file at ``path``. Nothing is opened before the first use."""
-    return SqliteStore(path, timeout_seconds=timeout_seconds)
