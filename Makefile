@@ -58,7 +58,7 @@ pictures: $(VENV)/.runtime
 	$(BIN)/python -m docs.pictures.make
 
 clean:
-	rm -rf .venv build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: pyproject.toml $(VENV)/.pip

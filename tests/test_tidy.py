@@ -254,6 +254,12 @@ def test_most_functions_are_shorter_still() -> None:
     assert lengths[len(lengths) * 95 // 100] <= MAX_MOST_FUNCTIONS, "give the parts of the longest functions names"
 
 
+def test_the_makefile_names_its_environment_only_where_it_can_be_changed() -> None:
+    """Or a target would work on another one than VENV says."""
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if ".venv" in line] == ["VENV ?= .venv"]
+
+
 @pytest.mark.parametrize(
     ("rule", "path", "text"),
     [
