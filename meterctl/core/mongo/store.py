@@ -31,7 +31,7 @@ _URI_HINT = (
 class MongoStore:
     """Everything in the database ``database_name``.
 
-    Every call ends within ``timeout_seconds``. ``place`` is how messages name the store: without any secret.
+    Every call but `init` ends within ``timeout_seconds``. ``place`` is how messages name the store: without any secret.
     """
 
     def __init__(
