@@ -78,9 +78,11 @@ def demo(wiring: Wiring) -> None:
     with TemporaryDirectory(prefix="meterctl-demo-") as place:
         config = Path(place, "meterctl.toml")
         config.write_text(CONFIG, encoding="utf-8")
+        # Nothing of the caller's settings is part of the story: of a profile, say, that its config does not have.
+        environment = {name: value for name, value in wiring.environ.items() if not name.startswith("METERCTL_")}
         shared = ["--store", f"sqlite:{place}/demo.db", "--config", str(config), "--actor", "demo", "-o", wiring.output]
         for act in acts():
-            _play(act, shared, wiring.output)
+            _play(act, shared, wiring.output, environment)
 
 
 class Act(NamedTuple):
@@ -98,7 +100,7 @@ def acts() -> Iterator[Act]:
         yield Act(now, text, line.strip())
 
 
-def _play(act: Act, shared: list[str], output: str) -> None:
+def _play(act: Act, shared: list[str], output: str, environment: dict[str, str]) -> None:
     # For scripts, standard output holds nothing but documents.
     talk = sys.stdout if output in ("table", "markdown", "plain") else sys.stderr
     talk.write(f"\n# {act.now}  {act.told}\n$ meterctl {act.line}\n")
@@ -107,6 +109,7 @@ def _play(act: Act, shared: list[str], output: str) -> None:
     played = subprocess.run(  # noqa: S603 - our own program, our own words
         [sys.executable, "-m", "meterctl", *shared, "--now", act.now, *act.line.split()],
         stdin=subprocess.DEVNULL,
+        env=environment,
         timeout=STEP_SECONDS,
         check=False,
     )

@@ -131,7 +131,8 @@ def test_debt_that_would_not_be_made_is_a_plain_question(run: Shell) -> None:
     assert ended.code == 0, screen
 
 
-def test_the_demo_asks_nothing(run: Shell) -> None:
+def test_the_demo_asks_nothing_and_takes_nothing_from_the_settings_of_the_caller(run: Shell) -> None:
+    run.setenv("METERCTL_PROFILE", "prod")  # which the story's config does not have
     ended, screen = at_terminal(run, ["demo"], asked="", answer="")
     assert ended.code == 0, screen
     assert "Book this?" not in ended.out + screen
