@@ -81,12 +81,15 @@ def check(path: Path, text: str) -> dict[str, Any]:
     """The document of the config file at ``path`` with this ``text``, every key filled in. Raises `BadConfig`."""
     try:
         raw = tomllib.loads(text, parse_float=str)
+        return _File.model_validate(raw).model_dump(mode="json")
     except tomllib.TOMLDecodeError as problem:
         raise BadConfig(f"{path} is not TOML: {problem}", hint="correct the line it names") from None
-    try:
-        return _File.model_validate(raw).model_dump(mode="json")
     except ValidationError as problems:
         raise BadConfig(_explained(path, problems)) from None
+    except (ValueError, RecursionError):
+        # Python's own limits. What they say names no line.
+        message = f"{path} cannot be read: a number in it is too long, or something is nested too deep"
+        raise BadConfig(message, hint="look for a number of thousands of digits, or hundreds of brackets") from None
 
 
 def _explained(path: Path, problems: ValidationError) -> str:

@@ -281,7 +281,15 @@ def test_a_mistake_in_the_config_names_file_key_and_what_would_be_right(run: She
     assert run.journal() == journal
 
 
-@pytest.mark.parametrize("content", [b"[packs\n", b"units = \n", b"a = 1\na = 2\n", b"\xff\xfe\x00"])
+#: TOML, but beyond what Python takes: a number's digits, and brackets in brackets.
+EXCESS = [
+    b"run_base = " + b"9" * 5000,
+    b"dollars_to_units = 0x" + b"f" * 5000,
+    b"thresholds = " + b"[" * 5000 + b"]" * 5000,
+]
+
+
+@pytest.mark.parametrize("content", [b"[packs\n", b"units = \n", b"a = 1\na = 2\n", b"\xff\xfe\x00", *EXCESS])
 def test_a_config_that_is_no_toml(run: Shell, content: bytes) -> None:
     path = run.place / "meterctl.toml"
     path.write_bytes(content)
