@@ -571,6 +571,7 @@ def everything_said(error: MeterctlError) -> str:
         (f"mongodb://joe:{PASSWORD}@a:1,b:2/credits?tls=false", "mongodb://a:1,b:2/credits"),
         ("mongodb://a/?authMechanism=PLAIN&authSource=$external&username=x".partition("?")[0], "mongodb://a/meterctl"),
         (f"mongodb://a/credits?appName=x@{PASSWORD}", "mongodb://a/credits"),
+        (f"mongodb://joe:x@a/credits?appName=x@{PASSWORD}", "mongodb://a/credits"),
         (f"mongodb://joe:p%40%2F{PASSWORD}@a/credits", "mongodb://a/credits"),
     ],
 )

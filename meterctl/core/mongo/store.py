@@ -1,6 +1,5 @@
 """The store: five repositories over one database."""
 
-import re
 from contextlib import AbstractContextManager, nullcontext
 
 from bson.errors import BSONError
@@ -99,7 +98,7 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore
 def _place(uri: str, database: str) -> str:
     """Where a valid URI points to: neither user nor password, and no option, for some hold secrets too."""
     scheme, _, rest = uri.partition("://")
-    hosts = re.split(r"[/?]", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest)[0]
+    hosts = rest.partition("?")[0].rpartition("@")[2].partition("/")[0]
     return f"{scheme}://{hosts}/{database}"
 
 
