@@ -89,16 +89,21 @@ class Wiring:
         return url or default_store(self.environ)
 
     def check_named(self) -> None:
-        """Before anything is written: a store of a production profile has to be named on the command line."""
+        """Before anything is written: a production profile, or its store, has to be named on the command line."""
         if self.options.store or self.options.profile:
             return
         for name, profile in self.settings.profiles.items():
-            if profile.production and profile.store == self.store_url:
+            if profile.production and self._works_on(name, profile):
                 raise BadInput(
-                    f"{self.describe_store()} is in production, and this command line does not name it",
+                    f"profile {name} is in production, and this command line does not name it; it would write to "
+                    f"{self.describe_store()}",
                     hint=f"add --profile {name}, if that is what you mean; or try it with --dry-run",
                     code="production_not_named",
                 )
+
+    def _works_on(self, name: str, profile: Profile) -> bool:
+        # A profile may leave the store to the environment: then its name alone says that it is in production.
+        return name == self.profile_name or (profile.store is not None and same_place(profile.store, self.store_url))
 
     @cached_property
     def clock(self) -> "Clock":
@@ -315,6 +320,17 @@ def without_secret(url: str) -> str:
     # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
     place, _, options = rest.partition("?")
     return f"{scheme}://{'***' if '@' in options else place.rpartition('@')[2]}"
+
+
+def same_place(url: str, other: str) -> bool:
+    """Whether two URLs name the same store, however they are written."""
+    if url.startswith("sqlite:") and other.startswith("sqlite:"):
+        return os.path.realpath(url.removeprefix("sqlite:")) == os.path.realpath(other.removeprefix("sqlite:"))
+    if url.startswith("mongodb") and other.startswith("mongodb"):
+        from meterctl.core.mongo import same_database
+
+        return same_database(url, other)
+    return url == other
 
 
 def open_store(url: str) -> "Store":

@@ -68,6 +68,38 @@ def test_production_has_to_be_named_on_the_command_line(profiled: Shell, name: s
     assert profiled.doc(f"{WRITE} --profile prod")["status"] == "replayed"
 
 
+@pytest.mark.parametrize("way", ["./prod.db", "up/../prod.db", "link.db"])
+def test_a_production_store_is_known_however_it_is_written(profiled: Shell, way: str) -> None:
+    (profiled.place / "up").mkdir()
+    (profiled.place / "link.db").symlink_to("prod.db")
+    for url in (f"sqlite:{way}", f"sqlite:{profiled.place}/{way}"):
+        profiled.setenv("METERCTL_STORE", url)
+        assert profiled.json(WRITE).error["code"] == "production_not_named"
+    assert not (profiled.place / "prod.db").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["mongodb://joe:other@DB.example:27017/credits?tls=true", "mongodb://a,db.example/credits"]
+)
+def test_so_is_one_on_a_server(profiled: Shell, url: str) -> None:
+    profiled.config(CONFIG + PROFILES.format(place=profiled.place) + "production = true\n")
+    profiled.setenv("METERCTL_STORE", url)
+    answer = profiled.json(WRITE)
+    assert (answer.code, answer.error["code"]) == (USAGE, "production_not_named")
+    assert "--profile far" in answer.error["hint"]
+
+
+def test_a_production_profile_without_a_store_of_its_own_has_to_be_named(profiled: Shell) -> None:
+    profiled.config("[profiles.prod]\nproduction = true\n")
+    profiled.setenv("METERCTL_STORE", "sqlite:env.db")
+    assert profiled.doc(WRITE)["applied"]
+    profiled.setenv("METERCTL_PROFILE", "prod")
+    answer = profiled.json(WRITE)
+    assert (answer.code, answer.error["code"]) == (USAGE, "production_not_named")
+    assert "sqlite:env.db" in answer.error["message"]
+    assert profiled.doc(f"{WRITE} --profile prod")["status"] == "replayed"
+
+
 def test_a_person_sees_where_a_write_goes(profiled: Shell) -> None:
     answer, screen = at_terminal(profiled, [*WRITE.split(), "--profile", "prod"], asked="[y/N]", answer="y\n")
     assert answer.code == 0

@@ -1,6 +1,7 @@
 """The store: five repositories over one database."""
 
 from contextlib import AbstractContextManager, nullcontext
+from urllib.parse import unquote
 
 from bson.errors import BSONError
 from pymongo import MongoClient
@@ -95,10 +96,40 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore
     return MongoStore(client, name, place=_place(uri, name), timeout_seconds=timeout_seconds)
 
 
-def _place(uri: str, database: str) -> str:
-    """Where a valid URI points to: neither user nor password, and no option, for some hold secrets too."""
+def same_database(uri: str, other: str) -> bool:
+    """Whether both URIs name the same database on deployments that have a server in common. Asks nobody: a name in
+    mongodb+srv is only ever the same as itself."""
+    same_name = _database_of(uri) == _database_of(other)
+    return same_name and not _servers(uri).isdisjoint(_servers(other))
+
+
+def _servers(uri: str) -> set[str]:
+    scheme, hosts, _ = _parts(uri)
+    if scheme != "mongodb":
+        return {f"{scheme}://{hosts.lower()}"}
+    return {_with_port(unquote(host).lower()) for host in hosts.split(",")}
+
+
+def _with_port(host: str) -> str:
+    # The colons of an IPv6 address are inside of brackets.
+    return host if ":" in host.rpartition("]")[2] or host.endswith(".sock") else f"{host}:27017"
+
+
+def _database_of(uri: str) -> str:
+    _, _, path = _parts(uri)
+    return unquote(path.partition(".")[0]) or DEFAULT_DATABASE  # behind a dot is a collection
+
+
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Scheme, hosts and path of a valid URI: neither user nor password, and no option, for some hold secrets too."""
     scheme, _, rest = uri.partition("://")
-    hosts = rest.partition("?")[0].rpartition("@")[2].partition("/")[0]
+    hosts, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return scheme, hosts, path
+
+
+def _place(uri: str, database: str) -> str:
+    """Where a valid URI points to, without any secret."""
+    scheme, hosts, _ = _parts(uri)
     return f"{scheme}://{hosts}/{database}"
 
 
