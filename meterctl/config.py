@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from meterctl import __version__
-from meterctl.core.errors import BadConfig
+from meterctl.core.errors import BadConfig, BadInput
 from meterctl.core.terms import Pack, Terms
 
 
@@ -41,11 +41,16 @@ class Settings:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
 
 
-def user_dir(kind: str, environ: Mapping[str, str]) -> Path:
-    """meterctl's own directory for ``kind`` ("CONFIG", "DATA" or "CACHE"), by the XDG rules."""
+def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
+    """meterctl's own directory for ``kind`` ("CONFIG", "DATA" or "CACHE"), by the XDG rules. None: a user without a
+    home directory has none."""
+    if base := environ.get(f"XDG_{kind}_HOME"):
+        return Path(base, "meterctl")
     fallback = {"CONFIG": ".config", "DATA": ".local/share", "CACHE": ".cache"}[kind]
-    base = environ.get(f"XDG_{kind}_HOME")
-    return (Path(base) if base else Path.home() / fallback) / "meterctl"
+    try:
+        return Path.home() / fallback / "meterctl"
+    except RuntimeError:
+        return None
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
@@ -53,10 +58,17 @@ def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
     named = given or environ.get("METERCTL_CONFIG")
     if named:
         return Path(named)
-    for candidate in (Path("meterctl.toml"), user_dir("CONFIG", environ) / "meterctl.toml"):
-        if candidate.is_file():
-            return candidate
+    for directory in (Path(), user_dir("CONFIG", environ)):
+        if directory is not None and _is_file(directory / "meterctl.toml"):
+            return directory / "meterctl.toml"
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # in a directory that this user may not look into: nobody named it
 
 
 def load_settings(given: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -99,14 +111,17 @@ class _Checked:
     was found right needs no second look, and a command starts without the checker. A cache: it may be gone or
     unwritable at any time."""
 
-    def __init__(self, text: str, directory: Path) -> None:
+    def __init__(self, text: str, directory: Path | None) -> None:
         from hashlib import sha256
 
-        self._file = directory / f"config-{sha256(f'{__version__} {_SHAPE} {text}'.encode()).hexdigest()}.json"
+        name = f"config-{sha256(f'{__version__} {_SHAPE} {text}'.encode()).hexdigest()}.json"
+        self._file = None if directory is None else directory / name
 
     def read(self) -> dict[str, Any] | None:
         import json
 
+        if self._file is None:
+            return None
         try:
             document: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -115,7 +130,10 @@ class _Checked:
 
     def write(self, document: Mapping[str, Any]) -> None:
         import json
+        from contextlib import suppress
 
+        if self._file is None:
+            return
         # Written aside and renamed: another process sees all of it or nothing.
         aside = self._file.with_suffix(f".{os.getpid()}")
         try:
@@ -124,9 +142,14 @@ class _Checked:
             aside.write_text(json.dumps(document), encoding="utf-8")
             aside.replace(self._file)
         except OSError:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink()
 
 
 def default_store(environ: Mapping[str, str]) -> str:
     """The embedded store in the user's data directory."""
-    return f"sqlite:{user_dir('DATA', environ) / 'meterctl.db'}"
+    directory = user_dir("DATA", environ)
+    if directory is None:
+        message = "this user has no home directory to keep the embedded store in"
+        raise BadInput(message, hint="say where it is: --store sqlite:PATH, or METERCTL_STORE", code="bad_store")
+    return f"sqlite:{directory / 'meterctl.db'}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -257,6 +258,42 @@ def test_the_config_is_the_nearest_one(run: Shell, monkeypatch: pytest.MonkeyPat
     given = run.file("given.toml", "default_plan = 'given'")
     assert run.doc("--config", given, "config", "show")["default_plan"] == "given"
     assert run.doc("config", "show", "--config", given)["source"] == given
+
+
+@pytest.fixture
+def homeless(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Someone whose directories are all where HOME says."""
+    for kind in ("CONFIG", "DATA", "CACHE"):
+        monkeypatch.delenv(f"XDG_{kind}_HOME", raising=False)
+    return run
+
+
+def refused(path: Path) -> bool:
+    """What looking at any path comes to in a directory of which nothing may be seen; asked so, since root may."""
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+@pytest.mark.parametrize("home", ["no home", "a file", "nothing may be seen"])
+def test_a_home_that_cannot_be_used_is_as_none(homeless: Shell, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    homeless.setenv("HOME", homeless.file("letter", ""))
+    if home == "no home":
+        monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
+    assert homeless.doc("balance acme")["balance"] == 0  # by a config that was named, and nowhere to keep it checked
+    monkeypatch.delenv("METERCTL_CONFIG")
+    (homeless.place / "meterctl.toml").unlink()
+    if home == "nothing may be seen":
+        monkeypatch.setattr(Path, "is_file", refused)
+    assert homeless.doc("config show")["source"] is None
+    homeless.setenv("METERCTL_CONFIG", f"{homeless.place}/letter/meterctl.toml")
+    assert homeless.json("config show").error["code"] == "bad_config"
+
+
+def test_a_user_without_a_home_has_to_say_where_the_store_is(homeless: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("~no-such-user").expanduser())
+    monkeypatch.delenv("METERCTL_STORE")
+    answer = homeless.json("balance acme")
+    assert (answer.code, answer.error["code"]) == (2, "bad_store")
+    assert "--store sqlite:PATH" in answer.error["hint"]
 
 
 def test_without_a_word_the_actor_is_the_login_name(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
