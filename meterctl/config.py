@@ -105,6 +105,9 @@ def settings_of(path: Path, document: Mapping[str, Any]) -> Settings:
 #: Raised when a checked document changes its shape.
 _SHAPE = 2
 
+#: The rights of anybody but the owner, in a file's mode.
+_OF_OTHERS = 0o077
+
 
 class _Checked:
     """What checking a config text came to, kept beside other caches of the user as Python keeps bytecode: a text that
@@ -123,6 +126,8 @@ class _Checked:
         if self._file is None:
             return None
         try:
+            if self._file.stat().st_mode & _OF_OTHERS:
+                return None  # whoever made it so: it is written anew
             document: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
@@ -138,12 +143,21 @@ class _Checked:
         aside = self._file.with_suffix(f".{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside.touch(mode=0o600)  # a store's URL may hold a password
+            aside.unlink(missing_ok=True)
+            aside.touch(mode=0o600, exist_ok=False)  # a store's URL may hold a password
             aside.write_text(json.dumps(document), encoding="utf-8")
             aside.replace(self._file)
+            self._drop_others(self._file)
         except OSError:
             with suppress(OSError):
                 aside.unlink()
+
+    def _drop_others(self, kept: Path) -> None:
+        # A password that was replaced in the config would stay in them for ever. Of another config, or of a process
+        # that is about to write: it is checked once more.
+        for other in kept.parent.glob("config-*"):
+            if other != kept:
+                other.unlink(missing_ok=True)
 
 
 def default_store(environ: Mapping[str, str]) -> str:

@@ -135,9 +135,23 @@ def test_no_password_of_a_profile_is_shown_or_readable_to_others(profiled: Shell
         answer = profiled(f"config show --profile far -o {output}")
         assert "db.example" in answer.out
         assert "secret" not in answer.out + answer.err
-    kept = [path for path in profiled.place.rglob("config-*.json") if "secret" in path.read_text()]
-    assert kept
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in kept)
+    (kept,) = profiled.place.rglob("config-*")
+    assert "secret" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    kept.chmod(0o644)
+    profiled.all("config show")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_password_that_was_replaced_is_kept_nowhere(profiled: Shell) -> None:
+    profiled.setenv("XDG_CACHE_HOME", str(profiled.place / "cache"))
+    profiled.all("config show")
+    (kept,) = profiled.place.rglob("config-*")
+    kept.with_suffix(".123").write_text(kept.read_text())  # of a process that died before it could rename it
+    profiled.config(CONFIG + PROFILES.format(place=profiled.place).replace("secret", "another"))
+    profiled.all("config show")
+    assert [path for path in profiled.place.rglob("*") if path.is_file() and "secret" in path.read_text()] == []
+    assert "another" in next(profiled.place.rglob("config-*.json")).read_text()
 
 
 @pytest.mark.parametrize(
