@@ -314,12 +314,14 @@ class Wiring:
 
 def without_secret(url: str) -> str:
     """A store's URL as it may be shown."""
-    scheme, _, rest = url.partition("://")
-    if not rest:
+    if url.startswith("sqlite:"):
         return url
     # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
+    scheme, slashes, rest = url.partition("://")
+    if not scheme.replace("+", "").isalnum() or not slashes:
+        scheme, slashes, rest = "", "", url
     place, _, options = rest.partition("?")
-    return f"{scheme}://{'***' if '@' in options else place.rpartition('@')[2]}"
+    return f"{scheme}{slashes}{'***' if '@' in options else place.rpartition('@')[2]}"
 
 
 def same_place(url: str, other: str) -> bool:
@@ -345,7 +347,9 @@ def open_store(url: str) -> "Store":
         return connect(url)
     scheme, colon, _ = url.partition(":")
     raise BadInput(
-        f"{scheme!r} is not a kind of store" if colon else "the store's URL names no kind of store",
+        f"{scheme!r} is not a kind of store"
+        if colon and "@" not in scheme
+        else "the store's URL names no kind of store",
         hint="a store is sqlite:PATH, mongodb://... or mongodb+srv://...",
         code="bad_store",
     )

@@ -20,6 +20,12 @@ URLS = [
     f"mongodb+srv://admin:{WORD}@127.0.0.1/books",
     f"postgres://admin:{WORD}@127.0.0.1/books",
     f"MONGODB://admin:{WORD}@127.0.0.1/books",
+    f"mongodb:/admin:{WORD}@127.0.0.1/books",
+    f"mongodb:/admin:{WORD}://x@127.0.0.1/books",
+    f"mongodb:/127.0.0.1/books?tlsCertificateKeyFilePassword={WORD}",
+    f"mongodb:/127.0.0.1/books?tlsCertificateKeyFilePassword=x@{WORD}",
+    f"admin:{WORD}@127.0.0.1/books",
+    f"{WORD}@127.0.0.1:27017/books",
 ]
 
 
@@ -49,7 +55,9 @@ def test_not_even_a_trace_shows_it(run: Shell) -> None:
 
 def test_where_a_store_is_can_still_be_read(run: Shell) -> None:
     assert run.doc("--store", URLS[0], "config", "show")["store"] == "mongodb://127.0.0.1:1/books"
+    assert run.doc("--store", URLS[13], "config", "show")["store"] == "127.0.0.1/books"
     assert run.doc("config show")["store"] == run.store
+    assert run.doc("--store", "sqlite:a@b?.db", "config", "show")["store"] == "sqlite:a@b?.db"
 
 
 @pytest.mark.parametrize("line", ["config show", "balance acme", "debit acme 1e3 --ref r1", "init", "orgs"])
