@@ -280,7 +280,8 @@ class Wiring:
         # A pinned clock tells nothing of how this machine's clock stands.
         machine = SystemClock()
         try:
-            store, now = self.store, self.now if diagnosis.ok else machine.now()
+            store = self._cleanup.enter_context(closing(open_store(self.store_url, only_look=True)))
+            now = self.now if diagnosis.ok else machine.now()
         except StoreUnreachable as problem:
             diagnosis.unreached(problem)
         else:
@@ -335,12 +336,13 @@ def same_place(url: str, other: str) -> bool:
     return url == other
 
 
-def open_store(url: str) -> "Store":
-    """The store that ``url`` names. Raises `BadInput` for a URL that names none."""
+def open_store(url: str, *, only_look: bool = False) -> "Store":
+    """The store that ``url`` names. Raises `BadInput` for a URL that names none. With ``only_look`` opening it
+    makes and changes nothing; on MongoDB that never does."""
     if url.startswith("sqlite:") and len(url) > len("sqlite:"):
         from meterctl.core.sqlite import SqliteStore
 
-        return SqliteStore(url.removeprefix("sqlite:"))
+        return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look)
     if url.startswith(("mongodb://", "mongodb+srv://")):
         from meterctl.core.mongo import connect
 

@@ -1,6 +1,7 @@
 """The doctor: what is as it should be is said to be so, and whatever is wrong is found, with what to do about it."""
 
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,56 @@ def test_a_store_that_is_not_there_is_not_made(run: Shell) -> None:
     assert found["store"]["ok"] is None
     assert "meterctl init" in found["store"]["fix"]
     assert not (run.place / "meterctl.db").exists()
+
+
+def files(run: Shell) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in run.place.glob("meterctl.db*")}
+
+
+def test_an_empty_file_stays_empty(run: Shell) -> None:
+    run.file("meterctl.db", "")
+    assert checks(run, DONE)["store"]["found"].endswith("is not there yet")
+    assert files(run) == {"meterctl.db": b""}
+
+
+def test_a_file_without_write_ahead_log_is_found_and_left_so(run: Shell) -> None:
+    run.all("init", "credit-pack acme small --session s1")
+    with sqlite3.connect(run.place / "meterctl.db") as file:
+        file.execute("PRAGMA journal_mode = DELETE")
+    file.close()
+    before = files(run)
+    for _ in range(2):
+        found = checks(run, FINDINGS)
+        assert wrong(found) == {"write concern"}
+        assert found["write concern"]["found"] == "journal mode delete instead of wal"
+    assert files(run) == before
+    run.all("balance acme")
+    assert checks(run, DONE)["write concern"]["ok"] is True
+
+
+def test_a_store_in_use_is_left_as_it_is(run: Shell) -> None:
+    run.all("init", "credit-pack acme small --session s1", "debit acme 5 --ref r1")
+    before = files(run)
+    assert before.keys() == {"meterctl.db"}
+    checks(run, DONE)
+    assert files(run) == before
+
+
+def test_the_database_of_another_program_is_a_finding_and_left_alone(run: Shell) -> None:
+    with sqlite3.connect(run.place / "meterctl.db") as file:
+        file.execute("CREATE TABLE songs (title)")
+    file.close()
+    before = files(run)
+    assert "another program" in checks(run, UNREACHABLE)["store"]["found"]
+    assert files(run) == before
+
+
+def test_a_file_that_may_not_be_seen_is_a_finding(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+    assert wrong(checks(run, UNREACHABLE)) == {"store"}
 
 
 def test_a_plan_that_is_not_published_as_the_config_has_it_is_told(run_anywhere: Shell) -> None:

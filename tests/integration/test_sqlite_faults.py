@@ -167,7 +167,7 @@ def test_a_read_only_file_can_be_read_and_says_so_to_writers(
     connect = sqlite3.connect
 
     def connect_read_only(file: Path, **options: object) -> sqlite3.Connection:
-        return connect(f"file:{file}?mode=ro", uri=True, **options)  # type: ignore[call-overload, no-any-return]
+        return connect(f"file:{file}?mode=ro", **options | {"uri": True})  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(sqlite3, "connect", connect_read_only)
     reader = open_again()
@@ -206,13 +206,31 @@ def test_a_disk_without_write_ahead_logging_is_told(
     connect = sqlite3.connect
 
     def connect_as_on_a_network(file: Path, **options: object) -> sqlite3.Connection:
-        return connect(f"file:{file}?vfs=unix-dotfile", uri=True, **options)  # type: ignore[call-overload, no-any-return]
+        return connect(f"file:{file}?vfs=unix-dotfile", **options | {"uri": True})  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(sqlite3, "connect", connect_as_on_a_network)
     store = open_again()
     store.journal.append([make_entry("acme", 1)])
     seen = looked_over(store)["write concern"]
     assert (seen.ok, seen.found) == (False, "journal mode delete instead of wal")
+
+
+def test_who_only_looks_sees_all_and_changes_nothing(path: Path, store: SqliteStore) -> None:
+    looking = SqliteStore(str(path), only_look=True)
+    assert seqs(looking) == [1, 2, 3]  # the last of them in the log that another process keeps
+    assert looked_over(looking)["write concern"].ok is True
+    with pytest.raises(StoreUnusable, match="readonly"):
+        looking.journal.append([make_entry("acme", 4)])
+    assert seqs(store) == [1, 2, 3]
+    looking.close()
+
+
+def test_who_only_looks_makes_no_file(path: Path) -> None:
+    looking = SqliteStore(str(path), only_look=True)
+    assert looked_over(looking) == {}
+    with pytest.raises(StoreUnusable, match="unable to open"):
+        looking.journal.tip("acme")
+    assert not path.parent.exists()
 
 
 @pytest.mark.parametrize("refused", ["meterctl.db", ""])

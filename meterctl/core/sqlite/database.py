@@ -71,11 +71,13 @@ class _Link:
 
 
 class Database:
-    """A SQLite file, its schema, and one connection per thread, opened on first use."""
+    """A SQLite file, its schema, and one connection per thread, opened on first use. With ``only_look`` the file has to
+    be there, and stays as it is."""
 
-    def __init__(self, path: str, *, timeout_seconds: float) -> None:
+    def __init__(self, path: str, *, timeout_seconds: float, only_look: bool = False) -> None:
         self.path = Path(path).absolute()
         self._timeout_seconds = timeout_seconds
+        self._only_look = only_look
         # By thread: a number that the system uses again only for a later thread, which then takes the link over.
         self._links: dict[int, _Link] = {}
         self._gate = threading.RLock()
@@ -115,6 +117,16 @@ class Database:
             link.set_durable(connection, durable)
             with _transaction(connection):
                 yield connection
+
+    def is_made(self) -> bool:
+        """Whether the file holds a store: an empty one does not yet. Raises `StoreUnusable` for anything else."""
+        with self._link() as (_, connection):
+            # The names first: whoever makes the schema makes its version in the same transaction.
+            names = object_names(connection)
+            made = self._has_schema(connection)
+        if names and not made:
+            raise self._other_program()
+        return made
 
     def complete_schema(self) -> list[str]:
         """Make what is missing of the schema; a line for each object."""
@@ -160,9 +172,9 @@ class Database:
                 f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
                 hint="use a newer Python, or keep the journal in MongoDB",
             )
-        self._make_directory()
         connection = sqlite3.connect(
-            self.path,
+            self._place(),
+            uri=self._only_look,
             timeout=self._timeout_seconds,
             isolation_level=None,  # transactions begin and end where this file says so
             check_same_thread=False,  # closed by whichever thread closes the store
@@ -174,37 +186,51 @@ class Database:
             raise
         return connection
 
-    def _make_directory(self) -> None:
+    def _place(self) -> str | Path:
+        """What to open; its directory is made."""
+        if self._only_look:
+            # Not "ro", with which SQLite leaves the log's files behind.
+            return f"{self.path.as_uri()}?mode=rw"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             message = f"cannot make the directory {self.path.parent}: {error.strerror}"
             raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
+        return self.path
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        version = schema_version(connection)
-        if version == 0:
-            self._create(connection)
-        elif version != SCHEMA_VERSION:
-            raise StoreUnusable(
-                f"{self.path} has schema version {version}; this program knows version {SCHEMA_VERSION}",
-                hint="use the version of meterctl that wrote it, or check --store",
-            )
-        _log_ahead(connection)
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if self._only_look:
+            connection.execute("PRAGMA query_only = TRUE")
+            return
+        if not self._has_schema(connection):
+            self._create(connection)
+        _log_ahead(connection)
         connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+
+    def _has_schema(self, connection: sqlite3.Connection) -> bool:
+        version = schema_version(connection)
+        if version in (0, SCHEMA_VERSION):
+            return version == SCHEMA_VERSION
+        raise StoreUnusable(
+            f"{self.path} has schema version {version}; this program knows version {SCHEMA_VERSION}",
+            hint="use the version of meterctl that wrote it, or check --store",
+        )
 
     def _create(self, connection: sqlite3.Connection) -> None:
         with _transaction(connection):
             # Another process may have been faster.
-            if schema_version(connection) == SCHEMA_VERSION:
+            if self._has_schema(connection):
                 return
             if object_names(connection):
-                raise StoreUnusable(
-                    f"{self.path} is a database of another program; nothing in it was changed",
-                    hint="choose another place with --store sqlite:PATH",
-                )
+                raise self._other_program()
             self._made = create_missing(connection)
+
+    def _other_program(self) -> StoreUnusable:
+        return StoreUnusable(
+            f"{self.path} is a database of another program; nothing in it was changed",
+            hint="choose another place with --store sqlite:PATH",
+        )
 
     def _meaning(self, error: sqlite3.Error) -> Exception:
         """What a SQLite error says to the caller; the error itself if it speaks of a mistake in this program."""

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from meterctl.core.ports import Observation
 from meterctl.core.sqlite.database import Database
@@ -13,7 +14,14 @@ _INIT = "complete it with: meterctl init"
 
 def examine(database: Database) -> list[Observation]:
     # Opening a file that is not there would make it.
-    return list(_observations(database)) if database.path.exists() else []
+    return list(_observations(database)) if _is_there(database.path) and database.is_made() else []
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # in a directory that this user may not look into: opening it says so
 
 
 def _observations(database: Database) -> Iterator[Observation]:
@@ -29,7 +37,7 @@ def _journaling(database: Database) -> Observation:
     ((mode,),) = database.rows("PRAGMA journal_mode")
     if mode == "wal":
         return Observation("write concern", True, "write-ahead log, on the disk before an entry is acknowledged")
-    fix = "keep the file on a local disk; write-ahead logging does not work on network drives"
+    fix = "the next use switches it; if that does not last, the file is on a network drive: keep it on a local disk"
     return Observation("write concern", False, f"journal mode {mode} instead of wal", fix)
 
 

@@ -15,11 +15,12 @@ from meterctl.core.sqlite.plans import SqlitePlans
 class SqliteStore:
     """Everything in the file at ``path``; the file and its directory are made when first used.
 
-    ``timeout_seconds`` is how long one statement waits for another writer before it gives up.
+    ``timeout_seconds`` is how long one statement waits for another writer before it gives up. With ``only_look``
+    nothing is made or changed, whatever is asked for.
     """
 
-    def __init__(self, path: str, *, timeout_seconds: float = 30.0) -> None:
-        self._database = Database(path, timeout_seconds=timeout_seconds)
+    def __init__(self, path: str, *, timeout_seconds: float = 30.0, only_look: bool = False) -> None:
+        self._database = Database(path, timeout_seconds=timeout_seconds, only_look=only_look)
         self.journal = SqliteJournal(self._database)
         self.heads = SqliteHeads(self._database)
         self.claims = SqliteClaims(self._database)
