@@ -115,6 +115,15 @@ class StoreUnusable(MeterctlError):
     hint = "check path, rights and free space; then run the same command again"
 
 
+def index_missing(place: str) -> StoreUnusable:
+    """What every store says that lost an index which its journal rests on."""
+    return StoreUnusable(
+        f"{place} lacks an index that keeps its journals whole or finds what is in them",
+        code="index_missing",
+        hint="see which: meterctl doctor; make them: meterctl init; then look at the journal: meterctl verify --all",
+    )
+
+
 class StripeUnavailable(MeterctlError):
     """Stripe could not be asked: no key or a rejected one, no answer, too many requests. Nothing was booked."""
 

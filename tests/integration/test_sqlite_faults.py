@@ -634,6 +634,39 @@ def test_init_makes_what_is_missing(path: Path, open_again: Callable[[], SqliteS
     assert store.describe() == f"sqlite:{path}"
 
 
+@pytest.mark.parametrize("other", ["", "CREATE INDEX {0} ON journal (org)", "CREATE UNIQUE INDEX {0} ON journal (doc)"])
+@pytest.mark.parametrize("index", ["journal_seq", "journal_key"])
+def test_nothing_is_booked_where_seqs_and_keys_are_not_unique(
+    store: SqliteStore, open_again: Callable[[], SqliteStore], index: str, other: str
+) -> None:
+    with store._database.writing() as connection:
+        connection.execute(f"DROP INDEX {index}")
+        connection.execute(other.format(index))
+    fresh = open_again()
+    with pytest.raises(StoreUnusable) as missing:
+        fresh.journal.append([make_entry("acme", 4)])
+    assert missing.value.code == "index_missing"
+    assert seqs(fresh) == [1, 2, 3]
+    assert len(list(fresh.journal.scan())) == 3
+
+
+def test_a_read_that_needs_the_missing_index_says_so(store: SqliteStore) -> None:
+    with store._database.writing() as connection:
+        connection.execute("DROP INDEX journal_key")
+    with pytest.raises(StoreUnusable) as missing:
+        store.journal.by_keys([("acme", "a")])
+    assert missing.value.code == "index_missing"
+
+
+def test_init_says_so_when_an_index_cannot_be_made_any_more(store: SqliteStore) -> None:
+    with store._database.writing() as connection:
+        connection.execute("DROP INDEX journal_seq")
+        connection.execute("INSERT INTO journal (doc) SELECT json_set(doc, '$.key', 'twin') FROM journal WHERE seq = 3")
+    with pytest.raises(StoreUnusable, match="UNIQUE constraint failed"):
+        store.init()
+    assert seqs(store) == [1, 2, 3, 3]
+
+
 def test_only_entries_wait_for_the_disk(store: SqliteStore) -> None:
     """NORMAL in write-ahead mode commits without a sync; a crash of the machine may cost heads, never entries."""
     store.heads.put([make_head("acme", 3)])

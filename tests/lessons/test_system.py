@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from meterctl.core import instants, weeks
 from meterctl.core.backfill import Backfiller, Caller
-from meterctl.core.errors import BadInput, StoreUnreachable
+from meterctl.core.errors import BadInput, StoreUnreachable, StoreUnusable
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import MAX_UNITS, Entry
@@ -18,6 +19,7 @@ from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Lease, Store
 from meterctl.core.reads.reads import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
+from meterctl.core.sqlite import SqliteStore
 from meterctl.core.sweep.dueorgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper
 from tests.desk import Desk, booked, request, tap
@@ -53,7 +55,7 @@ def test_l48_a_lock_of_a_dead_process_is_free_within_a_minute(desk: Desk) -> Non
 def test_l49_a_database_without_its_unique_index_is_not_written_to(store: Store) -> None:
     database = getattr(store, "_database", None)
     if database is None or not hasattr(database, "journal"):
-        pytest.skip("the embedded store makes its tables and indexes in one transaction")
+        pytest.skip("the embedded store: see below")
     Desk(store).credit("cs_1")
     database.journal.drop_index("org_seq")
     from meterctl.core.mongo import MongoStore
@@ -62,6 +64,22 @@ def test_l49_a_database_without_its_unique_index_is_not_written_to(store: Store)
     with pytest.raises(Exception, match="index") as refused:
         Desk(again).debit(5, "d1")
     assert getattr(refused.value, "code", None) == "index_missing"
+
+
+@pytest.mark.parametrize("index", ["journal_seq", "journal_key"])
+def test_l49_nor_is_a_file_without_one_of_its_unique_indexes(tmp_path: Path, index: str) -> None:
+    path = str(tmp_path / "meterctl.db")
+    with closing(SqliteStore(path)) as store:
+        Desk(store).credit("cs_1")
+        with store._database.writing() as connection:
+            connection.execute(f"DROP INDEX {index}")
+    with closing(SqliteStore(path)) as store:
+        with pytest.raises(StoreUnusable) as refused:
+            Desk(store).debit(5, "d1")
+        assert refused.value.code == "index_missing"
+        assert "meterctl init" in refused.value.hint
+        assert store.init().count(f"{index}: made") == 1
+        assert Desk(store).debit(5, "d1").status == "applied"
 
 
 def test_l50_reads_ask_the_primary(store: Store) -> None:

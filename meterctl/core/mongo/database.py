@@ -13,8 +13,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from meterctl.core.errors import index_missing
 from meterctl.core.mongo import schema
-from meterctl.core.mongo.failures import answered, index_missing
+from meterctl.core.mongo.failures import answered
 
 Document = dict[str, Any]
 Place = TypeVar("Place")

@@ -14,7 +14,7 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, index_missing
 
 DUPLICATE_KEY = 11000
 
@@ -63,14 +63,6 @@ def translated(error: Exception, place: str) -> MeterctlError:
         hint = "check user and password, and that the user has the role that meterctl init prints"
         return StoreUnusable(f"{place} denies access: {_brief(error)}", hint=hint)
     return StoreUnusable(f"{place} cannot do that: {_brief(error)}")
-
-
-def index_missing(place: str) -> StoreUnusable:
-    return StoreUnusable(
-        f"{place} lacks an index that keeps its journals whole or finds what is in them",
-        code="index_missing",
-        hint="make them with: meterctl init; then look at the journal with: meterctl verify --all",
-    )
 
 
 def is_unanswered(error: Exception) -> bool:

@@ -14,8 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
-from meterctl.core.sqlite.schema import OBJECTS, SCHEMA_VERSION, create_missing, object_names, schema_version
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, index_missing
+from meterctl.core.sqlite.schema import (
+    OBJECTS,
+    SCHEMA_VERSION,
+    create_missing,
+    keeps_unique,
+    object_names,
+    schema_version,
+)
 
 #: Generated columns came with this version.
 _OLDEST_SQLITE = (3, 31, 0)
@@ -83,6 +90,7 @@ class Database:
         self._gate = threading.RLock()
         # What opening the file had to make, for `complete_schema` to tell.
         self._made: list[str] = []
+        self._ready = False
         _databases.add(self)
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
@@ -127,6 +135,15 @@ class Database:
         if names and not made:
             raise self._other_program()
         return made
+
+    def require_indexes(self) -> None:
+        """Before the first append of a process: no entry goes where nothing keeps seqs and keys unique."""
+        if self._ready:
+            return
+        with self._link() as (_, connection):
+            if not keeps_unique(connection):
+                raise index_missing(str(self.path))
+        self._ready = True
 
     def complete_schema(self) -> list[str]:
         """Make what is missing of the schema; a line for each object."""
@@ -237,6 +254,8 @@ class Database:
         code = getattr(error, "sqlite_errorcode", None)
         if code is None:
             return error
+        if "no such index" in str(error):
+            return index_missing(str(self.path))
         primary = code & 0xFF
         raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
         return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from meterctl.core.ports import Observation
 from meterctl.core.sqlite.database import Database
-from meterctl.core.sqlite.schema import OBJECTS
+from meterctl.core.sqlite.schema import OBJECTS, plain
 
 _INIT = "complete it with: meterctl init"
 
@@ -43,17 +43,13 @@ def _journaling(database: Database) -> Observation:
 
 def _schema(live: dict[str, str]) -> Observation:
     missing = [name for name in OBJECTS if name not in live]
-    other = [name for name, sql in OBJECTS.items() if name in live and _plain(live[name]) != _plain(sql)]
+    other = [name for name, sql in OBJECTS.items() if name in live and plain(live[name]) != plain(sql)]
     if missing:
         return Observation("schema", False, f"missing: {', '.join(missing)}", _INIT)
     if other:
         fix = "somebody changed it: drop and make it anew with meterctl init, then: meterctl verify --all"
         return Observation("schema", False, f"not as made: {', '.join(other)}", fix)
     return Observation("schema", True, f"{len(OBJECTS)} tables, indexes and triggers as expected")
-
-
-def _plain(sql: str) -> str:
-    return " ".join(sql.split())
 
 
 def _rights(database: Database) -> Observation:

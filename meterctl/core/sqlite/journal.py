@@ -69,6 +69,7 @@ class SqliteJournal:
         self._database = database
 
     def append(self, entries: Sequence[Entry]) -> int:
+        self._database.require_indexes()
         with self._database.writing() as connection:
             before = connection.total_changes
             try:

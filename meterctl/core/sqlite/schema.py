@@ -117,6 +117,9 @@ OBJECTS: dict[str, str] = {
     "locks": _LOCKS,
 }
 
+#: What no append goes without: every guarantee stands on an org's seqs and keys being unique.
+UNIQUE = ("journal_seq", "journal_key")
+
 
 def schema_version(connection: sqlite3.Connection) -> int:
     """The version of the schema in the file; 0 if it has none."""
@@ -127,6 +130,18 @@ def schema_version(connection: sqlite3.Connection) -> int:
 def object_names(connection: sqlite3.Connection) -> set[str]:
     """The names of all tables, indexes and triggers in the file."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+
+
+def keeps_unique(connection: sqlite3.Connection) -> bool:
+    """Whether the unique indexes are there, as they were made."""
+    statement = "SELECT name, sql FROM sqlite_master WHERE name IN (?, ?)"
+    live = {name: plain(sql) for name, sql in connection.execute(statement, UNIQUE)}
+    return live == {name: plain(OBJECTS[name]) for name in UNIQUE}
+
+
+def plain(sql: str) -> str:
+    """The statement on one line, so that two can be compared."""
+    return " ".join(sql.split())
 
 
 def create_missing(connection: sqlite3.Connection) -> list[str]:
