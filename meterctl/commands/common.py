@@ -6,13 +6,14 @@ A command is a function of a `Wiring` and its own parameters that returns a `Res
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer._click.core import Context
 
-from meterctl.core.errors import MeterctlError
+from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.wiring import FORMATS, Options, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -101,13 +102,11 @@ def complete_plans(context: typer.Context, begun: str) -> list[str]:
 def _offered(context: typer.Context, begun: str, words: Callable[[Wiring], Iterable[str]]) -> list[str]:
     """Those of ``words`` that start as ``begun``. A shell that asks in vain is no place for an error."""
     said = [context.params, *(above.params for above in _contexts_above(context))]
-    wiring = Wiring(_options(["store", "config", "profile"], said))
     try:
-        return sorted(word for word in words(wiring) if word.startswith(begun))
+        with closing(Wiring(_options(["store", "config", "profile"], said))) as wiring:
+            return sorted(word for word in words(wiring) if word.startswith(begun))
     except MeterctlError:
         return []
-    finally:
-        wiring.close()
 
 
 def filter_time(wiring: Wiring, name: str, text: str | None) -> "Instant | None":
@@ -189,12 +188,18 @@ def _needs_arguments(own: list[inspect.Parameter]) -> bool:
 
 def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
     """Each option as it was said nearest to the command; ``--json`` is a way to say the output."""
-    outputs = ("json" if level.get("json") else level.get("output") for level in said)
-    nearest = {name: next(filter(None, (level.get(name) for level in said)), None) for name in names if name != "json"}
-    given = {name: value for name, value in nearest.items() if value is not None}
+    said = [level | {"output": "json"} if level.get("json") else level for level in said]
+    given: dict[str, Any] = {}
+    for level in reversed(said):
+        given |= {name: level[name] for name in names if level.get(name) not in (None, False)}
+    for name, value in given.items():
+        if value == "":  # a script's variable that was not set: what it would have said matters
+            flag = f"--{name.replace('_', '-')}"
+            raise BadInput(f"{flag} is empty", hint=f"give {flag} a value, or leave it out", code="usage")
+    given.pop("json", None)
     if "plan_out" in given:
         given["dry_run"] = True  # what is planned is not booked
-    return Options(**given | {"output": next(filter(None, outputs), None)})
+    return Options(**given)
 
 
 def _run(function: "Callable[..., Result | None]", options: Options, values: dict[str, Any], *, writes: bool) -> int:

@@ -149,6 +149,23 @@ def test_a_format_that_does_not_exist_is_refused_before_anything_is_booked(run: 
     assert run.journal() == ""
 
 
+@pytest.mark.parametrize("name", ["plan-out", "at", "store", "config", "now", "output", "profile", "actor", "reason"])
+def test_an_option_that_is_given_empty_is_refused_before_anything_is_booked(run: Shell, name: str) -> None:
+    for words in ([f"--{name}", ""], [f"--{name}="]):
+        error = run.json(*CREDIT.split(), *words).error
+        assert (error["code"], error["message"]) == ("usage", f"--{name} is empty")
+    if name in ("store", "config"):
+        assert run("--" + name, "", *CREDIT.split()).code == 2
+    assert run("-o", "", *CREDIT.split()).code == 2
+    assert run.journal() == ""
+
+
+def test_an_empty_variable_of_the_environment_is_one_that_is_not_set(run: Shell) -> None:
+    for name in ("OUTPUT", "ACTOR", "PROFILE"):
+        run.setenv(f"METERCTL_{name}", "")
+    run.all(CREDIT)
+
+
 def test_the_environment_names_the_actor(run: Shell) -> None:
     run.setenv("METERCTL_ACTOR", "jane")
     assert run.doc(CREDIT)["entry"]["actor"] == "jane"
