@@ -33,7 +33,7 @@ def show_ledger(page: LedgerPage) -> Iterable[Block]:
     yield Heading(in_row(Said(page.org, "strong"), balance_said(page.balance), since, until))
     yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
     if page.next_before is not None:
-        yield Note(f"older ones: meterctl ledger {page.org} --before {page.next_before}")
+        yield Note(f"older ones: the same command with --before {page.next_before}")
 
 
 @view("ledger-chart")

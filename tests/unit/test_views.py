@@ -156,7 +156,7 @@ TELLS = {
         '"outage of last Tuesday"', "repays 100 owed", "week 2026-W47 closed: 170,000 of 200,000 used",
         "50 units of debt settled", "run run-42 fetch", "reached 80 %, 100 %", "takes back entry 2",
         "forfeited lot 7: 40", "re_1: 2.50 USD of cs_1001, 100 units forgiven", "debt: 100 owed", "plan pro v3",
-        "1, 4", "alice", "meterctl ledger acme --before 1",
+        "1, 4", "alice", "older ones: the same command with --before 1",
     ],
     "ledger-chart": [
         "acme", "balance 1,300", "until 2026-11-22 10:03 UTC", "1,500 ┤", "0 ┼──", "-500 ┤", "2026-11-02 09:00",
