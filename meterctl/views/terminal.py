@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TextIO, cast
+from typing import NoReturn, TextIO, cast
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.cells import cell_len
@@ -66,7 +66,7 @@ def console_for(stream: TextIO) -> Console:
     """A console on ``stream``. Escape codes are for terminals, and for those only if NO_COLOR is not set."""
     on_terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
-    return Console(
+    return _Console(
         file=stream if on_terminal else cast(TextIO, _Trimmed(stream)),
         force_terminal=on_terminal,
         color_system="auto" if on_terminal and not os.environ.get("NO_COLOR") else None,
@@ -76,6 +76,13 @@ def console_for(stream: TextIO) -> Console:
         emoji=False,
         legacy_windows=False,
     )
+
+
+class _Console(Console):
+    """A console whose reader may leave: rich itself would end the process as failed; here that is the program's say."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise  # noqa: PLE0704 - called while it handles the error
 
 
 class _Trimmed:

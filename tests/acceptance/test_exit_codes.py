@@ -77,10 +77,11 @@ def test_an_answer_that_cannot_be_written_is_1(run: Shell) -> None:
     assert "Exception ignored" not in ended.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(run: Shell) -> None:
+@pytest.mark.parametrize("line", ["export --all", "ledger acme", "debit acme 1 --ref piped", "balance acme -o plain"])
+def test_a_reader_that_has_seen_enough_is_no_failure(run: Shell, line: str) -> None:
     run.all("credit-pack acme small --session s1", *(f"debit acme 1 --ref r{n}" for n in range(60)))
     with subprocess.Popen(
-        [*PROGRAM, "export", "--all"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, *line.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
