@@ -10,6 +10,7 @@ def run() -> None:
     # A command lives for some tens of milliseconds: collecting garbage would be a third of that. Long runs
     # switch the collector on again.
     gc.disable()
+    _open_what_is_closed()
     if sys.argv[1:] == ["--version"]:
         from meterctl import __version__
 
@@ -25,6 +26,15 @@ def run() -> None:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Have something behind each standard stream, for a process that was started without: an end of input, and a place
+    for what nobody wants to see. Else a file that is opened later, such as the store's, would take the stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 if __name__ == "__main__":

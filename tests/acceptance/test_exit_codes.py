@@ -90,6 +90,23 @@ def test_a_reader_that_has_seen_enough_is_no_failure(run: Shell, line: str) -> N
         assert process.wait(20) == 0
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_keeps_nothing_from_being_booked(run: Shell, closed: str) -> None:
+    run.all("credit-pack acme small --session s1")
+    for units, code in (("1", 0), ("5000", 4)):
+        words = [*PROGRAM, "debit", "acme", units, "--ref", f"r{units}"]
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (code, "")
+        assert bool(ended.stdout) is (">&-" not in closed.replace("2>&-", ""))
+    assert run.doc("balance acme")["balance"] == 999
+
+
 # 7
 
 
