@@ -10,15 +10,16 @@ def run() -> None:
     # A command lives for some tens of milliseconds: collecting garbage would be a third of that. Long runs
     # switch the collector on again.
     gc.disable()
-    _open_what_is_closed()
-    if sys.argv[1:] == ["--version"]:
-        from meterctl import __version__
+    try:
+        _open_what_is_closed()
+        if sys.argv[1:] == ["--version"] and _version_is_shown():
+            return
+        from meterctl.cli import main
 
-        sys.stdout.write(f"meterctl {__version__}\n")
-        return
-    from meterctl.cli import main
-
-    code = main(sys.argv[1:])
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:  # too early, or too late, for the command line to tell what was done
+        sys.stderr.write("error [interrupted]: interrupted\n")
+        code = 130
     # What had to be closed has been by now, and what is left goes with the process: that spares a last walk over every
     # object, and half a second of waiting for the MongoDB driver's monitors, which look up twice a second.
     try:
@@ -26,6 +27,18 @@ def run() -> None:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _version_is_shown() -> bool:
+    """Show the version without loading the program. Where that fails, the program tries too, and says what is wrong."""
+    from meterctl import __version__
+
+    try:
+        sys.stdout.write(f"meterctl {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _open_what_is_closed() -> None:
