@@ -130,16 +130,6 @@ def _usage_error(problem: usage.ClickException) -> MeterctlError:
     return error
 
 
-def _interrupted() -> MeterctlError:
-    error = MeterctlError(
-        "interrupted: what was answered is booked",
-        code="interrupted",
-        hint="run the same again: it books nothing twice",
-    )
-    error.exit_code = errors.INTERRUPTED
-    return error
-
-
 def _unexpected(problem: BaseException) -> MeterctlError:
     if os.environ.get("METERCTL_DEBUG"):
         import traceback
@@ -186,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except usage.ClickException as problem:
         return report(_usage_error(problem), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return report(_interrupted(), as_json=as_json)
+        return report(errors.Interrupted("interrupted"), as_json=as_json)
     except BrokenPipeError:
         # The reader has seen enough.
         _abandon_output()

@@ -2,7 +2,8 @@
 take back is said in plain words and asked for by name."""
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -51,7 +52,7 @@ def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
 
 def agree(question: str) -> None:
     """Ask a question; raises unless the answer is yes."""
-    if not typer.confirm(question, err=True):
+    if not _answer(lambda: typer.confirm(question, err=True)):
         raise _not_confirmed()
 
 
@@ -60,8 +61,17 @@ def agree_by_name(warning: str, what: str, name: str) -> None:
     from meterctl.render import visible
 
     typer.echo(visible(warning), err=True)
-    if typer.prompt(f"Type {what} to go on", err=True) != name:
+    if _answer(lambda: typer.prompt(f"Type {what} to go on", err=True)) != name:
         raise _not_confirmed()
+
+
+def _answer(ask: Callable[[], Any]) -> Any:
+    """What is answered; Ctrl-C and the end of input are a no."""
+    try:
+        return ask()
+    except typer.Abort:
+        typer.echo(err=True)  # the question's line has no end yet
+        raise _not_confirmed() from None
 
 
 def _not_confirmed() -> MeterctlError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer._click.core import Context
 
-from meterctl.core.errors import BadInput, MeterctlError
+from meterctl.core.errors import BadInput, Interrupted, MeterctlError
 from meterctl.wiring import FORMATS, Options, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -218,6 +218,11 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
 
         emit(result, wiring.output)
         return result.exit_code
+    except KeyboardInterrupt:
+        if not writes or options.dry_run:
+            raise
+        again = "run the same again: it books nothing twice"
+        raise Interrupted("interrupted: what was answered is booked", hint=again) from None
     finally:
         wiring.close()
 

@@ -140,6 +140,13 @@ class PaymentRefused(MeterctlError):
     hint = "look at the payment in Stripe's dashboard"
 
 
+class Interrupted(MeterctlError):
+    """Somebody pressed Ctrl-C."""
+
+    code = "interrupted"
+    exit_code = INTERRUPTED
+
+
 class LockHeld(MeterctlError):
     """Another process holds the lock and the caller asked to fail rather than to skip."""
 

@@ -51,6 +51,7 @@ def test_on_a_terminal_a_no_books_nothing(run: Shell, line: str, answer: str) ->
     asked = "Type the org's id" if "--allow-debt" in line else "Book this?"
     ended, screen = at_terminal(run, line.split(), asked=asked, answer=answer)
     assert (ended.code, ended.out.strip()) == (130, ""), screen
+    assert screen.splitlines()[-1] == "error [cancelled]: not confirmed: nothing was booked"
     assert run.journal() == journal
 
 

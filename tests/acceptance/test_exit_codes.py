@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 
+from meterctl import wiring
 from meterctl.core import ledger
 from meterctl.core.sqlite import SqliteStore
 from tests.acceptance.shell import NOW, OTHER, Shell, hold_lock
@@ -318,3 +319,18 @@ def test_an_interrupt_of_a_write_is_told_as_such(run: Shell, monkeypatch: pytest
     monkeypatch.setattr(ledger.Ledger, "one", interrupt)
     answer = run.json("debit acme 1 --ref r1")
     assert (answer.code, answer.error["code"]) == (130, "interrupted")
+    assert "booked" in answer.error["message"]
+
+
+@pytest.mark.parametrize("line", ["verify --all", "ledger acme", "debit acme 1 --ref r1 --dry-run", "demo"])
+def test_an_interrupt_of_what_books_nothing_speaks_of_no_booking(
+    run: Shell, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for taken in ("store", "ledger"):
+        monkeypatch.setattr(wiring.Wiring, taken, property(interrupt))
+    monkeypatch.setattr(subprocess, "run", interrupt)
+    answer = run(line)
+    assert (answer.code, answer.err.splitlines()[-1]) == (130, "error [interrupted]: interrupted")
