@@ -443,6 +443,8 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "sweep": sweep,
     "sweep-locked": lambda: Sweep("reset-week", NOW, locked_by="host-1:4711:c0ffee"),
     "backfill": lambda: Backfill(lines=8819, applied=8800, replayed=10, refused=4, invalid=5, seconds=2.0),
+    "backfill-planned": lambda: Backfill(lines=12, planned=10, replayed=2, seconds=2.0),
+    "backfill-planned-partly": lambda: Backfill(lines=12, planned=10, refused=2, seconds=2.0),
     "verify": lambda: Verification(orgs=3, entries=8819, findings=[Finding("acme", 12, 2, "the hash differs")], more=4),
     "verify-ok": lambda: Verification(orgs=1, entries=1, seconds=0.25),
     "config": config,

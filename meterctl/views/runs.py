@@ -50,19 +50,25 @@ _TROUBLE = frozenset({"refused", "conflict", "invalid", "failed"})
 
 @view("backfill")
 def show_backfill(backfill: Backfill) -> Iterable[Block]:
-    well = backfill.exit_code == 0
-    outcome = Said("✓ done", "good") if well else Said("✗ done, but not every line", "bad")
-    yield Heading((outcome, f": {words.plural(backfill.lines, 'line')}"))
+    yield Heading((_backfill_outcome(backfill), f": {words.plural(backfill.lines, 'line')}"))
     pairs: list[tuple[str, Cell]] = []
     for name in _COUNTS:
         count = getattr(backfill, name)
         if count or name in ("applied", "replayed"):
             pairs.append((name, Said(words.units(count), "bad" if name in _TROUBLE else "")))
     yield Pairs([*pairs, ("took", _speed(backfill))])
-    if not well:
+    if backfill.exit_code:
         yield Note(
             "--results FILE tells line by line; mend those lines and run the file again: nothing is booked twice"
         )
+    if backfill.planned:
+        yield Note("nothing is booked yet")
+
+
+def _backfill_outcome(backfill: Backfill) -> Said:
+    if backfill.planned:
+        return Said("✗ would book, but not every line", "bad") if backfill.exit_code else Said("○ would book", "accent")
+    return Said("✗ done, but not every line", "bad") if backfill.exit_code else Said("✓ done", "good")
 
 
 def _speed(backfill: Backfill) -> str:

@@ -179,6 +179,8 @@ TELLS = {
     ],
     "sweep-locked": ["left to host-1:4711:c0ffee"],
     "backfill": ["8,819 lines", "not every line", "8,800", "refused", "4,409 lines a second", "--results"],
+    "backfill-planned": ["○ would book: 12 lines", "planned", "nothing is booked yet"],
+    "backfill-planned-partly": ["✗ would book, but not every line: 12 lines", "refused", "nothing is booked yet"],
     "verify": ["5 findings", "8,819 entries of 3 orgs", "the hash differs", "4 findings more"],
     "verify-ok": ["✓ all checks hold", "1 entry of 1 org"],
     "config": ["meterctl.toml", "80, 100", "5.00 USD", "5,000 JPY", "after 90 days", "never", "llm 1.25"],
