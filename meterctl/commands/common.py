@@ -116,9 +116,15 @@ def filter_time(wiring: Wiring, name: str, text: str | None) -> "Instant | None"
     from meterctl.core.instants import parse_filter
 
     instant = parse_filter(text, wiring.now)
-    if instant != text and wiring.output != "json":
-        typer.echo(f"{name} {instant}", err=True)
+    if instant != text:
+        tell_time(wiring, name, instant)
     return instant
+
+
+def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:
+    """Tell what a relative time came to, in every format but JSON."""
+    if wiring.output != "json":
+        typer.echo(f"{name} {instant}", err=True)
 
 
 def new_app() -> typer.Typer:

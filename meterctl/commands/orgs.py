@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import command, filter_time, new_app, option, switch
+from meterctl.commands.common import command, filter_time, new_app, option, switch, tell_time
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import add_millis, parse_ahead
+from meterctl.core.model import Instant
 from meterctl.core.operations import check_integer, check_plan
 from meterctl.core.reads.orgs import SORTS, OrgFilter, list_orgs
 from meterctl.core.results import Listing
@@ -38,7 +39,7 @@ def orgs(
         raise BadInput(f"cannot sort by {sort!r}", hint=f"by one of: {', '.join(SORTS)}", code="bad_sort")
     wanted = OrgFilter(
         negative=negative,
-        expiring_by=None if expiring is None else add_millis(wiring.now, parse_ahead(expiring)),
+        expiring_by=None if expiring is None else _expiring_by(wiring, expiring),
         plan=None if plan is None else check_plan(plan),
         week_over=None if week_over is None else check_integer(week_over, "percent", least=0, most=100_000),
         idle_since=filter_time(wiring, "idle since", idle),
@@ -46,3 +47,9 @@ def orgs(
     collect_garbage()
     most = None if limit is None else check_integer(limit, "limit", least=1)
     return list_orgs(wiring.store, wiring.now, wiring.settings.terms, wanted, sort=sort, limit=most)
+
+
+def _expiring_by(wiring: Wiring, span: str) -> Instant:
+    by = add_millis(wiring.now, parse_ahead(span))
+    tell_time(wiring, "expiring by", by)
+    return by

@@ -241,6 +241,7 @@ def test_a_filter_tells_the_instant_it_stands_for(run: Shell, text: str) -> None
 
 def test_spans_ahead_are_told_too(run: Shell) -> None:
     assert run.doc("orgs --expiring 14d")["expiring_by"] == "2026-11-30T12:00:00.000Z"
+    assert run("orgs --expiring 14d").err == "expiring by 2026-11-30T12:00:00.000Z\n"
 
 
 def test_an_instant_in_full_needs_no_echo(run: Shell) -> None:
