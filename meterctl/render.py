@@ -96,6 +96,16 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "alerts": ("org", "week", "cycle", "percent", "used", "quota", "at", "recorded_at", "seq"),
 }
 
+#: The columns of lists that tell them by their first record, for when there is none.
+_COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
+    "orgs": (
+        *("org", "balance", "owed", "overage", "lots", "next_expiry", "expiring_units", "plan", "quota", "used"),
+        *("last_at", "seq"),
+    ),
+    "locks": ("name", "holder", "acquired_at", "expires_at", "expired"),
+    "plans": ("plan", "version", "weekly_quota", "ratios", "effective_from", "published_at", "actor", "reason"),
+}
+
 #: The column for the fields of an entry that not every entry has.
 _REST = "effects"
 
@@ -115,7 +125,8 @@ def _write_csv(result: Result, stream: TextIO) -> None:
     rest = [_REST] if result.name == "ledger" else []
     if columns is None:
         first = list(islice(records, 1))
-        columns, records = tuple(first[0]) if first else (), chain(first, records)
+        columns = tuple(first[0]) if first else _COLUMNS_OF_NONE.get(result.name, ())
+        records = chain(first, records)
     out = csv.writer(stream, lineterminator="\n")
     if columns:
         out.writerow([_csv_cell(name) for name in (*columns, *rest)])

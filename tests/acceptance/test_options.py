@@ -95,6 +95,15 @@ def test_a_ledger_is_an_entry_a_line(run: Shell, output: str) -> None:
         assert [row[name] for row in rows] == [str(entry[name]) for entry in entries]
 
 
+@pytest.mark.parametrize("line", ["orgs", "lock list", "plan list"])
+def test_csv_of_a_list_without_rows_is_its_header(run: Shell, line: str) -> None:
+    nothing = run(f"{line} -o csv").out
+    fill(run)
+    hold_lock(run)
+    header, *rows = run(f"{line} -o csv").out.splitlines(keepends=True)
+    assert (nothing, bool(rows)) == (header, True)
+
+
 @pytest.mark.parametrize("line", list(ANSWERED.values())[:20])
 def test_options_stand_before_or_after_the_arguments(run: Shell, line: str) -> None:
     fill(run)
