@@ -97,7 +97,7 @@ class Wiring:
                 raise BadInput(
                     f"profile {name} is in production, and this command line does not name it; it would write to "
                     f"{self.describe_store()}",
-                    hint=f"add --profile {name}, if that is what you mean; or try it with --dry-run",
+                    hint=f"add --profile {name}, if that is what you mean; what books can be tried with --dry-run",
                     code="production_not_named",
                 )
 
