@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from meterctl.config import Profile, Settings, default_store, load_settings
-from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean
+from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
 
 if TYPE_CHECKING:
     from meterctl.core.backfill import Backfiller
@@ -119,7 +119,8 @@ class Wiring:
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
                 code="time_travel",
             )
-        now = instants.parse(pinned)
+        with said_by("--now" if self.options.now else "METERCTL_NOW"):
+            now = instants.parse(pinned)
         if now >= LAST_CLOCK:
             raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
         return FixedClock(now)
@@ -129,7 +130,9 @@ class Wiring:
         """The output format: as said, else the environment's, else tables."""
         chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
         if chosen not in FORMATS:
-            raise BadInput(f"{chosen!r} is no output format", hint=f"one of {', '.join(FORMATS)}", code="bad_output")
+            place = "--output" if self.options.output else "METERCTL_OUTPUT"
+            message = f"{place}: {chosen!r} is no output format"
+            raise BadInput(message, hint=f"one of {', '.join(FORMATS)}", code="bad_output")
         return chosen
 
     @property
@@ -143,7 +146,8 @@ class Wiring:
             return None
         from meterctl.core.instants import parse
 
-        return parse(self.options.at)
+        with said_by("--at"):
+            return parse(self.options.at)
 
     def elapsed(self) -> float:
         """Seconds on a clock that only measures spans."""

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option, switch
-from meterctl.core.instants import parse
+from meterctl.commands.common import Org, argument, book, command, new_app, option, option_time, switch
 from meterctl.core.model import MAX_UNITS
 from meterctl.core.operations import Adjust, check_integer
 from meterctl.core.results import Receipt
@@ -33,6 +32,6 @@ def adjust(
       meterctl adjust acme -20 --ref fix-3 --reason "credited twice by hand"
     """
     amount = check_integer(units, "units", least=-MAX_UNITS)
-    expires_at = None if expires is None else parse(expires)
+    expires_at = None if expires is None else option_time("--expires", expires)
     operation = Adjust(org, amount, ref, expires_at, allow_debt)
     return book(wiring, operation, caution="this may put the org in debt" if allow_debt and amount < 0 else None)

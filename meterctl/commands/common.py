@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer._click.core import Context
 
-from meterctl.core.errors import BadInput, Interrupted, MeterctlError
+from meterctl.core.errors import BadInput, Interrupted, MeterctlError, said_by
 from meterctl.wiring import FORMATS, Options, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -109,16 +109,26 @@ def _offered(context: typer.Context, begun: str, words: Callable[[Wiring], Itera
         return []
 
 
-def filter_time(wiring: Wiring, name: str, text: str | None) -> "Instant | None":
-    """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document."""
+def filter_time(wiring: Wiring, name: str, text: str | None, option: str | None = None) -> "Instant | None":
+    """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document.
+    ``option`` is the filter's, where that has another name."""
     if text is None:
         return None
     from meterctl.core.instants import parse_filter
 
-    instant = parse_filter(text, wiring.now)
+    with said_by(option or f"--{name.replace(' ', '-')}"):
+        instant = parse_filter(text, wiring.now)
     if instant != text:
         tell_time(wiring, name, instant)
     return instant
+
+
+def option_time(option: str, text: str) -> "Instant":
+    """The instant that ``option`` names."""
+    from meterctl.core.instants import parse
+
+    with said_by(option):
+        return parse(text)
 
 
 def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:

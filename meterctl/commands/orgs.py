@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.common import command, filter_time, new_app, option, switch, tell_time
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, said_by
 from meterctl.core.instants import add_millis, parse_ahead
 from meterctl.core.model import Instant
 from meterctl.core.operations import check_integer, check_plan
@@ -42,7 +42,7 @@ def orgs(
         expiring_by=None if expiring is None else _expiring_by(wiring, expiring),
         plan=None if plan is None else check_plan(plan),
         week_over=None if week_over is None else check_integer(week_over, "percent", least=0, most=100_000),
-        idle_since=filter_time(wiring, "idle since", idle),
+        idle_since=filter_time(wiring, "idle since", idle, "--idle"),
     )
     collect_garbage()
     most = None if limit is None else check_integer(limit, "limit", least=1)
@@ -50,6 +50,7 @@ def orgs(
 
 
 def _expiring_by(wiring: Wiring, span: str) -> Instant:
-    by = add_millis(wiring.now, parse_ahead(span))
+    with said_by("--expiring"):
+        by = add_millis(wiring.now, parse_ahead(span))
     tell_time(wiring, "expiring by", by)
     return by

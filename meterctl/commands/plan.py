@@ -4,9 +4,19 @@ import sys
 from typing import Annotated, Any
 
 from meterctl.commands.asking import agree, is_to_ask, place_of
-from meterctl.commands.common import Org, argument, book, command, complete_plans, new_app, option, switch, take_shared
+from meterctl.commands.common import (
+    Org,
+    argument,
+    book,
+    command,
+    complete_plans,
+    new_app,
+    option,
+    option_time,
+    switch,
+    take_shared,
+)
 from meterctl.core.errors import BadInput, NotFound, did_you_mean
-from meterctl.core.instants import parse
 from meterctl.core.model import Instant, PlanVersion
 from meterctl.core.operations import AssignPlan, check_integer, check_plan
 from meterctl.core.publish import Published, Wanted, publish, version_record
@@ -46,7 +56,7 @@ def publish_version(
       meterctl plan publish pro --quota 200000 --ratio default=1 --ratio llm=1.25
       meterctl plan publish --from-config
     """
-    since = wiring.at if effective_from is None else parse(effective_from)
+    since = wiring.at if effective_from is None else option_time("--effective-from", effective_from)
     if from_config:
         if quota is not None or ratio:
             raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")

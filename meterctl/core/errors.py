@@ -5,7 +5,8 @@ says why. A `MeterctlError` is raised: the question could not be asked (bad inpu
 be answered (a store out of reach). ``cli.main`` holds the only handler that turns one into an exit code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 DONE = 0
@@ -82,6 +83,15 @@ class BadInput(MeterctlError):
     code = "bad_input"
     exit_code = USAGE
     hint = "see the command's --help"
+
+
+@contextmanager
+def said_by(place: str) -> Iterator[None]:
+    """Name the option or variable that said what is found bad in here."""
+    try:
+        yield
+    except BadInput as problem:
+        raise BadInput(f"{place}: {problem.message}", hint=problem.hint, code=problem.code) from None
 
 
 class BadConfig(MeterctlError):

@@ -257,6 +257,39 @@ def test_an_instant_in_full_needs_no_echo(run: Shell) -> None:
     assert run(f"ledger acme --since {NOW} -o csv").err == ""
 
 
+BAD_PLACES = {
+    "debit acme 1 --ref r1 --at foo": "--at: 'foo' is not a time",
+    "adjust acme 1 --ref r1 --reason why --expires foo": "--expires: 'foo' is not a time",
+    "plan publish pro --quota 5 --effective-from foo": "--effective-from: 'foo' is not a time",
+    "ledger acme --until foo": "--until: 'foo' is not a time",
+    "ledger acme --since 2026-W99": "--since: '2026-W99' is not a week",
+    "balance acme --as-of foo": "--as-of: 'foo' is not a time",
+    "orgs --idle foo": "--idle: 'foo' is not a time",
+    "orgs --expiring foo": "--expiring: 'foo' is not a span of time",
+    "balance acme --now foo": "--now: 'foo' is not a time",
+    "balance acme -o xml": "--output: 'xml' is no output format",
+}
+
+
+@pytest.mark.parametrize("line", BAD_PLACES)
+def test_a_bad_value_is_told_with_the_option_that_said_it(run: Shell, line: str) -> None:
+    answer = run(line)
+    assert (answer.code, answer.out) == (2, "")
+    assert BAD_PLACES[line] in answer.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("METERCTL_NOW", "foo", "METERCTL_NOW: 'foo' is not a time"),
+        ("METERCTL_OUTPUT", "xml", "METERCTL_OUTPUT: 'xml' is no output format"),
+    ],
+)
+def test_a_bad_value_is_told_with_the_variable_that_said_it(run: Shell, name: str, value: str, said: str) -> None:
+    run.setenv(name, value)
+    assert said in run("balance acme").err
+
+
 # Where things come from
 
 
