@@ -13,6 +13,9 @@ from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.weeks import week_start
 
+#: Nothing lies before it.
+EARLIEST = Instant("0001-01-01T00:00:00.000Z")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _MIDNIGHT = "T00:00:00.000Z"

@@ -248,6 +248,13 @@ def test_a_filter_tells_the_instant_it_stands_for(run: Shell, text: str) -> None
     assert told.err == f"since {instant}\n"
 
 
+@pytest.mark.parametrize(("filters", "count"), [("--since", 1), ("--until", 0)])
+def test_a_filter_may_name_the_first_instant_of_all(run: Shell, filters: str, count: int) -> None:
+    run.all(CREDIT)
+    assert len(run.doc(f"ledger acme {filters} 0001-01-01")["entries"]) == count
+    assert run.doc("ledger acme --chart --since 0001-01-01")["balance"] == 1000
+
+
 def test_spans_ahead_are_told_too(run: Shell) -> None:
     assert run.doc("orgs --expiring 14d")["expiring_by"] == "2026-11-30T12:00:00.000Z"
     assert run("orgs --expiring 14d").err == "expiring by 2026-11-30T12:00:00.000Z\n"

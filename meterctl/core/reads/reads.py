@@ -11,7 +11,7 @@ from meterctl.core import weeks
 from meterctl.core.due import state_at
 from meterctl.core.entries import book_due, tip_of
 from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.instants import add_millis
+from meterctl.core.instants import EARLIEST, add_millis
 from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.operations import check_org
 from meterctl.core.orgview import OrgView
@@ -63,6 +63,10 @@ class Reads:
             else:
                 high = middle - 1
         return found
+
+    def _entry_before(self, org: str, instant: Instant) -> Entry | None:
+        """The newest entry of ``org`` with ``at`` before the given instant."""
+        return None if instant == EARLIEST else self.entry_at(org, add_millis(instant, -1))
 
     def _standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
         """The entry that holds at ``as_of`` (None: now), the instant that stands for, and the state then."""
@@ -203,7 +207,7 @@ class Reads:
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[slices.Mark]:
         """The balance after each entry that moved it, what is due counted in, from the last one before ``since`` on."""
-        opening = None if since is None else self.entry_at(org, add_millis(since, -1))
+        opening = None if since is None else self._entry_before(org, since)
         if opening is not None:
             yield slices.mark_of(opening)
         where = EntryFilter(after=None if opening is None else opening["seq"], moving=True)
@@ -264,7 +268,7 @@ class Reads:
 
     def _last_seq_before(self, org: str, instant: Instant) -> int:
         """The seq of the last entry whose ``at`` lies before ``instant``; 0 if there is none."""
-        entry = self.entry_at(org, add_millis(instant, -1))
+        entry = self._entry_before(org, instant)
         return 0 if entry is None else entry["seq"]
 
     def _pending(self, org: str) -> Sequence[Entry]:
