@@ -38,6 +38,8 @@ def apply(
     """
     if wiring.options.at is not None or wiring.options.reason is not None:
         raise BadInput("a plan says itself when and why", hint="leave out --at and --reason", code="usage")
+    if file == "-":
+        raise BadInput("a plan is read from a file", hint="name the file that --plan-out wrote", code="bad_file")
     began = wiring.elapsed()
     with open_plan(file) as plan:
         _check_store(wiring, plan, elsewhere)

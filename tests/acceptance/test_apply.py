@@ -323,6 +323,14 @@ def test_a_plan_that_cannot_be_written_is_2(run: Shell, file: str) -> None:
     assert not list(run.place.glob("*.part"))
 
 
+@pytest.mark.parametrize("line", ["debit acme 1 --ref r1 --plan-out -", "apply -"])
+def test_a_plan_needs_a_file_of_its_own(run: Shell, line: str) -> None:
+    answer = run.json(line)
+    assert (answer.code, answer.error["code"]) == (2, "bad_file")
+    assert "file" in answer.error["message"]
+    assert not (run.place / "-").exists()
+
+
 def test_a_plan_of_another_store_is_2_unless_it_is_the_same(run: Shell, tmp_path: Path) -> None:
     run.all(*BEFORE)
     plan(run, "debit acme 5 --ref r9")
