@@ -51,7 +51,7 @@ def backfill(
         account = _run(booker, source, _chunks(lines, interrupts), answers)
     account.tally.seconds = wiring.elapsed() - began
     if interrupts.asked:
-        sys.stderr.write(f"stopped after line {account.line}; to go on: meterctl backfill {file}\n")
+        sys.stderr.write(f"stopped after line {account.line}; to go on, run the same again\n")
         raise KeyboardInterrupt
     return account.tally
 

@@ -317,7 +317,7 @@ def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path)
     told = rows(results)
     assert 0 < len(told) < 24_000
     assert [row["line"] for row in told] == list(range(1, len(told) + 1))
-    assert f"stopped after line {len(told)}; to go on: meterctl backfill {path}" in err.decode()
+    assert f"stopped after line {len(told)}; to go on, run the same again" in err.decode()
     assert count(store) == len(told)
     ran = run(path)
     assert ran.tally == {"lines": 24_000, "applied": 24_000 - len(told), "replayed": len(told)}

@@ -356,7 +356,7 @@ def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path,
     code, err = started.end()
     told = rows(started.results)
     assert (code, len(err), 0 < len(told) < LINES) == (130, 2, True)
-    assert err[0] == f"stopped after line {len(told)}; to go on: meterctl backfill {tmp_path / 'in.ndjson'}"
+    assert err[0] == f"stopped after line {len(told)}; to go on, run the same again"
     assert count(store) == len(told)
     assert finish(run, store, tmp_path, told=told) == len(told)
 
