@@ -107,19 +107,29 @@ def wants_json(argv: Sequence[str]) -> bool:
     return (named[-1] if named else os.environ.get("METERCTL_OUTPUT")) == "json"
 
 
+#: Characters of a line of a message that are shown: it may quote a whole file. (A config gets a line per mistake.)
+LONGEST_LINE = 500
+
+
 def report(error: MeterctlError, *, as_json: bool) -> int:
     """Say on standard error what happened and what to do next; the exit code."""
+    message, hint = _cut(error.message), _cut(error.hint)
     if as_json:
         import json
 
-        document = {"schema": "meterctl.error.v1", "code": error.code, "message": error.message, "hint": error.hint}
+        document = {"schema": "meterctl.error.v1", "code": error.code, "message": message, "hint": hint}
         sys.stderr.write(json.dumps(document) + "\n")
     else:
         from meterctl.render import visible
 
-        hint = f"\n  try: {visible(error.hint)}" if error.hint else ""
-        sys.stderr.write(f"error [{error.code}]: {visible(error.message)}{hint}\n")
+        tried = f"\n  try: {visible(hint)}" if hint else ""
+        sys.stderr.write(f"error [{error.code}]: {visible(message)}{tried}\n")
     return error.exit_code
+
+
+def _cut(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..." for line in lines)
 
 
 def _usage_error(problem: usage.ClickException) -> MeterctlError:

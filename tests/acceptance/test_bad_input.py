@@ -178,6 +178,18 @@ def test_control_characters_and_excess_are_refused_and_never_obeyed(
     assert run.journal() == journal
 
 
+def test_what_a_message_quotes_is_cut(run: Shell) -> None:
+    long = "[" * 100_000
+    for line in (
+        ["debit", "acme", long, "--ref", "r1"],
+        ["backfill", run.file("long.csv", long)],
+        ["balance", long],
+    ):
+        error = run.json(*line).error
+        assert len(error["message"]) <= 500
+        assert len(run(*line).err) < 1500
+
+
 @pytest.mark.parametrize(
     "cost", ["nan", "NaN", "inf", "-inf", "Infinity", "-0.01", "1e999", "", "0,5", "$1", "1/3", "٣"]
 )
