@@ -174,7 +174,7 @@ def refused(**fields: Any) -> Receipt:
         "balance": 880,
         "entry": None,
         "reason": "insufficient_balance",
-        "message": "5000 units asked, 880 available: the balance is 880",
+        "message": "5,000 units asked, 880 available: the balance is 880",
     }
     return receipt(**(known | fields))
 

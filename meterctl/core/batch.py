@@ -132,7 +132,7 @@ class Batch:
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
         if diff:
-            status, message = "conflict", f"{operation.key} was used for something else: {', '.join(diff)} differ"
+            status, message = "conflict", f"{operation.key} was used for something else: {_differ(diff)}"
         else:
             status, message = "replayed", f"booked before, as entry {first['seq']}; nothing was booked now"
         return Receipt(
@@ -293,6 +293,12 @@ def _taken_back_by(entry: Entry) -> str | None:
     if entry["kind"] == "refund":
         return entry["key"].replace("refund:", "refund-reversal:", 1)
     return f"undo:{entry['seq']}" if entry["kind"] in ("debit", "topup", "adjustment") else None
+
+
+def _differ(names: Collection[str]) -> str:
+    """``units differ``, ``plan differs``: some parameters are plurals by themselves."""
+    one = len(names) == 1 and not any(name.endswith("s") for name in names)
+    return f"{', '.join(names)} {'differs' if one else 'differ'}"
 
 
 def _difference(first: dict[str, Any], now: dict[str, Any]) -> dict[str, dict[str, Any]]:

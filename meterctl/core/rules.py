@@ -127,7 +127,8 @@ def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -
     if owed and not operation.allow_debt:
         return Refusal(
             "insufficient_balance",
-            f"{units} units asked, {total_units(draws)} available: the balance is {context.state.balance}",
+            f"{units:,} unit{'' if units == 1 else 's'} asked, {total_units(draws):,} available: "
+            f"the balance is {context.state.balance:,}",
         )
     effects = {"units": units, "draws": draws, "debt": debt_document(Debt(owed, 0))}
     return _draft(kind, operation, -units, effects)
@@ -293,14 +294,14 @@ def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
     whole = Lot(entry["seq"], entry["units"], entry["expires_at"])
     if whole not in context.state.lots:
         left = next((lot.remaining for lot in context.state.lots if lot.id == entry["seq"]), 0)
-        return Refusal("lot_partly_used", f"of the {entry['units']} units of entry {entry['seq']}, {left} are left")
+        return Refusal("lot_partly_used", f"of the {entry['units']:,} units of entry {entry['seq']}, {left:,} are left")
     # Its lot may be whole although money for it went back: other lots may have paid, or none had to for so few cents.
     # Taken away now, it would be paid twice; and credited to another org, its money could be refunded once more.
     standing = refundable(entry["session"], context.history) if entry["kind"] == "topup" else None
     if standing is not None and standing.refunded_cents:
         return Refusal(
             "lot_partly_used",
-            f"{standing.refunded_cents} cents of entry {entry['seq']} are refunded: reverse that first if it is wrong",
+            f"{standing.refunded_cents:,} cents of entry {entry['seq']} are refunded: reverse that first if it is wrong",
         )
     effects: dict[str, Any] = {"reverses": entry["seq"], "voided": {"lot": entry["seq"], "units": entry["units"]}}
     if "session" in entry:

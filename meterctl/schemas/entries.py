@@ -88,7 +88,7 @@ class State(TypedDict):
 
 
 class _Entry(TypedDict):
-    """What every entry has. ``hash`` covers ``prev`` and the canonical JSON of the entry without ``hash``."""
+    """What every entry has. hash covers prev and the canonical JSON of the entry without hash."""
 
     v: Annotated[Literal[1], Field(description="version of the entry format")]
     org: Org
@@ -163,7 +163,7 @@ class Expiration(_Entry):
 
 
 class Adjustment(_Entry):
-    """A correction or a grant: with ``lot`` it brought units in, with ``draws`` it took them."""
+    """A correction or a grant: with lot it brought units in, with draws it took them."""
 
     kind: Literal["adjustment"]
     amount: Annotated[int, signed("change of the balance, never 0")]
@@ -176,8 +176,8 @@ class Adjustment(_Entry):
 
 
 class Reversal(_Entry):
-    """An undo, or a refund taken back: gives back what ``reverses`` took (``restored``), or removes its lot
-    (``voided``)."""
+    """An undo, or a refund taken back: gives back what reverses took (restored), or removes its lot
+    (voided)."""
 
     kind: Literal["reversal"]
     amount: Annotated[int, signed("change of the balance")]

@@ -93,7 +93,7 @@ class Backfill(TypedDict):
 
 
 class BackfillLine(TypedDict):
-    """What became of a line: a line of the file that ``backfill --results`` writes."""
+    """What became of a line: a line of the file that backfill --results writes."""
 
     line: Annotated[int, number("number of the line in the input", least=1)]
     status: Literal[

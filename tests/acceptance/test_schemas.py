@@ -187,6 +187,11 @@ def test_a_schema_is_a_document_of_json_schema(run: Shell) -> None:
         assert schema["description"]
 
 
+@pytest.mark.parametrize("name", schemas.DOCUMENTS)
+def test_a_schema_describes_in_plain_words(name: str) -> None:
+    assert "``" not in json.dumps(schemas.json_schema(name))
+
+
 def test_a_schema_has_its_documents_name_in_short_or_in_full(run: Shell) -> None:
     schema = run.json("schema receipt").doc
     assert run("schema meterctl.receipt.v1 --json").doc == schema

@@ -262,3 +262,17 @@ def test_times_are_booked_in_utc(run: Shell) -> None:
     late = run.doc("debit acme 1 --ref r3 --at 2026-11-16T08:00:00Z")["entry"]
     assert (late["at"], late["occurred_at"]) == ("2026-11-16T08:30:00.000Z", "2026-11-16T08:00:00.000Z")
     assert late["recorded_at"] == NOW
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("debit acme 1 --ref r9", "1 unit asked, 0 available: the balance is 0"),
+        ("debit acme 5000 --ref r9", "5,000 units asked, 0 available: the balance is 0"),
+        ("adjust full 5001 --ref a1 --reason why", "adjust:a1 was used for something else: units differ"),
+        ("plan assign full free --ref p1", "plan:p1 was used for something else: plan differs"),
+    ],
+)
+def test_a_no_is_told_in_words(run: Shell, line: str, said: str) -> None:
+    run.all("plan publish pro --quota 5", "adjust full 5000 --ref a1 --reason why", "plan assign full pro --ref p1")
+    assert run.json(line).doc["message"] == said

@@ -131,7 +131,7 @@ def test_a_plan_without_a_quota() -> None:
     desk.credit("s1")
     said = explain(desk)["said"]
     assert said[1] == "Its plan free grants no units a week: all it uses is drawn from its lots."
-    assert said[-1].startswith("On Sunday 14 February 2027 1,000 units of lot 1 will expire")
+    assert said[-1].startswith("On Sunday 14 February 2027, 1,000 units of lot 1 will expire")
 
 
 # lots

@@ -442,7 +442,7 @@ def _told_way_out(facts: Mapping[str, Any]) -> str:
 def _told_next(event: Mapping[str, Any]) -> str:
     day = _day(event["at"])
     if event["kind"] == "expiration":
-        return f"On {day} {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
+        return f"On {day}, {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
     settled = (
         f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
     )
