@@ -157,9 +157,10 @@ def _note(console: Console, note: Note) -> None:
 
 def _pairs(console: Console, pairs: Pairs) -> None:
     names = max((cell_len(name) for name, _ in pairs.pairs), default=0)
+    names = min(names, max(console.width - 2 * NARROWEST - 4, NARROWEST))  # in a very narrow place they fold
     room = min(2 * BAR, console.width - names - 4)
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
+    table.add_column(width=names, overflow="fold", style="dim")
     table.add_column(overflow="fold")
     for name, cell in pairs.pairs:
         table.add_row(Text(_safe(console, name)), _text(console, cell, max(room, NARROWEST)))

@@ -7,8 +7,8 @@ import pytest
 from meterctl.core.results import Receipt, Result
 from meterctl.render import write
 from meterctl.views import words
-from meterctl.views.blocks import Bar, bar_pieces
-from meterctl.views.terminal import widths_for
+from meterctl.views.blocks import Bar, Pairs, bar_pieces
+from meterctl.views.terminal import draw, widths_for
 from tests import samples
 from tests.samples import SAMPLES
 
@@ -281,6 +281,14 @@ def test_every_status_of_a_receipt_has_words() -> None:
 def test_nothing_is_wider_than_the_terminal(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     assert max(len(line) for line in shown(SAMPLES[name]()).splitlines()) <= width
+
+
+def test_the_narrowest_place_shows_every_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = io.StringIO()
+    draw([Pairs([("left of the whole quota", "12,345"), ("+ in lots", "880")])], stream)
+    assert all(figure in stream.getvalue() for figure in ("12,345", "880"))
+    assert max(map(len, stream.getvalue().splitlines())) <= 20
 
 
 def test_narrow_ledgers_keep_what_matters_and_name_what_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
