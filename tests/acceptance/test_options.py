@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,14 @@ def test_a_bad_value_is_told_with_the_variable_that_said_it(run: Shell, name: st
 
 
 # Where things come from
+
+
+def test_every_variable_of_the_environment_is_documented() -> None:
+    root = Path(__file__).parents[2]
+    code = "".join(file.read_text(encoding="utf-8") for file in root.glob("meterctl/**/*.py"))
+    page = (root / "docs" / "operating.md").read_text(encoding="utf-8")
+    read = set(re.findall(r"METERCTL_[A-Z]+|NO_COLOR|STRIPE_API_KEY|XDG_[A-Z]+_HOME", code))
+    assert {name for name in read if f"`{name}`" not in page} == set()
 
 
 def test_without_a_word_the_store_is_in_the_users_data_directory(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
