@@ -301,7 +301,7 @@ def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
     if standing is not None and standing.refunded_cents:
         return Refusal(
             "lot_partly_used",
-            f"{standing.refunded_cents:,} cents of entry {entry['seq']} are refunded: reverse that first if it is wrong",
+            f"{standing.refunded_cents:,} cents of entry {entry['seq']} are refunded: reverse that first",
         )
     effects: dict[str, Any] = {"reverses": entry["seq"], "voided": {"lot": entry["seq"], "units": entry["units"]}}
     if "session" in entry:
