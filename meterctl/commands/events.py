@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.events import Booking, Delivery, Events, Settler, read_all
 from meterctl.wiring import Wiring
@@ -84,10 +85,6 @@ def _line(delivery: Delivery) -> str:
 
 def _write(path: str, lines: Iterable[str]) -> None:
     """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
-    part = Path(f"{path}.part")
-    try:
-        part.write_text("".join(lines), encoding="ascii")
-        part.replace(path)
-    except OSError as problem:
-        message = f"cannot write {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+    with writing(path), Aside(path) as aside:
+        aside.file.writelines(lines)
+        aside.keep()

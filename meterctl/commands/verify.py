@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
@@ -115,19 +116,20 @@ class _Sealing:
 
 @contextmanager
 def _sealing(wiring: Wiring, path: str) -> Iterator[_Sealing]:
-    aside = Path(f"{path}.part")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            writer = SealWriter(file.write, wiring.now)
-            sealing = _Sealing(writer)
-            yield sealing
-            writer.close()
-    except OSError as problem:
-        raise BadInput(
-            f"cannot write {path}: {problem}", hint="name a file that can be written", code="bad_file"
-        ) from None
-    if sealing.sound:
-        aside.replace(path)
-    else:
-        aside.unlink()
-        sys.stderr.write(f"no seal was written to {path}: something was found\n")
+    with writing(path):
+        aside = Aside(path)
+
+    def write(line: str) -> None:
+        with writing(path):  # only here: what cannot be read meanwhile is told as that
+            aside.file.write(line)
+
+    with aside:
+        writer = SealWriter(write, wiring.now)
+        sealing = _Sealing(writer)
+        yield sealing
+        if not sealing.sound:
+            sys.stderr.write(f"no seal was written to {path}: something was found\n")
+            return
+        writer.close()
+        with writing(path):
+            aside.keep()

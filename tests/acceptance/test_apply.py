@@ -320,7 +320,16 @@ def test_a_plan_that_cannot_be_written_is_2(run: Shell, file: str) -> None:
     run.all(*BEFORE)
     answer = run.json(f"debit acme 5 --ref r9 --plan-out {file}")
     assert (answer.code, answer.error["code"]) == (2, "bad_file")
-    assert not list(run.place.glob("*.part"))
+    assert not list(run.place.glob(".*"))
+
+
+def test_a_plan_that_is_saved_touches_no_other_file(run: Shell) -> None:
+    run.all(*BEFORE)
+    part = Path(run.file("plan.ndjson.part", "mine"))
+    plan(run, "debit acme 5 --ref r9")
+    run.json("debit acme 5 --ref r9 --plan-out other/plan.ndjson")
+    assert part.read_text() == "mine"
+    assert not list(run.place.glob(".*"))
 
 
 @pytest.mark.parametrize("line", ["debit acme 1 --ref r1 --plan-out -", "apply -"])

@@ -390,9 +390,10 @@ def test_what_has_to_wait_is_kept_and_tried_again(run: Shell, account: StandIn) 
     assert (answer.code, answer.doc["pending"]) == (7, 1)
     assert "not credited yet" in run("events", refunded, "--dry-run", "--pending", str(pending)).out
     assert len(pending.read_text(encoding="utf-8").splitlines()) == 1
+    part = Path(run.file("pending.ndjson.part", "mine"))
     paid = run.file("two.ndjson", lines(account, 0))
     assert run.doc("events", paid, "--pending", str(pending))["applied"] == 2
-    assert pending.read_text(encoding="utf-8") == ""
+    assert (pending.read_text(encoding="utf-8"), part.read_text(encoding="utf-8")) == ("", "mine")
     assert run.doc("balance acme")["balance"] == 800
 
 

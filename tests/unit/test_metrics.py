@@ -153,7 +153,7 @@ def test_the_collector_may_read_it(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("name", ["missing/meterctl.prom", "."])
+@pytest.mark.parametrize("name", ["missing/meterctl.prom", ".", os.devnull])
 def test_a_place_that_cannot_be_written_is_told_before_the_sweep(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput):
         MetricsFile(str(tmp_path / name), HandClock(NOW))

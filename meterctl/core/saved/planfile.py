@@ -9,7 +9,7 @@ import shutil
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from io import BufferedReader
@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
+from meterctl.core.aside import Aside, writing
 from meterctl.core.basis import Basis, Place, place_of
 from meterctl.core.errors import BadInput
 from meterctl.core.ledger import Ledger
@@ -71,7 +72,7 @@ class PlanFile:
     """A plan being written. Nothing stands under its name before it is whole."""
 
     def __init__(self, path: str, actor: str, made_at: Instant, store: str) -> None:
-        self._path = Path(path)
+        self._path = path
         self._about = (made_at, actor, store)
         self._hash = sha256()
         self._left_out: Counter[str] = Counter()
@@ -79,8 +80,8 @@ class PlanFile:
         # For each org where it stood, and the last entry that the plan adds to it.
         self._orgs: dict[str, tuple[int, str, Place]] = {}
         self._writing = threading.Lock()
-        with _writable(self._path):  # or all the rehearsing would be for nothing
-            _part(self._path).open("wb").close()
+        with writing(path):  # or all the rehearsing would be for nothing
+            self._aside = Aside(path)
         self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
 
     def add(self, request: Request, receipt: Receipt) -> None:
@@ -115,37 +116,23 @@ class PlanFile:
         counts = (self._operations, len(self._orgs), self._entries, self._amount)
         header = Header(*self._about, *counts, dict(self._left_out), self._hash.hexdigest())
         self._body.seek(0)
-        with _writable(self._path), _part(self._path).open("wb") as whole:
+        with writing(self._path):
+            whole = self._aside.file.buffer
             whole.write(json.dumps(header.document(), ensure_ascii=False).encode() + b"\n")
             shutil.copyfileobj(self._body, whole)
-        with _writable(self._path):
-            _part(self._path).replace(self._path)
+            self._aside.keep()
         return header
 
     def close(self) -> None:
         """Leave nothing behind but the plan, if it was saved."""
         self._body.close()
-        with suppress(OSError):
-            _part(self._path).unlink()
+        self._aside.close()
 
 
 def _planned(entry: Entry, place: Place) -> dict[str, Any]:
     told = {name: value for name, value in entry.items() if name in _TOLD}
     debt = sum(entry.get("debt", {}).values())
     return told | ({"debt": debt} if debt else {}) | {"digest": place.digest}
-
-
-def _part(path: Path) -> Path:
-    return Path(f"{path}.part")
-
-
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        message = f"cannot write {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
 
 
 class Planner(Ledger):

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from secrets import token_hex
 
+from meterctl.core.aside import Aside
 from meterctl.core.errors import DONE, BadInput, MeterctlError
 from meterctl.core.instants import to_millis
 from meterctl.core.ports import Clock
@@ -43,7 +43,8 @@ class MetricsFile:
         """Raises `BadInput` where no such file can be written."""
         self._path = Path(path)
         self._clock = clock
-        if self._path.is_dir() or not os.access(self._path.parent, os.W_OK | os.X_OK):
+        is_other = self._path.exists() and not self._path.is_file()  # a directory, or a device
+        if is_other or not os.access(self._path.parent, os.W_OK | os.X_OK):
             raise BadInput(f"cannot write {path}", hint="--metrics-file names a file in a directory you may write to")
 
     @contextmanager
@@ -74,7 +75,9 @@ class MetricsFile:
             "duration_seconds": round(sweep.seconds, 3),
             **counts,
         }
-        _replace(self._path, "".join(_lines(name, labels, figures[name]) for name in _MEANINGS))
+        with Aside(self._path) as aside:
+            aside.file.writelines(_lines(name, labels, figures[name]) for name in _MEANINGS)
+            aside.keep()
 
     def _last_success(self, labels: str) -> float:
         """As the file says it so far, so that a failure does not look like a first run."""
@@ -87,17 +90,3 @@ class MetricsFile:
 def _lines(name: str, labels: str, value: float) -> str:
     full = f"meterctl_sweep_{name}"
     return f"# HELP {full} {_MEANINGS[name]}\n# TYPE {full} gauge\n{full}{{{labels}}} {value}\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside it and rename."""
-    beside = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        with beside.open("x") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,90 @@
+"""``verify`` on the command line: files, seals, and what cannot be read or written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.shell import Shell
+
+BEFORE = ["credit-pack acme small --session s1", "credit-pack bolt small --session s2", "debit acme 5 --ref r1"]
+
+
+@pytest.fixture
+def booked(run: Shell) -> Shell:
+    run.all(*BEFORE)
+    return run
+
+
+@pytest.fixture
+def place(run: Shell) -> Iterator[Path]:
+    """Where files are written; nothing half written is left there."""
+    yield run.place
+    assert [found.name for found in run.place.iterdir() if found.name.startswith(".")] == []
+
+
+# seals
+
+
+def test_a_seal_proves_what_it_was_made_of(booked: Shell, place: Path) -> None:
+    booked.all("verify --all --seal s.seal", "debit acme 5 --ref r2", "verify --all --against s.seal")
+    assert len(Path(place, "s.seal").read_text().splitlines()) == 4
+
+
+def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: Path) -> None:
+    booked.file("s.seal.part", "mine")
+    booked.file("s.seal", "older")
+    booked.all("verify --all --seal s.seal")
+    assert Path(place, "s.seal.part").read_text() == "mine"
+    assert "older" not in Path(place, "s.seal").read_text()
+
+
+def test_no_seal_is_written_on_what_is_broken(booked: Shell, place: Path) -> None:
+    booked.file("s.seal", "older")
+    spoilt = booked.file("spoilt.ndjson", booked.journal().replace('"units":5', '"units":6'))
+    answer = booked.json(f"verify --file {spoilt} --seal s.seal")
+    assert (answer.code, Path(place, "s.seal").read_text()) == (8, "older")
+    assert "no seal was written to s.seal" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("verify --file missing --seal s.seal", "bad_file"),
+        ("verify --all --against missing --seal s.seal", "bad_file"),
+        ("verify --file . --seal s.seal", "bad_file"),
+        ("verify --all --seal nowhere/s.seal", "bad_file"),
+        ("verify --all --seal .", "bad_file"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_named_and_leaves_nothing(
+    booked: Shell, place: Path, line: str, code: str
+) -> None:
+    answer = booked.json(line)
+    assert (answer.code, answer.error["code"]) == (2, code)
+    assert not list(place.glob("s.seal*"))
+
+
+def test_a_file_that_cannot_be_read_is_not_told_as_a_seal_that_cannot_be_written(
+    booked: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("meterctl.commands.verify.verify_all", broken)
+    answer = booked.json("verify --all --seal s.seal")
+    assert "seal" not in answer.err
+    assert "Input/output error" in answer.error["message"]
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_the_seal_before(
+    booked: Shell, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    booked.file("s.seal", "older")
+    monkeypatch.setattr("os.fsync", full)
+    answer = booked.json("verify --file - --seal s.seal", stdin=booked.journal())
+    assert (answer.code, answer.error["message"]) == (2, "cannot write s.seal: No space left on device")
+    assert Path(place, "s.seal").read_text() == "older"
