@@ -178,7 +178,7 @@ def test_a_seal_is_about_the_orgs_that_are_looked_at() -> None:
 
 def test_a_seal_that_was_cut_or_changed_is_refused() -> None:
     lines = seal_of(story())
-    assert read_seal(lines).at == NOON
+    assert read_seal(lines).take("acme")
     damaged: list[list[bytes]] = [lines[:count] for count in range(len(lines))]
     damaged += [[*lines[:1], *lines[2:]], [*lines, lines[1]], [*lines, b"\n"], [lines[0], b"7\n"], [lines[0], b"{\n"]]
     damaged += [[lines[0], b'{"org":"x","seq":"1","hash":""}\n'], lines[1:], [b"{}\n"], export_of(story())]

@@ -6,7 +6,6 @@ file), the basis it was reviewed on, and the entries it would book. docs/plans.m
 
 import json
 import shutil
-import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,7 +78,6 @@ class PlanFile:
         self._operations = self._entries = self._amount = 0
         # For each org where it stood, and the last entry that the plan adds to it.
         self._orgs: dict[str, tuple[int, str, Place]] = {}
-        self._writing = threading.Lock()
         with writing(path):  # or all the rehearsing would be for nothing
             self._aside = Aside(path)
         self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
@@ -87,11 +85,10 @@ class PlanFile:
     def add(self, request: Request, receipt: Receipt) -> None:
         """Write down what ``request`` came to when it was rehearsed."""
         booked = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
-        with self._writing:
-            if receipt.status == "planned":
-                self._add(request, booked)
-            else:
-                self._left_out[receipt.status] += 1
+        if receipt.status == "planned":
+            self._add(request, booked)
+        else:
+            self._left_out[receipt.status] += 1
 
     def _add(self, request: Request, booked: Sequence[Entry]) -> None:
         org, first = request.operation.org, booked[0]

@@ -44,8 +44,7 @@ class SealWriter:
 class Seal:
     """A seal as read: `take` gives what it says of an org, once; `left` are the orgs that nobody took."""
 
-    def __init__(self, at: Instant, tips: dict[str, Sealed]) -> None:
-        self.at = at
+    def __init__(self, tips: dict[str, Sealed]) -> None:
         self._tips = tips
 
     def take(self, org: str) -> Sealed | None:
@@ -61,13 +60,13 @@ def read_seal(lines: Iterable[bytes]) -> Seal:
     Memory grows with the number of orgs, by some 300 bytes for each.
     """
     digest = sha256()
-    at, tips, last = None, dict[str, Sealed](), None
+    tips, last = dict[str, Sealed](), None
     for number, line in enumerate(lines, 1):
         if last is not None:
             raise _damaged(f"line {number} comes after its last one")
         document = _document(line, number)
-        if at is None:
-            at = _header(document)
+        if number == 1:
+            _check_header(document)
         elif "digest" in document:
             last = document
             continue
@@ -75,11 +74,9 @@ def read_seal(lines: Iterable[bytes]) -> Seal:
             org, tip = _tip(document, number)
             tips[org] = tip
         digest.update(line)
-    if at is None:
-        raise _damaged("it is empty")
     if last != {"orgs": len(tips), "digest": digest.hexdigest()}:
         raise _damaged("its last line does not fit" if last else "its last line is missing")
-    return Seal(at, tips)
+    return Seal(tips)
 
 
 def _document(line: bytes, number: int) -> dict[str, Any]:
@@ -92,10 +89,9 @@ def _document(line: bytes, number: int) -> dict[str, Any]:
     return document
 
 
-def _header(document: dict[str, Any]) -> Instant:
+def _check_header(document: dict[str, Any]) -> None:
     if document.get("schema") != _SCHEMA or not isinstance(document.get("at"), str):
         raise BadInput("the file is not a seal", hint="a seal is what verify --seal FILE wrote", code="bad_seal")
-    return Instant(document["at"])
 
 
 def _tip(document: dict[str, Any], number: int) -> tuple[str, Sealed]:
