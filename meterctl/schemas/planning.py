@@ -36,7 +36,7 @@ class Plan(TypedDict):
     entries: Annotated[int, number("entries it books, due events included")]
     amount: Annotated[int, signed("sum of what it books")]
     left_out: Annotated[dict[str, int], Field(description="operations that would book nothing, counted by status")]
-    sha256: Annotated[str, text("SHA-256 of all bytes after the header's line", HASH)]
+    sha256: Annotated[str, text("SHA-256 of all lines after the header, then of all else in the header", HASH)]
 
 
 class SavedPlan(Plan):

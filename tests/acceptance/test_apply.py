@@ -2,11 +2,13 @@
 
 import json
 import shlex
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterctl.core.canonical import canonical_text
 from tests.acceptance.shell import CONFIG, NOW, Answer, Shell
 from tests.acceptance.terminal import at_terminal
 from tests.desk import booked
@@ -276,7 +278,18 @@ def test_a_dry_run_of_a_plan_books_nothing(run: Shell) -> None:
         lambda text: text.splitlines(keepends=True)[0],
         lambda text: text[:-1],
         lambda text: text + text.splitlines(keepends=True)[1],
-        lambda text: text.replace('"operations": 1', '"operations": 2'),
+        lambda text: text.replace('"operations":1', '"operations":2'),
+        lambda text: text.replace('"amount":-5', '"amount":-6', 1),
+        lambda text: text.replace('"actor":"tester"', '"actor":"mallory"', 1),
+        lambda text: text.replace('"made_at":"2026', '"made_at":"2025'),
+        lambda text: text.replace('"store":"sqlite:', '"store":"other:'),
+        lambda text: text.replace('"left_out":{}', '"left_out":{"refused":1}'),
+        lambda text: text.replace('"amount":-5', '"amount":-6,"amount":-5', 1),
+        lambda text: text.replace('"amount":-5', '"amount":-5.0', 1),
+        lambda text: text.replace('"amount":-5', '"amount":NaN', 1),
+        lambda text: text.replace('"amount":-5', '"amount": -5', 1),
+        lambda text: text.replace('"actor":"tester"', '"actor":"\\ud800"', 1),
+        lambda text: text.replace("{", '{"Also":"this",', 1),
         lambda text: "\n" + text,
         lambda _: "[" * 100_000,
     ],
@@ -286,27 +299,45 @@ def test_a_damaged_plan_is_2_and_books_nothing(run: Shell, spoil: Any) -> None:
     plan(run, "debit acme 5 --ref r9")
     journal = run.journal()
     path = Path(run.place, "plan.ndjson")
-    path.write_text(spoil(path.read_text()))
+    whole = path.read_text()
+    path.write_text(spoil(whole))
+    assert path.read_text() != whole
     answer = apply(run)
     assert (answer.code, answer.error["code"]) == (2, "bad_plan")
     assert "--plan-out" in answer.error["hint"]
     assert run.journal() == journal
 
 
-def test_a_line_that_was_forged_is_2(run: Shell) -> None:
-    from hashlib import sha256
+def test_a_plan_of_an_earlier_meterctl_is_2(run: Shell) -> None:
+    """Its hash covered the lines after the header only."""
+    run.all(*BEFORE)
+    plan(run, "debit acme 5 --ref r9")
+    header, line = Path(run.place, "plan.ndjson").read_text().splitlines(keepends=True)
+    told = json.loads(header) | {"sha256": sha256(line.encode()).hexdigest()}
+    run.file("plan.ndjson", json.dumps(told) + "\n" + line)
+    answer = apply(run)
+    assert (answer.code, answer.error["code"]) == (2, "bad_plan")
+    assert "earlier meterctl" in answer.error["message"]
 
+
+def forged(header: dict[str, Any], lines: str) -> str:
+    """A plan with a hash that holds."""
+    bare = {name: value for name, value in header.items() if name != "sha256"}
+    found = sha256((lines + canonical_text(bare) + "\n").encode()).hexdigest()
+    return canonical_text(bare | {"sha256": found}) + "\n" + lines
+
+
+def test_a_line_that_was_forged_is_2(run: Shell) -> None:
     run.all(*BEFORE)
     header, step = plan(run, "debit acme 5 --ref r9")
     for change in ({"op": "mint"}, {"units": -5}, {"ref": None}):
         line = json.dumps(step | {"request": step["request"] | change}) + "\n"
-        text = json.dumps(header | {"sha256": sha256(line.encode()).hexdigest()}) + "\n" + line
-        run.file("forged.ndjson", text)
+        run.file("forged.ndjson", forged(header, line))
         answer = apply(run, "forged.ndjson")
         assert (answer.code, answer.error["code"]) == (2, "bad_plan")
         assert "line 2" in answer.error["message"]
-    run.file("forged.ndjson", json.dumps(header | {"sha256": sha256(b"[]\n").hexdigest()}) + "\n[]\n")
-    assert apply(run, "forged.ndjson").error["code"] == "bad_plan"
+    run.file("forged.ndjson", forged(header, "[]\n"))
+    assert "line 2" in apply(run, "forged.ndjson").error["message"]
 
 
 @pytest.mark.parametrize("file", ["nowhere.ndjson", "."])

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 
 from meterctl.core.aside import Aside, writing
 from meterctl.core.basis import Basis, Place, place_of
+from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import BadInput
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
@@ -39,7 +40,7 @@ _BAD_HINT = "make the plan again with --plan-out FILE"
 
 class Header(NamedTuple):
     """What a plan says of itself. ``left_out`` counts, by status, what would book nothing and is not in it; ``amount``
-    is the sum of what it books; ``sha256`` covers every byte after the header's line."""
+    is the sum of what it books; ``sha256`` covers every line after the header, and then all else in the header."""
 
     made_at: Instant
     actor: str
@@ -53,6 +54,16 @@ class Header(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         return {"schema": schema_name(NAME), **self._asdict()}
+
+    def line(self) -> bytes:
+        """The one way in which it is written."""
+        return canonical_text(self.document()).encode() + b"\n"
+
+    def covered(self) -> bytes:
+        """What ``sha256`` covers of it."""
+        document = self.document()
+        del document["sha256"]
+        return canonical_text(document).encode() + b"\n"
 
 
 class Step(NamedTuple):
@@ -111,11 +122,13 @@ class PlanFile:
     def save(self) -> Header:
         """Put the plan under its name."""
         counts = (self._operations, len(self._orgs), self._entries, self._amount)
-        header = Header(*self._about, *counts, dict(self._left_out), self._hash.hexdigest())
+        header = Header(*self._about, *counts, dict(self._left_out), sha256="")
+        self._hash.update(header.covered())
+        header = header._replace(sha256=self._hash.hexdigest())
         self._body.seek(0)
         with writing(self._path):
             whole = self._aside.file.buffer
-            whole.write(json.dumps(header.document(), ensure_ascii=False).encode() + b"\n")
+            whole.write(header.line())
             shutil.copyfileobj(self._body, whole)
             self._aside.keep()
         return header
@@ -183,20 +196,28 @@ def open_plan(path: str) -> Iterator[SavedPlan]:
         message = f"cannot open {path}: {problem.strerror}"
         raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
     with file:
-        header = _header(path, file.readline(_MAX_LINE))
+        line = file.readline(_MAX_LINE)
+        header = _header(path, line)
         plan = SavedPlan(header, file)
-        lines, found = _sum(file)
-        if (lines, found) != (header.operations, header.sha256):
-            raise _bad(f"{path} was cut off or changed since it was saved")
+        _check(path, line, header, file)
         yield plan
 
 
-def _sum(file: "BufferedReader[Any]") -> tuple[int, str]:
+def _check(path: str, first: bytes, header: Header, rest: Iterable[bytes]) -> None:
+    """Find out whether the plan is as it was saved: its ``first`` line, the ``header``, and the ``rest`` of them."""
     lines, found = 0, sha256()
-    for line in file:
+    for line in rest:
         lines += 1
         found.update(line)
-    return lines, found.hexdigest()
+    if found.hexdigest() == header.sha256:
+        raise _bad(f"{path} was saved by an earlier meterctl, whose plans did not protect their header")
+    try:
+        found.update(header.covered())
+        unchanged = header.line() == first and (lines, found.hexdigest()) == (header.operations, header.sha256)
+    except (ValueError, RecursionError):  # there is something in it that no header can hold
+        unchanged = False
+    if not unchanged:
+        raise _bad(f"{path} was cut off or changed since it was saved")
 
 
 def _header(path: str, line: bytes) -> Header:
