@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
+from meterctl.core.opened import opened
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -69,7 +69,7 @@ def _verify(
 ) -> Verification:
     if file is not None:
         with ExitStack() as stack:
-            source = sys.stdin.buffer if file == "-" else stack.enter_context(_readable(file).open("rb"))
+            source = sys.stdin.buffer if file == "-" else stack.enter_context(opened(file))
             return verify_file(source, seal=seal, progress=progress, on_tip=on_tip)
     if org is not None:
         return verify_org(wiring.store, check_org(org), seal=seal, progress=progress, on_tip=on_tip)
@@ -86,15 +86,8 @@ def _repair(wiring: Wiring, *, all_orgs: bool) -> Facts:
 def _seal(path: str | None) -> Seal | None:
     if path is None:
         return None
-    with _readable(path).open("rb") as lines:
+    with opened(path) as lines:
         return read_seal(lines)
-
-
-def _readable(path: str) -> Path:
-    file = Path(path)
-    if not file.is_file():
-        raise BadInput(f"there is no file {path}", hint="check the path", code="bad_file")
-    return file
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from decimal import Decimal
 from io import BufferedReader
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.errors import BadInput
+from meterctl.core.opened import opened
 from meterctl.core.operations import FIELDS, check_feature
 
 STANDARD_INPUT = "-"
@@ -87,11 +87,7 @@ def open_input(name: str) -> Iterator[InputFile]:
         given = sys.stdin.buffer
         yield InputFile("standard input", given if isinstance(given, BufferedReader) else BufferedReader(given))
         return
-    try:
-        file = Path(name).open("rb")  # noqa: SIM115 - closed below; a failure in the caller's block is not one to open
-    except OSError as problem:
-        raise _bad_file(f"cannot open {name}: {problem.strerror}", "check the path and its rights") from None
-    with file:
+    with opened(name) as file:
         yield InputFile(name, file)
 
 

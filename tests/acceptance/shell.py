@@ -1,7 +1,9 @@
 """One command line per call, and what came of it."""
 
 import json
+import os
 import shlex
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -126,6 +128,13 @@ class Shell:
     def file(self, name: str, text: str) -> str:
         path = self.place / name
         path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def pipe(self, name: str, text: str) -> str:
+        """A pipe that someone writes ``text`` to, as in ``<(cat file)``."""
+        path = self.place / name
+        os.mkfifo(path)
+        threading.Thread(target=path.write_text, args=(text, "utf-8"), daemon=True).start()
         return str(path)
 
     def journal(self) -> str:

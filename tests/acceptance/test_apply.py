@@ -340,6 +340,15 @@ def test_a_line_that_was_forged_is_2(run: Shell) -> None:
     assert "line 2" in apply(run, "forged.ndjson").error["message"]
 
 
+def test_a_plan_may_come_from_a_pipe(run: Shell) -> None:
+    run.all(*BEFORE)
+    plan(run, "debit acme 5 --ref r9")
+    text = Path(run.place, "plan.ndjson").read_text()
+    assert statuses(apply(run, run.pipe("whole", text))) == {"applied": 1}
+    answer = apply(run, run.pipe("cut", text[:-1]))
+    assert (answer.code, answer.error["code"]) == (2, "bad_plan")
+
+
 @pytest.mark.parametrize("file", ["nowhere.ndjson", "."])
 def test_a_plan_that_cannot_be_read_is_2(run: Shell, file: str) -> None:
     answer = apply(run, file)

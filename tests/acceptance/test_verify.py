@@ -31,6 +31,14 @@ def test_a_seal_proves_what_it_was_made_of(booked: Shell, place: Path) -> None:
     assert len(Path(place, "s.seal").read_text().splitlines()) == 4
 
 
+def test_an_export_and_a_seal_may_come_from_pipes(booked: Shell, place: Path) -> None:
+    booked.all("verify --all --seal s.seal")
+    journal, seal = booked.journal(), Path(place, "s.seal").read_text()
+    booked.all(f"verify --file {booked.pipe('export', journal)} --against {booked.pipe('seal', seal)}")
+    cut = booked.pipe("cut", "".join(journal.splitlines(keepends=True)[:-1]))
+    assert booked.json(f"verify --file {cut} --against s.seal").code == 8
+
+
 def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: Path) -> None:
     booked.file("s.seal.part", "mine")
     booked.file("s.seal", "older")

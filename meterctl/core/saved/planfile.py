@@ -11,8 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
-from io import BufferedReader
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
@@ -22,6 +20,7 @@ from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import BadInput
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
+from meterctl.core.opened import opened, seekable
 from meterctl.core.operations import Request, request_document, request_from_document
 from meterctl.core.ports import Clock, Store
 from meterctl.core.results import Receipt, schema_name
@@ -175,7 +174,7 @@ class Planner(Ledger):
 class SavedPlan:
     """A plan that was checked to be whole and unchanged."""
 
-    def __init__(self, header: Header, file: "BufferedReader[Any]") -> None:
+    def __init__(self, header: Header, file: IO[bytes]) -> None:
         self.header = header
         self._file = file
         self._start = file.tell()
@@ -190,12 +189,7 @@ class SavedPlan:
 @contextmanager
 def open_plan(path: str) -> Iterator[SavedPlan]:
     """The plan in the file at ``path``. Raises `BadInput` if there is none, or if it was cut off or changed."""
-    try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below; a failure in the caller's block is not one to open
-    except OSError as problem:
-        message = f"cannot open {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
-    with file:
+    with opened(path) as given, seekable(given) as file:
         line = file.readline(_MAX_LINE)
         header = _header(path, line)
         plan = SavedPlan(header, file)

@@ -1,15 +1,13 @@
 """Verifying an exported file, without any store."""
 
 import json
-import shutil
-import tempfile
 from array import array
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Entry
+from meterctl.core.opened import seekable
 from meterctl.core.operations import check_org
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
@@ -23,7 +21,7 @@ _STRIDE = 64
 
 
 def verify_file(
-    file: BinaryIO, *, seal: Seal | None = None, progress: Progress | None = None, on_tip: OnTip | None = None
+    file: IO[bytes], *, seal: Seal | None = None, progress: Progress | None = None, on_tip: OnTip | None = None
 ) -> Verification:
     """Check the journals in an export: an entry a line, orgs one after the other, each in order of seq.
 
@@ -31,24 +29,15 @@ def verify_file(
     org, each org and each session of the file.
     """
     run = Run(progress=progress, on_tip=on_tip, seal=seal)
-    with _seekable(file) as source:
+    with seekable(file) as source:
         _ExportCheck(_Lines(source), run).run()
     return run.done()
-
-
-def _seekable(file: BinaryIO) -> AbstractContextManager[Any]:
-    if file.seekable():
-        return nullcontext(file)
-    copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed by whoever enters what is returned
-    shutil.copyfileobj(file, copy)
-    copy.seek(0)
-    return copy
 
 
 class _Lines:
     """The lines of a file, with a way back to those of the journal that is being read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._offset = file.tell()  # of the line that is read next
         self._start = self._offset  # of the line read last
