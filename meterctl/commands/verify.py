@@ -54,7 +54,10 @@ def verify(
         raise BadInput("name one org, or give --all, or --file", hint="meterctl verify --all", code="usage")
     collect_garbage()
     if heads:
-        return _repair(wiring, all_orgs=all_orgs)
+        if not all_orgs or seal is not None or against is not None:
+            message = "heads are repaired for all orgs, and no seal is read or written with that"
+            raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
+        return _repair(wiring)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None
@@ -76,9 +79,7 @@ def _verify(
     return verify_all(wiring.store, seal=seal, progress=progress, on_tip=on_tip)
 
 
-def _repair(wiring: Wiring, *, all_orgs: bool) -> Facts:
-    if not all_orgs:
-        raise BadInput("heads are repaired for all orgs", hint="meterctl verify --all --repair-heads", code="usage")
+def _repair(wiring: Wiring) -> Facts:
     wiring.check_named()
     return Facts("repair", repair_heads(wiring.store)._asdict())
 

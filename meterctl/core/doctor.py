@@ -131,7 +131,7 @@ class Doctor:
         if not behind:
             return Observation("heads", True, f"{self._count(orgs)} looked at, all current")
         told = f"{len(behind)} of {self._count(orgs)} are behind, such as {behind[0]}"
-        return Observation("heads", False, told, "sweeps may miss these orgs: meterctl verify --repair-heads")
+        return Observation("heads", False, told, "sweeps may miss these orgs: meterctl verify --all --repair-heads")
 
     def _is_current(self, org: str, reached: int) -> bool:
         tip = self._store.journal.tip(org)

@@ -1,6 +1,9 @@
 """``verify`` on the command line: files, seals, and what cannot be read or written."""
 
+import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,3 +99,26 @@ def test_a_disk_that_is_full_is_told_and_leaves_the_seal_before(
     answer = booked.json("verify --file - --seal s.seal", stdin=booked.journal())
     assert (answer.code, answer.error["message"]) == (2, "cannot write s.seal: No space left on device")
     assert Path(place, "s.seal").read_text() == "older"
+
+
+# heads
+
+
+@pytest.mark.parametrize("told_by", ["verify --all", "verify acme", "doctor", "explain acme"])
+def test_the_command_that_mends_a_head_is_named_as_it_works(booked: Shell, told_by: str) -> None:
+    with closing(sqlite3.connect(booked.place / "meterctl.db")) as file, file:
+        file.execute("DELETE FROM heads WHERE org = 'acme'")
+    told = booked.json(told_by)
+    command = re.search(r"meterctl (verify [^\"]*--repair-heads)", told.out)
+    assert command is not None, told
+    assert booked.doc(command[1])["mended"] == 1
+    assert booked.doc("verify --all")["ok"]
+
+
+@pytest.mark.parametrize("words", ["acme", "--all --seal s.seal", "--all --against s.seal", "--file s.seal"])
+def test_repairing_heads_does_nothing_else(booked: Shell, place: Path, words: str) -> None:
+    booked.file("s.seal", "mine")
+    answer = booked.json(f"verify {words} --repair-heads")
+    assert (answer.code, answer.error["code"]) == (2, "usage")
+    assert answer.error["hint"] == "meterctl verify --all --repair-heads"
+    assert Path(place, "s.seal").read_text() == "mine"

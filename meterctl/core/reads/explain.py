@@ -263,7 +263,8 @@ class Explainer(Reads):
         head = self._store.heads.get([standing.org]).get(standing.org)
         if standing.newest is not None and (head is None or head.hash != standing.newest["hash"]):
             behind = "is missing" if head is None else f"stands at entry {head.seq}, the journal at {standing.seq}"
-            yield _oddity("head_behind", f"the cached head {behind}; mend it with: meterctl verify --repair-heads", [])
+            message = f"the cached head {behind}; mend it with: meterctl verify --all --repair-heads"
+            yield _oddity("head_behind", message, [])
 
 
 class _Recent:

@@ -18,7 +18,7 @@ from meterctl.core.writer import head_of
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
 
-_REPAIR = "verify --repair-heads mends it"
+_REPAIR = "meterctl verify --all --repair-heads mends it"
 
 
 def verify_org(
