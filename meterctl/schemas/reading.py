@@ -241,7 +241,7 @@ class FindingRecord(TypedDict):
 
     org: Org | None
     seq: Seq | None
-    check: Annotated[int, number("which check", least=1)]
+    check: Annotated[int, number("which check; 0: it is no entry at all")]
     message: Annotated[str, text("what is wrong, for people")]
 
 

@@ -92,7 +92,7 @@ PRINTED: dict[str, list[str]] = {
     ],
     "orgs": ["orgs", "orgs --expiring 30d --idle 1d"],
     "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],
-    "verify": ["verify --all", "verify acme"],
+    "verify": ["verify --all", "verify acme", "verify --file lines.ndjson"],
     "backfill": ["backfill lines.ndjson --dry-run", "backfill lines.ndjson --results answers.ndjson"],
     "apply": ["apply plan.ndjson --dry-run", "apply plan.ndjson"],
     "plan-version": [
