@@ -443,6 +443,33 @@ def test_a_sweep_that_lost_its_lock_leaves_the_rest_to_the_other(monkeypatch: py
     assert (outcome(done), done.locked_by) == ((4, 4, 0, 0), "other:1:abc")
 
 
+def deaf(desk: Desk) -> Desk:
+    """The same, where no lock can be given back."""
+
+    def unreachable(_: str, __: str) -> None:
+        raise StoreUnreachable("no answer to the release")
+
+    desk.store.locks.release = unreachable  # type: ignore[assignment,method-assign]
+    return desk
+
+
+def test_a_sweep_is_done_although_its_lock_cannot_be_given_back() -> None:
+    desk = deaf(with_due("acme"))
+    done = sweeper(desk).all()
+    assert (outcome(done), done.locked_by, done.exit_code) == ((1, 1, 0, 0), None, 0)
+    assert len(desk.store.locks.all()) == 1
+    desk.go("2026-11-20T12:01:00.000Z")
+    assert sweeper(desk, holder="next").all(fail_if_locked=True).exit_code == 0
+
+
+def test_what_failed_first_is_told_although_the_lock_cannot_be_given_back() -> None:
+    def fail(_: Sweep) -> None:
+        raise StoreUnusable("the disk is full")
+
+    with pytest.raises(StoreUnusable, match="the disk is full"):
+        sweeper(deaf(with_due("acme"))).all(told=fail)
+
+
 class Keeping:
     """A `KeptLock` that is renewed every few milliseconds, and its store."""
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+from contextlib import suppress
 
 from meterctl.core import instants
 from meterctl.core.errors import MeterctlError
@@ -46,11 +47,13 @@ class KeptLock:
         return other
 
     def release(self) -> None:
-        """Give the lock back, if it is still ours."""
+        """Give the lock back, if it is still ours. Where that cannot be done it runs out by itself, and what was done
+        under it is done all the same."""
         self._over.set()
         if self._keeper is not None:
             self._keeper.join()
-            self._locks.release(self._name, self._holder)
+            with suppress(MeterctlError):
+                self._locks.release(self._name, self._holder)
 
     def _acquire(self) -> str | None:
         now = self._clock.now()
