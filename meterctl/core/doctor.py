@@ -82,7 +82,7 @@ class Doctor:
             diagnosis.unreached(problem)
 
     def _nothing_there(self) -> Observation:
-        fix = "the first use makes it, or: meterctl init; if it should be there, check --store"
+        fix = "the first write makes it, or: meterctl init; if it should be there, check --store"
         return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
 
     def _contents(self) -> Iterator[Observation]:

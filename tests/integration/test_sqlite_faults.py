@@ -80,12 +80,15 @@ def seqs(store: SqliteStore, org: str = "acme") -> list[int]:
 # The path
 
 
-def test_the_file_and_its_directory_are_made_on_first_use(path: Path) -> None:
-    store = SqliteStore(str(path))
+def test_the_file_and_its_directory_are_made_by_the_first_write(path: Path) -> None:
+    store, other = SqliteStore(str(path)), SqliteStore(str(path))
+    assert list(store.journal.orgs()) == list(store.heads.read()) == store.plans.all() == store.locks.all() == []
+    assert (store.journal.tip("acme"), store.journal.by_keys([("acme", "k")])) == (None, {})
     assert not path.parent.exists()
-    assert list(store.journal.orgs()) == []
-    assert path.exists()
+    other.journal.append([make_entry("acme", 1)])
+    assert list(store.journal.orgs()) == ["acme"]
     store.close()
+    other.close()
 
 
 def test_a_relative_path_stays_where_it_was_when_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +158,7 @@ def test_a_schema_of_another_version_is_left_alone(path: Path, open_again: Calla
 def test_an_old_sqlite_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 30, 1))
     with pytest.raises(StoreUnusable, match=r"needs 3\.31 or later"):
-        SqliteStore(str(path)).journal.tip("acme")
+        SqliteStore(str(path)).init()
 
 
 # Rights and room
@@ -383,7 +386,7 @@ def test_an_error_while_switching_is_reported(path: Path, monkeypatch: pytest.Mo
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda file, **options: connect(file, factory=Failing, **options))
     with pytest.raises(StoreUnusable, match="no_such_column"):
-        SqliteStore(str(path)).journal.tip("acme")
+        SqliteStore(str(path)).init()
 
 
 def test_a_file_that_another_process_is_just_making_is_not_made_twice(

@@ -94,7 +94,10 @@ class Database:
         _databases.add(self)
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
-        """All rows of a query. The read ends with it: no page of a stream holds a later writer's log open."""
+        """All rows of a query; none, and nothing made, where there is no file yet. The read ends with it: no page of a
+        stream holds a later writer's log open."""
+        if self._is_absent():
+            return []
         with self._link() as (_, connection):
             return connection.execute(statement, parameters).fetchall()
 
@@ -167,6 +170,18 @@ class Database:
         for link in self._links.values():
             link.lock.release()
         self._gate.release()
+
+    def _is_absent(self) -> bool:
+        link = self._links.get(threading.get_ident())
+        if self._only_look or (link is not None and link.connection is not None):
+            return False
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:  # opening it says what is wrong
+            return False
+        return False
 
     @contextmanager
     def _link(self) -> Iterator[tuple[_Link, sqlite3.Connection]]:

@@ -13,7 +13,7 @@ from meterctl.core.sqlite.plans import SqlitePlans
 
 
 class SqliteStore:
-    """Everything in the file at ``path``; the file and its directory are made when first used.
+    """Everything in the file at ``path``; the file and its directory are made by the first write.
 
     ``timeout_seconds`` is how long one statement waits for another writer before it gives up. With ``only_look``
     nothing is made or changed, whatever is asked for.
