@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from meterctl.core.clock import FixedClock
-from meterctl.core.instants import parse
+from meterctl.core.instants import add_millis, parse
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry
-from meterctl.core.operations import CreditPack, Request
+from meterctl.core.operations import Adjust, CreditPack, Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Sweep
 from meterctl.core.sweep import dueorgs
@@ -246,3 +246,13 @@ def test_a_failing_org_in_a_worker_stops_no_other(store: Store, url: str, shell:
     assert [error["org"] for error in done["errors"]] == [ORGS[5]]
     assert 'meterctl_sweep_failed{command="expire",shard="1/1"} 1\n' in file.read_text()
     assert 'meterctl_sweep_success{command="expire",shard="1/1"} 0\n' in file.read_text()
+
+
+def test_the_time_that_was_asked_for_holds_in_every_process(store: Store, shell: Shell) -> None:
+    expires = next(store.journal.read(ORGS[0]))["expires_at"]
+    assert expires is not None
+    ledger = Ledger(store, FixedClock(parse(SOLD)), TERMS)
+    later = Adjust(ORGS[0], 7, "later", expires_at=add_millis(expires, 1000))
+    assert ledger.one(Request(later, "tester", "because")).applied
+    done = answer(shell("expire", "--all", "--workers", "2", "--at", expires))
+    assert (done["done"], done["expired_lots"]) == (len(ORGS), len(ORGS))

@@ -535,3 +535,11 @@ def test_a_lock_that_was_not_taken_is_not_given_back() -> None:
     assert keeping.lock.take() == OTHER.holder
     keeping.lock.release()
     assert keeping.lease == OTHER
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_exactly_so_many_errors_are_enough() -> None:
+    desk = with_due(*names(24))
+    for org in names(24)[1:6]:
+        spoil(desk, org, state=None)
+    assert sweeper(desk).all(Extent(max_errors=3)).failed == 3
