@@ -46,7 +46,7 @@ def _expiration(lot: Lot, expires_at: Instant) -> Draft:
 
 
 def _week_close(state: State, week: Week, monday: Instant, terms: Terms, plans: PlanBook) -> Draft:
-    next_plan = plans.in_force(state.plan or terms.default_plan, monday)
+    next_plan = plans.in_force(terms.plan_of(state), monday)
     settled = min(next_plan.weekly_quota, state.debt.overage) if terms.settle_overage else 0
     opened = fresh_week(weeks.week_key(monday), 1, next_plan)._replace(used=settled) if settled else None
     effects: dict[str, Any] = {

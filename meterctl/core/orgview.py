@@ -74,11 +74,7 @@ class OrgView:
         for entry in self._on_top():
             if entry["key"] == key:
                 return entry
-        return self._as_read(self.twin(key))
-
-    def twin(self, key: str) -> Entry | None:
-        """The entry that is stored under ``key`` by now, whether the view reaches so far or not."""
-        return self._store.journal.by_keys([(self.org, key)]).get((self.org, key))
+        return self._as_read(self._store.journal.by_keys([(self.org, key)]).get((self.org, key)))
 
     def by_seq(self, seq: int) -> Entry | None:
         for entry in self._on_top():

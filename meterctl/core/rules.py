@@ -309,8 +309,9 @@ def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
     return _draft("reversal", operation, -entry["units"], effects)
 
 
-def _org_plan(context: Context) -> str:
-    return context.state.plan or context.terms.default_plan
+def _in_force(context: Context) -> PlanVersion:
+    """The version of the org's plan that is in force."""
+    return context.plans.in_force(context.terms.plan_of(context.state), context.at)
 
 
 def _decide_attribute(operation: Attribute, context: Context) -> Decision:
@@ -346,7 +347,7 @@ def _decide_attribute(operation: Attribute, context: Context) -> Decision:
 
 
 def _week_to_open(context: Context) -> Week:
-    return fresh_week(weeks.week_key(context.at), 1, context.plans.in_force(_org_plan(context), context.at))
+    return fresh_week(weeks.week_key(context.at), 1, _in_force(context))
 
 
 def _price(operation: Attribute, context: Context) -> Priced | Refusal:
@@ -374,7 +375,7 @@ def _price(operation: Attribute, context: Context) -> Priced | Refusal:
 
 def _pricing_version(operation: Attribute, context: Context) -> PlanVersion | Refusal:
     week, number = context.state.week, operation.plan_version
-    plan = week.plan if week is not None else _org_plan(context)
+    plan = week.plan if week is not None else context.terms.plan_of(context.state)
     if number is None:
         if week is None:
             return context.plans.in_force(plan, context.at)
@@ -408,7 +409,7 @@ def _decide_force_reset(operation: ForceReset, context: Context) -> Decision:
     week = context.state.week
     if week is None:
         return Refusal("no_open_week", f"{operation.org} has no open week")
-    fresh = fresh_week(week.key, week.cycle + 1, context.plans.in_force(_org_plan(context), context.at))
+    fresh = fresh_week(week.key, week.cycle + 1, _in_force(context))
     effects = {"closed": week_document(week), "opened": week_document(fresh), "settled": 0}
     return _draft("reset", operation, 0, effects)
 

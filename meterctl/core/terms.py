@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from meterctl.core.model import Instant, PlanVersion
+from meterctl.core.model import Instant, PlanVersion, State
 
 
 class Pack(NamedTuple):
@@ -28,6 +28,10 @@ class Terms(NamedTuple):
     overage: Literal["debt", "absorb"] = "debt"
     settle_overage: bool = True
     packs: Mapping[str, Pack] = {}
+
+    def plan_of(self, state: State) -> str:
+        """The plan that an org in ``state`` is on."""
+        return state.plan or self.default_plan
 
 
 class PlanBook:

@@ -106,10 +106,7 @@ class Explainer(Reads):
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
             return state.week.quota
-        return self.plans.in_force(self._plan_of(state), at).weekly_quota
-
-    def _plan_of(self, state: State) -> str:
-        return state.plan or self._terms.default_plan
+        return self.plans.in_force(self._terms.plan_of(state), at).weekly_quota
 
     # -- the sum
 
@@ -131,7 +128,7 @@ class Explainer(Reads):
 
     def _plan(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
         week = standing.state.week
-        plan = standing.state.plan or self._terms.default_plan
+        plan = self._terms.plan_of(standing.state)
         assigned = recent.newest_of("plan")
         version = self.plans.in_force(plan, standing.at).version if week is None else week.version
         return {
@@ -230,7 +227,7 @@ class Explainer(Reads):
         """Every state that time alone brings, with its instant: what is due changes it, and where no week is open each
         version of the plan that comes into force changes the quota."""
         at, state = standing.at, standing.state
-        coming = sorted(version.effective_from for version in self.plans.versions(self._plan_of(state)))
+        coming = sorted(version.effective_from for version in self.plans.versions(self._terms.plan_of(state)))
         while True:  # bounded: whoever asks stops
             event = due(state, END, self._terms, self.plans)
             until = END if event is None else event.instant

@@ -60,7 +60,7 @@ def _sorted(records: Iterator[dict[str, Any]], sort: str, limit: int | None) -> 
 
 def _record(head: Head, now: Instant, terms: Terms, plans: PlanBook) -> dict[str, Any]:
     state = state_at(state_from_document(head.state), max(now, head.at), terms, plans)
-    plan = state.plan or terms.default_plan
+    plan = terms.plan_of(state)
     week = state.week
     next_expiry = next_expiry_of(state)
     return {

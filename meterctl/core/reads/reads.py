@@ -73,7 +73,7 @@ class Reads:
         check_org(org)
         if as_of is None:
             newest = self._store.journal.tip(org)
-            at = self._clock.now() if newest is None else max(self._clock.now(), newest["at"])
+            at = self._takes_effect(newest)
         else:
             newest, at = self.entry_at(org, as_of), as_of
         return newest, at, state_at(state_after(newest), at, self._terms, self.plans)
@@ -110,7 +110,7 @@ class Reads:
         """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota."""
         _, at, state = self._standing(org, None)
         week = state.week
-        plan = self.plans.in_force(state.plan or self._terms.default_plan, at)
+        plan = self.plans.in_force(self._terms.plan_of(state), at)
         quota = plan.weekly_quota if week is None else week.quota
         key = weeks.week_key(at) if week is None else week.key
         available, allowed = admission(state, quota, asked)
@@ -273,9 +273,9 @@ class Reads:
 
     def _pending(self, org: str) -> Sequence[Entry]:
         """What is due and not booked, newest first."""
-        tip = tip_of(self._store.journal.tip(org))
-        at = max(self._clock.now(), tip.at)
-        booked = [entry for entry, _ in book_due(org, tip, at, self._terms, self.plans, self._clock.now())]
+        newest = self._store.journal.tip(org)
+        at, now = self._takes_effect(newest), self._clock.now()
+        booked = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, now)]
         for entry in booked:
             entry["pending"] = True
         return booked[::-1]
@@ -292,7 +292,11 @@ class Reads:
 
     def takes_effect(self, org: str, said: Instant | None) -> Instant:
         """When an operation on ``org`` takes effect that is said to happen then (None: now)."""
-        return max(said or self._clock.now(), tip_of(self._store.journal.tip(check_org(org))).at)
+        return self._takes_effect(self._store.journal.tip(check_org(org)), said)
+
+    def _takes_effect(self, newest: Entry | None, said: Instant | None = None) -> Instant:
+        at = said or self._clock.now()
+        return at if newest is None else max(at, newest["at"])
 
 
 def _mark_record(mark: slices.Mark | None) -> dict[str, Any] | None:
