@@ -6,7 +6,6 @@ command starts in half the time.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +29,14 @@ class Profile(NamedTuple):
     actor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the config file says. ``source`` None: there is none, these are the defaults."""
 
     source: Path | None = None
-    terms: Terms = field(default_factory=Terms)
-    plans: Mapping[str, PlanSpec] = field(default_factory=dict)
+    terms: Terms = Terms()
+    plans: Mapping[str, PlanSpec] = {}
     allow_time_travel: bool = False
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = {}
 
 
 def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:

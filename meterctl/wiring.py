@@ -3,10 +3,9 @@
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.config import Profile, Settings, default_store, load_settings
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
@@ -33,8 +32,7 @@ LAST_CLOCK = "9000-01-01T00:00:00.000Z"
 FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What the command line said that is the same for every command."""
 
     store: str | None = None

@@ -2,7 +2,8 @@
 
 ``name`` is the word for it in input files, ``key`` makes it happen once, ``parameters`` is what a replay is
 compared with (``actor``, ``reason`` and time are not part of it). Making one from a value that cannot mean anything
-raises `BadInput`, so nothing malformed ever reaches rules or stores.
+raises `BadInput`, so nothing malformed ever reaches rules or stores. None is changed afterwards; they are not frozen
+because of what that costs each command at its start (see `meterctl.core.results`).
 """
 
 import re
@@ -120,7 +121,7 @@ def key_part(text: str) -> str:
     return text.replace("%", "%25").replace(":", "%3A") if ":" in text or "%" in text else text
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Operation:
     """Base of all: an operation concerns one org."""
 
@@ -137,7 +138,7 @@ class Operation:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CreditPack(Operation):
     """Book a sold pack. ``paid_cents`` None: the pack's price."""
 
@@ -162,7 +163,7 @@ class CreditPack(Operation):
         return {"op": self.name, "pack": self.pack, "session": self.session, "paid_cents": self.paid_cents}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Debit(Operation):
     """Take units. What the lots do not hold is refused, or owed if ``allow_debt``."""
 
@@ -185,7 +186,7 @@ class Debit(Operation):
         return {"op": self.name, "units": self.units, "ref": self.ref, "allow_debt": self.allow_debt}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refund(Operation):
     """Claw back the units of ``cents`` that were given back on a session. A dispute is a refund under its own id."""
 
@@ -209,7 +210,7 @@ class Refund(Operation):
         return {"op": self.name, "session": self.session, "cents": self.cents, "refund_id": self.refund_id}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReverseRefund(Operation):
     """Give back what a refund clawed: it failed, or the dispute was won."""
 
@@ -229,7 +230,7 @@ class ReverseRefund(Operation):
         return {"op": self.name, "refund_id": self.refund_id}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Adjust(Operation):
     """A correction or a grant: units may be positive or negative, never 0."""
 
@@ -263,7 +264,7 @@ class Adjust(Operation):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attribute(Operation):
     """Meter a run's step, by costs per feature in US dollars or by ``units`` as they are."""
 
@@ -307,7 +308,7 @@ class Attribute(Operation):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AssignPlan(Operation):
     """Put the org on a plan, at once."""
 
@@ -329,7 +330,7 @@ class AssignPlan(Operation):
         return {"op": self.name, "plan": self.plan, "ref": self.ref}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Undo(Operation):
     """Take back a debit, an adjustment or a topup."""
 
@@ -350,7 +351,7 @@ class Undo(Operation):
         return {"op": self.name, "seq": self.seq}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ForceReset(Operation):
     """Close the open week now and begin its next cycle."""
 
@@ -371,7 +372,7 @@ class ForceReset(Operation):
         return {"op": self.name, "ref": self.ref}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BookDue(Operation):
     """Book what is due and nothing else: what a sweep does with each org. Due events carry keys of their own."""
 
@@ -388,7 +389,7 @@ class BookDue(Operation):
         return {"op": self.name}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """An operation with who asks, why, and when it happened (None: now). With a ``basis`` it is carried out as it was
     reviewed or not at all."""
