@@ -57,7 +57,6 @@ class Batch:
         self._store = store
         self._terms = terms
         self._now = now
-        self._latest = instants.add_millis(now, FUTURE_MS)
         self._requests = requests
         self._views = views
         self._flying = flying
@@ -179,7 +178,7 @@ class Batch:
     def _attempt(self, request: Request, view: OrgView) -> Outcome:
         pending = len(view.pending)
         said = request.at or self._now
-        if said > self._latest:
+        if said > self._now and said > instants.add_millis(self._now, FUTURE_MS):
             message = f"{said} is more than five minutes ahead of now ({self._now})"
             return self._nothing(request, Refusal("in_future", message))
         at = max(said, view.tip.at)

@@ -42,16 +42,16 @@ class _Flight:
 
 
 class _Repeats:
-    """Whether requests may have been booked before. A file holds hardly any such, or, run again, hardly anything else;
-    so a chunk without any says that the next one has none. Each time that this was wrong, it takes one more."""
+    """Whether requests may have been booked before. A request by itself rarely was. A file holds hardly any such, or,
+    run again, hardly anything else; so a chunk without any says that the next one has none. Each time that this was
+    wrong, it takes one more."""
 
     def __init__(self) -> None:
         self._without = 0
         self._wrong = 0
 
-    @property
-    def expected(self) -> bool:
-        return self._without <= self._wrong
+    def expected(self, chunk: Sequence[Request]) -> bool:
+        return self._without <= self._wrong and (len(chunk) > 1 or self._wrong > 0)
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """What came of a chunk that was booked as a whole."""
@@ -99,7 +99,7 @@ class Execution:
 
     def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
         flying = self._flight.names if self._flight else NOTHING
-        repeats = self._writer.dry_run or self._repeats.expected  # a layer takes keys that are used below it
+        repeats = self._writer.dry_run or self._repeats.expected(chunk)  # a layer takes keys that are used below it
         return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
 
     def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Outcome] | None:

@@ -35,7 +35,8 @@ class Head(NamedTuple):
 
     @property
     def next_due(self) -> Instant | None:
-        return min((when for when in (self.next_expiry, self.week_end) if when is not None), default=None)
+        expiry, end = self.next_expiry, self.week_end
+        return expiry or end if expiry is None or end is None else min(expiry, end)
 
 
 class DueOrg(NamedTuple):

@@ -10,13 +10,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from meterctl.core.batch import Batch, Outcome, undo_is_booked
-from meterctl.core.due import next_expiry_of, week_end_of
 from meterctl.core.errors import StoreUnreachable, StoreUnusable
-from meterctl.core.model import Entry, state_after
+from meterctl.core.model import Entry
 from meterctl.core.operations import CreditPack, Request
 from meterctl.core.orgview import OrgViews
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.terms import Terms
+from meterctl.core.weeks import week_end
 
 #: How long one chunk may go on losing races or looking for an answer, in seconds.
 PATIENCE = 30.0
@@ -148,17 +148,18 @@ class Writer:
 
 def head_of(entry: Entry) -> Head:
     """What is cached of an org whose newest entry is ``entry``."""
-    state = state_after(entry)
+    state = entry["state"]
+    lots, week = state["lots"], state["week"]
     return Head(
         entry["org"],
         entry["seq"],
         entry["key"],
         entry["hash"],
-        entry["state"],
+        state,
         entry["balance"],
         entry["at"],
-        next_expiry_of(state),
-        week_end_of(state),
+        lots[0]["expires_at"] if lots else None,
+        None if week is None else week_end(week["key"]),
     )
 
 

@@ -197,6 +197,17 @@ def test_keys_are_looked_up_until_a_chunk_repeats_nothing(desk: Desk) -> None:
     assert calls == {"tips": 1, "by_keys": 2, "append": 10}
 
 
+def test_a_request_by_itself_costs_no_look_up_until_it_turns_out_to_repeat_something(desk: Desk) -> None:
+    calls = desk.store.journal.calls  # type: ignore[attr-defined]
+    assert statuses(in_chunks(desk, grants(0, ["acme"]))) == ["applied"]
+    assert calls == {"tip": 1, "append": 1}
+    calls.clear()
+    assert statuses(in_chunks(desk, grants(0, ["acme"]))) == ["replayed"]
+    # The append that found it, and then the key, and what may have taken that back.
+    assert calls == {"tip": 2, "append": 1, "by_keys": 2}
+    assert [entry["seq"] for entry in desk.entries()] == [1]
+
+
 def test_keys_are_looked_up_for_as_long_as_they_are_found(desk: Desk) -> None:
     in_chunks(desk, *map(grants, range(10)))
     calls = desk.store.journal.calls  # type: ignore[attr-defined]
@@ -233,13 +244,14 @@ def test_a_repetition_that_nobody_expected_is_found_by_the_append(
     assert [desk.balance(org) for org in ("acme", "bolt", "cove")] == [10, 10, 11]
 
 
-def test_a_repetition_that_nobody_expected_books_nothing_that_is_due(desk: Desk) -> None:
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_a_repetition_that_nobody_expected_books_nothing_that_is_due(desk: Desk, ahead: int) -> None:
     desk.do(Adjust("acme", 5, "a", instants.parse("2026-11-17")))
     desk.do(Adjust("acme", 2, "b"))
     desk.go("2026-11-30")
     before = desk.entries()
-    receipts = in_chunks(desk, *(grants(number, ["bolt"]) for number in range(3)), [Adjust("acme", 2, "b")])
-    assert statuses(receipts) == ["applied"] * 3 + ["replayed"]
+    receipts = in_chunks(desk, *(grants(number, ["bolt"]) for number in range(ahead)), [Adjust("acme", 2, "b")])
+    assert statuses(receipts) == ["applied"] * ahead + ["replayed"]
     assert (receipts[-1].also, receipts[-1].balance) == ((), 2)
     assert desk.entries() == before
 

@@ -19,6 +19,9 @@ from meterctl.core.ports import DueOrg, Head
 
 _DUE = "head.next_due"
 
+#: All but the org, which is the ``_id``; ``seq`` is the first.
+_FIELDS = Head._fields[1:]
+
 #: Heads that are brought forward together, and how many make that worth it.
 _PAGE, _WORTH_ONE_UPDATE = 100, 20
 
@@ -97,15 +100,15 @@ def _each_forward(orgs: Sequence[str], heads: Sequence[Head]) -> list[Document]:
 
 
 def _document(head: Head) -> Document:
-    fields = head._asdict()
-    del fields["org"]
-    due = {} if head.next_due is None else {"next_due": head.next_due}
-    return {"seq": fields.pop("seq"), **fields, **due}
+    document = dict(zip(_FIELDS, head[1:], strict=True))
+    if (due := head.next_due) is not None:
+        document["next_due"] = due
+    return document
 
 
 def _head(document: Document) -> Head:
     # A cache may hold anything: what is not there, or is not due when it says, is None, and `verify` finds it.
     fields = document.get("head", {})
-    head = Head(document["_id"], *(fields.get(name) for name in Head._fields[1:]))
+    head = Head(document["_id"], *(fields.get(name) for name in _FIELDS))
     due = min(filter(None, (head.next_expiry, head.week_end)), key=str, default=None)
     return head if fields.get("next_due") == due else head._replace(next_expiry=None, week_end=None)
