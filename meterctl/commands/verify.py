@@ -8,7 +8,7 @@ from typing import Annotated
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import opened
+from meterctl.core.opened import opened, opened_or_standard_input, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -34,7 +34,7 @@ def verify(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org; or --all, or --file.")] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, and every head and claim.")] = False,
-    file: Annotated[str | None, option("--file", "EXPORT", "An exported file instead of a store; - reads it.")] = None,
+    file: Annotated[str | None, option("--file", "EXPORT", "An export, plain or gzip; - reads standard input.")] = None,
     seal: Annotated[str | None, option("--seal", "FILE", "Write there where each journal ends.")] = None,
     against: Annotated[str | None, option("--against", "FILE", "Prove that all in that seal is still there.")] = None,
     heads: Annotated[bool, switch("--repair-heads", "Make the cached heads anew, and nothing else.")] = False,
@@ -71,9 +71,8 @@ def _verify(
     wiring: Wiring, org: str | None, file: str | None, seal: Seal | None, progress: Progress, on_tip: OnTip | None
 ) -> Verification:
     if file is not None:
-        with ExitStack() as stack:
-            source = sys.stdin.buffer if file == "-" else stack.enter_context(opened(file))
-            return verify_file(source, seal=seal, progress=progress, on_tip=on_tip)
+        with opened_or_standard_input(file) as source:
+            return verify_file(unzipped(source), seal=seal, progress=progress, on_tip=on_tip)
     if org is not None:
         return verify_org(wiring.store, check_org(org), seal=seal, progress=progress, on_tip=on_tip)
     return verify_all(wiring.store, seal=seal, progress=progress, on_tip=on_tip)

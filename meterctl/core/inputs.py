@@ -5,11 +5,9 @@ Only a file that is of no use as a whole raises `BadInput`, and does so before i
 """
 
 import csv
-import gzip
 import json
 import os
 import stat
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,10 +17,8 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import opened
+from meterctl.core.opened import STANDARD_INPUT, opened_or_standard_input, unzipped
 from meterctl.core.operations import FIELDS, check_feature
-
-STANDARD_INPUT = "-"
 
 #: Bytes that a line may have. Bounds the memory that a file without line ends takes.
 MAX_LINE = 1024 * 1024
@@ -31,7 +27,6 @@ Document = dict[str, Any]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_GZIP_MAGIC = b"\x1f"  # no text begins with this byte, and its second one may not have arrived yet
 _NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 _COSTS = "costs."
 
@@ -66,7 +61,7 @@ class InputFile:
 
     def lines(self) -> Iterator[Line]:
         """The lines that are not blank. Raises `BadInput` for a file that is of no use as a whole."""
-        raw = _raw_lines(_unzipped(self._file))
+        raw = _raw_lines(unzipped(self._file))
         first = next(raw, None)
         if first is None:
             return iter(())
@@ -83,12 +78,8 @@ class InputFile:
 @contextmanager
 def open_input(name: str) -> Iterator[InputFile]:
     """The input called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
-    if name == STANDARD_INPUT:
-        given = sys.stdin.buffer
-        yield InputFile("standard input", given if isinstance(given, BufferedReader) else BufferedReader(given))
-        return
-    with opened(name) as file:
-        yield InputFile(name, file)
+    with opened_or_standard_input(name) as file:
+        yield InputFile("standard input" if name == STANDARD_INPUT else name, file)
 
 
 def _size(file: "BufferedReader[Any]") -> int | None:
@@ -97,10 +88,6 @@ def _size(file: "BufferedReader[Any]") -> int | None:
     except OSError:  # standard input need not be a file of the system
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
-
-
-def _unzipped(file: "BufferedReader[Any]") -> _Lines:
-    return gzip.GzipFile(fileobj=file) if file.peek(1)[:1] == _GZIP_MAGIC else file
 
 
 def _raw_lines(file: _Lines) -> Iterator[_RawLine]:

@@ -1,5 +1,6 @@
 """``verify`` on the command line: files, seals, and what cannot be read or written."""
 
+import gzip
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -40,6 +41,17 @@ def test_an_export_and_a_seal_may_come_from_pipes(booked: Shell, place: Path) ->
     booked.all(f"verify --file {booked.pipe('export', journal)} --against {booked.pipe('seal', seal)}")
     cut = booked.pipe("cut", "".join(journal.splitlines(keepends=True)[:-1]))
     assert booked.json(f"verify --file {cut} --against s.seal").code == 8
+
+
+def test_an_export_may_be_zipped_whatever_its_name(booked: Shell, place: Path) -> None:
+    booked.all("verify --all --seal s.seal")
+    zipped = gzip.compress(booked.journal().encode())
+    Path(place, "november").write_bytes(zipped)
+    assert booked.doc("verify --file november --against s.seal")["entries"] == len(BEFORE)
+    Path(place, "november").write_bytes(zipped[:-9])
+    answer = booked.json("verify --file november --against s.seal")
+    assert (answer.code, answer.error["code"]) == (2, "bad_file")
+    assert answer.error["message"].startswith("cannot unzip november: ")
 
 
 def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: Path) -> None:

@@ -1,5 +1,6 @@
 """Verify without a store: an exported file, alone and against a seal."""
 
+import gzip
 import io
 import json
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 
 from meterctl.core.canonical import canonical_text
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import USAGE, BadInput
 from meterctl.core.model import Instant
+from meterctl.core.opened import unzipped
+from meterctl.core.results import Verification
 from meterctl.core.verify import Check, Sealed, SealWriter, read_seal, verify_all, verify_file, verify_org
 from meterctl.core.verify.run import KEPT
 from tests.desk import NOON, Desk
@@ -122,6 +125,32 @@ def test_a_pipe_is_read_once() -> None:
     pipe = Pipe(b"".join(export_of(story())))
     assert verify_file(pipe).ok
     assert not pipe.closed
+
+
+def gzip_of(desk: Desk) -> bytes:
+    return gzip.compress(b"".join(export_of(desk)))
+
+
+def check_gzip(data: bytes) -> Verification:
+    return verify_file(unzipped(io.BufferedReader(io.BytesIO(data))))
+
+
+def test_gzip_is_unzipped_once_wherever_its_entries_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gzip.GzipFile, "seek", lambda *_: pytest.fail("it is unzipped again"))
+    desk = tell_story()
+    checked = check_gzip(gzip_of(desk))
+    assert (checked.entries, checked.findings) == (len(export_of(desk)), [])
+
+
+def test_gzip_that_was_cut_off_or_changed_is_told() -> None:
+    whole = gzip_of(story())
+    damaged = [whole[:length] for length in (1, 2, 30, len(whole) - 1)]
+    for place in (1, len(whole) // 2, len(whole) - 8):
+        damaged.append(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    for data in damaged:
+        with pytest.raises(BadInput) as raised:
+            check_gzip(data)
+        assert (raised.value.code, raised.value.exit_code) == ("bad_file", USAGE)
 
 
 # ---------------------------------------------------------------------------------------------------------- a seal

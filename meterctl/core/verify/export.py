@@ -3,6 +3,7 @@
 import json
 from array import array
 from collections.abc import Iterator
+from gzip import GzipFile
 from typing import IO, Any
 
 from meterctl.core.errors import BadInput
@@ -21,12 +22,16 @@ _STRIDE = 64
 
 
 def verify_file(
-    file: IO[bytes], *, seal: Seal | None = None, progress: Progress | None = None, on_tip: OnTip | None = None
+    file: IO[bytes] | GzipFile,
+    *,
+    seal: Seal | None = None,
+    progress: Progress | None = None,
+    on_tip: OnTip | None = None,
 ) -> Verification:
     """Check the journals in an export: an entry a line, orgs one after the other, each in order of seq.
 
-    A file that cannot be sought in (a pipe) is copied to a temporary one first. Memory: a few bytes for each key of one
-    org, each org and each session of the file.
+    A file that cannot be sought in (a pipe, gzip) is copied to a temporary one first; gzip that is damaged raises
+    `BadInput`. Memory: a few bytes for each key of one org, each org and each session of the file.
     """
     run = Run(progress=progress, on_tip=on_tip, seal=seal)
     with seekable(file) as source:
