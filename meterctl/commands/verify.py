@@ -8,7 +8,7 @@ from typing import Annotated
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import opened, opened_or_standard_input, unzipped
+from meterctl.core.opened import is_same_file, opened, opened_or_standard_input, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -58,6 +58,8 @@ def verify(
             message = "heads are repaired for all orgs, and no seal is read or written with that"
             raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
         return _repair(wiring)
+    if file is not None and seal is not None and is_same_file(file, seal):
+        raise BadInput("--seal names the file that is checked", hint="name another file", code="usage")
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None

@@ -11,6 +11,7 @@ from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.inputs import Document, Line
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
+from meterctl.core.opened import is_same_file
 from meterctl.core.operations import Request, request_from_document
 from meterctl.core.results import Backfill, Receipt
 
@@ -118,7 +119,7 @@ class ResultsFile:
         self._path = Path(path)
         if path == "-":
             raise BadInput("--results needs a file", hint="standard output is for the summary", code="bad_results")
-        if self._path.exists() and Path(source).exists() and self._path.samefile(source):
+        if is_same_file(self._path, source):
             raise BadInput("--results names the input file", hint="name another file", code="bad_results")
 
     def __enter__(self) -> Self:

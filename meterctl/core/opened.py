@@ -41,6 +41,14 @@ def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
         yield file
 
 
+def is_same_file(path: str | Path, other: str | Path) -> bool:
+    """Whether both name one file that is there, however they are written."""
+    try:
+        return Path(path).samefile(other)
+    except OSError:
+        return False  # one is not there, or may not be looked at: whoever opens it says so
+
+
 def unzipped(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
     """``file``, or what is in it if it is gzip."""
     return GzipFile(fileobj=file) if file.peek(1)[:1] == _GZIP_MAGIC else file

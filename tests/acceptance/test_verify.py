@@ -62,6 +62,24 @@ def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: P
     assert "older" not in Path(place, "s.seal").read_text()
 
 
+@pytest.mark.parametrize("seal", ["export", "./export", "link"])
+def test_a_seal_never_replaces_the_export_it_is_made_of(booked: Shell, place: Path, seal: str) -> None:
+    export = booked.file("export", booked.journal())
+    Path(place, "link").symlink_to(export)
+    answer = booked.json(f"verify --file export --seal {seal}")
+    assert (answer.code, answer.error["code"]) == (2, "usage")
+    assert Path(export).read_text() == booked.journal()
+
+
+def test_a_seal_may_replace_the_one_it_is_held_against_once_that_holds(booked: Shell, place: Path) -> None:
+    booked.all("verify --all --seal s.seal", "debit acme 5 --ref r2", "verify --all --against s.seal --seal s.seal")
+    sealed = Path(place, "s.seal").read_text()
+    assert '"seq":3' in sealed
+    cut = booked.file("cut", "".join(booked.journal().splitlines(keepends=True)[:2]))
+    assert booked.json(f"verify --file {cut} --against s.seal --seal s.seal").code == 8
+    assert Path(place, "s.seal").read_text() == sealed
+
+
 def test_no_seal_is_written_on_what_is_broken(booked: Shell, place: Path) -> None:
     booked.file("s.seal", "older")
     spoilt = booked.file("spoilt.ndjson", booked.journal().replace('"units":5', '"units":6'))
