@@ -447,6 +447,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "backfill-planned-partly": lambda: Backfill(lines=12, planned=10, refused=2, seconds=2.0),
     "verify": lambda: Verification(orgs=3, entries=8819, findings=[Finding("acme", 12, 2, "the hash differs")], more=4),
     "verify-ok": lambda: Verification(orgs=1, entries=1, seconds=0.25),
+    "verify-nothing": lambda: Verification(seconds=0.25),
     "config": config,
     "refund-preview": preview,
     "locks": locks,

@@ -8,7 +8,7 @@ from typing import Annotated
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import is_same_file, opened, opened_or_standard_input, unzipped
+from meterctl.core.opened import STANDARD_INPUT, is_same_file, opened, opened_or_standard_input, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -66,7 +66,15 @@ def verify(
         found = _verify(wiring, org, file, _seal(against), progress, sealing.on_tip if sealing else None)
         if sealing is not None:
             sealing.sound = found.ok
-        return found
+    if found.ok and not found.entries:
+        _tell_nothing_there(org, "standard input" if file == STANDARD_INPUT else file or wiring.describe_store())
+    return found
+
+
+def _tell_nothing_there(org: str | None, place: str) -> None:
+    """Tell that nothing was checked. It is no error, but whoever mistyped a name would take it for proof."""
+    journal = "no journal" if org is None else f"no journal of {org}"
+    sys.stderr.write(f"{journal} was found in {place}: nothing was checked\n")
 
 
 def _verify(

@@ -78,12 +78,8 @@ def _speed(backfill: Backfill) -> str:
 
 @view("verify")
 def show_verification(verification: Verification) -> Iterable[Block]:
-    found = len(verification.findings) + verification.more
     looked = f": {words.plural(verification.entries, 'entry')} of {words.plural(verification.orgs, 'org')}"
-    outcome = (
-        Said("✓ all checks hold", "good") if verification.ok else Said(f"✗ {words.plural(found, 'finding')}", "bad")
-    )
-    yield Heading((outcome, looked, f" in {words.duration(verification.seconds)}"))
+    yield Heading((_verify_outcome(verification), looked, f" in {words.duration(verification.seconds)}"))
     if verification.findings:
         columns = [Column("org"), Column("seq", right=True), Column("check", right=True), Column("finding", least=24)]
         rows = [
@@ -93,6 +89,12 @@ def show_verification(verification: Verification) -> Iterable[Block]:
         yield Grid(columns, rows)
     if verification.more:
         yield Note(f"and {words.plural(verification.more, 'finding')} more, counted only", "warn")
+
+
+def _verify_outcome(verification: Verification) -> Said:
+    if not verification.ok:
+        return Said(f"✗ {words.plural(len(verification.findings) + verification.more, 'finding')}", "bad")
+    return Said("✓ all checks hold", "good") if verification.entries else Said("○ nothing to check", "warn")
 
 
 def _seq(seq: int | None) -> str:

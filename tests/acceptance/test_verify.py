@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.wiring import without_secret
 from tests.acceptance.shell import Shell
 
 BEFORE = ["credit-pack acme small --session s1", "credit-pack bolt small --session s2", "debit acme 5 --ref r1"]
@@ -25,6 +26,34 @@ def place(run: Shell) -> Iterator[Path]:
     """Where files are written; nothing half written is left there."""
     yield run.place
     assert [found.name for found in run.place.iterdir() if found.name.startswith(".")] == []
+
+
+# nothing there
+
+
+@pytest.mark.parametrize(("words", "told"), [("--all", "no journal"), ("acme", "no journal of acme")])
+def test_a_store_without_journal_is_no_error_and_told(run_anywhere: Shell, words: str, told: str) -> None:
+    answer = run_anywhere.json(f"verify {words}")
+    assert (answer.code, answer.doc["ok"], answer.doc["entries"]) == (0, True, 0)
+    assert answer.err == f"{told} was found in {without_secret(run_anywhere.store)}: nothing was checked\n"
+    shown = run_anywhere(f"verify {words}")
+    assert (shown.code, shown.err) == (0, answer.err)
+    assert "nothing to check" in shown.out
+    assert "hold" not in shown.out
+
+
+@pytest.mark.parametrize(("file", "place"), [("empty", "empty"), ("-", "standard input")])
+def test_an_export_without_journal_is_told(run: Shell, file: str, place: str) -> None:
+    run.file("empty", "")
+    answer = run.json(f"verify --file {file}")
+    assert (answer.code, answer.doc["ok"]) == (0, True)
+    assert answer.err == f"no journal was found in {place}: nothing was checked\n"
+
+
+def test_of_what_was_checked_nothing_is_told(booked: Shell) -> None:
+    assert [booked(f"verify {words}").err for words in ("--all", "acme", "--all --seal s.seal")] == ["", "", ""]
+    gone = booked("verify --all --against s.seal --store sqlite:elsewhere.db")
+    assert (gone.code, gone.err) == (8, "")
 
 
 # seals

@@ -183,6 +183,7 @@ TELLS = {
     "backfill-planned-partly": ["✗ would book, but not every line: 12 lines", "refused", "nothing is booked yet"],
     "verify": ["5 findings", "8,819 entries of 3 orgs", "the hash differs", "4 findings more"],
     "verify-ok": ["✓ all checks hold", "1 entry of 1 org"],
+    "verify-nothing": ["○ nothing to check", "0 entries of 0 orgs"],
     "config": ["meterctl.toml", "80, 100", "5.00 USD", "5,000 JPY", "after 90 days", "never", "llm 1.25"],
     "refund-preview": [
         "would claw 400 units", "2.50 USD", "300 left, 600 used, 100 expired", "100 units forgiven", "300 → -100",
