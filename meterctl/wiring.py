@@ -289,7 +289,8 @@ class Wiring:
         except StoreUnreachable as problem:
             diagnosis.unreached(problem)
         else:
-            Doctor(store, now, machine, sample, self._wanted_plans() if diagnosis.ok else ()).look(diagnosis)
+            plans = (self._wanted_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
+            Doctor(store, now, machine, sample, *plans).look(diagnosis)
         return diagnosis
 
     def _wanted_plans(self) -> "list[Wanted]":

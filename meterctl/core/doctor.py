@@ -5,16 +5,18 @@ Cheap enough for cron: where there is much to look at, the first of it is looked
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean
 from meterctl.core.instants import to_millis
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, Observation, Store
 from meterctl.core.publish import Wanted, not_published
 from meterctl.core.results import Result
+from meterctl.core.terms import PlanBook
 
 #: How many orgs, claims and due orgs are looked at, unless said.
 SAMPLE = 200
@@ -60,13 +62,21 @@ class Diagnosis(Result):
 
 class Doctor:
     """Looks over ``store``. ``now`` decides what is due; ``clock`` is this machine's, to hold against the server's;
-    ``wanted`` are the plans of the config, to hold against the published ones."""
+    ``wanted`` are the plans of the config, to hold against the published ones, and ``default_plan`` is the one it names
+    for orgs without a plan (None: the config cannot be read)."""
 
     def __init__(
-        self, store: Store, now: Instant, clock: Clock, sample: int = SAMPLE, wanted: Sequence[Wanted] = ()
+        self,
+        store: Store,
+        now: Instant,
+        clock: Clock,
+        sample: int = SAMPLE,
+        wanted: Sequence[Wanted] = (),
+        default_plan: str | None = None,
     ) -> None:
         self._store = store
         self._wanted = wanted
+        self._default_plan = default_plan
         self._now = now
         self._clock = clock
         self._sample = sample
@@ -86,6 +96,8 @@ class Doctor:
         return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
+        if self._default_plan is not None:
+            yield _looked("default plan", partial(self._default, self._default_plan))
         looks = {
             "plans": self._plans,
             "locks": self._locks,
@@ -95,6 +107,14 @@ class Doctor:
         }
         for name, look in looks.items():
             yield _looked(name, look)
+
+    def _default(self, plan: str) -> Observation:
+        known = {*PlanBook(self._store.plans.all).names(), *(wanted.plan for wanted in self._wanted)}
+        if plan in known:
+            return Observation("default plan", True, plan)
+        lacking = f"{plan!r} is neither published nor in the config{did_you_mean(plan, known)}"
+        fix = f"correct default_plan in the config, or: meterctl plan publish {plan} --quota N"
+        return Observation("default plan", None, f"orgs without a plan have quota 0: {lacking}", fix)
 
     def _plans(self) -> Observation:
         other = not_published(self._store.plans, self._wanted)

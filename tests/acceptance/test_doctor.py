@@ -8,7 +8,7 @@ import pytest
 
 from meterctl.core.errors import DONE, FINDINGS, UNREACHABLE
 from meterctl.core.mongo import schema
-from tests.acceptance.shell import Shell, hold_lock
+from tests.acceptance.shell import CONFIG, Shell, hold_lock
 
 
 def checks(run: Shell, code: int, line: str = "doctor", now: str | None = None) -> dict[str, dict[str, Any]]:
@@ -102,6 +102,25 @@ def test_a_plan_that_is_not_published_as_the_config_has_it_is_told(run_anywhere:
     assert "pro" in checks(run_anywhere, DONE)["plans"]["found"]
 
 
+def test_a_default_plan_that_nobody_knows_is_told(run_anywhere: Shell) -> None:
+    run_anywhere.all("init")
+    told = checks(run_anywhere, DONE)["default plan"]
+    assert told["ok"] is None
+    assert told["found"] == "orgs without a plan have quota 0: 'free' is neither published nor in the config"
+    assert "meterctl plan publish free --quota N" in told["fix"]
+    run_anywhere.all("plan publish free --quota 100")
+    assert checks(run_anywhere, DONE)["default plan"]["ok"] is True
+
+
+@pytest.mark.parametrize(("name", "near"), [("pr", "pro"), ("tema", "team")])
+def test_a_default_plan_that_is_mistyped_is_told_with_the_one_it_is_like(run: Shell, name: str, near: str) -> None:
+    run.all("init", "plan publish team --quota 5")
+    run.config(f"default_plan = '{name}'\n{CONFIG}")
+    assert checks(run, DONE)["default plan"]["found"].endswith(f"; did you mean {near!r}?")
+    run.config(f"default_plan = '{near}'\n{CONFIG}")
+    assert checks(run, DONE)["default plan"] == {"name": "default plan", "ok": True, "found": near, "fix": None}
+
+
 def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:
     run_anywhere.all("init", "credit-pack acme brief --session s1")
     soon = checks(run_anywhere, DONE, now="2026-11-18T12:00:00Z")["due"]
@@ -153,6 +172,7 @@ def test_a_bad_config_is_a_finding_and_the_store_is_looked_at_all_the_same(run: 
     assert wrong(found) == {"config"}
     assert "did you mean meter_mode" in found["config"]["found"]
     assert found["store"]["ok"] is True
+    assert "default plan" not in found
 
 
 def test_a_file_that_is_no_store_is_a_finding(run: Shell) -> None:
