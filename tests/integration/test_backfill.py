@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import pytest
 from meterctl.cli import main
 from meterctl.core.backfill import CHUNK
 from meterctl.core.sqlite import SqliteStore
+from tests.waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NOW = "2026-11-22T10:00:00.000Z"
@@ -296,14 +296,6 @@ def test_a_dry_run_answers_what_the_real_run_does(run: Run, store: str, tmp_path
 def start(store: str, *words: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "meterctl", "--store", store, "--json", "backfill", *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-
-
-def wait_for(seen: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while not seen():
-        assert time.monotonic() < deadline, "nothing happened for a minute"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
 
 
 def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from meterctl.core.backfill import CHUNK
 from meterctl.wiring import open_store
 from tests.desk import contents
 from tests.mongod import own_database
+from tests.waiting import wait_for, workers_of
 
 NOW = "2026-11-22T10:00:00.000Z"
 
@@ -288,9 +289,7 @@ class Started(NamedTuple):
         return self.process.returncode, err.decode().splitlines()
 
     def workers(self) -> list[int]:
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return workers_of(self.process.pid)
 
     def answered(self) -> bool:
         return self.results.exists() and self.results.stat().st_size > 0
@@ -317,13 +316,6 @@ def started(store: str, tmp_path: Path) -> Iterator[Started]:
     yield Started(process, tmp_path / "told")
     process.kill()
     process.communicate()
-
-
-def wait_for(seen: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 30
-    while not seen():
-        assert time.monotonic() < deadline, "nothing happened for half a minute"
-        time.sleep(0.005)
 
 
 def finish(run: Run, store: str, tmp_path: Path, *, told: list[dict[str, Any]]) -> int:

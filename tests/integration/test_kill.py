@@ -34,11 +34,9 @@ from tests.desk import Desk, HandClock, booked
 from tests.memory_store import MemoryStore
 from tests.mongod import Mongod, own_database, require_mongod_binary, with_database
 from tests.property.invariants import check_entries
+from tests.waiting import SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
-
-#: How long a child process may take for anything.
-SECONDS = 120
 
 #: When all is over that the lines speak of.
 LATER = "2025-01-01T00:00:00Z"
@@ -410,13 +408,6 @@ def backfill_until_it_ends(place: Place, results: Results, seconds: int) -> None
         if process.returncode == 0:
             return
     raise AssertionError("the backfill does not come to an end")
-
-
-def wait_for(met: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.003)
 
 
 def test_the_server_is_killed_in_the_middle_of_a_backfill(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +26,7 @@ from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.terms import Pack, Terms
 from meterctl.wiring import open_store
 from tests.mongod import own_database
+from tests.waiting import wait_for, workers_of
 
 SOLD, SWEPT = "2026-11-16T12:00:00.000Z", "2026-11-18T12:00:00.000Z"
 
@@ -156,7 +156,7 @@ def test_a_dry_run_in_several_processes_books_nothing(store: Store, shell: Shell
 
 def test_a_sweep_whose_worker_is_killed_says_so_and_is_finished_by_the_next(store: Store, shell: Shell) -> None:
     sweeping = shell("expire", "--all", "--workers", "2")
-    os.kill(first_child(sweeping.pid), signal.SIGKILL)
+    os.kill(first_worker(sweeping), signal.SIGKILL)
     _, err = sweeping.communicate(timeout=120)
     assert (sweeping.returncode, json.loads(err)["code"]) == (1, "worker_died")
     assert store.locks.all() == []
@@ -164,20 +164,14 @@ def test_a_sweep_whose_worker_is_killed_says_so_and_is_finished_by_the_next(stor
     assert expirations(store) == ORGS
 
 
-def first_child(parent: int) -> int:
-    """A worker of the sweep, once it has one; the process that keeps track of what workers share is started before."""
-    for _ in range(2000):
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        if workers:
-            return int(workers[0])
-        time.sleep(0.005)
-    raise AssertionError("no worker was started")
+def first_worker(sweeping: "subprocess.Popen[str]") -> int:
+    """A worker of the sweep, once it has one."""
+    return wait_for(lambda: workers_of(sweeping.pid), sweeping)[0]
 
 
 def test_ctrl_c_ends_a_sweep_after_its_page(store: Store, shell: Shell) -> None:
     sweeping = shell("expire", "--all", "--workers", "2")
-    first_child(sweeping.pid)
+    first_worker(sweeping)
     sweeping.send_signal(signal.SIGINT)
     _, err = sweeping.communicate(timeout=120)
     assert (sweeping.returncode, json.loads(err)["code"]) == (130, "interrupted")
