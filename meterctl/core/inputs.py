@@ -40,7 +40,8 @@ class Line(NamedTuple):
     content: Document | BadInput
 
 
-_RawLine = tuple[int, bytes | BadInput]
+#: A line by its number, and what keeps it from being read: of one that is too long, the bytes are those it starts with.
+_RawLine = tuple[int, bytes, BadInput | None]
 
 
 class _Lines(Protocol):
@@ -65,14 +66,14 @@ class InputFile:
         first = next(raw, None)
         if first is None:
             return iter(())
-        number, content = first[0], _checked_start(self.name, first[1])
-        if self._is_ndjson(content):
-            return _documents(chain([(number, content)], raw), _json_document)
-        return _documents(raw, _Columns(self.name, content).document)
+        number, text, problem = _checked_start(self.name, first)
+        if self._is_ndjson(text):
+            return _documents(chain([(number, text, problem)], raw), _json_document)
+        return _documents(raw, _Columns(self.name, text, problem).document)
 
-    def _is_ndjson(self, first: bytes | BadInput) -> bool:
+    def _is_ndjson(self, first: bytes) -> bool:
         plain_name = self.name.removesuffix(".gz")
-        return plain_name.endswith(_NDJSON_SUFFIXES) or (isinstance(first, bytes) and first.lstrip()[:1] == b"{")
+        return plain_name.endswith(_NDJSON_SUFFIXES) or first.lstrip()[:1] == b"{"
 
 
 @contextmanager
@@ -102,11 +103,11 @@ def _raw_lines(file: _Lines) -> Iterator[_RawLine]:
             if len(line) > MAX_LINE and not line.endswith(b"\n"):
                 _skip_rest(file)
                 problem = BadInput(f"the line is longer than {MAX_LINE} bytes", hint="", code="line_too_long")
-                yield number, problem
+                yield number, line, problem
             elif not line.isspace():
-                yield number, line
+                yield number, line, None
     except _DAMAGE as damage:
-        yield number, _bad_file(f"the file cannot be read on: {damage}", "what stands before it was read")
+        yield number, b"", _bad_file(f"the file cannot be read on: {damage}", "what stands before it was read")
 
 
 def _skip_rest(file: _Lines) -> None:
@@ -114,29 +115,28 @@ def _skip_rest(file: _Lines) -> None:
         pass
 
 
-def _checked_start(name: str, first: bytes | BadInput) -> bytes | BadInput:
+def _checked_start(name: str, first: _RawLine) -> _RawLine:
     """The first line without its mark; raises the file's problem if it has one from the start."""
-    if isinstance(first, BadInput):
-        if first.code == "bad_file":
-            raise _bad_file(f"{name}: {first.message}", "check the file")
-        return first
-    if first.startswith(_UTF_16_MARKS) or b"\0" in first:
+    number, text, problem = first
+    if problem is not None and problem.code == "bad_file":
+        raise _bad_file(f"{name}: {problem.message}", "check the file")
+    if text.startswith(_UTF_16_MARKS) or b"\0" in text:
         raise _bad_file(f"{name} is not text in UTF-8", "save it as UTF-8")
-    return first.removeprefix(_BYTE_ORDER_MARK)
+    return number, text.removeprefix(_BYTE_ORDER_MARK), problem
 
 
 def _documents(raw: Iterator[_RawLine], read: Callable[[str], Document]) -> Iterator[Line]:
-    for number, content in raw:
-        if isinstance(content, BadInput):
-            yield Line(number, content)
+    for number, text, problem in raw:
+        if problem is not None:
+            yield Line(number, problem)
             continue
         try:
-            yield Line(number, read(content.decode()))
-        except UnicodeDecodeError as problem:
-            message = f"byte {problem.start + 1} of the line is not UTF-8"
+            yield Line(number, read(text.decode()))
+        except UnicodeDecodeError as bad:
+            message = f"byte {bad.start + 1} of the line is not UTF-8"
             yield Line(number, BadInput(message, hint="save the file as UTF-8", code="bad_encoding"))
-        except BadInput as problem:
-            yield Line(number, problem)
+        except BadInput as bad:
+            yield Line(number, bad)
 
 
 # JSON
@@ -198,8 +198,8 @@ def json_value(text: str) -> Any:
 class _Columns:
     """The columns of a CSV file, as its header names them."""
 
-    def __init__(self, name: str, header: bytes | BadInput) -> None:
-        self._names = _header_cells(name, header)
+    def __init__(self, name: str, header: bytes, unread: BadInput | None) -> None:
+        self._names = _header_cells(name, header, unread)
         problem = _header_problem(self._names)
         if problem is not None:
             known = ", ".join([*sorted(FIELDS), f"{_COSTS}FEATURE"])
@@ -228,10 +228,10 @@ class _Columns:
         return document | {"costs": costs} if costs else document
 
 
-def _header_cells(name: str, header: bytes | BadInput) -> list[str]:
+def _header_cells(name: str, header: bytes, unread: BadInput | None) -> list[str]:
     try:
-        if isinstance(header, BadInput):
-            raise header
+        if unread is not None:
+            raise unread
         return _cells(header.decode())
     except UnicodeDecodeError:
         raise _bad_file(f"{name} is not text in UTF-8", "save it as UTF-8") from None

@@ -68,6 +68,15 @@ def test_anything_else_is_csv(tmp_path: Path, name: str, zipped: bool, mark: byt
     assert lines == [Line(2, {"op": "debit", "org": "acme", "units": "5", "ref": "r1"})]
 
 
+@pytest.mark.parametrize("name", ["input", "input.csv"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_ndjson_is_known_though_its_first_line_is_too_long(tmp_path: Path, name: str, mark: bytes) -> None:
+    data = mark + ndjson({**DEBIT, "reason": "x" * MAX_LINE}, DEBIT)
+    lines = read(data, tmp_path, name)
+    assert contents(lines) == ["line_too_long", DEBIT]
+    assert [line.number for line in lines] == [1, 2]
+
+
 @pytest.mark.parametrize("name", ["input.ndjson", "input.jsonl", "input.ndjson.gz"])
 def test_a_name_can_say_that_it_is_ndjson(tmp_path: Path, name: str) -> None:
     assert contents(read(b"oops\n" + ndjson(DEBIT), tmp_path, name)) == ["bad_json", DEBIT]
@@ -270,7 +279,8 @@ def test_a_header_that_is_not_understood_refuses_the_file(tmp_path: Path, header
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
 def test_other_encodings_are_refused(tmp_path: Path, encoding: str) -> None:
-    assert "UTF-8" in refused(json.dumps(DEBIT).encode(encoding), tmp_path).message
+    for document in (DEBIT, {**DEBIT, "reason": "x" * MAX_LINE}):
+        assert "UTF-8" in refused(json.dumps(document).encode(encoding), tmp_path).message
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
