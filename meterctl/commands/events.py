@@ -10,7 +10,7 @@ from typing import Annotated
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.payments.events import Booking, Delivery, Events, Settler, read_all
+from meterctl.core.payments.events import Booking, Delivery, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -40,10 +40,11 @@ def events(
     """
     started = wiring.elapsed()
     result = Events()
-    feed = read_all(_text(file), signature, _verify(wiring), _store_mode(wiring), result)
+    feed = Feed(_store_mode(wiring))
+    read_all(_text(file), signature, _verify(wiring), feed, result)
     if pending is not None and Path(pending).exists():
         # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
-        read_all(_text(pending), None, _verify(wiring), _store_mode(wiring), result, into=feed, keep_invalid=True)
+        read_all(_text(pending), None, _verify(wiring), feed, result, keep_invalid=True)
     gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
     Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
     if pending is not None and not wiring.options.dry_run:

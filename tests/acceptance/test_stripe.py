@@ -436,6 +436,18 @@ def test_a_line_of_what_was_kept_that_is_of_no_use_stays(run: Shell, account: St
         assert json.loads(kept)["payload"].strip() in (line, "{")
 
 
+def test_what_was_kept_is_refused_in_another_mode_than_what_is_given(run: Shell, account: StandIn) -> None:
+    account.sell(at=T0)
+    live = StandIn(live=True)
+    live.sell(at=T0)
+    pending = Path(run.file("pending.ndjson", json.dumps(live.events[0])))
+    answer = run.json("events", "-", "--pending", str(pending), stdin=json.dumps(account.events[0]))
+    assert (answer.code, answer.doc["applied"], answer.doc["invalid"]) == (7, 1, 1)
+    assert [problem["reason"] for problem in answer.doc["problems"]] == ["mode_mismatch"]
+    assert "cs_live" not in run.journal()
+    assert json.loads(json.loads(pending.read_bytes())["payload"]) == live.events[0]
+
+
 @pytest.mark.parametrize(
     ("odd", "signs"),
     [("Caf\u00e9", True), ("\u2028\u0085", True), ("\\ud800", True), ("\\u00e9", True), ("\ud800", False)],

@@ -17,7 +17,7 @@ from meterctl.core.ledger import Ledger
 from meterctl.core.operations import CreditPack, Debit, Operation, Refund, Request, request_document
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.payments.collect import Notes, gather
-from meterctl.core.payments.events import Booking, Events, Settler, read_all
+from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
 from meterctl.core.payments.gateway import StripeGateway, connect
 from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
 from meterctl.core.ports import Store
@@ -234,7 +234,7 @@ class History:
 
     def _run(self, bodies: Sequence[str], *, asked: bool = False) -> list[str]:
         result = Events()
-        feed = read_all("\n".join(bodies), None, None, None, result)
+        read_all("\n".join(bodies), None, None, feed := Feed(), result)
         asked = asked or self.random.random() < 0.5
         Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, accept_paid=True)).settle(
             feed, result

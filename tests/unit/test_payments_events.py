@@ -9,7 +9,7 @@ import pytest
 
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import from_millis
-from meterctl.core.payments.events import Booking, Delivery, Events, Settler, deliveries, read_all, read_event
+from meterctl.core.payments.events import Booking, Delivery, Events, Feed, Settler, deliveries, read_all, read_event
 from meterctl.core.payments.gateway import connect, verify
 from meterctl.core.ports import Store
 from tests.desk import PACKS, Desk, HandClock
@@ -37,7 +37,7 @@ def settle(
     """Book events; with an ``account``, Stripe is asked for what they leave open."""
     result = Events()
     text = events if isinstance(events, str) else "\n".join(json.dumps(event) for event in events)
-    feed = read_all(text, None, None, None, result)
+    read_all(text, None, None, feed := Feed(), result)
     clock = HandClock(NOW)
     gateway = None if account is None else connect({"STRIPE_API_KEY": KEY}, clock.sleep, InProcess(account))
     Settler(desk.ledger, gateway, Booking("hook", None, accept_paid)).settle(feed, result)
@@ -63,7 +63,7 @@ def test_events_come_as_a_line_each_or_as_json(account: StandIn) -> None:
     array = json.dumps(account.events, indent=2)
     one = json.dumps(account.events[0], indent=2)
     for text, number in ((lines, 2), (array, 2), (one, 1)):
-        feed = read_all(text, None, None, None, result := Events())
+        read_all(text, None, None, feed := Feed(), result := Events())
         assert (len(feed.payments), result.events, result.problems) == (number, number, [])
     assert [delivery[0] for delivery in deliveries(lines)] == [1, 3]
 
@@ -80,7 +80,7 @@ def test_a_recorded_delivery_is_opened(account: StandIn, wrap: Any) -> None:
     account.sell(at=T0)
     sent = wrap(signed(account.events[0]))
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    feed = read_all(json.dumps(sent), None, check, None, result := Events())
+    read_all(json.dumps(sent), None, check, feed := Feed(), result := Events())
     assert (len(feed.payments), result.invalid) == (1, 0)
 
 
@@ -94,7 +94,7 @@ def test_a_signature_that_does_not_fit_makes_an_event_invalid(account: StandIn) 
     account.sell(at=T0)
     sent = signed(account.events[0], "whsec_other")
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    feed = read_all(json.dumps(sent), None, check, None, result := Events())
+    read_all(json.dumps(sent), None, check, feed := Feed(), result := Events())
     assert (feed.payments, result.invalid) == ({}, 1)
     assert result.problems[0]["reason"] == "bad_signature"
 
@@ -102,7 +102,7 @@ def test_a_signature_that_does_not_fit_makes_an_event_invalid(account: StandIn) 
 def test_a_signature_without_a_secret_cannot_be_checked(account: StandIn) -> None:
     account.sell(at=T0)
     with pytest.raises(BadInput) as caught:
-        read_all(json.dumps(signed(account.events[0])), None, None, None, Events())
+        read_all(json.dumps(signed(account.events[0])), None, None, Feed(), Events())
     assert caught.value.code == "webhook_secret_missing"
 
 
@@ -236,10 +236,11 @@ def test_an_event_of_the_other_mode_is_refused(account: StandIn) -> None:
     live = StandIn(live=True)
     live.sell(at=T0)
     text = "\n".join(json.dumps(event) for event in [*account.events, *live.events])
-    feed = read_all(text, None, None, None, result := Events())
+    read_all(text, None, None, feed := Feed(), result := Events())
     assert (len(feed.payments), result.invalid) == (1, 1)
     assert result.problems[0]["reason"] == "mode_mismatch"
-    assert not read_all(json.dumps(account.events[0]), None, None, True, Events()).payments
+    read_all(json.dumps(account.events[0]), None, None, held := Feed(live=True), Events())
+    assert not held.payments
 
 
 # -- booking

@@ -202,9 +202,11 @@ def _charge(told: Told, charge: Mapping[str, Any], told_at: int | None) -> Told:
 
 
 class Feed:
-    """What all events of a run say, by object, and which deliveries said it."""
+    """What all events of a run say, by object, and which deliveries said it. ``live`` is the mode of their payments:
+    the store's, or of an empty one that of the first event."""
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool | None = None) -> None:
+        self.live = live
         self.payments: dict[str, Payment] = {}
         self.givebacks: dict[str, Giveback] = {}
         self.refunded: dict[str, Refunded] = {}
@@ -417,24 +419,21 @@ def read_all(
     text: str,
     signature: str | None,
     verify: Callable[[str, str], bool] | None,
-    live: bool | None,
+    feed: Feed,
     result: Events,
-    into: Feed | None = None,
     *,
     keep_invalid: bool = False,
-) -> Feed:
-    """A feed (``into``, if given) of everything in ``text`` that can be used; the rest is counted in ``result`` as
-    invalid or ignored. ``keep_invalid``: what is invalid may not be so for ever, so it is kept as well.
+) -> None:
+    """Take everything in ``text`` that can be used into ``feed``; the rest, events of the other mode too, is counted in
+    ``result`` as invalid or ignored. ``keep_invalid``: what is invalid may not be so for ever, so it is kept as well.
 
-    ``verify`` checks a body against its signature; without it, a delivery with one raises `BadInput`. ``live`` is the
-    mode the store holds: events of the other mode are refused.
+    ``verify`` checks a body against its signature; without it, a delivery with one raises `BadInput`.
     """
-    feed = into or Feed()
     for found in deliveries(text, signature):
         result.events += 1
         try:
-            told = _checked(found, verify, live)
-            live = told.live if live is None else live
+            told = _checked(found, verify, feed.live)
+            feed.live = told.live if feed.live is None else feed.live
         except BadInput as problem:
             if problem.code == "webhook_secret_missing":
                 raise
@@ -454,7 +453,6 @@ def read_all(
             )
             continue
         result.ignored += not feed.add(told)
-    return feed
 
 
 def _checked(delivery: Delivery, verify: Callable[[str, str], bool] | None, live: bool | None) -> Told:
@@ -467,6 +465,6 @@ def _checked(delivery: Delivery, verify: Callable[[str, str], bool] | None, live
     told = read_event(delivery)
     if live is not None and told.live is not None and told.live != live:
         modes = {True: "live", False: "test"}
-        message = f"a {modes[told.live]} event, but the store holds {modes[live]} payments"
-        raise BadInput(message, hint="use another store", code="mode_mismatch")
+        message = f"a {modes[told.live]} event among {modes[live]} payments"
+        raise BadInput(message, hint="a store has payments of one mode: use another store", code="mode_mismatch")
     return told
