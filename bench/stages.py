@@ -17,13 +17,14 @@ from bench.places import Place, opened, places
 from bench.stories import chunks, name
 from meterctl.core.canonical import canonical_text, entry_hash
 from meterctl.core.entries import book_due, tip_of
+from meterctl.core.heads import head_of
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry
 from meterctl.core.operations import BookDue, Request
 from meterctl.core.orgview import OrgViews
 from meterctl.core.sweep.dueorgs import PAGE
 from meterctl.core.terms import PlanBook
-from meterctl.core.writer import Writer, head_of
+from meterctl.core.writer import Writer
 
 Answer = TypeVar("Answer")
 

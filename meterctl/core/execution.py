@@ -83,6 +83,7 @@ class Execution:
 
     def run(self) -> Iterator[list[Receipt]]:
         """The receipts of all requests, in order."""
+        listening = True
         try:
             while (chunk := self._next()) is not None or self._flight:  # bounded: by the chunks and by the pace
                 ahead = self._decide_ahead(chunk)
@@ -90,9 +91,16 @@ class Execution:
                     continue
                 if chunk is not None:
                     yield from self._launch(chunk, self._decide(chunk) if ahead is None else ahead)
+        except GeneratorExit:
+            listening = False
+            raise
         finally:
             if self._worker:
                 self._worker.shutdown()
+            if (
+                listening
+            ):  # where nobody is any more, this may be the garbage collector, which is not to wait for a store
+                self._writer.heads.catch_up()
 
     def _next(self) -> Sequence[Request] | None:
         return self._again.popleft() if self._again else next(self._chunks, None)
@@ -141,6 +149,7 @@ class Execution:
         else:
             self._views.land(flight.orgs)
             self._repeats.learn(flight.outcomes)
+            self._writer.heads.end_chunk()
             self._pace, self._contended = self._writer.pace(), set()
         return not left
 
@@ -156,6 +165,7 @@ class Execution:
     def _turn_back(self, left: Sequence[Request], waiting: Sequence[Request] | None, *, clashed: bool) -> None:
         """Decide anew from ``left`` on: what was read is old, and what was decided on top of it means nothing."""
         self._views.forget()
+        self._writer.heads.catch_up()  # what is read anew is looked for by them
         if waiting is not None:
             self._again.appendleft(waiting)
         self._again.appendleft(left)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from meterctl.core import instants
@@ -107,13 +108,20 @@ def check_flag(value: object, what: str) -> bool:
 
 def check_text(value: object, what: str, longest: int) -> str:
     """Free text: anything that can be encoded; what it shows on a terminal is the renderer's care."""
-    if not isinstance(value, str) or not value.strip() or len(value) > longest:
+    if not isinstance(value, str) or len(value) > longest or not value.strip():
         raise BadInput(f"{what} is missing or too long", hint=f"{what} is 1-{longest} characters", code=f"bad_{what}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise BadInput(f"{what} is not valid text", hint=f"{what} is UTF-8", code=f"bad_{what}") from None
+    if not _is_encodable(value):
+        raise BadInput(f"{what} is not valid text", hint=f"{what} is UTF-8", code=f"bad_{what}")
     return value
+
+
+@lru_cache(maxsize=64)  # one caller's name and reason stand on every line of a file
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def key_part(text: str) -> str:

@@ -6,8 +6,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from meterctl.core.model import MAX_UNITS
-
 # Bounds on digits and exponent keep a hostile cost such as 1e999999999 from becoming an integer of a billion digits.
 _COST = re.compile(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 _LONGEST_COST = 60
@@ -105,8 +103,3 @@ def scale_to(breakdown: Mapping[str, int], total: int) -> dict[str, int]:
 def refund_target(units: int, cents: int, paid_cents: int) -> int:
     """Units to have clawed once ``cents`` of ``paid_cents`` are refunded: round-half-up(units x cents / paid)."""
     return (2 * units * cents + paid_cents) // (2 * paid_cents)
-
-
-def in_range(*amounts: int) -> bool:
-    """Whether every JSON reader keeps these integers exact."""
-    return max(map(abs, amounts), default=0) <= MAX_UNITS

@@ -36,7 +36,7 @@ from meterctl.core.operations import (
     ReverseRefund,
     Undo,
 )
-from meterctl.core.pricing import InvalidCost, Priced, in_range, price_run, refund_target
+from meterctl.core.pricing import InvalidCost, Priced, price_run, refund_target
 from meterctl.core.terms import PlanBook, Terms, unpublished
 
 
@@ -92,9 +92,9 @@ def decide(operation: Operation, context: Context) -> Decision:
 
 def out_of_range(state: State) -> Refusal | None:
     """A refusal if ``state`` holds a sum that JSON readers could not keep exact."""
-    used = state.week.used if state.week is not None else 0
+    used = 0 if state.week is None else state.week.used
     # Lots and debt never stand together, so the balance bounds both.
-    if in_range(state.balance, used):
+    if -MAX_UNITS <= state.balance <= MAX_UNITS and used <= MAX_UNITS:
         return None
     return Refusal("amount_out_of_range", "the org's units would leave the range of +-(2^53 - 1)")
 

@@ -10,13 +10,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from meterctl.core.batch import Batch, Outcome, undo_is_booked
-from meterctl.core.errors import StoreUnreachable, StoreUnusable
+from meterctl.core.errors import StoreUnreachable
+from meterctl.core.heads import HeadKeeper
 from meterctl.core.model import Entry
 from meterctl.core.operations import CreditPack, Request
 from meterctl.core.orgview import OrgViews
-from meterctl.core.ports import Clock, Head, Store
+from meterctl.core.ports import Clock, Store
 from meterctl.core.terms import Terms
-from meterctl.core.weeks import week_end
 
 #: How long one chunk may go on losing races or looking for an answer, in seconds.
 PATIENCE = 30.0
@@ -62,6 +62,9 @@ class Writer:
     patience: float
     random: Random
 
+    def __post_init__(self) -> None:
+        self.heads = HeadKeeper(self.store.heads)
+
     def pace(self) -> Pace:
         """How long a chunk may go on trying."""
         return Pace(self.clock, self.patience, self.random)
@@ -78,13 +81,14 @@ class Writer:
 
     def book(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], pace: Pace) -> Booked:
         """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""
+        self.heads.begin_chunk()
         claimed = self._claimed(outcomes)
         if len(claimed) < len(outcomes):
             entries = [entry for outcome in claimed for entry in outcome.entries]
         taken = self._append(entries, pace)
         settled, cut = _settled(claimed, taken)
         # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.
-        self._cache_heads([outcome.tip for outcome in claimed[:settled] if outcome.tip is not None])
+        self.heads.stored(outcome.tip for outcome in claimed[:settled] if outcome.tip is not None)
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
 
     def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
@@ -120,47 +124,24 @@ class Writer:
             except StoreUnreachable as trouble:
                 unsure = True
                 pace.wait(trouble)
-        if unsure:  # what turned out to be ours has been appended without its head
-            self._cache_heads(entries[:done])
+        if unsure:  # some of it turned out to be ours only afterwards
+            self.heads.stored(entries[:done])
         return done
 
     def _append_with_heads(self, entries: Sequence[Entry]) -> int:
+        if not self.heads.at_once:
+            done = self.store.journal.append(entries)
+            self.heads.stored(entries[:done])
+            return done
         with self.store.together():
             done = self.store.journal.append(entries)
-            self._cache_heads(entries[:done])
+            self.heads.put(entries[:done])
         return done
 
     def _is_ours(self, entry: Entry) -> bool:
         name = (entry["org"], entry["key"])
         stored = self.store.journal.by_keys([name]).get(name)
         return stored is not None and stored["hash"] == entry["hash"]
-
-    def _cache_heads(self, entries: Sequence[Entry]) -> None:
-        newest = {entry["org"]: entry for entry in entries}
-        if not newest:
-            return
-        try:
-            self.store.heads.put([head_of(entry) for entry in newest.values()])
-        except (StoreUnreachable, StoreUnusable):
-            # The entries are booked, and heads are a cache: a missing one must not turn that into a failure.
-            return
-
-
-def head_of(entry: Entry) -> Head:
-    """What is cached of an org whose newest entry is ``entry``."""
-    state = entry["state"]
-    lots, week = state["lots"], state["week"]
-    return Head(
-        entry["org"],
-        entry["seq"],
-        entry["key"],
-        entry["hash"],
-        state,
-        entry["balance"],
-        entry["at"],
-        lots[0]["expires_at"] if lots else None,
-        None if week is None else week_end(week["key"]),
-    )
 
 
 def _credits(outcomes: Sequence[Outcome]) -> list[tuple[int, CreditPack]]:

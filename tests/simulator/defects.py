@@ -39,7 +39,7 @@ def _append_believing(self: Writer, entries: Sequence[Entry], _: Pace) -> int:
         done = self.store.journal.append(entries)
     except StoreUnreachable:
         done = len(entries)
-    self._cache_heads(entries[:done])
+    self.heads.stored(entries[:done])
     return done
 
 
@@ -52,7 +52,7 @@ def _append_under_new_keys(self: Writer, entries: Sequence[Entry], pace: Pace) -
         except StoreUnreachable as trouble:
             pace.wait(trouble)
             entries = [*entries[:done], *(_renamed(entry) for entry in entries[done:])]
-    self._cache_heads(entries[:done])
+    self.heads.stored(entries[:done])
     return done
 
 
@@ -175,7 +175,11 @@ DEFECTS = [
     ),
     Defect("heads are trusted", "a chunk and a debit", _heads_are_trusted),
     Defect("a no mixes two moments", "an undo and what it undoes", _instead(OrgView, "_end_of_stored", _no_end)),
-    Defect("a replay tells an older balance", "one debit sent twice", _instead(OrgView, "refresh", lambda _: None)),
+    Defect(
+        "a replay tells an older balance",
+        "a chunk sent twice",
+        _instead(OrgView, "refresh", lambda _: None),
+    ),
     Defect("what was read is kept after a clash", "a chunk and a debit", _instead(OrgViews, "forget", _keep_views)),
     Defect("heads go back", "something due and two debits", _instead(MemoryHeads, "put", _put_any)),
     Defect(

@@ -101,6 +101,11 @@ SCRIPTS = {
     "one debit sent twice": _script(
         _worker("one", Debit("acme", 7, "same")), _worker("two", Debit("acme", 7, "same")), before=(GRANT,)
     ),
+    "a chunk sent twice": _script(
+        _worker("one", Debit("acme", 1, "same"), Debit("acme", 1, "too"), kind="bulk", chunk=2),
+        _worker("two", Debit("acme", 1, "same"), Debit("acme", 1, "too"), kind="bulk", chunk=2),
+        before=(GRANT,),
+    ),
     "one session for two orgs": _script(
         _worker("one", CreditPack("acme", "ever", "s1")), _worker("two", CreditPack("Acme", "ever", "s1"))
     ),

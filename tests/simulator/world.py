@@ -12,6 +12,7 @@ from meterctl.core import execution
 from meterctl.core.backfill import Answer, Backfiller, Caller
 from meterctl.core.clock import FixedClock
 from meterctl.core.errors import StoreUnreachable
+from meterctl.core.heads import head_of
 from meterctl.core.inputs import Line
 from meterctl.core.instants import to_millis
 from meterctl.core.ledger import Ledger
@@ -22,7 +23,6 @@ from meterctl.core.results import Balance, Receipt, Sweep, Verification
 from meterctl.core.sweep import keptlock
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
-from meterctl.core.writer import head_of
 from tests.property.strategies import START, Step
 from tests.simulator.choices import Choices
 from tests.simulator.faults import Gate

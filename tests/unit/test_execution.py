@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import execution, instants, orgview
+from meterctl.core import execution, heads, instants, orgview
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
 from meterctl.core.operations import (
@@ -323,3 +323,69 @@ def test_a_caller_that_fails_in_between_waits_for_what_is_on_its_way(desk: Desk)
         list(desk.ledger.execute_chunks(chunks()))
     assert workers() == []
     assert [entry["key"] for entry in desk.entries()] == ["adjust:a"]
+
+
+# heads
+
+
+def seqs_of_heads(desk: Desk) -> dict[str, int]:
+    return {head.org: head.seq for head in desk.store.heads.read()}
+
+
+def test_heads_of_a_long_call_are_put_every_few_chunks_and_at_its_end(desk: Desk) -> None:
+    seen = []
+    requests = ([request(operation) for operation in grants(number)] for number in range(20))
+    for _ in desk.ledger.execute_chunks(requests):
+        seen.append(seqs_of_heads(desk)["cove"])
+    # The first chunk's at once. Then, before every eighth that follows, those of the chunks before it.
+    assert sorted({*seen}) == [1, 8, 16]
+    assert seqs_of_heads(desk) == {"acme": 20, "bolt": 20, "cove": 20}
+    assert desk.store.heads.calls["put"] == 4  # type: ignore[attr-defined]
+
+
+def test_heads_are_put_before_too_many_are_behind(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "MOST_BEHIND", 2)
+    in_chunks(desk, *([Adjust(f"org-{number}", 1, "a")] for number in range(7)))
+    # With the first chunk; once three are behind, twice; and nothing is left.
+    assert desk.store.heads.calls["put"] == 3  # type: ignore[attr-defined]
+    assert seqs_of_heads(desk) == {f"org-{number}": 1 for number in range(7)}
+
+
+@pytest.mark.parametrize("stored", [0, 2])
+def test_a_call_that_fails_puts_the_heads_of_what_is_stored_and_no_other(desk: Desk, stored: int) -> None:
+    def fail(real: Any, entries: Sequence[Entry]) -> int:
+        if len(desk.entries()) < 3:
+            taken: int = real(entries)
+            return taken
+        real(entries[:stored])
+        raise StoreUnreachable("gone")
+
+    desk.store.journal.on("append", fail)  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnreachable):
+        in_chunks(desk, *map(grants, range(5)))
+    tips = {org: 4 if org in ("acme", "bolt")[:stored] else 3 for org in ("acme", "bolt", "cove")}
+    assert {org: len(desk.entries(org)) for org in tips} == tips
+    assert seqs_of_heads(desk).items() <= {(org, seq) for org, tip in tips.items() for seq in (3, tip)}
+
+
+def test_what_is_decided_anew_is_looked_for_by_heads_that_are_not_behind(desk: Desk) -> None:
+    rival = rival_of(desk)
+    seen: list[bool] = []
+
+    def chunks() -> Iterator[list[Request]]:
+        for number in range(6):
+            if number == 5:
+                rival.do(Adjust("bolt", 1, "rival"))
+            yield [request(operation) for operation in grants(number)]
+
+    def look(real: Any, orgs: Sequence[str]) -> Any:
+        stored = {org: len(desk.entries(org)) for org in orgs}
+        seen.append(all(seqs_of_heads(desk).get(org, 0) == seq for org, seq in stored.items()))
+        return real(orgs)
+
+    desk.store.journal.on("tips", look)  # type: ignore[attr-defined]
+    for _ in desk.ledger.execute_chunks(chunks()):
+        pass
+    assert len(seen) > 1
+    assert all(seen)
+    assert seqs_of_heads(desk) == {"acme": 6, "bolt": 7, "cove": 6}

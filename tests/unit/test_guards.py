@@ -9,6 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from meterctl.core.entries import tip_of
 from meterctl.core.errors import StoreUnreachable
+from meterctl.core.heads import head_of
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.mongo import failures
@@ -22,7 +23,6 @@ from meterctl.core.sqlite import SqliteStore
 from meterctl.core.sweep import keptlock
 from meterctl.core.sweep.keptlock import KeptLock
 from meterctl.core.verify import repair_heads
-from meterctl.core.writer import head_of
 from tests.builders import make_entry, make_head
 from tests.desk import NOON, Desk, request, tap
 from tests.journals import Scribe, check_entries, where

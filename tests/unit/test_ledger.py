@@ -12,6 +12,7 @@ import pytest
 
 from meterctl.core.clock import FixedClock
 from meterctl.core.errors import StoreUnreachable, StoreUnusable
+from meterctl.core.heads import head_of
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Entry, Instant
 from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
@@ -19,7 +20,7 @@ from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.sqlite import SqliteStore
 from meterctl.core.terms import Terms
-from meterctl.core.writer import Pace, head_of
+from meterctl.core.writer import Pace
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
 from tests.memory_store import MemoryStore
 

@@ -13,7 +13,6 @@ from meterctl.core.pricing import (
     InvalidCost,
     Priced,
     feature_units,
-    in_range,
     normal_cost,
     parse_cost,
     price_run,
@@ -246,17 +245,3 @@ def test_refund_target_agrees_with_fractions_and_never_falls(units: int, paid: i
     target = refund_target(units, cents, paid)
     assert target == floor(Fraction(units * cents, paid) + Fraction(1, 2))
     assert refund_target(units, cents - 1, paid) <= target <= units
-
-
-@pytest.mark.parametrize(
-    ("amounts", "fits"),
-    [
-        ((), True),
-        ((0, MAX_UNITS, -MAX_UNITS), True),
-        ((2**53,), False),
-        ((-(2**53),), False),
-        ((0, 1, 2**53), False),
-    ],
-)
-def test_l57_in_range_is_what_json_readers_keep_exact(amounts: tuple[int, ...], fits: bool) -> None:
-    assert in_range(*amounts) is fits

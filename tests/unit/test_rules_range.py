@@ -1,12 +1,35 @@
 """Amounts at the edge of what JSON readers keep exact: refused beyond it, never wrapped."""
 
+from collections.abc import Callable
+
 import pytest
 
-from meterctl.core.model import MAX_UNITS
-from meterctl.core.terms import Pack
+from meterctl.core.due import fresh_week
+from meterctl.core.instants import parse
+from meterctl.core.model import EMPTY, MAX_UNITS, Debt, Lot, State
+from meterctl.core.rules import out_of_range
+from meterctl.core.terms import Pack, unpublished
 from tests.desk import Desk, contents
 
 TOO_MUCH = "amount_out_of_range"
+WEEK = fresh_week("2026-W47", 1, unpublished("free", parse("2026-11-16")))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize(
+    "state",
+    [
+        lambda units: EMPTY._replace(lots=(Lot(1, MAX_UNITS - 1, None), Lot(2, 1 + units, None))),
+        lambda units: EMPTY._replace(debt=Debt(MAX_UNITS - 1, 1 + units)),
+        lambda units: EMPTY._replace(week=WEEK._replace(used=MAX_UNITS + units)),
+    ],
+    ids=["lots", "debt", "used"],
+)
+def test_l57_a_state_is_in_range_as_long_as_json_readers_keep_it_exact(
+    state: Callable[[int], State], more: int
+) -> None:
+    refusal = out_of_range(state(more))
+    assert (refusal.code if refusal else None) == (TOO_MUCH if more else None)
 
 
 @pytest.mark.parametrize(("more", "reason"), [(0, None), (1, TOO_MUCH), (MAX_UNITS, TOO_MUCH)])

@@ -6,12 +6,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from meterctl.core.due import next_expiry_of, state_at
+from meterctl.core.heads import head_of
 from meterctl.core.model import Instant, state_from_document
 from meterctl.core.orgview import MALFORMED
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Listing
 from meterctl.core.terms import PlanBook, Terms
-from meterctl.core.writer import head_of
 
 SORTS = ("org", "balance", "next_expiry", "used", "last_at")
 

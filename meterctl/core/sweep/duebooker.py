@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from meterctl.core.errors import StoreUnusable
+from meterctl.core.heads import head_of
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.operations import BookDue, Request
 from meterctl.core.orgview import MALFORMED
 from meterctl.core.results import Receipt
-from meterctl.core.writer import head_of
 
 #: What a journal that was tampered with may raise: when it is read and reckoned with, and when it is added to.
 SPOILT = (*MALFORMED, OverflowError, StoreUnusable)

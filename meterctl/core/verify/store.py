@@ -7,13 +7,13 @@ from operator import index
 from typing import NamedTuple, cast
 
 from meterctl.core.canonical import canonical_text
+from meterctl.core.heads import head_of
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.run import UNREADABLE, Item, OnTip, Progress, Run, Scope, readable
 from meterctl.core.verify.seal import Seal
-from meterctl.core.writer import head_of
 
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
