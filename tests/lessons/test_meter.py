@@ -1,11 +1,15 @@
 """Lessons about weeks, quotas, runs and thresholds: what happened elsewhere, and cannot here."""
 
+from collections.abc import Callable
+
 import pytest
 
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, StoreUnreachable
+from meterctl.core.model import Entry
 from meterctl.core.operations import Attribute
+from meterctl.core.ports import Store
 from meterctl.core.reads.reads import Reads
-from tests.desk import Desk
+from tests.desk import Desk, tap
 
 NEXT_MONDAY = "2026-11-23T00:00:00.000Z"
 NEXT_TUESDAY = "2026-11-24T09:00:00Z"
@@ -62,9 +66,13 @@ def test_l19_a_retry_after_monday_does_not_count_twice(desk: Desk) -> None:
 
 
 def test_l20_replay_protection_is_no_list_in_the_state(desk: Desk) -> None:
+    sizes = set()
     for number in range(30):
         desk.run(f"run-{number}", 1)
+        sizes.add(len(desk.tip()["state"]["week"]))
     assert "run-3" not in str(desk.tip()["state"])
+    assert len(sizes) == 1
+    assert desk.run("run-3", 1).status == "replayed"
 
 
 def test_l21_each_step_of_a_run_is_charged(desk: Desk) -> None:
@@ -100,6 +108,20 @@ def test_l25_an_alert_is_part_of_the_entry_that_crossed(desk: Desk) -> None:
     desk.run("r1", 85)
     found = list(reads(desk).alerts(None, None).items)
     assert [(alert["percent"], alert["seq"]) for alert in found] == [(80, 1)]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_l25_nor_is_it_lost_or_told_twice_where_the_run_had_no_answer(store: Store, stored: bool) -> None:
+    desk = Desk(tap(store))
+
+    def no_answer(real: Callable[[list[Entry]], int], entries: list[Entry]) -> int:
+        if stored:
+            real(entries)
+        raise StoreUnreachable("no answer in time")
+
+    store.journal.on("append", no_answer, times=1)  # type: ignore[attr-defined]
+    assert desk.run("r1", 85).applied
+    assert [(alert["percent"], alert["seq"]) for alert in reads(desk).alerts(None, None).items] == [(80, 1)]
 
 
 def test_l26_usage_and_what_it_draws_are_one_entry(desk: Desk) -> None:

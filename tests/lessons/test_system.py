@@ -5,8 +5,10 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo.collection import Collection
 
 from meterctl.core import instants, weeks
 from meterctl.core.backfill import Backfiller, Caller
@@ -14,6 +16,7 @@ from meterctl.core.errors import BadInput, StoreUnreachable, StoreUnusable
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.mongo.store import connect
 from meterctl.core.operations import BookDue, Debit, check_integer, check_org
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Lease, Store
@@ -88,6 +91,22 @@ def test_l50_reads_ask_the_primary(store: Store) -> None:
         pytest.skip("the embedded store is one file")
     for name in ("journal", "heads", "claims", "plans", "locks"):
         assert getattr(database, name).read_preference.mode == 0
+
+
+#: What an operator may have copied from a reader's settings.
+CARELESS = "mongodb://127.0.0.1:1/?readPreference=secondaryPreferred&readConcernLevel=local&w=0&journal=false"
+
+
+def test_l50_and_l51_hold_whatever_the_uri_says() -> None:
+    with closing(connect(CARELESS)) as store:
+        database = store._database
+        for name in ("journal", "claims", "plans", "locks"):
+            collection: Collection[Any] = getattr(database, name)
+            assert collection.read_preference.mode == 0
+            assert collection.read_concern.level == "majority"
+            assert collection.write_concern.document == {"w": "majority", "j": True}
+        assert database.heads.read_preference.mode == 0
+        assert database.heads.write_concern.document == {"w": 1}
 
 
 def test_l51_a_write_without_an_answer_is_looked_up_not_repeated(store: Store) -> None:

@@ -7,6 +7,8 @@ import pytest
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import Adjust, Refund, Request, Undo
 from meterctl.core.ports import Store
+from meterctl.core.reads.orgs import OrgFilter, list_orgs
+from meterctl.core.reads.reads import LedgerQuery, Reads
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
@@ -93,12 +95,28 @@ def test_l09_the_sum_of_amounts_is_compared_with_the_balance(desk: Desk) -> None
     desk.debit(5, "d1")
     assert verify_all(desk.store).ok
     assert sum(entry["amount"] for entry in desk.entries()) == desk.balance() == 995
+    (head,) = desk.store.heads.read()
+    desk.store.heads.replace([head._replace(balance=1000)])
+    assert [(found.org, found.check) for found in verify_all(desk.store).findings] == [("acme", 13)]
+    desk.store.heads.replace([head])
+    wrong = tap(desk.store)
+    wrong.journal.on("read", lambda real, org: ({**entry, "balance": entry["balance"] + 1} for entry in real(org)))
+    assert {(found.org, found.check) for found in verify_all(wrong).findings} >= {("acme", 3)}
 
 
 def test_l10_one_payment_credits_one_org(desk: Desk) -> None:
     desk.credit("cs_1", org="acme")
     typo = desk.credit("cs_1", org="acne")
     assert (typo.reason, typo.exit_code) == ("session_claimed", 4)
+    assert desk.entries("acne") == []
+
+
+def test_l10_nor_does_it_when_two_are_after_it_at_once(store: Store) -> None:
+    desk = Desk(tap(store))
+    desk.credit("cs_1", org="acme")
+    # As it was before the other one claimed it.
+    store.claims.on("holders", lambda *_: {}, times=1)  # type: ignore[attr-defined]
+    assert desk.credit("cs_1", org="acne").reason == "session_claimed"
     assert desk.entries("acne") == []
 
 
@@ -217,6 +235,10 @@ def test_l47_a_retry_of_something_done_is_not_refused(desk: Desk) -> None:
 def test_l60_an_expiry_has_its_own_line_and_is_announced(desk: Desk) -> None:
     desk.credit("cs_1", "short")
     due = desk.state().lots[0].expires_at
+    ahead = Reads(desk.store, desk.clock, desk.ledger.terms).balance("acme")
+    assert ahead.next_expiry == {"at": due, "units": 100}
+    listed = list_orgs(desk.store, desk.clock.now(), desk.ledger.terms, OrgFilter(expiring_by=due)).items
+    assert [(org["org"], org["next_expiry"], org["expiring_units"]) for org in listed] == [("acme", due, 100)]
     desk.go(LATER)
     desk.sweep()
     line = desk.tip()
@@ -224,8 +246,6 @@ def test_l60_an_expiry_has_its_own_line_and_is_announced(desk: Desk) -> None:
 
 
 def test_l11_reads_create_nothing(desk: Desk) -> None:
-    from meterctl.core.reads.reads import LedgerQuery, Reads
-
     before = contents(desk.store)
     reads = Reads(desk.store, desk.clock, desk.ledger.terms)
     assert reads.balance("nobody").balance == 0
