@@ -16,7 +16,7 @@ from meterctl.core.operations import Request, request_from_document
 from meterctl.core.results import Backfill, Receipt
 
 #: Lines that are booked together. More would not be faster, and take longer to stop.
-CHUNK = 1000
+CHUNK = 2000
 
 
 class Caller(NamedTuple):

@@ -13,7 +13,7 @@ from meterctl.core.ports import Head, Heads
 from meterctl.core.weeks import week_end
 
 #: Chunks of which the heads are put together.
-TOGETHER = 8
+TOGETHER = 4
 
 #: Orgs whose heads may be behind at once: fewer than are remembered from chunk to chunk, so that none is looked for
 #: by a head that is.
