@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -93,24 +94,26 @@ def command_rate(place: Place, home: "Home", store: str, count: int, *arguments:
 
 
 def debit(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A debit by one call in this process, at longer and longer histories, and beside one raw insert, all in turns."""
+    """A debit by one call in this process, at longer and longer histories, each after one raw insert, all in turns."""
     store, floor = opened(place, "debit"), place.floor()
     booked = Ledger(store, SystemClock(), TERMS)
     stories.book(store, [Adjust("warm", 2**40, "grant", None)])
-    raw = iter(floor.ready([one_debit(booked, "warm", f"warm-{call}") for call in range(sizes.calls)]))
+    spare = [one_debit(booked, "warm", f"warm-{call}") for call in range(sizes.calls * len(sizes.histories))]
+    raw = iter(floor.ready(spare))
     orgs = [f"{ORG}-{size}" for size in sizes.histories]
     for org, size in zip(orgs, sizes.histories, strict=True):
         stories.grow(store, org, 1, size)
     place.settle("debit")
-    debits = [debiting(booked, org, "timed") for org in orgs]
-    bare, *ours = median_seconds(sizes.calls, lambda _: floor.store([next(raw)]), *debits)
+    pairs = ((lambda _: floor.store([next(raw)]), debiting(booked, org, "timed")) for org in orgs)
+    taken = median_seconds(sizes.calls, *chain.from_iterable(pairs))
+    least = taken[1]
     limit = 2.2 if place.kind == "mongod" else 2.5
     figure = partial(Figure, "debit", place.kind)
-    for size, taken in zip(sizes.histories, ours, strict=True):
-        yield figure(f"debit at {size:,}", taken * 1e3, "ms", bare * 1e3, "one raw insert", f"<= {limit}")
+    for size, bare, ours in zip(sizes.histories, taken[::2], taken[1::2], strict=True):
+        yield figure(f"debit at {size:,}", ours * 1e3, "ms", bare * 1e3, "one raw insert", f"<= {limit}")
         if size != sizes.histories[0]:
             first = f"the same at {sizes.histories[0]}"
-            yield figure(f"debit at {size:,}", taken * 1e3, "ms", ours[0] * 1e3, first, "<= 1.15")
+            yield figure(f"debit at {size:,}", ours * 1e3, "ms", least * 1e3, first, "<= 1.15")
     store.close()
 
 
