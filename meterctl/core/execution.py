@@ -97,9 +97,8 @@ class Execution:
         finally:
             if self._worker:
                 self._worker.shutdown()
-            if (
-                listening
-            ):  # where nobody is any more, this may be the garbage collector, which is not to wait for a store
+            # Where nobody listens any more, this may be the garbage collector, which is not to wait for a store.
+            if listening:
                 self._writer.heads.catch_up()
 
     def _next(self) -> Sequence[Request] | None:
