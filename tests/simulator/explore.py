@@ -129,7 +129,9 @@ SCRIPTS = {
         _worker("two", Debit("acme", 2, "two"), after=DAY),
         before=(Adjust("acme", 5, "short", add_millis(START, 1000)), GRANT),
     ),
-    "an undo and what it undoes": _script(_worker("one", Undo("acme", 1)), _worker("two", GRANT)),
+    "an undo and what it undoes": _script(
+        _worker("one", Undo("acme", 1), Debit("acme", 3, "one")), _worker("two", GRANT)
+    ),
     "a chunk and a debit": _script(
         _worker("bulk", Debit("acme", 1, "b1"), Debit("Acme", 9, "b2"), Debit("acme", 5, "b3"), kind="bulk", chunk=3),
         _worker("two", Debit("acme", 7, "two")),

@@ -25,13 +25,13 @@ def check(name: str, hand_overs: int, faults: int, store: str) -> None:
     for result in explore(SCRIPTS[name], hand_overs=hand_overs, faults=faults, store=store):
         count += 1
         assert result.failure is None, (result.failure, result.record)
-    assert count >= 5
+    assert count > 5
 
 
 def test_no_two_runs_are_alike() -> None:
-    records = [result.record for result in explore(SCRIPTS["two debits of one org"], hand_overs=1, faults=1)]
+    records = [result.record for result in explore(SCRIPTS["a chunk and a debit"], hand_overs=1, faults=1)]
     different = {(tuple(record.turns.items()), tuple(record.faults.items())) for record in records}
-    assert len(different) == len(records) > 150
+    assert len(different) == len(records) > 200
 
 
 def test_two_writers_meet_in_every_order() -> None:
