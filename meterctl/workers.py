@@ -1,70 +1,78 @@
-"""Booking in several processes: Python decides on one core per process, so more of them sweep faster."""
+"""Work in several processes: Python decides and checks on one core per process, so more of them get more done."""
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from functools import partial
+from multiprocessing import active_children, get_context
 from multiprocessing.util import Finalize
+from typing import Any, Generic, TypeVar
 
 from meterctl.core.errors import MeterctlError
-from meterctl.core.sweep.duebooker import DueBooker, Tally
 from meterctl.interrupts import held_back
 from meterctl.longrun import collect_garbage
 from meterctl.wiring import Options, Wiring
 
-#: Pages that each process has before it: the one it books and the next.
-AHEAD = 2
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+#: Items that each process has before it: the one at hand, the next, and one for when another process is slow.
+AHEAD = 3
 
 
 class WorkerDied(MeterctlError):
-    """A process that was booking is gone."""
+    """A process that was working is gone."""
 
     code = "worker_died"
-    hint = "what it had booked is booked: run the same command again"
+    hint = "what is booked stays booked: run the same command again"
 
 
-class Workers:
-    """``count`` processes, each with a store of its own, that book what is due at pages of orgs."""
+class Workers(Generic[Item, Answer]):
+    """``count`` processes, each with a store of its own, that do one ``task`` on item after item."""
 
-    def __init__(self, count: int, options: Options, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, count: int, task: Callable[[Wiring, Item], Answer], wiring: Wiring, *, breaks_off: bool = False
+    ) -> None:
+        """``wiring``: what the command was given, and so does each process. ``breaks_off``: where nobody waits for the
+        answers any more, what is begun is broken off, not done to its end."""
         self._count = count
-        self._options = options
-        self._environ = dict(environ)
+        self._task = task
+        self._options = wiring.options
+        self._environ = dict(wiring.environ)
+        self._breaks_off = breaks_off
 
-    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
-        """A tally for each page, in the order in which they are done."""
+    def answers(self, items: Iterable[Item]) -> Generator[Answer, None, None]:
+        """The answer to each item, in order."""
         # Not forked: neither a connection nor a thread of this process survives that whole.
         pool = ProcessPoolExecutor(
-            self._count, get_context("spawn"), initializer=_start, initargs=(self._options, self._environ)
+            self._count, get_context("spawn"), initializer=_start, initargs=(self._task, self._options, self._environ)
         )
-        running: set[Future[list[Tally]]] = set()
+        asked: deque[Future[Answer]] = deque()
         try:
-            for page in pages:
+            for item in items:
                 with held_back():  # the first call starts the processes
-                    running.add(pool.submit(_book, page))
-                if len(running) >= AHEAD * self._count:
-                    yield from _first(running)
-            while running:  # bounded: by the pages
-                yield from _first(running)
+                    asked.append(pool.submit(_do, item))
+                if len(asked) >= AHEAD * self._count:
+                    yield asked.popleft().result()
+            while asked:  # bounded: by the items
+                yield asked.popleft().result()
         except BrokenProcessPool as problem:
-            raise WorkerDied("a process that was sweeping died") from problem
+            raise WorkerDied("a process that was working died") from problem
+        except BaseException:
+            if self._breaks_off:
+                for process in active_children():
+                    process.kill()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _first(running: set[Future[list[Tally]]]) -> Iterator[Tally]:
-    """What became of the pages that are done, once there is one."""
-    done, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in done:
-        running.discard(future)
-        yield from future.result()
-
-
 # In each process
 
-_bookers: list[DueBooker] = []
+_tasks: list[Callable[[Any], Any]] = []
 
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
@@ -75,13 +83,13 @@ def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
     return Wiring(options, environ, alone=False)
 
 
-def _start(options: Options, environ: Mapping[str, str]) -> None:
+def _start(task: Callable[[Wiring, Any], Any], options: Options, environ: Mapping[str, str]) -> None:
     wiring = set_up(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
     # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
     Finalize(None, os._exit, (0,), exitpriority=0)
-    _bookers.append(DueBooker(wiring.ledger, wiring.actor, wiring.at))
+    _tasks.append(partial(task, wiring))
 
 
-def _book(page: list[str]) -> list[Tally]:
-    return list(_bookers[0].book([page]))
+def _do(item: Any) -> Any:
+    return _tasks[0](item)

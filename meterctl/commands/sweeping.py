@@ -72,9 +72,9 @@ def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
     count = worker_count(wanted)
     if count == 1 or wiring.options.plan_out is not None:
         return None
-    from meterctl.workers import Workers  # loads what starts processes
+    from meterctl.sweepworkers import SweepWorkers  # loads what starts processes
 
-    return Workers(count, wiring.options, wiring.environ)
+    return SweepWorkers(count, wiring)
 
 
 def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, *, fail_if_locked: bool) -> Sweep:

@@ -3,15 +3,16 @@
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Annotated
+from typing import Annotated, TypedDict
 
-from meterctl.commands.common import argument, command, new_app, option, switch
+from meterctl.commands.common import argument, command, new_app, option, switch, worker_count
 from meterctl.core.aside import Aside, writing
 from meterctl.core.errors import BadInput
 from meterctl.core.opened import STANDARD_INPUT, is_same_file, opened, opened_or_standard_input, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
+    Checker,
     OnTip,
     Progress,
     Seal,
@@ -38,6 +39,7 @@ def verify(
     seal: Annotated[str | None, option("--seal", "FILE", "Write there where each journal ends.")] = None,
     against: Annotated[str | None, option("--against", "FILE", "Prove that all in that seal is still there.")] = None,
     heads: Annotated[bool, switch("--repair-heads", "Make the cached heads anew, and nothing else.")] = False,
+    workers: Annotated[str | None, option("--workers", "N", "With --all: check in so many processes.")] = None,
 ) -> Result:
     """Check journals against the rules. Books nothing.
 
@@ -47,15 +49,17 @@ def verify(
     \b
     Examples:
       meterctl verify acme
-      meterctl verify --all --seal november.seal
+      meterctl verify --all --workers 4 --seal november.seal
       meterctl verify --file export.ndjson --against november.seal
     """
     if [org is not None, all_orgs, file is not None].count(True) != 1:
         raise BadInput("name one org, or give --all, or --file", hint="meterctl verify --all", code="usage")
+    if workers is not None and not all_orgs:
+        raise BadInput("only a check of all orgs has workers", hint="meterctl verify --all", code="usage")
     collect_garbage()
     if heads:
-        if not all_orgs or seal is not None or against is not None:
-            message = "heads are repaired for all orgs, and no seal is read or written with that"
+        if not all_orgs or seal is not None or against is not None or workers is not None:
+            message = "heads are repaired for all orgs, without workers, and no seal is read or written with that"
             raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
         return _repair(wiring)
     if file is not None and seal is not None and is_same_file(file, seal):
@@ -63,7 +67,8 @@ def verify(
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None
-        found = _verify(wiring, org, file, _seal(against), progress, sealing.on_tip if sealing else None)
+        how: _How = {"seal": _seal(against), "progress": progress, "on_tip": sealing.on_tip if sealing else None}
+        found = _verify(wiring, org, file, worker_count(workers), how)
         if sealing is not None:
             sealing.sound = found.ok
     if found.ok and not found.entries:
@@ -77,15 +82,30 @@ def _tell_nothing_there(org: str | None, place: str) -> None:
     sys.stderr.write(f"{journal} was found in {place}: nothing was checked\n")
 
 
-def _verify(
-    wiring: Wiring, org: str | None, file: str | None, seal: Seal | None, progress: Progress, on_tip: OnTip | None
-) -> Verification:
+class _How(TypedDict):
+    """What every check is given, whatever it looks at."""
+
+    seal: Seal | None
+    progress: Progress
+    on_tip: OnTip | None
+
+
+def _verify(wiring: Wiring, org: str | None, file: str | None, workers: int, how: _How) -> Verification:
     if file is not None:
         with opened_or_standard_input(file) as source:
-            return verify_file(unzipped(source), seal=seal, progress=progress, on_tip=on_tip)
+            return verify_file(unzipped(source), **how)
     if org is not None:
-        return verify_org(wiring.store, check_org(org), seal=seal, progress=progress, on_tip=on_tip)
-    return verify_all(wiring.store, seal=seal, progress=progress, on_tip=on_tip)
+        return verify_org(wiring.store, check_org(org), **how)
+    return verify_all(wiring.store, checker=_checker(wiring, workers), **how)
+
+
+def _checker(wiring: Wiring, workers: int) -> Checker | None:
+    """Processes that check, if several are wanted."""
+    if workers == 1:
+        return None
+    from meterctl.verifyworkers import VerifyWorkers  # loads what starts processes
+
+    return VerifyWorkers(workers, wiring).check
 
 
 def _repair(wiring: Wiring) -> Facts:

@@ -9,20 +9,24 @@ here writes.
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.export import verify_file
 from meterctl.core.verify.journal import JournalCheck, Sealed
-from meterctl.core.verify.run import OnTip, Progress, Scope
+from meterctl.core.verify.run import Checked, OnTip, Progress, Scope
 from meterctl.core.verify.seal import Seal, SealWriter, read_seal
-from meterctl.core.verify.store import Repair, repair_heads, verify_all, verify_org
+from meterctl.core.verify.store import Checker, Part, Repair, check_part, repair_heads, verify_all, verify_org
 
 __all__ = [
     "Check",
+    "Checked",
+    "Checker",
     "JournalCheck",
     "OnTip",
+    "Part",
     "Progress",
     "Repair",
     "Scope",
     "Seal",
     "SealWriter",
     "Sealed",
+    "check_part",
     "read_seal",
     "repair_heads",
     "verify_all",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from meterctl.core.results import Finding, Verification
 from meterctl.core.verify.checks import Check
@@ -15,7 +15,10 @@ Item = TypeVar("Item")
 #: Told the orgs and entries done so far, now and then.
 Progress = Callable[[int, int], None]
 
-#: Told where a journal ends: org, seq and hash of its last entry. `SealWriter.add` is one.
+#: Where a journal ends: org, seq and hash of its last entry.
+Tip = tuple[str, int, str]
+
+#: Told where a journal ends. `SealWriter.add` is one.
 OnTip = Callable[[str, int, str], None]
 
 #: Told whether an org is part of the run.
@@ -28,6 +31,13 @@ _TOLD_EVERY = 10_000
 
 #: What reading something malformed raises in an adapter, or in Python's own parsers.
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+class Checked(NamedTuple):
+    """What came of checking some orgs, and where their journals end."""
+
+    result: Verification
+    tips: list[Tip]
 
 
 class Run:
@@ -64,6 +74,18 @@ class Run:
         self.add(check.finish())
         if self._on_tip is not None and check.tip is not None:
             self._on_tip(check.org, check.seq, check.hash)
+
+    def take(self, checked: Checked) -> None:
+        """Count what was checked elsewhere."""
+        self._result.orgs += checked.result.orgs
+        self._result.entries += checked.result.entries
+        self._result.more += checked.result.more
+        self.add(checked.result.findings)
+        if self._on_tip is not None:
+            for tip in checked.tips:
+                self._on_tip(*tip)
+        if self._progress is not None:
+            self._progress(self._result.orgs, self._result.entries)
 
     def add(self, found: Iterable[Finding]) -> None:
         for finding in found:

@@ -50,6 +50,10 @@ class Seal:
     def take(self, org: str) -> Sealed | None:
         return self._tips.pop(org, None)
 
+    def part(self, orgs: Iterable[str]) -> "Seal":
+        """What it says of ``orgs``, taken out of it."""
+        return Seal({org: tip for org in orgs if (tip := self.take(org)) is not None})
+
     def left(self) -> Iterable[tuple[str, Sealed]]:
         return self._tips.items()
 

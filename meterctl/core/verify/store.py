@@ -1,6 +1,6 @@
 """Verifying what a store holds: journals, heads and claims."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from operator import index
@@ -12,11 +12,14 @@ from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.run import UNREADABLE, Item, OnTip, Progress, Run, Scope, readable
+from meterctl.core.verify.run import UNREADABLE, Checked, Item, OnTip, Progress, Run, Scope, Tip, readable
 from meterctl.core.verify.seal import Seal
 
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
+
+#: Orgs that are checked elsewhere at a time: few, for the journals of some are long.
+PART = 20
 
 _REPAIR = "meterctl verify --all --repair-heads mends it"
 
@@ -36,6 +39,25 @@ def verify_org(
     return run.done()
 
 
+class Part(NamedTuple):
+    """Orgs to check, with what a seal says of them."""
+
+    orgs: list[str]
+    seal: Seal | None
+
+
+#: Has parts checked, by other processes say, and answers in order.
+Checker = Callable[[Iterable[Part]], Iterator[Checked]]
+
+
+def check_part(store: Store, part: Part) -> Checked:
+    """Check the orgs of ``part``: their journals and heads, and that each topup holds its claim. Writes nothing."""
+    tips: list[Tip] = []
+    run = Run(progress=None, on_tip=lambda *tip: tips.append(tip), seal=part.seal)
+    _StoreCheck(store, run).orgs(part.orgs)
+    return Checked(run.done(), tips)
+
+
 def verify_all(
     store: Store,
     *,
@@ -44,17 +66,25 @@ def verify_all(
     seal: Seal | None = None,
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
+    checker: Checker | None = None,
 ) -> Verification:
     """Check every org from behind ``after`` on that ``shard`` takes: journals, heads and claims. Writes nothing, and
-    can run while others write. Memory depends on neither the length of journals nor the number of orgs."""
+    can run while others write. Memory depends on neither the length of journals nor the number of orgs. ``checker``
+    checks the orgs in place of this process."""
 
     def scope(org: str) -> bool:
         return org > after and (shard is None or shard(org))
 
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
     check = _StoreCheck(store, run)
-    for orgs in _chunks(filter(scope, store.journal.orgs(after=after))):
-        check.orgs(orgs)
+    orgs = filter(scope, store.journal.orgs(after=after))
+    if checker is None:
+        for some in _chunks(orgs, CHUNK):
+            check.orgs(some)
+    else:
+        parts = (Part(some, None if seal is None else seal.part(some)) for some in _chunks(orgs, PART))
+        for checked in checker(parts):
+            run.take(checked)
     check.heads_without_journal(after)
     check.claims()
     return run.done()
@@ -193,7 +223,7 @@ class _StoreCheck:
     def claims(self) -> None:
         """Every claim has its topup."""
         note = partial(self._run.note, None, None, Check.CLAIM)
-        for claims in _chunks(readable(self._store.claims.read(), note)):
+        for claims in _chunks(readable(self._store.claims.read(), note), CHUNK):
             self._credited(claims)
 
     def _credited(self, claims: Sequence[tuple[str, str]]) -> None:
@@ -229,7 +259,7 @@ class Repair(NamedTuple):
 def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -> Repair:
     """Make every head that of its org's last entry again, and touch nothing else. Safe while others write."""
     seen, mended, unreadable = 0, 0, list[str]()
-    for orgs in _chunks(org for org in store.journal.orgs(after=after) if shard is None or shard(org)):
+    for orgs in _chunks((org for org in store.journal.orgs(after=after) if shard is None or shard(org)), CHUNK):
         behind, wrong = list[Head](), list[Head]()
         for org in orgs:
             try:
@@ -271,7 +301,7 @@ def _same(head: Head | None, due: Head) -> bool:
         return False
 
 
-def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     stream = iter(items)
-    while chunk := list(islice(stream, CHUNK)):  # bounded: by the items
+    while chunk := list(islice(stream, size)):  # bounded: by the items
         yield chunk

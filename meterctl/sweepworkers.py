@@ -1,0 +1,22 @@
+"""A sweep in several processes, each of which books pages of orgs."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from meterctl.core.sweep.duebooker import DueBooker, Tally
+from meterctl.wiring import Wiring
+from meterctl.workers import Workers
+
+
+class SweepWorkers:
+    """``count`` processes that book what is due at pages of orgs."""
+
+    def __init__(self, count: int, wiring: Wiring) -> None:
+        self._workers = Workers(count, _book, wiring)
+
+    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+        return chain.from_iterable(self._workers.answers(pages))
+
+
+def _book(wiring: Wiring, page: list[str]) -> list[Tally]:
+    return list(DueBooker(wiring.ledger, wiring.actor, wiring.at).book([page]))

@@ -1,0 +1,201 @@
+"""``meterctl verify --all --workers``: several processes find what one does, however they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from meterctl.cli import main
+from meterctl.core.clock import FixedClock
+from meterctl.core.instants import parse
+from meterctl.core.ledger import Ledger
+from meterctl.core.operations import Adjust, CreditPack, Debit, Operation, Request
+from meterctl.core.ports import Store
+from meterctl.core.terms import Pack, Terms
+from meterctl.core.verify.store import PART
+from meterctl.wiring import Options, Wiring, open_store
+from meterctl.workers import Workers
+from tests.mongod import own_database
+from tests.waiting import wait_for, workers_of
+
+NOW = "2026-11-22T10:00:00.000Z"
+
+#: Those of some parts, the last of them not full.
+ORGS = [f"org-{number:03}" for number in range(3 * PART + 5)]
+
+
+@pytest.fixture(params=["sqlite", "mongod"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A store of its own, on each kind that a user can choose."""
+    if request.param == "sqlite":
+        yield f"sqlite:{tmp_path}/meterctl.db"
+        return
+    with own_database() as uri:
+        yield uri
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """With a pack and a debit in each of `ORGS`."""
+    opened = open_store(url)
+    opened.init()
+    book(opened, [CreditPack(org, "small", f"cs_{org}", None) for org in ORGS])
+    book(opened, [Debit(org, 1, "r1") for org in ORGS])
+    yield opened
+    opened.close()
+
+
+def book(store: Store, operations: list[Operation]) -> None:
+    ledger = Ledger(store, FixedClock(parse(NOW)), Terms(packs={"small": Pack(100, 300, "usd", 90)}))
+    assert all(receipt.applied for receipt in ledger.execute(Request(one, "tester", "why") for one in operations))
+
+
+class Verified(NamedTuple):
+    code: int
+    document: dict[str, Any]
+
+
+Verify = Callable[..., Verified]
+
+
+@pytest.fixture
+def verify(url: str, capsys: pytest.CaptureFixture[str]) -> Verify:
+    """Checks all of the store; what is told but for how long it took."""
+
+    def verify(*words: str) -> Verified:
+        code = main(["--json", "--store", url, "--now", NOW, "verify", "--all", *words])
+        document = json.loads(capsys.readouterr().out)
+        del document["seconds"]
+        return Verified(code, document)
+
+    return verify
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "meterctl.toml").write_text("allow_time_travel = true\n")
+    monkeypatch.setenv("METERCTL_CONFIG", str(tmp_path / "meterctl.toml"))
+
+
+def cut_off(store: Store, org: str) -> None:
+    """Make it look as if the newest entry of ``org`` had been removed: its head is of one that is not there."""
+    head = store.heads.get([org])[org]
+    store.heads.replace([head._replace(seq=head.seq + 1)])
+
+
+@pytest.mark.usefixtures("store")
+def test_what_holds_holds_in_several_processes_and_the_seal_is_the_same(verify: Verify, tmp_path: Path) -> None:
+    alone, shared = tmp_path / "alone.seal", tmp_path / "shared.seal"
+    assert verify("--seal", str(alone)) == verify("--workers", "3", "--seal", str(shared))
+    assert shared.read_text() == alone.read_text()
+    assert json.loads(shared.read_text().splitlines()[-1])["orgs"] == len(ORGS)
+
+
+def test_what_is_found_is_found_in_order_by_several_processes(store: Store, verify: Verify) -> None:
+    wrong = [ORGS[2], ORGS[PART], ORGS[-1]]
+    for org in reversed(wrong):
+        cut_off(store, org)
+    found = verify("--workers", "2")
+    assert (found.code, [finding["org"] for finding in found.document["findings"]]) == (8, wrong)
+    assert found == verify()
+
+
+def test_a_seal_is_held_against_every_part(store: Store, verify: Verify, tmp_path: Path) -> None:
+    seal = tmp_path / "all.seal"
+    assert verify("--seal", str(seal)).code == 0
+    lines = seal.read_text().splitlines()
+    book(store, [Adjust(org, 1, "later", None) for org in ORGS])  # the seal is of what was there before
+    assert verify("--workers", "2", "--against", str(seal)).code == 0
+    # As if the journals of two orgs had reached further then, and one had been there that is gone.
+    write_seal(seal, [*(further(line) if ORGS[1] in line or ORGS[-2] in line else line for line in lines[1:-1]), GONE])
+    found = verify("--workers", "2", "--against", str(seal))
+    places = [(finding["org"], finding["check"]) for finding in found.document["findings"]]
+    assert (found.code, places) == (8, [(ORGS[1], 15), (ORGS[-2], 15), ("zebra", 15)])
+    assert found == verify("--against", str(seal))
+
+
+GONE = json.dumps({"org": "zebra", "seq": 1, "hash": "0" * 64})
+
+
+def further(line: str) -> str:
+    return json.dumps(json.loads(line) | {"seq": 9})
+
+
+def write_seal(path: Path, tips: list[str]) -> None:
+    from meterctl.core.verify import SealWriter
+
+    with path.open("w") as file:
+        seal = SealWriter(file.write, parse(NOW))
+        for tip in tips:
+            document = json.loads(tip)
+            seal.add(document["org"], document["seq"], document["hash"])
+        seal.close()
+
+
+def test_one_worker_is_this_process(store: Store, verify: Verify) -> None:
+    assert verify("--workers", "1").document["orgs"] == len(store.heads.get(ORGS))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["acme", "--workers", "2"], ["--file", "x", "--workers", "2"], ["--all", "--repair-heads", "--workers", "2"]],
+)
+def test_what_is_not_checked_org_by_org_has_no_workers(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "verify", *words]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "usage"
+
+
+# -- however they end
+
+
+@pytest.fixture
+def verifying(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A check in two processes that will take long: each has begun one of two long journals."""
+    place = f"sqlite:{tmp_path}/long.db"
+    store = open_store(place)
+    store.init()
+    book(store, [Adjust(org, 10**6, "grant", None) for org in ORGS])
+    for org in (ORGS[0], ORGS[PART]):
+        book(store, [Debit(org, 1, f"r{number}") for number in range(20_000)])
+    store.close()
+    command = [sys.executable, "-m", "meterctl", "--json", "--store", place, "verify", "--all", "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(workers_of(process.pid)) == 2, process)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_ctrl_c_breaks_off_what_the_processes_have_begun(verifying: "subprocess.Popen[str]") -> None:
+    workers = workers_of(verifying.pid)
+    verifying.send_signal(signal.SIGINT)
+    out, err = verifying.communicate(timeout=120)
+    assert (verifying.returncode, out, json.loads(err)["code"]) == (130, "", "interrupted")
+    assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
+
+
+def doze(_: Wiring, seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_what_is_begun_is_broken_off_once_nobody_waits_for_it(tmp_path: Path) -> None:
+    workers = Workers(2, doze, Wiring(Options(store=f"sqlite:{tmp_path}/none.db")), breaks_off=True)
+    answers = workers.answers([0.0, 60.0, 60.0])
+    assert next(answers) == 0.0
+    began = time.monotonic()
+    answers.close()
+    assert time.monotonic() - began < 30.0
+
+
+def test_a_killed_worker_is_told(verifying: "subprocess.Popen[str]") -> None:
+    os.kill(workers_of(verifying.pid)[0], signal.SIGKILL)
+    out, err = verifying.communicate(timeout=120)
+    assert (verifying.returncode, out, json.loads(err)["code"]) == (1, "", "worker_died")
