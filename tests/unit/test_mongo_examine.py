@@ -136,8 +136,21 @@ def test_a_clock_that_differs(seconds: int, ok: bool) -> None:
     assert deployment.look()["clock"].ok is ok
 
 
-def test_an_index_that_was_made_otherwise() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": [("at", -1)]},
+        {"unique": True},
+        {"partialFilterExpression": {"kind": "usage"}},
+        {"sparse": True},
+        {"hidden": True},
+        {"collation": {"locale": "en", "strength": 2}},
+        {"expireAfterSeconds": 0},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_index_that_was_made_otherwise(change: dict[str, Any]) -> None:
     deployment = Deployment()
-    deployment.indexes[schema.JOURNAL][schema.BY_ALERT]["key"] = [("at", -1)]
+    deployment.indexes[schema.JOURNAL][schema.BY_ALERT] |= change
     seen = deployment.look()["indexes of journal"]
     assert (seen.ok, seen.found) == (False, f"not as expected: {schema.BY_ALERT}")

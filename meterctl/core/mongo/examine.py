@@ -29,6 +29,10 @@ _SKEW = 5_000
 #: Seconds that a majority of the set may be behind its primary.
 _LAG = 10.0
 
+#: What no index here is: one that leaves documents out, that queries cannot use, that takes other letters for the same,
+#: that has its documents deleted.
+_OTHERWISE = ("sparse", "hidden", "collation", "expireAfterSeconds")
+
 #: What must not be possible to whoever books.
 _HARMFUL = {"update", "remove", "dropCollection", "convertToCapped"}
 
@@ -129,6 +133,7 @@ def _is(live: Mapping[str, Any], index: schema.Index) -> bool:
         keys == list(index.keys)
         and bool(live.get("unique")) == index.unique
         and (dict(partial) if partial is not None else None) == index.partial
+        and all(live.get(option, False) is False for option in _OTHERWISE)
     )
 
 
