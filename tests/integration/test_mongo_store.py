@@ -166,8 +166,15 @@ def test_nothing_is_booked_where_seqs_are_not_unique(
     assert fresh.journal.append([make_entry("acme", 1, key="other")]) == 0
 
 
-def test_an_index_that_is_not_unique_does_not_do(dial: Dial, uri: str, database: Database[Document]) -> None:
-    database.journal.create_index([("org", 1), ("seq", 1)])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"unique": True, "partialFilterExpression": {"kind": "usage"}}],
+    ids=["not-unique", "of-some-only"],
+)
+def test_an_index_that_does_not_keep_seqs_unique_does_not_do(
+    options: Document, dial: Dial, uri: str, database: Database[Document]
+) -> None:
+    database.journal.create_index([("org", 1), ("seq", 1)], name="org_seq", **options)
     store = dial(uri)
     with pytest.raises(StoreUnusable) as missing:
         store.journal.append([make_entry("acme", 1)])

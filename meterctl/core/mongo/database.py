@@ -168,4 +168,6 @@ def _index_model(index: schema.Index) -> IndexModel:
 
 
 def _keeps_seq_unique(live: Mapping[str, Any]) -> bool:
-    return any(index.get("unique") and list(index["key"]) == [("org", 1), ("seq", 1)] for index in live.values())
+    # One that is partial keeps unique only what it holds.
+    whole = [index for index in live.values() if index.get("unique") and "partialFilterExpression" not in index]
+    return any(list(index["key"]) == [("org", 1), ("seq", 1)] for index in whole)
