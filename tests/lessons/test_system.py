@@ -2,8 +2,10 @@
 
 import io
 import json
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,39 @@ from pymongo.collection import Collection
 
 from meterctl.core import instants, weeks
 from meterctl.core.backfill import Backfiller, Caller
+from meterctl.core.clock import SystemClock
 from meterctl.core.errors import BadInput, StoreUnreachable, StoreUnusable
 from meterctl.core.inputs import open_input
 from meterctl.core.ledger import Ledger
-from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.model import MAX_UNITS, Entry, Instant
+from meterctl.core.mongo import MongoStore
 from meterctl.core.mongo.store import connect
-from meterctl.core.operations import BookDue, Debit, check_integer, check_org
+from meterctl.core.operations import BookDue, CreditPack, Debit, Undo, check_integer, check_org
 from meterctl.core.overlay import OverlayStore
-from meterctl.core.ports import Lease, Store
+from meterctl.core.ports import Store
 from meterctl.core.reads.reads import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
 from meterctl.core.sqlite import SqliteStore
 from meterctl.core.sweep.dueorgs import EVERYTHING
+from meterctl.core.sweep.keptlock import KeptLock
 from meterctl.core.sweep.sweeper import Sweeper
-from tests.desk import Desk, booked, request, tap
+from tests.desk import Desk, booked, contents, request, tap
 from tests.memory_store import MemoryStore
+from tests.stores import drop_store, make_store
+from tests.waiting import wait_for
+
+#: Seconds to the next renewal of a process that is dead before it.
+WAKES_NO_MORE = 3600
+
+
+@pytest.fixture
+def mongod_store(tmp_path: Path) -> Iterator[MongoStore]:
+    store = make_store("mongod", tmp_path)
+    assert isinstance(store, MongoStore)
+    store.init()
+    yield store
+    store.close()
+    drop_store("mongod", tmp_path)
 
 
 def test_l12_pages_neither_repeat_nor_skip_entries_of_the_same_instant(desk: Desk) -> None:
@@ -47,26 +67,75 @@ def test_l12_pages_neither_repeat_nor_skip_entries_of_the_same_instant(desk: Des
 def test_l48_a_lock_of_a_dead_process_is_free_within_a_minute(desk: Desk) -> None:
     desk.credit("cs_1", "short")
     desk.go("2026-11-18T12:00:00Z")
-    lease = Lease(EVERYTHING.lock_name, "dead:1:x", desk.clock.now(), instants.add_millis(desk.clock.now(), 60_000))
-    desk.store.locks.acquire(lease, desk.clock.now())
+    dead = KeptLock(desk.store.locks, desk.clock, EVERYTHING.lock_name, "dead:1:x", renew_seconds=WAKES_NO_MORE)
+    assert dead.take() is None
+    desk.go("2026-11-18T12:00:59Z")
     assert Sweeper(desk.ledger, "expire", "cron").all().locked_by == "dead:1:x"
     assert desk.debit(1, "d1").reason == "insufficient_balance"  # and all is right meanwhile
     desk.go("2026-11-18T12:01:00Z")
     assert Sweeper(desk.ledger, "expire", "cron").all().done == 1
+    dead.release()
 
 
-def test_l49_a_database_without_its_unique_index_is_not_written_to(store: Store) -> None:
+def test_l48_a_lock_is_renewed_as_long_as_its_process_works(desk: Desk) -> None:
+    busy = KeptLock(desk.store.locks, desk.clock, EVERYTHING.lock_name, "busy:1:x", renew_seconds=0.005)
+    assert busy.take() is None
+    for minute in range(1, 4):
+        desk.go(f"2026-11-16T12:0{minute}:00Z")
+        renewed = instants.add_millis(desk.clock.now(), 60_000)
+        wait_for(partial(is_held_until, desk.store, renewed))
+    assert Sweeper(desk.ledger, "expire", "cron").all().locked_by == "busy:1:x"
+    busy.release()
+    assert Sweeper(desk.ledger, "expire", "cron").all().locked_by is None
+
+
+def is_held_until(store: Store, instant: Instant) -> bool:
+    return [lease.expires_at for lease in store.locks.all()] == [instant]
+
+
+@pytest.mark.parametrize("instead", [None, {}, {"sparse": True}], ids=["missing", "not-unique", "sparse"])
+def test_l49_a_database_without_its_unique_index_is_not_written_to(
+    store: Store, instead: dict[str, Any] | None
+) -> None:
     database = getattr(store, "_database", None)
     if database is None or not hasattr(database, "journal"):
         pytest.skip("the embedded store: see below")
     Desk(store).credit("cs_1")
     database.journal.drop_index("org_seq")
-    from meterctl.core.mongo import MongoStore
-
+    if instead is not None:
+        database.journal.create_index([("org", 1), ("seq", 1)], name="org_seq", **instead)
     again = MongoStore(database.journal.database.client, database.journal.database.name)
     with pytest.raises(Exception, match="index") as refused:
         Desk(again).debit(5, "d1")
     assert getattr(refused.value, "code", None) == "index_missing"
+
+
+@pytest.mark.parametrize("instead", [None, {}, {"sparse": True}], ids=["missing", "of-all", "sparse"])
+def test_l49_doctor_tells_of_an_index_that_is_missing_or_another(
+    mongod_store: MongoStore, instead: dict[str, Any] | None
+) -> None:
+    database = mongod_store._database
+    database.journal.drop_index("org_session")
+    if instead is not None:
+        keys = [("org", 1), ("session", 1), ("seq", 1)]
+        database.journal.create_index(keys, name="org_session", **instead)
+    seen = {check.name: check for check in mongod_store.examine(SystemClock())}
+    assert seen["indexes of journal"].ok is False
+    assert "org_session" in seen["indexes of journal"].found
+    assert seen["indexes of heads"].ok
+
+
+@pytest.mark.parametrize("instead", [None, "CREATE INDEX heads_due ON heads (org)"], ids=["missing", "another"])
+def test_l49_doctor_tells_so_of_a_file_too(tmp_path: Path, instead: str | None) -> None:
+    with closing(SqliteStore(str(tmp_path / "meterctl.db"))) as store:
+        store.init()
+        with store._database.writing() as connection:
+            connection.execute("DROP INDEX heads_due")
+            if instead is not None:
+                connection.execute(instead)
+        seen = {check.name: check for check in store.examine(SystemClock())}
+        assert seen["schema"].ok is False
+        assert "heads_due" in seen["schema"].found
 
 
 @pytest.mark.parametrize("index", ["journal_seq", "journal_key"])
@@ -152,6 +221,8 @@ def test_l54_what_users_write_is_shown_never_obeyed(desk: Desk) -> None:
         write(page, output, stream)
         assert "\x1b[31m" not in stream.getvalue()
         assert "\u202e" not in stream.getvalue()
+        shown = r"\[bold\]red\[/bold\]" if output == "markdown" else "[bold]red[/bold]"
+        assert shown in "".join(stream.getvalue().split())  # however narrow the table is
 
 
 def test_l55_a_batch_that_stopped_is_finished_by_running_it_again(desk: Desk, tmp_path: Path) -> None:
@@ -170,21 +241,47 @@ def test_l55_a_batch_that_stopped_is_finished_by_running_it_again(desk: Desk, tm
     assert sum(desk.balance(f"org-{n}") for n in range(3)) == 300
 
 
-def test_l56_one_bad_org_does_not_stop_a_sweep(desk: Desk) -> None:
-    for org in ("a", "b", "c"):
-        desk.credit(f"cs_{org}", "short", org=org)
-    desk.go("2026-11-18T12:00:00Z")
+def unreadable(desk: Desk, org: str) -> Ledger:
+    """A ledger on the same store, where ``org`` has a journal that cannot be read."""
     broken = tap(desk.store)
 
     def garbage(real: object, *arguments: object) -> object:
         found = real(*arguments)  # type: ignore[operator]
-        return {org: {**entry, "state": {"lots": "?"}} if org == "b" else entry for org, entry in found.items()}
+        return {name: {**entry, "state": {"lots": "?"}} if name == org else entry for name, entry in found.items()}
 
     broken.journal.on("tips", garbage)
-    broken.journal.on("tip", lambda real, org: {**real(org), "state": None} if org == "b" else real(org))
-    swept = Sweeper(Ledger(broken, desk.clock, desk.ledger.terms), "expire", "cron").all()
+    broken.journal.on("tip", lambda real, name: {**real(name), "state": None} if name == org else real(name))
+    return Ledger(broken, desk.clock, desk.ledger.terms)
+
+
+def unbookable(desk: Desk, org: str) -> Ledger:
+    """A ledger on the same store, which takes no entry of ``org``."""
+    broken = tap(desk.store)
+
+    def reject(real: object, entries: list[Entry]) -> object:
+        if any(entry["org"] == org for entry in entries):
+            raise StoreUnusable("the store does not take an entry", code="entry_rejected")
+        return real(entries)  # type: ignore[operator]
+
+    broken.journal.on("append", reject)
+    return Ledger(broken, desk.clock, desk.ledger.terms)
+
+
+@pytest.mark.parametrize("broken", [unreadable, unbookable])
+def test_l56_one_bad_org_does_not_stop_a_sweep(desk: Desk, broken: Callable[[Desk, str], Ledger]) -> None:
+    for org in ("a", "b", "c"):
+        desk.credit(f"cs_{org}", "short", org=org)
+    desk.go("2026-11-18T12:00:00Z")
+    swept = Sweeper(broken(desk, "b"), "expire", "cron").all()
     assert (swept.due, swept.done, swept.failed, swept.exit_code) == (3, 2, 1, 7)
     assert [error["org"] for error in swept.errors] == ["b"]
+
+
+def test_l56_nor_does_it_stop_any_other_call(desk: Desk) -> None:
+    for org in ("a", "b", "c"):
+        desk.credit(f"cs_{org}", org=org)
+    answers = unreadable(desk, "b").execute([request(Debit(org, 5, "d1")) for org in ("a", "b", "c")])
+    assert [answer.status for answer in answers] == ["applied", "failed", "applied"]
 
 
 def test_l57_integers_beyond_what_json_keeps_are_refused(desk: Desk) -> None:
@@ -207,7 +304,8 @@ def test_l58_a_backfilled_entry_is_like_any_other(desk: Desk, tmp_path: Path) ->
     assert {**booked(desk.tip("other")), "org": "acme"} == booked(desk.tip("acme"))
 
 
-def test_l59_a_dry_run_says_what_the_real_run_does(desk: Desk) -> None:
+@pytest.mark.parametrize("chunk", [1, 500])
+def test_l59_a_dry_run_says_what_the_real_run_does(desk: Desk, chunk: int) -> None:
     desk.credit("cs_1", "short")
     desk.go("2026-11-18T12:00:00Z")
     layer = OverlayStore(desk.store, MemoryStore())
@@ -216,10 +314,18 @@ def test_l59_a_dry_run_says_what_the_real_run_does(desk: Desk) -> None:
         request(Debit("acme", 5, "d1", allow_debt=True)),
         request(Debit("acme", 6, "d1")),
         request(BookDue("acme")),
+        request(CreditPack("third", "small", "cs_2")),
+        request(CreditPack("other", "small", "cs_2")),
+        request(Undo("third", 1)),
+        request(CreditPack("other", "small", "cs_2")),
+        request(CreditPack("other", "small", "cs_1")),
     ]
-    planned = list(rehearsal.execute(asked))
-    assert len(desk.entries()) == 1
-    real = list(desk.ledger.execute(asked))
-    assert [receipt.entry for receipt in planned] == [receipt.entry for receipt in real]
-    assert [receipt.also for receipt in planned] == [receipt.also for receipt in real]
-    assert [receipt.status for receipt in planned] == ["planned", "conflict", "unchanged"]
+    before = contents(desk.store)
+    planned = list(rehearsal.execute(asked, chunk=chunk))
+    assert contents(desk.store) == before
+    real = list(desk.ledger.execute(asked, chunk=chunk))
+    for name in ("entry", "also", "balance", "reason"):
+        assert [getattr(receipt, name) for receipt in planned] == [getattr(receipt, name) for receipt in real]
+    assert [receipt.status for receipt in planned] == [
+        *("planned", "conflict", "unchanged", "planned", "refused", "planned", "planned", "refused"),
+    ]
