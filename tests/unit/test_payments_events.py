@@ -409,6 +409,18 @@ def test_a_dispute_of_what_is_gone_already_takes_nothing(account: StandIn, desk:
     assert desk.balance() == 0
 
 
+def test_a_refund_in_another_currency_is_refused_and_kept(account: StandIn, desk: Desk) -> None:
+    session = account.sell(at=T0)
+    account.refund(session, 100, at=T0 + 60)
+    for event in account.events[1:]:
+        event["data"]["object"]["currency"] = "jpy"
+    result = settle(desk, account.events)
+    assert (counts(result), result.exit_code) == ({"applied": 1, "refused": 1}, 7)
+    assert (result.problems[0]["reason"], result.problems[0]["org"]) == ("currency_mismatch", "acme")
+    assert desk.balance() == 1000
+    assert len(result.kept) == 2
+
+
 def test_an_undone_topup_is_not_clawed(account: StandIn, desk: Desk) -> None:
     session = account.sell(at=T0)
     account.refund(session, 100, at=T0 + 60)

@@ -40,8 +40,10 @@ def payment(**fields: Any) -> Payment:
     return made._replace(**fields)
 
 
-def giveback(name: str = "re_1", cents: int = 100, standing: str = "given", at: Instant = AT) -> Giveback:
-    return Giveback(name, "pi_1", "ch_1", cents, "usd", standing, at)  # type: ignore[arg-type]
+def giveback(
+    name: str = "re_1", cents: int = 100, standing: str = "given", at: Instant = AT, currency: str = "usd"
+) -> Giveback:
+    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, at)  # type: ignore[arg-type]
 
 
 def credit(*claws: Clawback, cents: int = 500, undone: bool = False) -> Credit:
@@ -339,3 +341,18 @@ def test_only_news_need_a_memory_of_what_came_back() -> None:
 def test_what_does_not_fit_needs_no_memory() -> None:
     item = giveback("du_1", 500, "returned")
     assert facts.steps(item, credit(Clawback("re_0", 500, 2)), remember=True) == []
+
+
+def test_money_in_another_currency_is_not_clawed_as_if_it_were_the_payments() -> None:
+    with pytest.raises(MeterctlError, match="re_1 gave back 100 jpy, but its payment is booked in usd") as refused:
+        facts.steps(giveback(currency="jpy"), credit())
+    assert refused.value.code == "currency_mismatch"
+    assert facts.steps(giveback(currency="jpy", standing="returned"), credit(), remember=True) == []
+
+
+@pytest.mark.parametrize("remember", [False, True])
+def test_what_was_reckoned_over_by_hand_stands(remember: bool) -> None:
+    by_hand = credit(Clawback("re_1", 64, 2))
+    assert facts.steps(giveback(currency="jpy"), by_hand, remember=remember) == [refund(64, "re_1")]
+    back = facts.steps(giveback(currency="jpy", standing="returned"), by_hand, remember=remember)
+    assert back == [reverse("re_1")]

@@ -52,8 +52,14 @@ def credit(*claws: Clawback, **fields: Any) -> Credit:
     return Credit("acme", S, 1, "small", 500, "usd", undone=False, clawbacks=claws)._replace(**fields)
 
 
-def gone(name: str = "re_1", cents: int = 100, standing: str = "given", back_at: Instant | None = None) -> Giveback:
-    return Giveback(name, "pi_1", "ch_1", cents, "usd", standing, LATER, back_at)  # type: ignore[arg-type]
+def gone(
+    name: str = "re_1",
+    cents: int = 100,
+    standing: str = "given",
+    back_at: Instant | None = None,
+    currency: str = "usd",
+) -> Giveback:
+    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, LATER, back_at)  # type: ignore[arg-type]
 
 
 def case(payment: Payment | None, givebacks: Iterable[Giveback] = (), found: Iterable[Credit] = ()) -> Case:
@@ -73,6 +79,7 @@ AGREEMENTS = [
     case(paid(), [gone(standing="returned")], [credit(Clawback("re_1", 100, 2, 3))]),
     case(paid(), [gone(standing="void")], [credit()]),
     case(paid(), [gone()], [credit(Clawback("re_1", 60, 2), Clawback("re_1~2", 40, 3))]),
+    case(paid(), [gone(currency="jpy")], [credit(Clawback("re_1", 64, 2))]),
     case(paid(), [gone("du_1", 700)], [credit(Clawback("du_1", 500, 2))]),
     case(paid(), [gone("du_1", 500), gone("re_1", 500)], [credit(Clawback("du_1", 500, 2))]),
     case(paid(org=None, pack=None), [], [credit(org="beta")]),
@@ -140,6 +147,28 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
         [("wrong_amount", [Undo("acme", 1), CreditPack("acme", "small", f"{S}~2", 400)])],
     ),
     (case(paid(currency="eur"), [], [credit()]), [("wrong_amount", [])]),
+    # An amount in another currency says nothing of how much to claw.
+    (case(paid(), [gone(currency="jpy")], [credit()]), [("refunded_not_clawed", [])]),
+    (
+        case(paid(), [gone("du_1", 800, currency="jpy"), gone()], [credit(Clawback("du_1", 5, 2))]),
+        [
+            ("refunded_not_clawed", [Refund("acme", S, 100, "re_1")]),
+        ],
+    ),
+    (
+        case(paid(), [gone(currency="jpy")]),
+        [
+            ("paid_not_credited", [CreditPack("acme", "small", S, 500)]),
+            ("refunded_not_clawed", []),
+        ],
+    ),
+    (
+        case(paid(currency="eur"), [gone(currency="eur")], [credit()]),
+        [
+            ("wrong_amount", []),
+            ("refunded_not_clawed", []),
+        ],
+    ),
     # What is clawed moves along.
     (
         case(paid(), [gone()], [credit(Clawback("re_1", 100, 2), org="beta", cents=450)]),

@@ -354,7 +354,7 @@ class Settler:
         outcome = Outcome("unchanged", None, "", credit.org)
         try:
             operations = steps(item, credit, remember=True)
-        except BadInput as problem:
+        except (PaymentRefused, BadInput) as problem:
             return Outcome("refused", problem.code, problem.message, credit.org)
         for operation in operations:
             at = item.back_at if isinstance(operation, ReverseRefund) else item.at

@@ -419,7 +419,8 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
     news by now. One that is booked already gives an operation that is answered with what was booked first.
 
     With ``remember``, money that came back before it was ever clawed is booked both ways, so that older news of it,
-    should they come later, find the key used.
+    should they come later, find the key used. Raises `PaymentRefused` for money in another currency than the credit's,
+    unless somebody has booked it by hand.
     """
     claws = [claw for claw in credit.clawbacks if base_of(claw.name) == item.id]
     standing = credit.clawed(item.id)
@@ -429,7 +430,8 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
         return _claw(item, credit, standing, claws)
     if claws:
         return _reversals(credit, standing or claws[-1:])
-    first = _first_claw(item, credit) if remember and item.standing == "returned" else []
+    remember = remember and item.standing == "returned" and item.currency == credit.currency
+    first = _first_claw(item, credit) if remember else []
     return [*first, ReverseRefund(credit.org, item.id)] if first else []
 
 
@@ -439,7 +441,12 @@ def _reversals(credit: Credit, claws: Iterable[Clawback]) -> list[Operation]:
 
 def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: Sequence[Clawback]) -> list[Operation]:
     if not claws:
+        _check_currency(item, credit)
         return _first_claw(item, credit)
+    again = (standing or claws)[0]
+    booked: list[Operation] = [Refund(credit.org, credit.name, again.cents, again.name)]
+    if item.currency != credit.currency:
+        return booked
     name = free_name(item.id, [claw.name for claw in claws]) or item.id
     cents = sum(claw.cents for claw in standing)
     if standing and cents > item.cents:
@@ -448,8 +455,14 @@ def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: S
     more = min(item.cents - cents, credit.left)
     if standing and more > 0 and credit.was_last_of_it(standing[-1]):
         return [Refund(credit.org, credit.name, more, name)]
-    again = (standing or claws)[0]
-    return [Refund(credit.org, credit.name, again.cents, again.name)]
+    return booked
+
+
+def _check_currency(item: Giveback, credit: Credit) -> None:
+    if item.currency != credit.currency:
+        hint = f"claw its share by hand: meterctl refund {credit.org} --session {credit.name} --refund-id {item.id}"
+        message = f"{item.id} gave back {item.cents} {item.currency}, but its payment is booked in {credit.currency}"
+        raise _refused("currency_mismatch", message, hint)
 
 
 def _first_claw(item: Giveback, credit: Credit) -> list[Operation]:

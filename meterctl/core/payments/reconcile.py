@@ -376,7 +376,9 @@ def _credit_text(credit: Credit) -> str:
 def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding]:
     """What differs about refunds and disputes, on the credit that counts."""
     payment = cast(Payment, case.payment)
-    due = claims_on(payment.cents, case.givebacks, keeper)
+    currency = payment.currency if keeper is None or books.moved else keeper.currency
+    givebacks, others = _comparable(case.givebacks, currency, keeper)
+    due = claims_on(payment.cents, givebacks, keeper)
     known = {item.id for item in case.givebacks}
     taken: list[Finding] = []
     reversals: list[Finding] = []
@@ -384,7 +386,7 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
     if keeper is not None:
         unknown = [claw for claw in keeper.clawbacks if base_of(claw.name) not in known and claw.stands]
         taken = [_clawed_not_refunded(claw, keeper, books) for claw in unknown]
-    for item in _by_time(case.givebacks):
+    for item in _by_time(givebacks):
         booked = keeper.clawed(item.id) if keeper is not None else []
         cents = sum(claw.cents for claw in booked)
         if item.standing == "waiting" or cents == due.get(item.id, 0):
@@ -395,7 +397,24 @@ def _clawbacks(case: Case, keeper: Credit | None, books: _Books) -> list[Finding
         else:
             reversals.append(_failed_but_clawed(item, booked, cast(Credit, keeper), books))
     # What gives back comes first: it makes room for what is still to be clawed.
-    return [*taken, *reversals, *claws]
+    return [*taken, *reversals, *claws, *(_not_comparable(item, payment, currency, books) for item in others)]
+
+
+def _comparable(
+    givebacks: Iterable[Giveback], currency: str, keeper: Credit | None
+) -> tuple[list[Giveback], list[Giveback]]:
+    """The givebacks, those in another currency than ``currency`` counted as they are booked, for their amounts say
+    nothing; and those of them for which nothing is booked."""
+    found: list[Giveback] = []
+    others: list[Giveback] = []
+    for item in givebacks:
+        if item.standing != "given" or item.currency == currency:
+            found.append(item)
+        elif cents := sum(claw.cents for claw in keeper.clawed(item.id)) if keeper is not None else 0:
+            found.append(item._replace(cents=cents))
+        else:
+            others.append(item)
+    return found, others
 
 
 def _clawed_not_refunded(claw: Clawback, keeper: Credit, books: _Books) -> Finding:
@@ -425,6 +444,14 @@ def _failed_but_clawed(item: Giveback, booked: Sequence[Clawback], keeper: Credi
         books.release(keeper.org, booked, "the money came back", item.back_at),
         _TOGETHER if books.moved else "",
     )
+
+
+def _not_comparable(item: Giveback, payment: Payment, currency: str, books: _Books) -> Finding:
+    org = books.target[0] if books.target is not None else payment.org
+    given = f"{item.cents} {item.currency}"
+    message = f"{item.id} gave back {given}, but nothing is clawed, and its payment is booked in {currency}"
+    fix = f"by hand: claw its share in {currency}"
+    return Finding("refunded_not_clawed", books.session, org, item.id, given, "nothing", message, fix=fix)
 
 
 def _wrongly_clawed(item: Giveback, due: int, booked: Sequence[Clawback], payment: Payment, books: _Books) -> Finding:
