@@ -233,6 +233,9 @@ class Batch:
         holder = self._holders.get(operation.session, operation.org)
         if holder == operation.org or _topup_is_undone(operation.session, self._views.of(holder)):
             return None
+        # What is kept of the holder may be old by now, and a refusal must not rest on that.
+        if undo_is_booked(self._store, operation.session, holder):
+            return None
         return Refusal("session_claimed", f"session {operation.session} was credited to {holder}")
 
     # -- answering

@@ -154,6 +154,23 @@ def test_a_pack_moves_to_another_org_in_the_next_chunk(desk: Desk) -> None:
     assert dict(desk.store.claims.read()) == {"s": "bolt"}
 
 
+def test_a_pack_that_another_process_takes_back_meanwhile_is_free(desk: Desk) -> None:
+    rival = rival_of(desk)
+    seen = []
+
+    def chunks() -> Iterator[list[Request]]:
+        yield [request(CreditPack("acme", "small", "s"))]
+        yield [request(Adjust("core", 10, "a"))]
+        yield [request(Adjust("core", 10, "b"))]
+        rival.undo(1)
+        yield [request(CreditPack("bolt", "small", "s"))]
+
+    for receipts in desk.ledger.execute_chunks(chunks()):
+        seen += receipts
+    assert statuses(seen) == ["applied"] * 4
+    assert dict(desk.store.claims.read()) == {"s": "bolt"}
+
+
 def test_a_session_credited_by_two_orgs_goes_to_the_first(desk: Desk) -> None:
     receipts = in_chunks(desk, [CreditPack("acme", "small", "s")], [CreditPack("bolt", "small", "s")])
     assert statuses(receipts) == ["applied", "session_claimed"]
