@@ -6,9 +6,7 @@ A command's module is imported when that command runs; the list of commands stan
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
-from io import UnsupportedOperation
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -18,7 +16,7 @@ from typer._click.core import Command, Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
-from meterctl.commands.common import take_shared
+from meterctl.commands.common import abandon_output, take_shared
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
 
@@ -152,12 +150,6 @@ def _unexpected(problem: BaseException) -> MeterctlError:
     )
 
 
-def _abandon_output() -> None:
-    """Send what standard output still holds nowhere: the interpreter would try to write it once more when it ends."""
-    with suppress(UnsupportedOperation):  # it is no file when someone captures it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _invoke(arguments: list[str]) -> int:
     """Run the program. Typer's own way in would answer interrupts and closed pipes itself, and say nothing of them."""
     program = typer.main.get_command(app)
@@ -189,10 +181,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report(errors.Interrupted("interrupted"), as_json=as_json)
     except BrokenPipeError:
         # The reader has seen enough.
-        _abandon_output()
+        abandon_output()
         return errors.DONE
     except OSError as problem:
-        _abandon_output()
+        abandon_output()
         return report(_unexpected(problem), as_json=as_json)
     except Exception as problem:
         return report(_unexpected(problem), as_json=as_json)

@@ -4,10 +4,12 @@ A command is a function of a `Wiring` and its own parameters that returns a `Res
 """
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import wraps
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -230,9 +232,7 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        from meterctl.render import emit
-
-        emit(result, wiring.output)
+        _answer(result, wiring.output)
         return result.exit_code
     except KeyboardInterrupt:
         if not writes or options.dry_run:
@@ -241,6 +241,22 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
         raise Interrupted("interrupted: what was answered is booked", hint=again) from None
     finally:
         wiring.close()
+
+
+def _answer(result: "Result", output: str) -> None:
+    """Print ``result``. A reader that has seen enough changes nothing of what came of it, nor of the exit code."""
+    from meterctl.render import emit
+
+    try:
+        emit(result, output)
+    except BrokenPipeError:
+        abandon_output()
+
+
+def abandon_output() -> None:
+    """Send what standard output still holds nowhere: the interpreter would try to write it once more when it ends."""
+    with suppress(UnsupportedOperation):  # it is no file when someone captures it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_where(wiring: Wiring) -> None:
