@@ -13,6 +13,7 @@ from meterctl.commands.sweeping import (
     ShardOption,
     Wanted,
     Workers,
+    check_wanted,
     run_sweep,
 )
 from meterctl.core.errors import BadInput
@@ -47,13 +48,15 @@ def reset_week(
       meterctl reset-week --all
       meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
+    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
     if force:
         if org is None or ref is None:
             raise BadInput("--force needs an org, --ref and --reason", hint="meterctl reset-week --help", code="usage")
+        check_wanted("reset-week", wanted)
         return book(wiring, ForceReset(org, ref), caution="this closes the week of the org now")
     if ref is not None:
         raise BadInput("--ref goes with --force", hint="meterctl reset-week --help", code="usage")
+    check_wanted("reset-week", wanted)
     if not wiring.settings.terms.meter_mode:
         return Sweep("reset-week", wiring.at or wiring.now, wiring.options.dry_run, status="disabled")
-    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
     return run_sweep(wiring, "reset-week", wanted)

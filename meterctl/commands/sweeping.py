@@ -43,16 +43,19 @@ class Wanted(NamedTuple):
     metrics_file: str | None = None
 
 
-def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
-    """Sweep one org or all of them."""
+def check_wanted(name: str, wanted: Wanted) -> None:
+    """Raise `BadInput` for what does not go together."""
     if (wanted.org is None) != wanted.all_orgs:
         raise BadInput("name one org, or give --all", hint=f"meterctl {name} --all", code="usage")
-    if wanted.org is None:
-        return _sweep_all(wiring, name, wanted)
-    if wanted != Wanted(wanted.org):
+    if wanted.org is not None and wanted != Wanted(check_org(wanted.org)):
         message = "only a sweep of all orgs has parts, limits, workers, a lock and metrics"
         raise BadInput(message, hint=f"meterctl {name} --all", code="usage")
-    return wiring.sweeper(name).one(check_org(wanted.org))
+
+
+def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
+    """Sweep one org or all of them."""
+    check_wanted(name, wanted)
+    return _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
 
 
 def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:

@@ -98,6 +98,8 @@ UNUSABLE = {
     "undo acme 1 --yes": "reason_required",
     "reset-week acme --force --ref f1 --yes": "reason_required",
     "reset-week acme --force --reason why --yes": "usage",
+    "reset-week acme --all --force --ref f1 --reason why --yes": "usage",
+    "reset-week acme --force --ref f1 --reason why --yes --limit 3": "usage",
     "reset-week --all --ref f1": "usage",
     "reset-week": "usage",
     "expire": "usage",

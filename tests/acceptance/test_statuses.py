@@ -181,6 +181,12 @@ def test_with_the_meter_off_the_weekly_sweep_says_so_and_a_due_week_is_closed_al
     assert run.doc("expire --all", now=later)["weeks_closed"] == 1
 
 
+@pytest.mark.parametrize("options", ["", "acme --all", "acme --limit 3", "'a b'"])
+def test_with_the_meter_off_what_cannot_be_meant_is_refused_all_the_same(run: Shell, options: str) -> None:
+    run.config("meter_mode = false\n")
+    assert run.json(f"reset-week {options}").error["code"] in ("usage", "bad_org")
+
+
 def test_a_planned_write_books_nothing(run_anywhere: Shell) -> None:
     receipt = run_anywhere.doc(f"{CREDIT} --dry-run")
     assert (receipt["status"], receipt["applied"]) == ("planned", False)
