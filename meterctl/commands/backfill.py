@@ -18,6 +18,9 @@ from meterctl.wiring import Wiring
 
 app = new_app()
 
+#: Characters that are told of a line: it may be quoted in full.
+LONGEST_TOLD = 500
+
 
 @command(app, writes=True)
 def backfill(
@@ -50,6 +53,8 @@ def backfill(
         booker = _booker(wiring, count)
         account = _run(booker, source, _chunks(lines, interrupts), answers)
     account.tally.seconds = wiring.elapsed() - began
+    if results is None:
+        _tell_unbooked(account)
     if interrupts.asked:
         sys.stderr.write(f"stopped after line {account.line}; to go on, run the same again\n")
         raise KeyboardInterrupt
@@ -77,6 +82,18 @@ def _run(booker: Booker, source: InputFile, chunks: Iterator[list[Line]], result
     finally:
         progress.end()
     return account
+
+
+def _tell_unbooked(account: Account) -> None:
+    """Tell the first lines that were not booked, by number, where no file tells them all."""
+    from meterctl.views.safety import visible_line
+    from meterctl.views.words import plural
+
+    for answer in account.kept:
+        told = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
+        sys.stderr.write(f"{told[:LONGEST_TOLD]}\n")
+    if more := account.unbooked - len(account.kept):
+        sys.stderr.write(f"and {plural(more, 'line')} more; all of them are told by --results FILE\n")
 
 
 def _chunks(lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:

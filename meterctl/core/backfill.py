@@ -47,15 +47,25 @@ class Answer(NamedTuple):
         return document
 
 
+#: Answers of lines that were not booked that an account keeps.
+KEPT = 10
+
+
 class Account:
-    """What was answered so far, up to and with line number ``line``."""
+    """What was answered so far, up to and with line number ``line``. The first lines that were not booked, and should
+    have been, are ``kept``; all of them are counted in ``unbooked``."""
 
     def __init__(self) -> None:
         self.tally = Backfill()
         self.line = 0
+        self.kept: list[Answer] = []
+        self.unbooked = 0
 
     def take(self, answers: list[Answer]) -> None:
         self.line = answers[-1].line
+        unbooked = [answer for answer in answers if answer.message is not None]
+        self.kept += unbooked[: KEPT - len(self.kept)]
+        self.unbooked += len(unbooked)
         self.tally.count(answer.status for answer in answers)
 
 
