@@ -33,7 +33,7 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
     for sentence in facts["said"]:
         yield Note(sentence, "")
     if not facts["seq"]:
-        yield Note("nothing was ever booked for this org")
+        yield Note("nothing was booked for this org up to then")
     yield Pairs([("", ""), *_sum(facts)])
     if facts["lots"]:
         yield _lots(facts["lots"])

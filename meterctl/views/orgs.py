@@ -25,7 +25,7 @@ def show_balance(balance: Balance) -> Iterable[Block]:
     as_of = Said(f"as of {words.when_utc(balance.as_of)}", "dim")
     yield Heading(in_row(Said(balance.org, "strong"), balance_said(balance.balance), as_of))
     if balance.seq == 0:
-        yield Note("nothing was ever booked for this org")
+        yield Note("nothing was booked for this org up to then")
         return
     if balance.lots:
         yield _lots(balance.lots, balance.as_of)

@@ -145,7 +145,7 @@ TELLS = {
         "880 units will expire on 2026-11-25 10:03 UTC, in 3 days",
     ],
     "balance-debt": ["balance -1,250", "1,000 owed, 250 overage", "next credit repays"],
-    "balance-empty": ["balance 0", "nothing was ever booked"],
+    "balance-empty": ["balance 0", "nothing was booked for this org up to then"],
     "meter": [
         "✓ may run", "plan pro v3", "170,000 of 200,000 (85 %)", "85 % used in 91 % of the week", "80 %",
         "41,080 = 30,000 left of the quota + balance 11,080", "ends in 13 hours", "120,000",
