@@ -100,8 +100,8 @@ def settings_of(path: Path, document: Mapping[str, Any]) -> Settings:
     )
 
 
-#: Raised when a checked document changes its shape.
-_SHAPE = 2
+#: Raised when a checked document changes its shape, or when more is checked.
+_SHAPE = 3
 
 #: The rights of anybody but the owner, in a file's mode.
 _OF_OTHERS = 0o077

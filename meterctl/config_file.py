@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from meterctl.core.errors import BadConfig
+from meterctl.core.errors import BadConfig, BadInput
 from meterctl.core.model import MAX_UNITS
+from meterctl.core.operations import check_ratio
 
 
 def _decimal_text(text: str) -> str:
@@ -22,6 +23,15 @@ def _decimal_text(text: str) -> str:
     if not value.is_finite() or value < 0 or not -30 <= value.adjusted() <= 15:
         raise ValueError("a decimal number >= 0 of a sane size is needed, such as 1.25")
     return format(value, "f")
+
+
+def _publishable(ratios: dict[str, str]) -> dict[str, str]:
+    for feature, ratio in ratios.items():
+        try:
+            check_ratio(feature, ratio)
+        except BadInput as problem:
+            raise ValueError(f"{feature}: {problem.message}; {problem.hint}") from None
+    return ratios
 
 
 def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
@@ -50,7 +60,7 @@ class _Pack(_Checked):
 
 class _Plan(_Checked):
     weekly_quota: _Units
-    ratios: dict[_Name, _Ratio] = {}
+    ratios: Annotated[dict[_Name, _Ratio], AfterValidator(_publishable)] = {}
 
 
 class _Profile(_Checked):

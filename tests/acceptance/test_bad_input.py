@@ -239,10 +239,13 @@ def test_numbers_in_a_file_of_costs_stay_as_written(run: Shell) -> None:
 
 
 @pytest.mark.parametrize("ratio", ["'-0'", "1000000000000000", "0.1234567890123456789012"])
-def test_a_plan_of_the_config_is_published_by_the_rule_for_ratios(run: Shell, ratio: str) -> None:
-    config = run.file("plans.toml", f"[plans.pro]\nweekly_quota = 5\nratios = {{ llm = {ratio} }}\n")
-    answer = run.json("plan", "publish", "pro", "--from-config", "--config", config)
-    assert (answer.code, answer.error["code"]) == (2, "bad_ratio")
+def test_a_plan_of_the_config_keeps_the_rule_for_ratios(run: Shell, ratio: str) -> None:
+    """Found when the config is read: no plan before it in the file is published alone."""
+    plans = f"[plans.free]\nweekly_quota = 5\n[plans.pro]\nweekly_quota = 5\nratios = {{ llm = {ratio} }}\n"
+    config = run.file("plans.toml", plans)
+    answer = run.json("plan", "publish", "--from-config", "--config", config)
+    assert (answer.code, answer.error["code"]) == (2, "bad_config")
+    assert "plans.pro.ratios: " in answer.error["message"]
     assert run.doc("plan list")["plans"] == []
 
 
@@ -275,6 +278,7 @@ MISTAKES = {
     "run_base = -1": ("run_base", "greater than"),
     "default_plan = 'a b'": ("default_plan", "A-Za-z0-9"),
     "[plans.pro]\nweekly_quota = 5\nratios = { llm = '-1' }": ("plans.pro.ratios.llm", "decimal"),
+    "[plans.pro]\nweekly_quota = 5\nratios = { base = 1 }": ("plans.pro.ratios", "reserved"),
     "packs = 5": ("packs", "dictionary"),
 }
 
