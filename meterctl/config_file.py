@@ -3,16 +3,30 @@
 Imported only when there is a file to check.
 """
 
+import re
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from meterctl.core.errors import BadConfig, BadInput
 from meterctl.core.model import MAX_UNITS
 from meterctl.core.operations import check_ratio
+
+
+def _like(pattern: str, right: str) -> AfterValidator:
+    """A text has to match ``pattern``; ``right`` says that in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(right)
+        return text
+
+    return AfterValidator(check)
 
 
 def _decimal_text(text: str) -> str:
@@ -42,9 +56,11 @@ def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
 
 # Numbers of the file arrive as text, exactly as written (see `check`): a ratio never passes through a float.
 _Ratio = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_decimal_text)]
-_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_Name = Annotated[str, _like(r"[A-Za-z0-9_-]{1,64}", "a name is 1-64 letters, digits or any of _ -")]
 _Units = Annotated[int, Field(strict=True, ge=0, le=MAX_UNITS)]
 _Percent = Annotated[int, Field(strict=True, ge=1, le=1000)]
+_STORE = "a store is sqlite:PATH, mongodb://... or mongodb+srv://..."
+_ACTOR = "an actor is 1-200 characters without blanks at its ends"
 
 
 class _Checked(BaseModel):
@@ -54,7 +70,7 @@ class _Checked(BaseModel):
 class _Pack(_Checked):
     units: Annotated[int, Field(strict=True, ge=1, le=MAX_UNITS)]
     price_cents: _Units
-    currency: Annotated[str, Field(pattern=r"^[a-z]{3}$")]
+    currency: Annotated[str, _like(r"[a-z]{3}", "a currency is three small letters, such as usd")]
     expiry_days: Annotated[int, Field(strict=True, ge=1, le=36_525)] | None = None
 
 
@@ -64,9 +80,9 @@ class _Plan(_Checked):
 
 
 class _Profile(_Checked):
-    store: Annotated[str, Field(pattern=r"^(sqlite:.|mongodb://|mongodb\+srv://)")] | None = None
+    store: Annotated[str, _like(r"(sqlite:.|mongodb(\+srv)?://).*", _STORE)] | None = None
     production: Annotated[bool, Field(strict=True)] = False
-    actor: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=200)] | None = None
+    actor: Annotated[str, _like(r"\S(.{0,198}\S)?", _ACTOR)] | None = None
 
 
 class _File(_Checked):
@@ -106,13 +122,35 @@ def _explained(path: Path, problems: ValidationError) -> str:
     lines = []
     for problem in problems.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-        lines.append(f"{path}: {key}: {_what_is_right(problem['type'], problem['msg'], problem['loc'])}")
+        lines.append(f"{path}: {key}: {_what_is_right(problem)}")
     return "\n".join(lines)
 
 
-def _what_is_right(kind: str, message: str, location: tuple[int | str, ...]) -> str:
-    if kind != "extra_forbidden":
-        return message
+def _what_is_right(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return _known_keys(problem["loc"])
+    said = _RIGHT.get(problem["type"])
+    return problem["msg"] if said is None else said.format(**problem.get("ctx", {}))
+
+
+#: What would be right where the checker found a mistake of a kind, filled in with what it knows of it.
+_RIGHT: Mapping[str, str] = {
+    "missing": "this key is required",
+    "int_type": "a whole number is needed",
+    "bool_type": "true or false is needed",
+    "string_type": "a text in quotes is needed",
+    "tuple_type": "a list of whole numbers is needed",
+    "dict_type": "a table is needed",
+    "model_type": "a table is needed",
+    "greater_than_equal": "a number >= {ge} is needed",
+    "less_than_equal": "a number <= {le} is needed",
+    "literal_error": "{expected} is needed",
+    "too_long": "at most {max_length} are possible",
+    "value_error": "{error}",
+}
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
     from difflib import get_close_matches
 
     model: type[BaseModel] = _File
