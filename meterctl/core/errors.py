@@ -99,7 +99,7 @@ class BadConfig(MeterctlError):
 
     code = "bad_config"
     exit_code = USAGE
-    hint = "see the effective config with: meterctl config show"
+    hint = "correct the file; every key with its default is shown by: meterctl config show --config /dev/null"
 
 
 class NotFound(MeterctlError):

@@ -336,6 +336,12 @@ def test_all_mistakes_of_a_config_are_told_at_once(run: Shell) -> None:
     assert "run_base" in message
 
 
+def test_what_is_to_be_tried_with_a_bad_config_works_with_it(run: Shell) -> None:
+    run.config("run_base = -1\n")
+    tried = run.json("config show").error["hint"].partition(": meterctl ")[2]
+    assert run.doc(tried)["run_base"] == 1
+
+
 # The clock
 
 
