@@ -11,8 +11,7 @@ from meterctl.wiring import Wiring
 app = new_app()
 
 
-# A negative number would be taken for an option, so options nobody knows pass as arguments here.
-@command(app, writes=True, context_settings={"ignore_unknown_options": True})
+@command(app, writes=True)
 def adjust(
     wiring: Wiring,
     org: Org,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer._click.core import Context
+from typer._click.parser import _OptionParser, _ParsingState
+from typer.core import TyperCommand
 
 from meterctl.core.errors import BadInput, Interrupted, MeterctlError, said_by
 from meterctl.wiring import FORMATS, Options, Wiring
@@ -168,8 +170,26 @@ def _with_signature(
     return wrapper
 
 
+class _Parser(_OptionParser):
+    """Takes a word such as -20 for the number it is: no option starts with a digit."""
+
+    def _process_opts(self, arg: str, state: _ParsingState) -> None:
+        if arg[1].isdigit():
+            state.largs.append(arg)
+        else:
+            super()._process_opts(arg, state)
+
+
+class _Command(TyperCommand):
+    def make_parser(self, ctx: Context) -> _OptionParser:
+        parser = _Parser(ctx)
+        for parameter in self.get_params(ctx):
+            parameter.add_to_parser(parser, ctx)
+        return parser
+
+
 def command(
-    app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True, **settings: Any
+    app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True
 ) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
     """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
     what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing."""
@@ -187,7 +207,7 @@ def command(
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
         del wrapper.__wrapped__
-        app.command(name, no_args_is_help=_needs_arguments(own), **settings)(wrapper)
+        app.command(name, cls=_Command, no_args_is_help=_needs_arguments(own))(wrapper)
         return wrapper
 
     return register

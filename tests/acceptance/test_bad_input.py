@@ -16,7 +16,7 @@ UNUSABLE = {
     "debit acme 1e3 --ref r1": "bad_number",
     "debit acme 0 --ref r1": "bad_number",
     "debit acme -- -5 --ref r1": "usage",
-    "debit acme -5 --ref r1": "usage",
+    "debit acme -5 --ref r1": "bad_number",
     "debit --ref r1 -- acme -5": "bad_number",
     "debit acme 9007199254740992 --ref r1": "bad_number",
     "debit acme 99999999999999999999 --ref r1": "bad_number",
@@ -96,6 +96,7 @@ UNUSABLE = {
     "adjust acme 5 --ref a1": "reason_required",
     "adjust acme 5 --ref a1 --reason ' '": "bad_reason",
     "adjust acme -5 --ref a1 --reason why --allow-dept": "usage",
+    "adjust acme -5y --ref a1 --reason why": "bad_number",
     "undo acme 1 --yes": "reason_required",
     "reset-week acme --force --ref f1 --yes": "reason_required",
     "reset-week acme --force --reason why --yes": "usage",
@@ -248,6 +249,14 @@ def test_a_plan_of_the_config_keeps_the_rule_for_ratios(run: Shell, ratio: str) 
     assert (answer.code, answer.error["code"]) == (2, "bad_config")
     assert "plans.pro.ratios: llm: " in answer.error["message"]
     assert run.doc("plan list")["plans"] == []
+
+
+def test_an_option_that_nobody_knows_is_told_as_that_beside_a_negative_number(run: Shell) -> None:
+    run.all(CREDIT)
+    for option in ("--allow-dept", "--dryrun"):
+        message = run.json(f"adjust acme {option} -5 --ref a1 --reason why").error["message"]
+        assert f"No such option: {option}" in message
+    assert run.doc("adjust acme -5 --ref a1 --reason why")["entry"]["amount"] == -5
 
 
 # The config
