@@ -242,7 +242,7 @@ def _options(names: list[str], said: list[dict[str, Any]]) -> Options:
 
 def _run(function: "Callable[..., Result | None]", options: Options, values: dict[str, Any], *, writes: bool) -> int:
     wiring = Wiring(options)
-    _ = wiring.output  # a format that does not exist is refused before anything is booked
+    _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
     try:
         if writes and not options.dry_run:
             wiring.check_named()

@@ -38,6 +38,8 @@ def events(
       meterctl events events.ndjson --pending pending.ndjson
       meterctl events body.json --signature "t=1763,v1=5257..."
     """
+    if wiring.options.at is not None:
+        raise BadInput("events say themselves when", hint="leave out --at", code="usage")
     started = wiring.elapsed()
     result = Events()
     feed = Feed(_store_mode(wiring))

@@ -56,6 +56,8 @@ def publish_version(
       meterctl plan publish pro --quota 200000 --ratio default=1 --ratio llm=1.25
       meterctl plan publish --from-config
     """
+    if effective_from is not None and wiring.options.at is not None:
+        raise BadInput("--effective-from says when, and so does --at", hint="leave out one of them", code="usage")
     since = wiring.at if effective_from is None else option_time("--effective-from", effective_from)
     if from_config:
         if quota is not None or ratio:
