@@ -98,8 +98,8 @@ class Doctor:
     def _contents(self) -> Iterator[Observation]:
         if self._default_plan is not None:
             yield _looked("default plan", partial(self._default, self._default_plan))
+            yield _looked("plans", self._plans)
         looks = {
-            "plans": self._plans,
             "locks": self._locks,
             "due": self._due,
             "heads": self._heads,
@@ -119,7 +119,8 @@ class Doctor:
     def _plans(self) -> Observation:
         other = not_published(self._store.plans, self._wanted)
         if not other:
-            return Observation("plans", True, f"the config's {len(self._wanted)} are published as they are")
+            told = "the config's are published as they are" if self._wanted else "the config has none"
+            return Observation("plans", True, told)
         fix = "what is published holds; to publish what the config says: meterctl plan publish --from-config"
         return Observation("plans", None, f"not published as the config has them: {', '.join(other)}", fix)
 
@@ -137,7 +138,7 @@ class Doctor:
         if not due:
             return Observation("due", True, "nothing is due")
         hours = (to_millis(self._now) - to_millis(due[0].since)) // _HOUR
-        told = f"{self._count(due)} orgs with something due, the longest ({due[0].org}) for {hours:,} hours"
+        told = f"orgs with something due: {self._count(due)}; the longest, {due[0].org}, for {hours:,} hours"
         if hours < _PATIENCE:
             return Observation("due", True, told)
         return Observation(

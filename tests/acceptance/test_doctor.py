@@ -124,7 +124,7 @@ def test_a_default_plan_that_is_mistyped_is_told_with_the_one_it_is_like(run: Sh
 def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:
     run_anywhere.all("init", "credit-pack acme brief --session s1")
     soon = checks(run_anywhere, DONE, now="2026-11-18T12:00:00Z")["due"]
-    assert "acme" in soon["found"]
+    assert soon["found"] == "orgs with something due: 1; the longest, acme, for 24 hours"
     found = checks(run_anywhere, FINDINGS, now="2026-11-19T12:00:00Z")
     assert wrong(found) == {"due"}
     assert "48 hours" in found["due"]["found"]
@@ -172,7 +172,9 @@ def test_a_bad_config_is_a_finding_and_the_store_is_looked_at_all_the_same(run: 
     assert wrong(found) == {"config"}
     assert "did you mean meter_mode" in found["config"]["found"]
     assert found["store"]["ok"] is True
-    assert "default plan" not in found
+    assert not {"default plan", "plans"} & found.keys()
+    run.file("none.toml", "default_plan = 'pro'\n")
+    assert checks(run, DONE, "doctor --config none.toml")["plans"]["found"] == "the config has none"
 
 
 def test_a_file_that_is_no_store_is_a_finding(run: Shell) -> None:
