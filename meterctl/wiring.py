@@ -344,7 +344,9 @@ def same_place(url: str, other: str) -> bool:
 def open_store(url: str, *, only_look: bool = False) -> "Store":
     """The store that ``url`` names. Raises `BadInput` for a URL that names none. With ``only_look`` opening it
     makes and changes nothing; on MongoDB that never does."""
-    if url.startswith("sqlite:") and len(url) > len("sqlite:"):
+    if url == "sqlite:":
+        raise BadInput("the store's URL names no file", hint="the embedded store is sqlite:PATH", code="bad_store")
+    if url.startswith("sqlite:"):
         from meterctl.core.sqlite import SqliteStore
 
         return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look)

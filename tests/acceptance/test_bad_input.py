@@ -153,6 +153,17 @@ def test_bad_input_is_2_and_changes_nothing(run: Shell, line: str) -> None:
     assert run.journal() == journal
 
 
+#: Lines of which something is missing, and what is told of that.
+INCOMPLETE = {
+    "--store sqlite: balance acme": "names no file",
+}
+
+
+@pytest.mark.parametrize("line", INCOMPLETE)
+def test_what_is_missing_is_told(run: Shell, line: str) -> None:
+    assert INCOMPLETE[line] in run.json(line).error["message"]
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
