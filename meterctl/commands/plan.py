@@ -100,7 +100,9 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
 def _ratios(pairs: list[str]) -> dict[str, str]:
     ratios: dict[str, str] = {}
     for pair in pairs:
-        feature, _, number = pair.partition("=")
+        feature, sign, number = pair.partition("=")
+        if not sign:
+            raise BadInput(f"--ratio {pair!r}: not FEATURE=RATIO", hint="--ratio llm=1.25", code="bad_ratio")
         if feature in ratios:
             raise BadInput(f"--ratio {feature} is given twice", hint="--ratio llm=1.25", code="bad_ratio")
         ratios[feature] = number
