@@ -519,7 +519,8 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
     name = document.get("op")
     form = _FORMS.get(name) if isinstance(name, str) else None
     if form is None:
-        raise BadInput(f"op {name!r} is unknown", hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
+        what = "the op is missing" if name is None else f"op {name!r} is unknown"
+        raise BadInput(what, hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
     arguments: dict[str, Any] = {}
     for field, read in form.readers:
         if (value := document.get(field)) is not None:

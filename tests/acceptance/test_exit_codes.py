@@ -155,11 +155,12 @@ def test_lines_that_failed_make_a_backfill_7(run: Shell) -> None:
 
 
 def test_lines_that_failed_are_told_by_number_where_no_file_tells_them(run: Shell) -> None:
-    bad = [f'{{"op": "debit", "org": "acme", "units": 0, "ref": "r{n}"}}\n' for n in range(12)]
-    run.file("lines.ndjson", '{"op": "credit-pack", "org": "acme", "pack": "small", "session": "s1"}\n' + "".join(bad))
+    bad = [f'{{"op": "debit", "org": "acme", "units": 0, "ref": "r{n}"}}\n' for n in range(11)]
+    run.file("lines.ndjson", '{"org": "acme"}\n' + "".join(bad))
     told = run.json("backfill lines.ndjson").err.splitlines()
-    assert [line.partition(": ")[0] for line in told[:-1]] == [f"line {n}" for n in range(2, 12)]
-    assert "out of range" in told[0]
+    assert [line.partition(": ")[0] for line in told[:-1]] == [f"line {n}" for n in range(1, 11)]
+    assert told[0].startswith("line 1: invalid: the op is missing")
+    assert "out of range" in told[1]
     assert told[-1] == "and 2 lines more; all of them are told by --results FILE"
     assert run.json("backfill lines.ndjson --results answers.ndjson").err == ""
 
