@@ -156,6 +156,11 @@ class Wiring:
         return without_secret(self.store_url)
 
     @property
+    def store_file(self) -> str | None:
+        """The file that the embedded store is; None on MongoDB."""
+        return self.store_url.removeprefix("sqlite:") if self._embedded else None
+
+    @property
     def _embedded(self) -> bool:
         """Whether the store is a file that this process opens itself."""
         return self.store_url.startswith("sqlite:")

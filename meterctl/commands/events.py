@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
-from meterctl.core.aside import Aside, writing
+from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.events import Booking, Delivery, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
@@ -41,6 +41,8 @@ def events(
     if wiring.options.at is not None:
         raise BadInput("events say themselves when", hint="leave out --at", code="usage")
     started = wiring.elapsed()
+    if pending is not None:
+        check_apart("--pending", pending, file, wiring.store_file)
     result = Events()
     feed = Feed(_store_mode(wiring))
     read_all(_text(file), signature, _verify(wiring), feed, result)

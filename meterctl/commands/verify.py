@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Annotated, TypedDict
 
 from meterctl.commands.common import argument, command, new_app, option, switch, worker_count
-from meterctl.core.aside import Aside, writing
+from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import STANDARD_INPUT, is_same_file, opened, opened_or_standard_input, unzipped
+from meterctl.core.opened import STANDARD_INPUT, opened, opened_or_standard_input, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -62,8 +62,8 @@ def verify(
             message = "heads are repaired for all orgs, without workers, and no seal is read or written with that"
             raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
         return _repair(wiring)
-    if file is not None and seal is not None and is_same_file(file, seal):
-        raise BadInput("--seal names the file that is checked", hint="name another file", code="usage")
+    if seal is not None:
+        check_apart("--seal", seal, file)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None

@@ -1,4 +1,4 @@
-"""Files that stand under their name whole or not at all: written aside, and renamed at the end."""
+"""Files to be written: apart from what is read, and standing under their name whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from stat import S_IMODE, S_ISREG
 from typing import Self
 
 from meterctl.core.errors import BadInput
+from meterctl.core.opened import STANDARD_INPUT, is_same_file
 
 
 class Aside:
@@ -50,6 +51,17 @@ class Aside:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def check_apart(option: str, path: str | Path, *read: str | None, code: str = "usage") -> None:
+    """Before anything is done: what ``option`` has written to ``path`` goes to a file, and to none that is ``read``.
+    Raises `BadInput` otherwise."""
+    if str(path) == STANDARD_INPUT:
+        raise BadInput(f"{option} needs a file", hint="standard output is for the answer", code=code)
+    for other in read:
+        if other is not None and is_same_file(path, other):
+            message = f"{option} names {other}, which is read, and would be lost"
+            raise BadInput(message, hint="name another file", code=code)
 
 
 @contextmanager

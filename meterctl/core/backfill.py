@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TextIO
 
+from meterctl.core.aside import check_apart
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.inputs import Document, Line
 from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
-from meterctl.core.opened import is_same_file
 from meterctl.core.operations import Request, request_from_document
 from meterctl.core.results import Backfill, Receipt
 
@@ -123,14 +123,11 @@ class Backfiller:
 
 
 class ResultsFile:
-    """The file that what became of each line is written to, as it becomes known."""
+    """The file that what became of each line is written to, as it becomes known; none that is ``read``."""
 
-    def __init__(self, path: str, *, source: str) -> None:
+    def __init__(self, path: str, *read: str | None) -> None:
         self._path = Path(path)
-        if path == "-":
-            raise BadInput("--results needs a file", hint="standard output is for the summary", code="bad_results")
-        if is_same_file(self._path, source):
-            raise BadInput("--results names the input file", hint="name another file", code="bad_results")
+        check_apart("--results", path, *read, code="bad_results")
 
     def __enter__(self) -> Self:
         try:

@@ -1,5 +1,6 @@
 """Files to be read, whatever they are: plain ones, standard input, pipes, and gzip."""
 
+import os
 import shutil
 import sys
 import zlib
@@ -42,11 +43,11 @@ def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
-    """Whether both name one file that is there, however they are written."""
+    """Whether both name one file, be it there or not, however they are written."""
     try:
         return Path(path).samefile(other)
-    except OSError:
-        return False  # one is not there, or may not be looked at: whoever opens it says so
+    except OSError:  # one is not there, or may not be looked at: whoever opens it says so
+        return os.path.realpath(path) == os.path.realpath(other)
 
 
 def unzipped(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":

@@ -397,6 +397,19 @@ def test_what_has_to_wait_is_kept_and_tried_again(run: Shell, account: StandIn) 
     assert run.doc("balance acme")["balance"] == 800
 
 
+@pytest.mark.parametrize("pending", ["events.ndjson", "./events.ndjson", "link", "meterctl.db", "-"])
+def test_what_has_to_wait_takes_the_place_of_nothing_that_is_read(run: Shell, account: StandIn, pending: str) -> None:
+    account.refund(account.sell(at=T0), 100, at=T0 + 60)
+    path = Path(run.file("events.ndjson", lines(account)))
+    (run.place / "link").symlink_to(path)
+    answer = run.json("events", "events.ndjson", "--pending", pending)
+    assert (answer.code, answer.error["code"]) == (2, "usage")
+    assert "--pending" in answer.error["message"]
+    assert path.read_text(encoding="utf-8") == lines(account)
+    assert run.journal() == ""
+    assert not (run.place / "-").exists()
+
+
 def test_what_was_kept_and_is_invalid_now_stays(run: Shell, account: StandIn) -> None:
     account.refund(account.sell(at=T0), 100, at=T0 + 60)
     paid, refunded, _ = account.events

@@ -240,7 +240,7 @@ def test_a_file_of_no_use_is_refused_before_anything_is_booked(
 def test_results_go_to_a_file_of_their_own(run: Run, store: str, tmp_path: Path) -> None:
     path = tmp_path / "in.ndjson"
     path.write_text(debits(range(3)))
-    for results in ("-", path, tmp_path / "absent" / "results"):
+    for results in ("-", path, store.removeprefix("sqlite:"), tmp_path / "absent" / "results"):
         ran = run(path, "--results", results)
         assert (ran.code, ran.out, ran.error["code"]) == (2, "", "bad_results")
     assert path.read_text() == debits(range(3))
