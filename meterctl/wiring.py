@@ -219,10 +219,10 @@ class Wiring:
 
     def plan_file(self, path: str) -> "PlanFile":
         """A plan to be written to ``path``; it is there once it is saved."""
+        from meterctl.core.aside import check_apart
         from meterctl.core.saved.planfile import PlanFile
 
-        if path == "-":
-            raise BadInput("--plan-out needs a file", hint="standard output is for the answer", code="bad_file")
+        check_apart("--plan-out", path, self.store_file, code="bad_file")
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
         return self._cleanup.enter_context(closing(plan))
 

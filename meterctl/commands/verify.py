@@ -12,6 +12,7 @@ from meterctl.core.opened import STANDARD_INPUT, opened, opened_or_standard_inpu
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
+    SEAL,
     Checker,
     OnTip,
     Progress,
@@ -63,7 +64,7 @@ def verify(
             raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
         return _repair(wiring)
     if seal is not None:
-        check_apart("--seal", seal, file)
+        check_apart("--seal", seal, file, wiring.store_file)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None
@@ -140,7 +141,7 @@ class _Sealing:
 @contextmanager
 def _sealing(wiring: Wiring, path: str) -> Iterator[_Sealing]:
     with writing(path):
-        aside = Aside(path)
+        aside = Aside(path, SEAL)
 
     def write(line: str) -> None:
         with writing(path):  # only here: what cannot be read meanwhile is told as that

@@ -1,5 +1,6 @@
 """Files to be written: apart from what is read, and standing under their name whole or not at all."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,21 +10,28 @@ from stat import S_IMODE, S_ISREG
 from typing import Self
 
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import STANDARD_INPUT, is_same_file
+from meterctl.core.opened import STANDARD_INPUT, is_same_file, opened
+from meterctl.core.results import schema_name
+
+#: Bytes that a first line may have.
+_MAX_HEADER = 1024 * 1024
 
 
 class Aside:
     """A text ``file`` that takes its place at ``path`` when it is told to: `keep`. Without that nothing is left of it.
 
     Until then it has a name of its own in the same directory, so that two who write the same file do not meet, and
-    nothing else there is touched. Raises `OSError` where it cannot be written.
+    nothing else there is touched. Raises `OSError` where it cannot be written, and `BadInput` where it would replace
+    anything but a file whose first line names the schema of ``kind``, or an empty one.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, kind: str | None = None) -> None:
         self._path = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
         there = self._path.stat() if self._path.exists() else None
         if there is not None and not S_ISREG(there.st_mode):
             raise OSError(EINVAL, "what is there is no plain file")  # renaming would do away with a device or a pipe
+        if there is not None and there.st_size and kind is not None:
+            _check_kind(path, kind)
         self._aside = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}")
         self.file = self._aside.open("x", encoding="utf-8")
         self._kept = False
@@ -51,6 +59,18 @@ class Aside:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _check_kind(path: str | Path, kind: str) -> None:
+    with opened(str(path)) as file:
+        line = file.readline(_MAX_HEADER)
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get("schema") != schema_name(kind):
+        message = f"cannot write {path}: what is there is no {kind.replace('-', ' ')}, and would be lost"
+        raise BadInput(message, hint="name another file, or move that one away first", code="bad_file")
 
 
 def check_apart(option: str, path: str | Path, *read: str | None, code: str = "usage") -> None:

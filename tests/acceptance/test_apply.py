@@ -372,6 +372,22 @@ def test_a_plan_that_is_saved_touches_no_other_file(run: Shell) -> None:
     assert not list(run.place.glob(".*"))
 
 
+@pytest.mark.parametrize("file", ["lines.ndjson", "meterctl.db", "meterctl.toml", "empty.db"])
+def test_a_plan_replaces_only_a_plan(run: Shell, file: str) -> None:
+    run.all(*BEFORE)
+    run.file("lines.ndjson", '{"op": "debit", "org": "acme", "units": 5, "ref": "r9"}\n')
+    run.file("empty.db", "")
+    before = (run.place / file).read_bytes()
+    at = "--store sqlite:./empty.db" if file == "empty.db" else ""
+    answer = run.json(f"backfill lines.ndjson --plan-out {file} {at}")
+    assert (answer.code, answer.error["code"]) == (2, "bad_file")
+    assert "another file" in answer.error["hint"]
+    assert (run.place / file).read_bytes() == before
+    plan(run, "debit acme 5 --ref r9")
+    plan(run, "debit acme 6 --ref r9")
+    assert statuses(run.json("apply plan.ndjson --yes")) == {"applied": 1}
+
+
 @pytest.mark.parametrize("line", ["debit acme 1 --ref r1 --plan-out -", "apply -"])
 def test_a_plan_needs_a_file_of_its_own(run: Shell, line: str) -> None:
     answer = run.json(line)

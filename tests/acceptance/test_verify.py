@@ -14,6 +14,9 @@ from tests.acceptance.shell import Shell
 
 BEFORE = ["credit-pack acme small --session s1", "credit-pack bolt small --session s2", "debit acme 5 --ref r1"]
 
+#: How a seal begins that was made before.
+OLDER = '{"at":"2025-11-22T10:03:00.000Z","schema":"meterctl.seal.v1"}\n'
+
 
 @pytest.fixture
 def booked(run: Shell) -> Shell:
@@ -85,10 +88,38 @@ def test_an_export_may_be_zipped_whatever_its_name(booked: Shell, place: Path) -
 
 def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: Path) -> None:
     booked.file("s.seal.part", "mine")
-    booked.file("s.seal", "older")
+    booked.file("s.seal", OLDER)
     booked.all("verify --all --seal s.seal")
     assert Path(place, "s.seal.part").read_text() == "mine"
-    assert "older" not in Path(place, "s.seal").read_text()
+    assert "2025" not in Path(place, "s.seal").read_text()
+
+
+@pytest.mark.parametrize("seal", ["meterctl.db", "meterctl.toml", "kept.ndjson", "letter", "list", "deep", "./link"])
+def test_a_seal_never_replaces_what_is_no_seal(booked: Shell, place: Path, seal: str) -> None:
+    booked.file("kept.ndjson", booked.journal())
+    booked.file("letter", "Dear reader,\n")
+    booked.file("list", "[1]\n")
+    booked.file("deep", "[" * 100_000)
+    Path(place, "link").symlink_to("letter")
+    before = Path(place, seal).read_bytes()
+    answer = booked.json(f"verify --all --seal {seal}")
+    assert (answer.code, Path(place, seal).read_bytes()) == (2, before)
+    assert seal in answer.error["message"]
+    assert "another file" in answer.error["hint"]
+
+
+@pytest.mark.parametrize("there", [None, ""])
+def test_a_seal_is_never_the_store_even_where_that_is_empty(run: Shell, place: Path, there: str | None) -> None:
+    if there is not None:
+        run.file("meterctl.db", there)
+    answer = run.json("verify --all --seal ./meterctl.db")
+    assert (answer.code, answer.error["code"]) == (2, "usage")
+    run.all(BEFORE[0])
+
+
+def test_an_empty_file_may_become_a_seal(booked: Shell, place: Path) -> None:
+    booked.file("s.seal", "")
+    booked.all("verify --all --seal s.seal", "verify --all --against s.seal")
 
 
 @pytest.mark.parametrize("seal", ["export", "./export", "link"])
@@ -110,10 +141,10 @@ def test_a_seal_may_replace_the_one_it_is_held_against_once_that_holds(booked: S
 
 
 def test_no_seal_is_written_on_what_is_broken(booked: Shell, place: Path) -> None:
-    booked.file("s.seal", "older")
+    booked.file("s.seal", OLDER)
     spoilt = booked.file("spoilt.ndjson", booked.journal().replace('"units":5', '"units":6'))
     answer = booked.json(f"verify --file {spoilt} --seal s.seal")
-    assert (answer.code, Path(place, "s.seal").read_text()) == (8, "older")
+    assert (answer.code, Path(place, "s.seal").read_text()) == (8, OLDER)
     assert "no seal was written to s.seal" in answer.err
 
 
@@ -153,11 +184,11 @@ def test_a_disk_that_is_full_is_told_and_leaves_the_seal_before(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    booked.file("s.seal", "older")
+    booked.file("s.seal", OLDER)
     monkeypatch.setattr("os.fsync", full)
     answer = booked.json("verify --file - --seal s.seal", stdin=booked.journal())
     assert (answer.code, answer.error["message"]) == (2, "cannot write s.seal: No space left on device")
-    assert Path(place, "s.seal").read_text() == "older"
+    assert Path(place, "s.seal").read_text() == OLDER
 
 
 # heads

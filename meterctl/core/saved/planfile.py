@@ -89,7 +89,7 @@ class PlanFile:
         # For each org where it stood, and the last entry that the plan adds to it.
         self._orgs: dict[str, tuple[int, str, Place]] = {}
         with writing(path):  # or all the rehearsing would be for nothing
-            self._aside = Aside(path)
+            self._aside = Aside(path, NAME)
         self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
 
     def add(self, request: Request, receipt: Receipt) -> None:

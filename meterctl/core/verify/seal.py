@@ -15,7 +15,9 @@ from meterctl.core.model import Instant
 from meterctl.core.results import schema_name
 from meterctl.core.verify.journal import Sealed
 
-_SCHEMA = schema_name("seal")
+SEAL = "seal"
+
+_SCHEMA = schema_name(SEAL)
 
 
 class SealWriter:
