@@ -38,7 +38,8 @@ def uri() -> Iterator[str]:
 @pytest.fixture
 def database(uri: str) -> Iterator[Database[Document]]:
     """The same database without the adapter."""
-    with MongoClient[Document](uri) as client:
+    # Before 5.0 that is not a server's default, and what a majority lacks no read of the adapter shows.
+    with MongoClient[Document](uri, w="majority") as client:
         yield client.get_default_database()
 
 
