@@ -141,6 +141,13 @@ def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:
         typer.echo(f"{name} {instant}", err=True)
 
 
+def tell_no_journal(org: str | None, place: str, outcome: str) -> None:
+    """Tell that there was nothing to read in ``place``, and what came of that. It is no error, but whoever mistyped a
+    name would take it for proof."""
+    journal = "no journal" if org is None else f"no journal of {org}"
+    typer.echo(f"{journal} was found in {place}: {outcome}", err=True)
+
+
 def new_app() -> typer.Typer:
     """The app of one command's module."""
     return typer.Typer(

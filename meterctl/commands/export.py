@@ -2,9 +2,10 @@
 
 import io
 import sys
+from itertools import chain
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, new_app, switch
+from meterctl.commands.common import argument, command, new_app, switch, tell_no_journal
 from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import check_org
@@ -37,4 +38,8 @@ def export(
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     journal = wiring.store.journal
     entries = journal.scan() if org is None else journal.read(check_org(org))
-    sys.stdout.writelines(canonical_text(entry) + "\n" for entry in entries)
+    first = next(entries, None)
+    if first is None:
+        tell_no_journal(org, wiring.describe_store(), "nothing was exported")
+        return
+    sys.stdout.writelines(canonical_text(entry) + "\n" for entry in chain([first], entries))

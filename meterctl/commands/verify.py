@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, TypedDict
 
-from meterctl.commands.common import argument, command, new_app, option, switch, worker_count
+from meterctl.commands.common import argument, command, new_app, option, switch, tell_no_journal, worker_count
 from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput
 from meterctl.core.opened import STANDARD_INPUT, opened, opened_or_standard_input, unzipped
@@ -73,14 +73,9 @@ def verify(
         if sealing is not None:
             sealing.sound = found.ok
     if found.ok and not found.entries:
-        _tell_nothing_there(org, "standard input" if file == STANDARD_INPUT else file or wiring.describe_store())
+        place = "standard input" if file == STANDARD_INPUT else file or wiring.describe_store()
+        tell_no_journal(org, place, "nothing was checked")
     return found
-
-
-def _tell_nothing_there(org: str | None, place: str) -> None:
-    """Tell that nothing was checked. It is no error, but whoever mistyped a name would take it for proof."""
-    journal = "no journal" if org is None else f"no journal of {org}"
-    sys.stderr.write(f"{journal} was found in {place}: nothing was checked\n")
 
 
 class _How(TypedDict):

@@ -6,6 +6,7 @@ import pytest
 
 from meterctl.core.reads.follow import MARGIN
 from meterctl.core.writer import PATIENCE
+from meterctl.wiring import without_secret
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
 RECEIPT = "command org key status applied reason message entry also balance diff undone_by"
@@ -257,6 +258,13 @@ def test_what_is_due_stands_on_top_of_the_ledger_and_pages_like_the_rest(run: Sh
     booked = run.doc("ledger acme --all-kinds", now=later)["entries"]
     due = [{name: value for name, value in entry.items() if name != "pending"} for entry in page["entries"]]
     assert booked == due
+
+
+@pytest.mark.parametrize(("words", "told"), [("--all", "no journal"), ("acme", "no journal of acme")])
+def test_an_export_of_nothing_is_no_error_and_told(run_anywhere: Shell, words: str, told: str) -> None:
+    answer = run_anywhere(f"export {words}")
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err == f"{told} was found in {without_secret(run_anywhere.store)}: nothing was exported\n"
 
 
 def test_an_export_is_the_journal_in_canonical_form(run_anywhere: Shell) -> None:
