@@ -47,9 +47,29 @@ class Interrupts:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """A process that is started inside never gets a Ctrl-C; this thread gets one afterwards."""
+    """A process that is started inside never gets a Ctrl-C; the main thread gets one afterwards."""
+    # What is blocked here a process inherits. But the system then hands a Ctrl-C to another thread that does not block
+    # it, if there is one, and Python has the main thread handle it all the same: so that is held back too.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _noted():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """What Python would do about a Ctrl-C inside, it does at the end."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield  # nothing is done about it, or not in this thread
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)

@@ -4,11 +4,14 @@ import io
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from meterctl.interrupts import Interrupts, held_back
 from meterctl.progress import Progress, StatusLine, progress_line
+from tests.waiting import wait_for
 
 
 class Terminal(io.StringIO):
@@ -125,12 +128,63 @@ def test_outside_of_the_main_thread_it_changes_nothing() -> None:
     assert asked == [False]
 
 
+@pytest.fixture
+def interrupt_elsewhere() -> Iterator[Callable[[], None]]:
+    """Has a thread that holds nothing back take a Ctrl-C."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+
+    def interrupt() -> None:
+        signal.pthread_kill(thread.ident or 0, signal.SIGINT)
+        wait_for(lambda: "SigPnd:\t0000000000000000" in status.read_text())
+
+    yield interrupt
+    done.set()
+    thread.join()
+
+
 def test_ctrl_c_waits_until_what_holds_it_back_is_done() -> None:
     reached = []
     with Interrupts() as interrupts:
         with held_back():
-            # To this thread: one to the process may reach another thread of it, which holds nothing back.
-            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             reached.append(interrupts.asked)
         reached.append(interrupts.asked)
     assert reached == [False, True]
+
+
+def test_ctrl_c_that_another_thread_takes_is_held_back_too(interrupt_elsewhere: Callable[[], None]) -> None:
+    reached = []
+    with Interrupts() as interrupts:
+        with held_back():
+            interrupt_elsewhere()
+            signal.raise_signal(signal.SIGINT)
+            reached.append(interrupts.asked)
+        reached.append(interrupts.asked)
+    assert reached == [False, True]
+
+
+def test_what_was_held_back_interrupts_as_it_would_have(interrupt_elsewhere: Callable[[], None]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), held_back():
+        interrupt_elsewhere()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_outside_of_the_main_thread_no_handler_is_replaced() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def run() -> None:
+        with held_back():
+            seen.extend(
+                (signal.getsignal(signal.SIGINT), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+            )
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before, True]
