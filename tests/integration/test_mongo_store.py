@@ -196,6 +196,16 @@ def test_fresh_processes_may_all_append_at_once(dial: Dial, uri: str) -> None:
     assert sum(taken) == 1
 
 
+def test_a_journal_is_made_although_another_process_makes_its_indexes(dial: Dial, own_mongod: Mongod) -> None:
+    """As MongoDB 4.4 answers then."""
+    with MongoClient[Document](own_mongod.uri) as client:
+        failure = {"failCommands": ["collMod"], "errorCode": 12587}
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data=failure)
+        store = dial(with_database(own_mongod.uri, "made_by_two"))
+        assert store.journal.append([make_entry("acme", 1)]) == 1
+        assert client["made_by_two"].journal.options()["validator"] == expected_validator()
+
+
 def test_what_does_not_fit_its_entry_is_not_hidden(store: MongoStore, database: Database[Document]) -> None:
     entry = make_entry("acme", 1)
     database.command({"collMod": "journal", "validator": {}})

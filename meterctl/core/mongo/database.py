@@ -9,13 +9,14 @@ from bson.codec_options import CodecOptions
 from pymongo import IndexModel, MongoClient
 from pymongo.collection import Collection
 from pymongo.cursor import Cursor
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from meterctl.core.errors import index_missing
 from meterctl.core.mongo import schema
-from meterctl.core.mongo.failures import answered
+from meterctl.core.mongo.failures import answered, is_building
 
 Document = dict[str, Any]
 Place = TypeVar("Place")
@@ -135,15 +136,21 @@ class Database:
         wanted = schema.expected_validator()
         if self.journal_options().get("validator") == wanted:
             return f"{schema.JOURNAL}: validator found"
-        self._database.command(
-            {
-                "collMod": schema.JOURNAL,
-                "validator": wanted,
-                "validationLevel": "strict",
-                "validationAction": "error",
-            }
-        )
+        while not self._set_validator(wanted):  # bounded: by the others that make the journal now, and `answered`
+            # Asked for indexes that are being made, the server answers once they are there.
+            list(self._make(schema.JOURNAL, schema.expected_indexes()[schema.JOURNAL]))
         return f"{schema.JOURNAL}: validator made"
+
+    def _set_validator(self, wanted: Document) -> bool:
+        """False if MongoDB before 5.0 does not do that yet: another process makes indexes."""
+        options = {"validator": wanted, "validationLevel": "strict", "validationAction": "error"}
+        try:
+            self._database.command({"collMod": schema.JOURNAL, **options})
+        except OperationFailure as error:
+            if is_building(error):
+                return False
+            raise
+        return True
 
 
 def find(collection: Collection[Document], query: Document, fields: Document | None = None) -> Cursor[Document]:

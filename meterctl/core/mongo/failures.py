@@ -21,6 +21,7 @@ DUPLICATE_KEY = 11000
 _ACCESS = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, AtlasError
 _REJECTED = 121  # DocumentValidationFailure
 _BAD_VALUE = 2
+_BUILDING = 12587  # BackgroundOperationInProgressForNamespace
 
 # Answers that leave open whether a write took effect, or that another node would not give: the server shuts down, steps
 # down or has no majority, a router lost a shard, a time limit passed.
@@ -72,6 +73,11 @@ def is_unanswered(error: Exception) -> bool:
     if isinstance(error, BulkWriteError) and error.details.get("writeConcernErrors"):
         return True
     return isinstance(error, PyMongoError) and (error.timeout or _code(error) in _UNANSWERED)
+
+
+def is_building(error: OperationFailure) -> bool:
+    """Whether indexes have to be made first that somebody else is making."""
+    return _code(error) == _BUILDING
 
 
 def duplicates(error: BulkWriteError) -> list[int]:
