@@ -1,16 +1,18 @@
 """``meterctl events``"""
 
-import json
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryFile
+from typing import IO, Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, check_apart, writing
-from meterctl.core.errors import BadInput
-from meterctl.core.payments.events import Booking, Delivery, Events, Feed, Settler, read_all
+from meterctl.core.errors import said_by
+from meterctl.core.opened import STANDARD_INPUT, opened_or_standard_input, seekable, unzipped
+from meterctl.core.payments.deliveries import lines
+from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -19,7 +21,7 @@ app = new_app()
 @command(app, writes=True)
 def events(
     wiring: Wiring,
-    file: Annotated[str, argument("FILE", "Webhook events: a file, or - for standard input.")],
+    file: Annotated[str, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")],
     signature: Annotated[
         str | None, option("--signature", "HEADER", "The Stripe-Signature of the file's one event.")
     ] = None,
@@ -44,28 +46,27 @@ def events(
     if pending is not None:
         check_apart("--pending", pending, file, wiring.store_file)
     result = Events()
-    feed = Feed(_store_mode(wiring))
-    read_all(_text(file), signature, _verify(wiring), feed, result)
-    if pending is not None and Path(pending).exists():
-        # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
-        read_all(_text(pending), None, _verify(wiring), feed, result, keep_invalid=True)
-    gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
-    Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
-    if pending is not None and not wiring.options.dry_run:
-        _write(pending, dict.fromkeys(map(_line, result.kept)))
+    with TemporaryFile() as aside:
+        feed = Feed(_store_mode(wiring), aside)
+        with _deliveries(file) as given:
+            read_all(given, signature, _verify(wiring), feed, result)
+        if pending is not None and Path(pending).exists():
+            # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
+            with _deliveries(pending) as kept:
+                read_all(kept, None, _verify(wiring), feed, result, keep_invalid=True)
+        gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
+        Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
+        if pending is not None and not wiring.options.dry_run:
+            _write(pending, lines(result.kept))
     result.seconds = wiring.elapsed() - started
     return result
 
 
-def _text(file: str) -> str:
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode()
-    except OSError as problem:
-        message = f"cannot read {file}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{file} is not UTF-8", hint="give events as Stripe delivered them", code="bad_file") from None
+@contextmanager
+def _deliveries(name: str) -> Iterator[IO[bytes]]:
+    said = "standard input" if name == STANDARD_INPUT else name
+    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(said):
+        yield source
 
 
 def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
@@ -81,11 +82,6 @@ def _store_mode(wiring: Wiring) -> bool | None:
     from meterctl.core.payments.collect import store_mode
 
     return store_mode(wiring.store)
-
-
-def _line(delivery: Delivery) -> str:
-    kept = {"payload": delivery.body, "signature": delivery.signature}
-    return json.dumps(kept) + "\n"
 
 
 def _write(path: str, lines: Iterable[str]) -> None:

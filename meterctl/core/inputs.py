@@ -62,7 +62,7 @@ class InputFile:
 
     def lines(self) -> Iterator[Line]:
         """The lines that are not blank. Raises `BadInput` for a file that is of no use as a whole."""
-        raw = _raw_lines(unzipped(self._file))
+        raw = raw_lines(unzipped(self._file))
         first = next(raw, None)
         if first is None:
             return iter(())
@@ -91,7 +91,7 @@ def _size(file: "BufferedReader[Any]") -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _raw_lines(file: _Lines) -> Iterator[_RawLine]:
+def raw_lines(file: _Lines) -> Iterator[_RawLine]:
     """The lines with something in them. Where a file cannot be read on, the last one says so."""
     number = 0
     try:

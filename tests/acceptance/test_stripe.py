@@ -1,5 +1,6 @@
 """Stripe from the command line: the official SDK over HTTP, against the stand-in."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -364,6 +365,18 @@ def test_events_are_booked_from_a_file_or_standard_input(run: Shell, account: St
     again = run("events -", stdin=lines(account))
     assert (again.code, "replayed" in again.out) == (0, True)
     assert run.doc("balance acme")["balance"] == 800
+
+
+def test_events_are_read_from_whatever_holds_them(run: Shell, account: StandIn) -> None:
+    account.refund(account.sell(at=T0), 100, at=T0 + 60)
+    zipped = run.place / "events"
+    zipped.write_bytes(gzip.compress(lines(account).encode()))
+    assert run.doc("events", "events")["applied"] == 2
+    assert run.doc("events", run.pipe("pipe", json.dumps(account.events)))["replayed"] == 2
+    zipped.write_bytes(zipped.read_bytes()[:-9])
+    answer = run.json("events", "events")
+    assert (answer.code, answer.error["code"]) == (2, "bad_file")
+    assert answer.error["message"].startswith("cannot unzip events: ")
 
 
 def test_signatures_are_checked(run: Shell, account: StandIn) -> None:

@@ -4,6 +4,7 @@ Each history happens at the stand-in; its events reach the journal by the real S
 in parts. What was lost or booked wrong on purpose is what reconciling must find, exactly; after its mending, nothing.
 """
 
+import io
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from meterctl.core.ledger import Ledger
 from meterctl.core.operations import CreditPack, Debit, Operation, Refund, Request, request_document
 from meterctl.core.overlay import OverlayStore
 from meterctl.core.payments.collect import Notes, gather
+from meterctl.core.payments.deliveries import lines
 from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
 from meterctl.core.payments.gateway import StripeGateway, connect
 from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
@@ -234,13 +236,13 @@ class History:
 
     def _run(self, bodies: Sequence[str], *, asked: bool = False) -> list[str]:
         result = Events()
-        read_all("\n".join(bodies), None, None, feed := Feed(), result)
+        read_all(io.BytesIO("\n".join(bodies).encode()), None, None, feed := Feed(), result)
         asked = asked or self.random.random() < 0.5
         Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, accept_paid=True)).settle(
             feed, result
         )
         assert result.failed == 0, result.problems
-        return list(dict.fromkeys(delivery.body for delivery in result.kept))
+        return [json.loads(line)["payload"] for line in lines(result.kept)]
 
     def _spend(self, org: str) -> None:
         """Use what is sure to be there in any case; nothing where a credit is to be undone later."""

@@ -1,5 +1,6 @@
 """Webhook events: read from any form, put together, booked in any order."""
 
+import io
 import itertools
 import json
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ import pytest
 
 from meterctl.core.errors import BadInput
 from meterctl.core.instants import from_millis
-from meterctl.core.payments.events import Booking, Delivery, Events, Feed, Settler, deliveries, read_all, read_event
+from meterctl.core.payments.deliveries import Delivery, Source, deliveries, lines
+from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all, read_event
 from meterctl.core.payments.gateway import connect, verify
 from meterctl.core.ports import Store
 from tests.desk import PACKS, Desk, HandClock
@@ -37,11 +39,19 @@ def settle(
     """Book events; with an ``account``, Stripe is asked for what they leave open."""
     result = Events()
     text = events if isinstance(events, str) else "\n".join(json.dumps(event) for event in events)
-    read_all(text, None, None, feed := Feed(), result)
+    read_all(as_file(text), None, None, feed := Feed(), result)
     clock = HandClock(NOW)
     gateway = None if account is None else connect({"STRIPE_API_KEY": KEY}, clock.sleep, InProcess(account))
     Settler(desk.ledger, gateway, Booking("hook", None, accept_paid)).settle(feed, result)
     return result
+
+
+def as_file(text: str) -> io.BytesIO:
+    return io.BytesIO(text.encode())
+
+
+def bodies(kept: list[Source]) -> list[Json]:
+    return [json.loads(json.loads(line)["payload"]) for line in lines(kept)]
 
 
 def counts(result: Events) -> Json:
@@ -63,9 +73,9 @@ def test_events_come_as_a_line_each_or_as_json(account: StandIn) -> None:
     array = json.dumps(account.events, indent=2)
     one = json.dumps(account.events[0], indent=2)
     for text, number in ((lines, 2), (array, 2), (one, 1)):
-        read_all(text, None, None, feed := Feed(), result := Events())
+        read_all(as_file(text), None, None, feed := Feed(), result := Events())
         assert (len(feed.payments), result.events, result.problems) == (number, number, [])
-    assert [delivery[0] for delivery in deliveries(lines)] == [1, 3]
+    assert [delivery[0] for delivery in deliveries(as_file(lines))] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -80,21 +90,23 @@ def test_a_recorded_delivery_is_opened(account: StandIn, wrap: Any) -> None:
     account.sell(at=T0)
     sent = wrap(signed(account.events[0]))
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    read_all(json.dumps(sent), None, check, feed := Feed(), result := Events())
+    read_all(as_file(json.dumps(sent)), None, check, feed := Feed(), result := Events())
     assert (len(feed.payments), result.invalid) == (1, 0)
 
 
 def test_a_signature_may_come_beside_the_body(account: StandIn) -> None:
     account.sell(at=T0)
     sent = signed(account.events[0])
-    assert list(deliveries(sent["payload"], sent["signature"])) == [Delivery(1, sent["payload"], sent["signature"])]
+    assert list(deliveries(as_file(sent["payload"]), sent["signature"])) == [
+        Delivery(1, sent["payload"], sent["signature"])
+    ]
 
 
 def test_a_signature_that_does_not_fit_makes_an_event_invalid(account: StandIn) -> None:
     account.sell(at=T0)
     sent = signed(account.events[0], "whsec_other")
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    read_all(json.dumps(sent), None, check, feed := Feed(), result := Events())
+    read_all(as_file(json.dumps(sent)), None, check, feed := Feed(), result := Events())
     assert (feed.payments, result.invalid) == ({}, 1)
     assert result.problems[0]["reason"] == "bad_signature"
 
@@ -102,7 +114,7 @@ def test_a_signature_that_does_not_fit_makes_an_event_invalid(account: StandIn) 
 def test_a_signature_without_a_secret_cannot_be_checked(account: StandIn) -> None:
     account.sell(at=T0)
     with pytest.raises(BadInput) as caught:
-        read_all(json.dumps(signed(account.events[0])), None, None, Feed(), Events())
+        read_all(as_file(json.dumps(signed(account.events[0]))), None, None, Feed(), Events())
     assert caught.value.code == "webhook_secret_missing"
 
 
@@ -236,10 +248,10 @@ def test_an_event_of_the_other_mode_is_refused(account: StandIn) -> None:
     live = StandIn(live=True)
     live.sell(at=T0)
     text = "\n".join(json.dumps(event) for event in [*account.events, *live.events])
-    read_all(text, None, None, feed := Feed(), result := Events())
+    read_all(as_file(text), None, None, feed := Feed(), result := Events())
     assert (len(feed.payments), result.invalid) == (1, 1)
     assert result.problems[0]["reason"] == "mode_mismatch"
-    read_all(json.dumps(account.events[0]), None, None, held := Feed(live=True), Events())
+    read_all(as_file(json.dumps(account.events[0])), None, None, held := Feed(live=True), Events())
     assert not held.payments
 
 
@@ -322,7 +334,7 @@ def test_any_order_and_any_parts_end_in_the_same_state(account: StandIn) -> None
             for start in range(0, len(order), size):
                 batch = [events[number] for number in order[start : start + size]]
                 result = settle(desk, [*kept, *batch], account)
-                kept = [json.loads(delivery.body) for delivery in result.kept]
+                kept = bodies(result.kept)
             assert desk.balance() == 1000 - 2 * (100 + 250), (order, size)
             assert settle(desk, events, account).applied == 0
 
@@ -338,7 +350,7 @@ def test_a_refund_waits_for_its_credit(account: StandIn, desk: Desk) -> None:
     result = settle(desk, [refunded], account)
     assert (counts(result), result.problems[0]["reason"]) == ({"pending": 1}, "unknown_session")
     assert session in result.problems[0]["message"]
-    assert [json.loads(kept.body)["id"] for kept in result.kept] == [refunded["id"]]
+    assert [body["id"] for body in bodies(result.kept)] == [refunded["id"]]
     assert counts(settle(desk, [refunded, paid])) == {"applied": 2}
 
 
@@ -347,7 +359,7 @@ def test_a_refund_that_waits_keeps_its_sessions_event(account: StandIn, desk: De
     account.refund(session, 100, at=T0 + 60)
     result = settle(desk, account.events[:2])
     assert counts(result) == {"refused": 1, "pending": 1}
-    kept = [json.loads(delivery.body) for delivery in result.kept]
+    kept = bodies(result.kept)
     assert counts(settle(desk, kept, accept_paid=True)) == {"applied": 2}
 
 
@@ -396,7 +408,7 @@ def test_a_dispute_of_more_than_is_left_takes_what_is_left(account: StandIn, des
     assert [entry["cents"] for entry in desk.entries()[1:]] == [200, 300]
     # The refund fails after all: the dispute, which was kept for that, takes the rest.
     account.refund_becomes(refund, "failed", at=T0 + 200)
-    kept = [json.loads(delivery.body) for delivery in result.kept]
+    kept = bodies(result.kept)
     assert counts(settle(desk, [*kept, account.events[-1]])) == {"applied": 2, "replayed": 1}
     assert (desk.balance(), [entry["cents"] for entry in desk.entries()[3:]]) == (0, [200, 200])
 

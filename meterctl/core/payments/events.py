@@ -7,9 +7,10 @@ it succeeded arrive later, its key is used and it claws nothing.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from io import BytesIO
+from typing import IO, Any, NamedTuple
 
 from meterctl.core import errors
 from meterctl.core.errors import BadInput, PaymentRefused
@@ -18,6 +19,7 @@ from meterctl.core.model import Instant
 from meterctl.core.operations import Operation, Request, ReverseRefund
 from meterctl.core.payments import facts
 from meterctl.core.payments.collect import credits_for, is_credited
+from meterctl.core.payments.deliveries import NO_JSON, Delivery, PutAside, Source, deliveries
 from meterctl.core.payments.facts import Credit, Gateway, Giveback, Payment, Standing, standing_credit, steps
 from meterctl.core.results import Receipt, Result
 
@@ -36,14 +38,6 @@ _RANK: tuple[Standing, ...] = ("waiting", "void", "given", "returned")
 
 #: Refusals that another event may lift.
 _WAITS = ("unknown_session", "refund_exceeds_payment")
-
-
-class Delivery(NamedTuple):
-    """An event as it was delivered: the body, byte for byte, and its ``Stripe-Signature`` header if that was kept."""
-
-    line: int
-    body: str
-    signature: str | None = None
 
 
 class Refunded(NamedTuple):
@@ -85,7 +79,7 @@ class Events(Result):
     conflict: int = 0
     failed: int = 0
     problems: list[dict[str, Any]] = field(default_factory=list)
-    kept: list[Delivery] = field(default_factory=list)
+    kept: list[Source] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -105,43 +99,6 @@ class Events(Result):
 # -- reading
 
 
-def deliveries(text: str, signature: str | None = None) -> Iterator[Delivery]:
-    """The deliveries in a file: one event or an array of them as JSON, or one a line. Each is an event, or
-    ``{"payload": <the body as text>, "signature": <the header>}``. ``signature`` signs the file as a whole."""
-    if signature is not None:
-        yield Delivery(1, text, signature)
-        return
-    for number, body in enumerate(_bodies(text), 1):
-        if body.strip():
-            yield _opened(Delivery(number, body))
-
-
-#: What text that is no JSON, or is nested too deeply to be read, raises.
-_NO_JSON = (ValueError, RecursionError)
-
-
-def _bodies(text: str) -> list[str]:
-    try:
-        whole = json.loads(text)
-        return [json.dumps(item) for item in whole] if isinstance(whole, list) else [text]
-    except _NO_JSON:
-        return text.split("\n")
-
-
-def _opened(delivery: Delivery) -> Delivery:
-    """The delivery inside of an envelope, if it is one."""
-    try:
-        item = json.loads(delivery.body)
-        if not isinstance(item, dict) or "payload" not in item:
-            return delivery
-        payload = item["payload"] if isinstance(item["payload"], str) else json.dumps(item["payload"])
-    except _NO_JSON:
-        return delivery  # which cannot be read as an event either
-    headers = item.get("headers")
-    named = {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
-    return Delivery(delivery.line, payload, item.get("signature") or named.get("stripe-signature"))
-
-
 _EVENT_HINT = "an event a line, as Stripe delivered it"
 
 #: What reading an object raises where it holds something else than Stripe's do.
@@ -152,7 +109,7 @@ def read_event(delivery: Delivery) -> Told:
     """What a delivery tells. Raises `BadInput` for one that is no event, or lacks what matters."""
     try:
         event = json.loads(delivery.body)
-    except _NO_JSON as problem:
+    except NO_JSON as problem:
         raise BadInput(f"it is not JSON: {problem}", hint=_EVENT_HINT, code="bad_json") from None
     kind, item = _kind_and_object(event)
     try:
@@ -203,32 +160,42 @@ def _charge(told: Told, charge: Mapping[str, Any], told_at: int | None) -> Told:
 
 class Feed:
     """What all events of a run say, by object, and which deliveries said it. ``live`` is the mode of their payments:
-    the store's, or of an empty one that of the first event."""
+    the store's, or of an empty one that of the first event.
 
-    def __init__(self, live: bool | None = None) -> None:
+    What said it is put ``aside``, in memory unless a file for that is given.
+    """
+
+    def __init__(self, live: bool | None = None, aside: IO[bytes] | None = None) -> None:
         self.live = live
+        self._aside = PutAside(BytesIO() if aside is None else aside)
         self.payments: dict[str, Payment] = {}
         self.givebacks: dict[str, Giveback] = {}
         self.refunded: dict[str, Refunded] = {}
         self.sessions: dict[str, str] = {}
-        self._sources: dict[str, list[Told]] = {}
+        self._sources: dict[str, list[Source]] = {}
 
     def add(self, told: Told) -> bool:
         """Take an event in; False if it says nothing of payments."""
+        about = []
         if told.payment is not None:
-            self._source(told.payment.session, told)
+            about.append(told.payment.session)
             self._add_payment(told.payment)
         for giveback in told.givebacks:
-            self._source(giveback.id, told)
+            about.append(giveback.id)
             self.add_giveback(giveback)
         if told.refunded is not None:
-            self._source(told.refunded.charge, told)
+            about.append(told.refunded.charge)
             known = self.refunded.get(told.refunded.charge)
             self.refunded[told.refunded.charge] = max(known or told.refunded, told.refunded, key=lambda one: one.cents)
-        return told.payment is not None or bool(told.givebacks) or told.refunded is not None
+        if about:
+            source = self._aside.put(told.delivery, told.id)
+            for name in about:
+                self._sources.setdefault(name, []).append(source)
+        return bool(about)
 
-    def _source(self, name: str, told: Told) -> None:
-        self._sources.setdefault(name, []).append(told)
+    def put_aside(self, delivery: Delivery) -> Source:
+        """A delivery that says nothing, and is kept for what it may say one day."""
+        return self._aside.put(delivery)
 
     def _add_payment(self, payment: Payment) -> None:
         if payment.intent is not None:
@@ -242,9 +209,9 @@ class Feed:
         if known is None or _weight(giveback) > _weight(known):
             self.givebacks[giveback.id] = giveback
 
-    def told_by(self, *names: str) -> list[Told]:
-        """The events that spoke of these objects."""
-        return [told for name in names for told in self._sources.get(name, ())]
+    def told_by(self, *names: str) -> list[Source]:
+        """The deliveries that spoke of these objects."""
+        return [source for name in names for source in self._sources.get(name, ())]
 
     def untold(self) -> list[Refunded]:
         """Charges that were refunded by more than the refunds that are known, failed ones too: at that time they were
@@ -384,14 +351,14 @@ class Settler:
         result.count(outcome.status)
         if outcome.keep or outcome.status in ("pending", "refused"):
             # The session's own event says which session the payment is.
-            result.kept += [told.delivery for told in feed.told_by(name, *([session] if session else []))]
+            result.kept += feed.told_by(name, *([session] if session else []))
         if outcome.status not in ("pending", "refused", "conflict", "failed"):
             return
         tellers = feed.told_by(name)
         result.problems.append(
             {
-                "line": tellers[0].delivery.line if tellers else None,
-                "event": tellers[0].id if tellers else None,
+                "line": tellers[0].line if tellers else None,
+                "event": tellers[0].event if tellers else None,
                 "object": name,
                 "org": outcome.org,
                 "status": outcome.status,
@@ -416,7 +383,7 @@ def _outcome(receipt: Receipt) -> Outcome:
 
 
 def read_all(
-    text: str,
+    file: IO[bytes],
     signature: str | None,
     verify: Callable[[str, str], bool] | None,
     feed: Feed,
@@ -424,12 +391,12 @@ def read_all(
     *,
     keep_invalid: bool = False,
 ) -> None:
-    """Take everything in ``text`` that can be used into ``feed``; the rest, events of the other mode too, is counted in
+    """Take everything in ``file`` that can be used into ``feed``; the rest, events of the other mode too, is counted in
     ``result`` as invalid or ignored. ``keep_invalid``: what is invalid may not be so for ever, so it is kept as well.
 
     ``verify`` checks a body against its signature; without it, a delivery with one raises `BadInput`.
     """
-    for found in deliveries(text, signature):
+    for found in deliveries(file, signature):
         result.events += 1
         try:
             told = _checked(found, verify, feed.live)
@@ -439,7 +406,7 @@ def read_all(
                 raise
             result.invalid += 1
             if keep_invalid:
-                result.kept.append(found)
+                result.kept.append(feed.put_aside(found))
             result.problems.append(
                 {
                     "line": found.line,

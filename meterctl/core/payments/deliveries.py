@@ -1,0 +1,187 @@
+"""Webhook events as they were delivered: read one by one, and put aside until it is known which have to be kept."""
+
+import json
+from codecs import getreader
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import IO, Any, NamedTuple
+
+from meterctl.core.errors import BadInput
+from meterctl.core.inputs import MAX_LINE, raw_lines
+from meterctl.core.verify.seen import Seen
+
+#: Bytes that are read at once of an array, which may be one long line.
+_PIECE = 64 * 1024
+
+#: What text that is no JSON, or is nested too deeply to be read, raises.
+NO_JSON = (ValueError, RecursionError)
+
+
+class Delivery(NamedTuple):
+    """An event as it was delivered: the body, byte for byte, and its ``Stripe-Signature`` header if that was kept."""
+
+    line: int
+    body: str
+    signature: str | None = None
+
+
+# -- reading
+
+
+def deliveries(file: IO[bytes], signature: str | None = None) -> Iterator[Delivery]:
+    """The deliveries in ``file``: one event or an array of them as JSON, or one a line. Each is an event, or
+    ``{"payload": <the body as text>, "signature": <the header>}``. ``signature`` signs the file as a whole.
+
+    The file can be sought in, and is read as it is needed: memory is that of an event. Raises `BadInput` where it is
+    of no use as a whole, be that found in the middle of it.
+    """
+    try:
+        if signature is not None:
+            yield Delivery(1, _whole(file).decode(), signature)
+            return
+        for number, body in _bodies(file):
+            yield _opened(Delivery(number, body))
+    except UnicodeDecodeError:
+        raise BadInput("it is not UTF-8", hint=_HINT, code="bad_file") from None
+
+
+_HINT = "give events as Stripe delivered them"
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    body = file.read(MAX_LINE + 1)
+    if len(body) > MAX_LINE:
+        raise BadInput(f"it is longer than {MAX_LINE} bytes", hint=_HINT, code="bad_file")
+    return body
+
+
+def _bodies(file: IO[bytes]) -> Iterator[tuple[int, str]]:
+    start = file.tell()
+    is_array = _is_array(file)
+    file.seek(start)
+    if is_array:
+        yield from enumerate(map(json.dumps, _items(file)), 1)
+        return
+    text = file.read(MAX_LINE + 1)
+    if len(text) <= MAX_LINE and _is_json(text):
+        yield 1, text.decode()
+        return
+    file.seek(start)
+    for number, line, problem in raw_lines(file):
+        if problem is not None:
+            raise BadInput(f"line {number}: {problem.message}", hint=_HINT, code="bad_file")
+        yield number, line.decode().removesuffix("\n")
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text.decode())
+    except NO_JSON:
+        return False
+    return True
+
+
+def _is_array(file: IO[bytes]) -> bool:
+    """Whether the file is one array as a whole. One that breaks off is not, and then its lines are looked at."""
+    try:
+        for _ in _items(file):
+            pass
+    except NO_JSON:
+        return False
+    return True
+
+
+def _items(file: IO[bytes]) -> Iterator[Any]:
+    """The items of the array that ``file`` is. Raises one of `NO_JSON` where it turns out to be something else."""
+    pieces = iter(partial(getreader("utf-8")(file).read, _PIECE), "")
+    rest = next(filter(str.strip, pieces), "").lstrip()
+    if rest[:1] != "[":
+        raise ValueError("it is no array")
+    rest = rest[1:].lstrip() or next(filter(str.strip, pieces), "").lstrip()
+    if is_empty := rest.startswith("]"):
+        rest = rest[1:]
+    mark = "]" if is_empty else ","
+    while mark != "]":  # bounded: by the file
+        try:
+            item, mark, after = _item(rest)
+        except NO_JSON:
+            more = next(pieces, "") if len(rest) <= MAX_LINE else ""
+            if not more:
+                raise
+            rest = (rest + more).lstrip()
+        else:
+            yield item
+            rest = after
+    if rest.strip() or any(map(str.strip, pieces)):
+        raise ValueError("something stands after its end")
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _item(text: str) -> tuple[Any, str, str]:
+    """The item that ``text`` begins with, the mark that ends it, and what is left."""
+    item, length = _decode(text)
+    rest = text[length:].lstrip()
+    if rest[:1] not in {",", "]"}:
+        raise ValueError("nothing ends the item")
+    return item, rest[0], rest[1:].lstrip()
+
+
+def _opened(delivery: Delivery) -> Delivery:
+    """The delivery inside of an envelope, if it is one."""
+    try:
+        item = json.loads(delivery.body)
+        if not isinstance(item, dict) or "payload" not in item:
+            return delivery
+        payload = item["payload"] if isinstance(item["payload"], str) else json.dumps(item["payload"])
+    except NO_JSON:
+        return delivery  # which cannot be read as an event either
+    headers = item.get("headers")
+    named = {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    return Delivery(delivery.line, payload, item.get("signature") or named.get("stripe-signature"))
+
+
+# -- putting aside
+
+
+class Source(NamedTuple):
+    """A delivery that was put aside: the number of its line, and the event's id."""
+
+    line: int
+    event: str
+    place: int
+    aside: "PutAside"
+
+
+class PutAside:
+    """Deliveries in a ``file`` of no other use, in the form in which `deliveries` reads them again."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._size = 0
+
+    def put(self, delivery: Delivery, event: str = "") -> Source:
+        place = self._size
+        self._size += self._file.write(_line(delivery))
+        return Source(delivery.line, event, place, self)
+
+    def line(self, place: int) -> bytes:
+        self._file.seek(place)
+        line = self._file.readline()
+        self._file.seek(self._size)
+        return line
+
+
+def _line(delivery: Delivery) -> bytes:
+    kept = {"payload": delivery.body, "signature": delivery.signature}
+    return json.dumps(kept).encode() + b"\n"
+
+
+def lines(sources: Iterable[Source]) -> Iterator[str]:
+    """The lines of a file that holds each of these deliveries once."""
+    seen = Seen()
+    for source in sources:
+        line = source.aside.line(source.place).decode()
+        if seen.add(line):
+            yield line
