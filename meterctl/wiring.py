@@ -161,6 +161,12 @@ class Wiring:
         return self.store_url.removeprefix("sqlite:") if self._embedded else None
 
     @property
+    def own_files(self) -> list[str]:
+        """What is read besides the files that a command names: the config, and the embedded store."""
+        source = self.settings.source
+        return [str(file) for file in (source, self.store_file) if file is not None]
+
+    @property
     def _embedded(self) -> bool:
         """Whether the store is a file that this process opens itself."""
         return self.store_url.startswith("sqlite:")

@@ -48,7 +48,7 @@ def backfill(
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
         lines = source.lines()
-        answers = stack.enter_context(ResultsFile(results, file, wiring.store_file)) if results is not None else None
+        answers = stack.enter_context(ResultsFile(results, file, *wiring.own_files)) if results is not None else None
         interrupts = stack.enter_context(Interrupts())
         booker = _booker(wiring, count)
         account = _run(booker, source, _chunks(lines, interrupts), answers)

@@ -44,7 +44,7 @@ def events(
         raise BadInput("events say themselves when", hint="leave out --at", code="usage")
     started = wiring.elapsed()
     if pending is not None:
-        check_apart("--pending", pending, file, wiring.store_file)
+        check_apart("--pending", pending, file, *wiring.own_files)
     result = Events()
     with TemporaryFile() as aside:
         feed = Feed(_store_mode(wiring), aside)

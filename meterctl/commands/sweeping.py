@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Annotated, NamedTuple
 
 from meterctl.commands.common import argument, option, switch, worker_count
+from meterctl.core.aside import check_apart
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import check_integer, check_org
 from meterctl.core.results import Sweep
@@ -61,13 +62,18 @@ def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
 def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
     extent = _extent(wanted)
     sweeper = wiring.sweeper(name, _workers(wiring, wanted.workers))
-    file = None if wanted.metrics_file is None else MetricsFile(wanted.metrics_file, wiring.clock)
+    file = None if wanted.metrics_file is None else _metrics(wiring, wanted.metrics_file)
     collect_garbage()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
         sweep = _watched(sweeper, extent, interrupts, fail_if_locked=wanted.fail_if_locked)
         if interrupts.asked:
             raise KeyboardInterrupt
     return sweep
+
+
+def _metrics(wiring: Wiring, path: str) -> MetricsFile:
+    check_apart("--metrics-file", path, *wiring.own_files)
+    return MetricsFile(path, wiring.clock)
 
 
 def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:

@@ -142,6 +142,26 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.parametrize("file", ["meterctl.db", "./meterctl.toml", "-"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "expire --all --metrics-file",
+        "reset-week --all --metrics-file",
+        "backfill lines --results",
+        "events - --pending",
+    ],
+)
+def test_nothing_is_written_over_the_store_or_the_config(run: Shell, line: str, file: str) -> None:
+    run.all(CREDIT)
+    run.file("lines", "")
+    config, journal = (run.place / "meterctl.toml").read_bytes(), run.journal()
+    answer = run.json(f"{line} {file}")
+    assert (answer.code, line.split()[-1] in answer.error["message"]) == (2, True)
+    assert ((run.place / "meterctl.toml").read_bytes(), run.journal()) == (config, journal)
+    assert not (run.place / "-").exists()
+
+
 @pytest.mark.parametrize("line", UNUSABLE)
 def test_bad_input_is_2_and_changes_nothing(run: Shell, line: str) -> None:
     run.all(CREDIT)
