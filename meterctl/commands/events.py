@@ -1,7 +1,7 @@
 """``meterctl events``"""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -9,7 +9,7 @@ from typing import IO, Annotated
 
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, check_apart, writing
-from meterctl.core.errors import said_by
+from meterctl.core.errors import BadInput, said_by
 from meterctl.core.opened import STANDARD_INPUT, opened_or_standard_input, seekable, unzipped
 from meterctl.core.payments.deliveries import lines
 from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
@@ -46,8 +46,9 @@ def events(
     if pending is not None:
         check_apart("--pending", pending, file, *wiring.own_files)
     result = Events()
-    with TemporaryFile() as aside:
-        feed = Feed(_store_mode(wiring), aside)
+    with ExitStack() as stack:
+        waiting = None if pending is None or wiring.options.dry_run else stack.enter_context(_written(pending))
+        feed = Feed(_store_mode(wiring), stack.enter_context(TemporaryFile()))
         with _deliveries(file) as given:
             read_all(given, signature, _verify(wiring), feed, result)
         if pending is not None and Path(pending).exists():
@@ -56,8 +57,8 @@ def events(
                 read_all(kept, None, _verify(wiring), feed, result, keep_invalid=True)
         gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
         Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
-        if pending is not None and not wiring.options.dry_run:
-            _write(pending, lines(result.kept))
+        if waiting is not None:
+            waiting(lines(result.kept))
     result.seconds = wiring.elapsed() - started
     return result
 
@@ -84,8 +85,17 @@ def _store_mode(wiring: Wiring) -> bool | None:
     return store_mode(wiring.store)
 
 
-def _write(path: str, lines: Iterable[str]) -> None:
-    """Write a file whole or not at all. Raises `BadInput` if it cannot be written."""
-    with writing(path), Aside(path) as aside:
-        aside.file.writelines(lines)
-        aside.keep()
+@contextmanager
+def _written(path: str) -> Iterator[Callable[[Iterable[str]], None]]:
+    """Writes lines to a file, whole or not at all. Raises `BadInput` if that cannot be done, as far as it can be told
+    before there are any."""
+    with writing(path):
+        aside = Aside(path)
+
+    def write(lines: Iterable[str]) -> None:
+        with writing(path):
+            aside.file.writelines(lines)
+            aside.keep()
+
+    with aside:
+        yield write

@@ -43,10 +43,13 @@ def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
-    """Whether both name one file, be it there or not, however they are written."""
+    """Whether both name one file, be it there or not, however they are written; ``other`` may be standard input."""
     try:
+        if str(other) == STANDARD_INPUT:
+            return os.path.samestat(Path(path).stat(), os.fstat(sys.stdin.fileno()))
         return Path(path).samefile(other)
-    except OSError:  # one is not there, or may not be looked at: whoever opens it says so
+    except (OSError, ValueError, AttributeError):
+        # One is not there, or may not be looked at: whoever opens it says so. Standard input need not be a file.
         return os.path.realpath(path) == os.path.realpath(other)
 
 

@@ -423,6 +423,13 @@ def test_what_has_to_wait_takes_the_place_of_nothing_that_is_read(run: Shell, ac
     assert not (run.place / "-").exists()
 
 
+def test_what_has_to_wait_has_a_place_before_anything_is_booked(run: Shell, account: StandIn) -> None:
+    account.sell(at=T0)
+    answer = run.json("events", run.file("events.ndjson", lines(account)), "--pending", "nowhere/pending.ndjson")
+    assert (answer.code, answer.error["code"]) == (2, "bad_file")
+    assert run.journal() == ""
+
+
 def test_what_was_kept_and_is_invalid_now_stays(run: Shell, account: StandIn) -> None:
     account.refund(account.sell(at=T0), 100, at=T0 + 60)
     paid, refunded, _ = account.events

@@ -206,6 +206,15 @@ def test_a_journal_is_made_although_another_process_makes_its_indexes(dial: Dial
         assert client["made_by_two"].journal.options()["validator"] == expected_validator()
 
 
+def test_a_validator_that_is_refused_is_told(dial: Dial, own_mongod: Mongod) -> None:
+    with MongoClient[Document](own_mongod.uri) as client:
+        failure = {"failCommands": ["collMod"], "errorCode": 13}
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=failure)
+        store = dial(with_database(own_mongod.uri, "refused"))
+        with pytest.raises(StoreUnusable, match="denies access"):
+            store.journal.append([make_entry("acme", 1)])
+
+
 def test_what_does_not_fit_its_entry_is_not_hidden(store: MongoStore, database: Database[Document]) -> None:
     entry = make_entry("acme", 1)
     database.command({"collMod": "journal", "validator": {}})

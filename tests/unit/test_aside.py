@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.core.aside import Aside, writing
+from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput
 
 
@@ -104,3 +104,15 @@ def test_only_a_plain_file_is_replaced(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"no plain file|No such file"):
             Aside(other)
     assert pipe.is_fifo()
+
+
+def test_what_is_read_from_standard_input_is_not_written_over(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text("mine")
+    with path.open() as file, path.with_name("other").open("w+") as other:
+        monkeypatch.setattr("sys.stdin", file)
+        with pytest.raises(BadInput, match="--results names -, which is read"):
+            check_apart("--results", path, "-")
+        monkeypatch.setattr("sys.stdin", other)
+        check_apart("--results", path, "-")
+    monkeypatch.setattr("sys.stdin", None)
+    check_apart("--results", path, "-")

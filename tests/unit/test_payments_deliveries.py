@@ -22,27 +22,20 @@ def numbered(content: str | bytes) -> list[tuple[int, Any]]:
     return [(delivery.line, json.loads(delivery.body)) for delivery in read(content)]
 
 
-@pytest.fixture(params=[1, 7, 64])
-def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Arrays are read in pieces of so many bytes."""
-    monkeypatch.setattr("meterctl.core.payments.deliveries._PIECE", request.param)
-    return int(request.param)
-
-
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_an_array_is_read_item_by_item(pieces: int, indent: int | None, ascii_only: bool) -> None:
+def test_an_array_is_read_item_by_item(indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(EVENTS, indent=indent, ensure_ascii=ascii_only)
     assert numbered(f"\n {text} \n") == list(enumerate(EVENTS, 1))
 
 
 @pytest.mark.parametrize("text", ["[]", " [ ]\n", "[12, 345]", "[[], {}]"])
-def test_whatever_an_array_holds_is_handed_on(pieces: int, text: str) -> None:
+def test_whatever_an_array_holds_is_handed_on(text: str) -> None:
     assert [item for _, item in numbered(text)] == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["[1]\n[2]", "[1,]", "[1", "[1]]", "[1 2]", "[1]\n\n\nx", "[{]", "[" * 9, "[1],"])
-def test_what_is_no_array_as_a_whole_is_read_by_lines(pieces: int, text: str) -> None:
+def test_what_is_no_array_as_a_whole_is_read_by_lines(text: str) -> None:
     assert [(found.line, found.body) for found in read(text)] == [
         (number, line) for number, line in enumerate(text.split("\n"), 1) if line
     ]
@@ -67,9 +60,12 @@ def test_a_file_of_no_use_as_a_whole_is_told(bad: bytes, signature: str | None) 
     assert (caught.value.code, bool(caught.value.hint)) == ("bad_file", True)
 
 
-def test_an_item_that_is_too_long_is_told() -> None:
+def test_an_array_that_is_too_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meterctl.core.payments.deliveries.MAX_DOCUMENT", 2 * MAX_LINE)
+    fits = json.dumps(["x" * (2 * MAX_LINE - 4)])
+    assert len(read(fits)) == 1
     with pytest.raises(BadInput, match=f"line 1: the line is longer than {MAX_LINE} bytes"):
-        read(json.dumps(["x" * 2 * MAX_LINE, 1]))
+        read(f"{fits} ")
 
 
 class Written(io.RawIOBase):
@@ -77,8 +73,8 @@ class Written(io.RawIOBase):
 
     SIZE = 4096
 
-    def __init__(self, count: int, form: str) -> None:
-        self._count, self._form, self._at = count, form, 0
+    def __init__(self, count: int) -> None:
+        self._count, self._at = count, 0
 
     def readable(self) -> bool:
         return True
@@ -97,21 +93,17 @@ class Written(io.RawIOBase):
         number, start = divmod(self._at, self.SIZE)
         if number == self._count:
             return 0
-        opens, ends, last = {"lines": ("", "\n", "\n"), "array": ("[", ",", "]")}[self._form]
-        head = opens if number == 0 else ""
-        end = last if number == self._count - 1 else ends
-        body = json.dumps({"payload": "x" * (self.SIZE - 15 - len(head) - len(end))})
-        part = f"{head}{body}{end}".encode()[start : start + len(buffer)]
+        body = json.dumps({"payload": "x" * (self.SIZE - 16)})
+        part = f"{body}\n".encode()[start : start + len(buffer)]
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)
 
 
-@pytest.mark.parametrize("form", ["lines", "array"])
-def test_memory_does_not_grow_with_the_file(form: str) -> None:
+def test_memory_does_not_grow_with_the_file() -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
-        file: IO[bytes] = io.BufferedReader(Written(count, form))
+        file: IO[bytes] = io.BufferedReader(Written(count))
         assert sum(1 for _ in deliveries(file)) == count
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -217,11 +217,12 @@ def test_planning_books_nothing(desk: Desk, path: Path) -> None:
 
 
 def test_a_plan_that_is_not_saved_leaves_nothing_behind(desk: Desk, path: Path) -> None:
-    path.write_text("an older plan")
+    older = '{"schema":"meterctl.saved-plan.v1"}\n'
+    path.write_text(older)
     file = PlanFile(str(path), "planner", desk.clock.now(), "memory:")
     assert len(list(path.parent.iterdir())) == 2
     file.close()
-    assert [found.read_text() for found in path.parent.iterdir()] == ["an older plan"]
+    assert [found.read_text() for found in path.parent.iterdir()] == [older]
 
 
 def test_a_long_plan_tells_of_its_first_problems_and_counts_the_rest(

@@ -1,17 +1,15 @@
 """Webhook events as they were delivered: read one by one, and put aside until it is known which have to be kept."""
 
 import json
-from codecs import getreader
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
 from meterctl.core.inputs import MAX_LINE, raw_lines
 from meterctl.core.verify.seen import Seen
 
-#: Bytes that are read at once of an array, which may be one long line.
-_PIECE = 64 * 1024
+#: Bytes that a file may have that is one document: it is held as a whole. A line each is read one by one.
+MAX_DOCUMENT = 16 * MAX_LINE
 
 #: What text that is no JSON, or is nested too deeply to be read, raises.
 NO_JSON = (ValueError, RecursionError)
@@ -32,8 +30,8 @@ def deliveries(file: IO[bytes], signature: str | None = None) -> Iterator[Delive
     """The deliveries in ``file``: one event or an array of them as JSON, or one a line. Each is an event, or
     ``{"payload": <the body as text>, "signature": <the header>}``. ``signature`` signs the file as a whole.
 
-    The file can be sought in, and is read as it is needed: memory is that of an event. Raises `BadInput` where it is
-    of no use as a whole, be that found in the middle of it.
+    The file can be sought in. One with an event a line is read as it is needed: memory is that of an event. Raises
+    `BadInput` where it is of no use as a whole, be that found in the middle of it.
     """
     try:
         if signature is not None:
@@ -57,75 +55,35 @@ def _whole(file: IO[bytes]) -> bytes:
 
 def _bodies(file: IO[bytes]) -> Iterator[tuple[int, str]]:
     start = file.tell()
-    is_array = _is_array(file)
+    first = next(raw_lines(file), None)
     file.seek(start)
-    if is_array:
-        yield from enumerate(map(json.dumps, _items(file)), 1)
+    if first is not None and isinstance(_parsed(first[1]), dict):
+        yield from _lines(file)  # it would be no object if it were only the beginning of one
         return
-    text = file.read(MAX_LINE + 1)
-    if len(text) <= MAX_LINE and _is_json(text):
+    text = file.read(MAX_DOCUMENT + 1)
+    document = _parsed(text) if len(text) <= MAX_DOCUMENT else None
+    if isinstance(document, list):
+        yield from enumerate(map(json.dumps, document), 1)
+    elif document is not None:
         yield 1, text.decode()
-        return
-    file.seek(start)
+    else:
+        file.seek(start)
+        yield from _lines(file)
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, str]]:
     for number, line, problem in raw_lines(file):
         if problem is not None:
             raise BadInput(f"line {number}: {problem.message}", hint=_HINT, code="bad_file")
         yield number, line.decode().removesuffix("\n")
 
 
-def _is_json(text: bytes) -> bool:
+def _parsed(text: bytes) -> Any:
+    """What ``text`` is as JSON; None if it is none."""
     try:
-        json.loads(text.decode())
+        return json.loads(text.decode())
     except NO_JSON:
-        return False
-    return True
-
-
-def _is_array(file: IO[bytes]) -> bool:
-    """Whether the file is one array as a whole. One that breaks off is not, and then its lines are looked at."""
-    try:
-        for _ in _items(file):
-            pass
-    except NO_JSON:
-        return False
-    return True
-
-
-def _items(file: IO[bytes]) -> Iterator[Any]:
-    """The items of the array that ``file`` is. Raises one of `NO_JSON` where it turns out to be something else."""
-    pieces = iter(partial(getreader("utf-8")(file).read, _PIECE), "")
-    rest = next(filter(str.strip, pieces), "").lstrip()
-    if rest[:1] != "[":
-        raise ValueError("it is no array")
-    rest = rest[1:].lstrip() or next(filter(str.strip, pieces), "").lstrip()
-    if is_empty := rest.startswith("]"):
-        rest = rest[1:]
-    mark = "]" if is_empty else ","
-    while mark != "]":  # bounded: by the file
-        try:
-            item, mark, after = _item(rest)
-        except NO_JSON:
-            more = next(pieces, "") if len(rest) <= MAX_LINE else ""
-            if not more:
-                raise
-            rest = (rest + more).lstrip()
-        else:
-            yield item
-            rest = after
-    if rest.strip() or any(map(str.strip, pieces)):
-        raise ValueError("something stands after its end")
-
-
-_decode = json.JSONDecoder().raw_decode
-
-
-def _item(text: str) -> tuple[Any, str, str]:
-    """The item that ``text`` begins with, the mark that ends it, and what is left."""
-    item, length = _decode(text)
-    rest = text[length:].lstrip()
-    if rest[:1] not in {",", "]"}:
-        raise ValueError("nothing ends the item")
-    return item, rest[0], rest[1:].lstrip()
+        return None
 
 
 def _opened(delivery: Delivery) -> Delivery:
