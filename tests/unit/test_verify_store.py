@@ -1,14 +1,26 @@
 """Verify on a store: heads and claims beside journals, what cannot be read, and what others write meanwhile."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from meterctl.core.canonical import entry_hash
 from meterctl.core.model import Entry
 from meterctl.core.ports import Head
-from meterctl.core.verify import Check, repair_heads, verify_all, verify_org
+from meterctl.core.results import Verification
+from meterctl.core.verify import (
+    Check,
+    Checked,
+    Part,
+    Seal,
+    Sealed,
+    check_part,
+    repair_heads,
+    verify_all,
+    verify_org,
+)
+from meterctl.core.verify import store as verify_store
 from tests.desk import NOON, Desk
 from tests.journals import ORGS, journal, tell_story
 from tests.memory_store import MemoryClaims, MemoryHeads, MemoryJournal, MemoryStore
@@ -20,6 +32,33 @@ def head_of(desk: Desk, org: str = "acme") -> Head:
 
 def found_in(store: MemoryStore) -> list[tuple[str | None, int]]:
     return [(finding.org, finding.check) for finding in verify_all(store).findings]
+
+
+class Told(NamedTuple):
+    """All that a check of a store tells."""
+
+    result: Verification
+    tips: list[tuple[str, int, str]]
+    progress: tuple[int, int]
+
+
+def checked(store: MemoryStore, *, in_parts: bool, seal: Seal | None = None) -> Told:
+    """A check of ``store``: the orgs by this function, or in parts as by other processes."""
+
+    def check(parts: Iterable[Part]) -> Iterator[Checked]:
+        return (check_part(store, part) for part in parts)
+
+    tips: list[tuple[str, int, str]] = []
+    progress: list[tuple[int, int]] = [(0, 0)]
+    result = verify_all(
+        store,
+        seal=seal,
+        progress=lambda *done: progress.append(done),
+        on_tip=lambda *tip: tips.append(tip),
+        checker=check if in_parts else None,
+    )
+    result.seconds = 0.0
+    return Told(result, tips, progress[-1])
 
 
 def memory(desk: Desk) -> MemoryStore:
@@ -289,3 +328,40 @@ def test_a_head_of_an_entry_that_cannot_be_read_stays_as_it_is() -> None:
     assert repair_heads(desk.store) == (3, 0, ["acme"])
     assert head_of(desk).hash == "x"
     assert ("acme", Check.HEAD) not in found_in(memory(desk))
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_checked_in_parts_the_same_is_found_told_and_sealed(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(verify_store, "PART", size)
+    desk = tell_story()
+    for org in ("acme", "beta"):
+        desk.store.heads.replace([head_of(desk, org)._replace(hash="0" * 64)])
+    memory(desk).claims._holders["cs_1"] = "beta"
+    sealed = {org: Sealed(99, "") for org in ("acme", "beta", "zebra")}
+    alone, parts = (checked(memory(desk), in_parts=way, seal=Seal(dict(sealed))) for way in (False, True))
+    assert parts == alone
+    assert len(alone.tips) == alone.result.orgs == len(ORGS)
+    assert alone.progress == (alone.result.orgs, alone.result.entries)
+    assert [(finding.org, finding.check) for finding in alone.result.findings] == [
+        ("acme", Check.SEAL),
+        ("acme", Check.HEAD),
+        ("acme", Check.CLAIM),
+        ("beta", Check.SEAL),
+        ("beta", Check.HEAD),
+        ("beta", Check.CLAIM),
+        ("zebra", Check.SEAL),
+    ]
+
+
+def test_what_is_found_in_parts_is_counted_beyond_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meterctl.core.verify.run.KEPT", 2)
+    monkeypatch.setattr(verify_store, "PART", 1)
+    seal = Seal({org: Sealed(99, "") for org in (*ORGS, "zebra")})
+    result = checked(memory(tell_story()), in_parts=True, seal=seal).result
+    assert (len(result.findings), result.more) == (2, len(ORGS) - 1)
+
+
+def test_parts_are_checked_without_anybody_listening() -> None:
+    store = memory(tell_story())
+    told = verify_all(store, checker=lambda parts: (check_part(store, part) for part in parts))
+    assert (told.ok, told.orgs, told.entries) == (True, len(ORGS), verify_all(store).entries)

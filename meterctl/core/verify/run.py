@@ -66,8 +66,8 @@ class Run:
         result.entries += 1
         if found:
             self.add(found)
-        if self._progress is not None and result.entries % _TOLD_EVERY == 0:
-            self._progress(result.orgs, result.entries)
+        if result.entries % _TOLD_EVERY == 0:
+            self.tell()
 
     def end(self, check: JournalCheck) -> None:
         """The journal of ``check`` is over."""
@@ -75,8 +75,13 @@ class Run:
         if self._on_tip is not None and check.tip is not None:
             self._on_tip(check.org, check.seq, check.hash)
 
+    def tell(self, orgs: int = 0, entries: int = 0) -> None:
+        """Tell how far it is: ``orgs`` and ``entries`` beyond those that are counted."""
+        if self._progress is not None:
+            self._progress(self._result.orgs + orgs, self._result.entries + entries)
+
     def take(self, checked: Checked) -> None:
-        """Count what was checked elsewhere."""
+        """Count what was checked by itself."""
         self._result.orgs += checked.result.orgs
         self._result.entries += checked.result.entries
         self._result.more += checked.result.more
@@ -84,8 +89,7 @@ class Run:
         if self._on_tip is not None:
             for tip in checked.tips:
                 self._on_tip(*tip)
-        if self._progress is not None:
-            self._progress(self._result.orgs, self._result.entries)
+        self.tell()
 
     def add(self, found: Iterable[Finding]) -> None:
         for finding in found:

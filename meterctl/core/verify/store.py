@@ -50,12 +50,15 @@ class Part(NamedTuple):
 Checker = Callable[[Iterable[Part]], Iterator[Checked]]
 
 
-def check_part(store: Store, part: Part) -> Checked:
+def check_part(store: Store, part: Part, progress: Progress | None = None) -> Checked:
     """Check the orgs of ``part``: their journals and heads, and that each topup holds its claim. Writes nothing."""
     tips: list[Tip] = []
-    run = Run(progress=None, on_tip=lambda *tip: tips.append(tip), seal=part.seal)
+    run = Run(progress=progress, on_tip=lambda *tip: tips.append(tip), seal=part.seal)
     _StoreCheck(store, run).orgs(part.orgs)
-    return Checked(run.done(), tips)
+    result = run.done()
+    # What is wrong with an org stands together, however many of them are checked at a time.
+    result.findings.sort(key=lambda finding: finding.org or "")
+    return Checked(result, tips)
 
 
 def verify_all(
@@ -76,18 +79,19 @@ def verify_all(
         return org > after and (shard is None or shard(org))
 
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
-    check = _StoreCheck(store, run)
-    orgs = filter(scope, store.journal.orgs(after=after))
-    if checker is None:
-        for some in _chunks(orgs, CHUNK):
-            check.orgs(some)
-    else:
-        parts = (Part(some, None if seal is None else seal.part(some)) for some in _chunks(orgs, PART))
-        for checked in checker(parts):
-            run.take(checked)
-    check.heads_without_journal(after)
-    check.claims()
+    size = CHUNK if checker is None else PART
+    check = checker or partial(_checked_here, store, run)
+    orgs = _chunks(filter(scope, store.journal.orgs(after=after)), size)
+    for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
+        run.take(checked)
+    rest = _StoreCheck(store, run)
+    rest.heads_without_journal(after)
+    rest.claims()
     return run.done()
+
+
+def _checked_here(store: Store, run: Run, parts: Iterable[Part]) -> Iterator[Checked]:
+    return (check_part(store, part, run.tell) for part in parts)
 
 
 class _Topup(NamedTuple):
