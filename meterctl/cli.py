@@ -16,7 +16,7 @@ from typer._click.core import Command, Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
-from meterctl.commands.common import abandon_output, take_shared
+from meterctl.commands.common import abandon_output, answering, take_shared
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
 
@@ -167,8 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = wants_json(arguments)
     try:
         code = _invoke(arguments)
-        # Here and not when the process ends: an answer that cannot be written is a failure like any other.
-        sys.stdout.flush()
+        with answering():  # here and not when the process ends
+            sys.stdout.flush()
         return code
     except MeterctlError as error:
         return report(error, as_json=as_json)

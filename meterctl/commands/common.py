@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import wraps
 from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from typer._click.core import Context
 from typer._click.parser import _OptionParser, _ParsingState
 from typer.core import TyperCommand
 
-from meterctl.core.errors import BadInput, Interrupted, MeterctlError, said_by
+from meterctl.core.errors import AnswerLost, BadInput, Interrupted, MeterctlError, said_by
 from meterctl.wiring import FORMATS, Options, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -271,13 +271,24 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
 
 
 def _answer(result: "Result", output: str) -> None:
-    """Print ``result``. A reader that has seen enough changes nothing of what came of it, nor of the exit code."""
+    """Print ``result``."""
     from meterctl.render import emit
 
-    try:
+    with answering():
         emit(result, output)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A block that writes to standard output. A reader that has seen enough changes nothing of what came of a command,
+    nor of its exit code. Raises `AnswerLost` where nothing can be written."""
+    try:
+        yield
     except BrokenPipeError:
         abandon_output()
+    except OSError as problem:
+        abandon_output()
+        raise AnswerLost(f"the answer cannot be written: {problem.strerror}") from problem
 
 
 def abandon_output() -> None:

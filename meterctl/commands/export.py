@@ -5,7 +5,7 @@ import sys
 from itertools import chain
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, new_app, switch, tell_no_journal
+from meterctl.commands.common import answering, argument, command, new_app, switch, tell_no_journal
 from meterctl.core.canonical import canonical_text
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import check_org
@@ -42,4 +42,5 @@ def export(
     if first is None:
         tell_no_journal(org, wiring.describe_store(), "nothing was exported")
         return
-    sys.stdout.writelines(canonical_text(entry) + "\n" for entry in chain([first], entries))
+    with answering():
+        sys.stdout.writelines(canonical_text(entry) + "\n" for entry in chain([first], entries))

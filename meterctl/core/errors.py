@@ -157,6 +157,13 @@ class Interrupted(MeterctlError):
     exit_code = INTERRUPTED
 
 
+class AnswerLost(MeterctlError):
+    """What a command has to say cannot be written to standard output, a full disk say. It may have booked something."""
+
+    code = "answer_lost"
+    hint = "make room, and run the same command again: what it has booked stays booked, once"
+
+
 class LockHeld(MeterctlError):
     """Another process holds the lock and the caller asked to fail rather than to skip."""
 

@@ -65,7 +65,7 @@ def test_a_journal_that_cannot_be_read_is_1(run: Shell) -> None:
     assert "verify" in answer.doc["message"]
 
 
-@pytest.mark.parametrize("line", ["balance acme", "--version"])
+@pytest.mark.parametrize("line", ["balance acme", "--version", "export acme", "debit acme 1 --ref r1"])
 def test_an_answer_that_cannot_be_written_is_1(run: Shell, line: str) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
@@ -77,6 +77,8 @@ def test_an_answer_that_cannot_be_written_is_1(run: Shell, line: str) -> None:
     assert ended.returncode == 1
     assert "No space left" in ended.stderr
     assert not re.search("Exception ignored|Traceback", ended.stderr)
+    if line != "--version":
+        assert "[answer_lost]: the answer cannot be written" in ended.stderr
 
 
 #: Lines whose reader goes away, and what they end with all the same: what was found or refused is no less so.
