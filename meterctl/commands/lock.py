@@ -43,5 +43,6 @@ def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, 
     held = {lease.name: lease for lease in wiring.store.locks.all()}.get(name)
     if held is None:
         raise NotFound(f"there is no lock {name!r}", code="unknown_lock", hint="meterctl lock list")
-    broken = not wiring.options.dry_run and wiring.store.locks.release(name, held.holder)
-    return Facts("lock", {**held._asdict(), "broken": broken, "reason": wiring.options.reason, "actor": wiring.actor})
+    dry_run, said = wiring.options.dry_run, {"reason": wiring.options.reason, "actor": wiring.actor}
+    broken = not dry_run and wiring.store.locks.release(name, held.holder)
+    return Facts("lock", {**held._asdict(), "broken": broken, "dry_run": dry_run, **said})

@@ -4,10 +4,11 @@ import re
 from contextlib import nullcontext
 from typing import Annotated, NamedTuple
 
-from meterctl.commands.common import argument, option, switch, worker_count
+from meterctl.commands.common import argument, option, switch, tell_no_journal, worker_count
 from meterctl.core.aside import check_apart
 from meterctl.core.errors import BadInput
 from meterctl.core.operations import check_integer, check_org
+from meterctl.core.ports import Store
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.dueorgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.metrics import MetricsFile
@@ -56,7 +57,14 @@ def check_wanted(name: str, wanted: Wanted) -> None:
 def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
     """Sweep one org or all of them."""
     check_wanted(name, wanted)
-    return _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
+    sweep = _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
+    if not sweep.due and sweep.locked_by is None and _has_no_journal(wiring.store, wanted.org):
+        tell_no_journal(wanted.org, wiring.describe_store(), "nothing is due")
+    return sweep
+
+
+def _has_no_journal(store: Store, org: str | None) -> bool:
+    return (next(store.journal.orgs(), None) if org is None else store.journal.tip(org)) is None
 
 
 def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:

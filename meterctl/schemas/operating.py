@@ -84,6 +84,7 @@ class Lock(Lease):
 
     schema: Literal["meterctl.lock.v1"]
     broken: Annotated[bool, Field(description="true: it was taken from its holder")]
+    dry_run: Annotated[bool, Field(description="true: it was left alone")]
     reason: Annotated[str, text("why")]
     actor: Actor
 

@@ -212,8 +212,10 @@ def test_a_lock_is_seen_although_nothing_is_due(run: Shell) -> None:
 def test_a_lock_can_be_broken_and_a_sweep_leaves_none_behind(run: Shell) -> None:
     run.all("credit-pack acme brief --session s1")
     hold_lock(run, "2026-11-18T00:01:00.000Z")
-    assert run.doc("lock break sweep --reason dead --dry-run")["broken"] is False
-    assert run.doc("lock break sweep --reason dead")["broken"] is True
+    tried = run.doc("lock break sweep --reason dead --dry-run")
+    assert (tried["broken"], tried["dry_run"]) == (False, True)
+    broken = run.doc("lock break sweep --reason dead")
+    assert (broken["broken"], broken["dry_run"]) == (True, False)
     sweep = run.doc("expire --all --fail-if-locked", now=TOMORROW)
     assert (sweep["done"], sweep["locked_by"]) == (1, None)
     assert run.doc("lock list")["locks"] == []

@@ -4,6 +4,7 @@ import pytest
 
 from meterctl.core.errors import REFUSALS
 from meterctl.core.model import MAX_UNITS
+from meterctl.wiring import without_secret
 from tests.acceptance.shell import EARLIER, NOW, Shell
 
 CREDIT = "credit-pack acme small --session s1"
@@ -282,3 +283,14 @@ def test_times_are_booked_in_utc(run: Shell) -> None:
 def test_a_no_is_told_in_words(run: Shell, line: str, said: str) -> None:
     run.all("plan publish pro --quota 5", "adjust full 5000 --ref a1 --reason why", "plan assign full pro --ref p1")
     assert run.json(line).doc["message"] == said
+
+
+@pytest.mark.parametrize("command", ["expire", "reset-week"])
+def test_a_sweep_where_there_is_no_journal_says_where_it_looked(run_anywhere: Shell, command: str) -> None:
+    run, place = run_anywhere, without_secret(run_anywhere.store)
+    everything, one = (run.json(f"{command} {words}") for words in ("--all", "acme"))
+    assert everything.err == f"no journal was found in {place}: nothing is due\n"
+    assert one.err == f"no journal of acme was found in {place}: nothing is due\n"
+    assert (everything.code, one.code, everything.doc["due"], one.doc["due"]) == (0, 0, 0, 0)
+    run.all("credit-pack acme small --session s1")
+    assert [run.json(f"{command} {words}").err for words in ("--all", "acme")] == ["", ""]

@@ -25,7 +25,6 @@ from meterctl.core.sweep.dueorgs import EVERYTHING, Extent, Shard
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.terms import Pack, Terms
 from meterctl.wiring import open_store
-from tests.mongod import own_database
 from tests.waiting import wait_for, workers_of
 
 SOLD, SWEPT = "2026-11-16T12:00:00.000Z", "2026-11-18T12:00:00.000Z"
@@ -43,16 +42,6 @@ TERMS = Terms(packs={"brief": Pack(100, 300, "usd", 1)})
 
 #: More than fill two pages of the size that these tests use.
 ORGS = [f"org-{number:04}" for number in range(900)]
-
-
-@pytest.fixture(params=["sqlite", "mongod"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A store of its own, on each kind that a user can choose."""
-    if request.param == "sqlite":
-        yield f"sqlite:{tmp_path}/meterctl.db"
-        return
-    with own_database() as uri:
-        yield uri
 
 
 @pytest.fixture

@@ -22,23 +22,12 @@ from meterctl.core.terms import Pack, Terms
 from meterctl.core.verify.store import PART
 from meterctl.wiring import Options, Wiring, open_store
 from meterctl.workers import Workers
-from tests.mongod import own_database
 from tests.waiting import wait_for, workers_of
 
 NOW = "2026-11-22T10:00:00.000Z"
 
 #: Those of some parts, the last of them not full.
 ORGS = [f"org-{number:03}" for number in range(3 * PART + 5)]
-
-
-@pytest.fixture(params=["sqlite", "mongod"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A store of its own, on each kind that a user can choose."""
-    if request.param == "sqlite":
-        yield f"sqlite:{tmp_path}/meterctl.db"
-        return
-    with own_database() as uri:
-        yield uri
 
 
 @pytest.fixture
