@@ -194,7 +194,7 @@ def _backfill(place: Place, lines: int, workers: int) -> Iterator[Figure]:
     cpu = (ours.cpu, floor.cpu)
     yield figure(ours.rate, "lines/s", floor.rate, "raw inserts", bound, done.peak_mb, cpu=cpu)
     yield figure(done.peak_mb, "MB peak", bound="<= 250")
-    figure = partial(Figure, "backfill", place.kind, f"verify --all of these{by}")
+    figure = partial(Figure, "backfill", place.kind, f"verify --all of {lines:,}{by}")
     checked, done = command_rate(place, home, "backfill", lines, "verify", "--all", "--workers", str(workers))
     assert home.printed()["ok"]
     bare = reading_rate(place, lines, store.journal.scan())
