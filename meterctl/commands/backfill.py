@@ -65,7 +65,7 @@ def _booker(wiring: Wiring, count: int) -> Booker:
     """Processes that book, if there are to be several. What is planned is not booked: this one does."""
     if count == 1 or wiring.options.dry_run:
         return wiring.backfiller()
-    from meterctl.lineworkers import LineWorkers  # loads what starts processes
+    from meterctl.workers.lines import LineWorkers  # loads what starts processes
 
     return LineWorkers(count, wiring.options, wiring.environ)
 

@@ -89,7 +89,7 @@ def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
     count = worker_count(wanted)
     if count == 1 or wiring.options.plan_out is not None:
         return None
-    from meterctl.sweepworkers import SweepWorkers  # loads what starts processes
+    from meterctl.workers.sweep import SweepWorkers  # loads what starts processes
 
     return SweepWorkers(count, wiring)
 

@@ -99,7 +99,7 @@ def _checker(wiring: Wiring, workers: int) -> Checker | None:
     """Processes that check, if several are wanted."""
     if workers == 1:
         return None
-    from meterctl.verifyworkers import VerifyWorkers  # loads what starts processes
+    from meterctl.workers.verify import VerifyWorkers  # loads what starts processes
 
     return VerifyWorkers(workers, wiring).check
 

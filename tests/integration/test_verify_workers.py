@@ -21,7 +21,7 @@ from meterctl.core.ports import Store
 from meterctl.core.terms import Pack, Terms
 from meterctl.core.verify.store import PART
 from meterctl.wiring import Options, Wiring, open_store
-from meterctl.workers import Workers
+from meterctl.workers.pool import Workers
 from tests.waiting import wait_for, workers_of
 
 NOW = "2026-11-22T10:00:00.000Z"

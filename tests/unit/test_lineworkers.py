@@ -8,8 +8,8 @@ import pytest
 
 from meterctl.core.errors import BadConfig, BadInput, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.split import Part
-from meterctl.lineworkers import _Inbox, _tell, _tell_problem
-from meterctl.workers import WorkerDied
+from meterctl.workers.lines import _Inbox, _tell, _tell_problem
+from meterctl.workers.pool import WorkerDied
 
 
 def told(problem: BaseException) -> Any:

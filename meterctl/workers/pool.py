@@ -1,4 +1,4 @@
-"""Work in several processes: Python decides and checks on one core per process, so more of them get more done."""
+"""Processes that each do a task on item after item, with a store of their own."""
 
 import os
 import signal

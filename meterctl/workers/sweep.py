@@ -5,7 +5,7 @@ from itertools import chain
 
 from meterctl.core.sweep.duebooker import DueBooker, Tally
 from meterctl.wiring import Wiring
-from meterctl.workers import Workers
+from meterctl.workers.pool import Workers
 
 
 class SweepWorkers:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from meterctl.core.verify import Checked, Part, check_part
 from meterctl.wiring import Wiring
-from meterctl.workers import Workers
+from meterctl.workers.pool import Workers
 
 
 class VerifyWorkers:

@@ -17,7 +17,7 @@ from meterctl.core.inputs import Line
 from meterctl.core.split import Part, merge, split
 from meterctl.interrupts import held_back
 from meterctl.wiring import Options, Wiring
-from meterctl.workers import WorkerDied, set_up
+from meterctl.workers.pool import WorkerDied, set_up
 
 #: Rounds that are handed out before the answers to one are waited for: so a process that has answered its part of one
 #: has the next before it, while others are still at theirs.
