@@ -33,6 +33,7 @@ TESTS = (
     "tests/unit/test_batch.py",
     "tests/unit/test_ledger.py",
     "tests/unit/test_execution.py",
+    "tests/unit/test_payments_facts.py",
 )
 
 SECONDS = 300
@@ -118,10 +119,14 @@ MUTATIONS = [
     Mutation("batch", "if not outcome.entries and (first", "if False and (first", "a repetition is refused"),
     Mutation("orgview", "self._views[org].is_stored and not", "not", "what is decided is forgotten when tips are read"),
     Mutation("orgview", "if org in grown:", "if False:", "a repetition is answered with an old balance"),
+    Mutation("batch", "if undo_is_booked(self._store, operation.session, holder):", "if False:",
+             "a pack is refused by an old view of its holder"),
     Mutation("execution", "(len(chunk) > 1 or self._wrong > 0)", "len(chunk) > 1", "one repetition is never found"),
     Mutation("execution", "self._writer.dry_run or ", "", "a rehearsal books what is booked already"),
     Mutation("execution", "self._without = 0 if repeated else self._without + 1", "self._without += 1",
              "keys are not looked up although they are found"),
+    Mutation("payments/facts", "if item.currency != credit.currency:\n        hint", "if False:\n        hint",
+             "yen are clawed as if they were cents"),
 ]  # fmt: skip
 
 
