@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
 from meterctl.core.inputs import MAX_LINE, raw_lines
-from meterctl.core.verify.seen import Seen
 
 #: Bytes that a file may have that is one document: it is held as a whole. A line each is read one by one.
 MAX_DOCUMENT = 16 * MAX_LINE
@@ -138,8 +138,9 @@ def _line(delivery: Delivery) -> bytes:
 
 def lines(sources: Iterable[Source]) -> Iterator[str]:
     """The lines of a file that holds each of these deliveries once."""
-    seen = Seen()
+    seen: set[bytes] = set()
     for source in sources:
-        line = source.aside.line(source.place).decode()
-        if seen.add(line):
-            yield line
+        line = source.aside.line(source.place)
+        if (digest := sha256(line).digest()) not in seen:
+            seen.add(digest)
+            yield line.decode()
