@@ -11,6 +11,7 @@ from meterctl.commands.sweeping import (
     ShardOption,
     Wanted,
     Workers,
+    check_wanted,
     run_sweep,
 )
 from meterctl.core.results import Sweep
@@ -44,4 +45,5 @@ def expire(
       meterctl expire acme --dry-run
     """
     wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
+    check_wanted("expire", wanted)
     return run_sweep(wiring, "expire", wanted)

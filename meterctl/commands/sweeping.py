@@ -55,8 +55,7 @@ def check_wanted(name: str, wanted: Wanted) -> None:
 
 
 def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
-    """Sweep one org or all of them."""
-    check_wanted(name, wanted)
+    """Sweep one org or all of them, as `check_wanted` has found it in order."""
     sweep = _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
     if not sweep.due and sweep.locked_by is None and _has_no_journal(wiring.store, wanted.org):
         tell_no_journal(wanted.org, wiring.describe_store(), "nothing is due")
