@@ -92,7 +92,7 @@ def _tell_unbooked(account: Account) -> None:
     for answer in account.kept:
         told = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
         sys.stderr.write(f"{told[:LONGEST_TOLD]}\n")
-    if more := account.unbooked - len(account.kept):
+    if more := account.tally.unbooked - len(account.kept):
         sys.stderr.write(f"and {plural(more, 'line')} more; all of them are told by --results FILE\n")
 
 

@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, TextIO
 
@@ -53,19 +54,17 @@ KEPT = 10
 
 class Account:
     """What was answered so far, up to and with line number ``line``. The first lines that were not booked, and should
-    have been, are ``kept``; all of them are counted in ``unbooked``."""
+    have been, are ``kept``."""
 
     def __init__(self) -> None:
         self.tally = Backfill()
         self.line = 0
         self.kept: list[Answer] = []
-        self.unbooked = 0
 
     def take(self, answers: list[Answer]) -> None:
         self.line = answers[-1].line
-        unbooked = [answer for answer in answers if answer.message is not None]
-        self.kept += unbooked[: KEPT - len(self.kept)]
-        self.unbooked += len(unbooked)
+        unbooked = (answer for answer in answers if answer.message is not None)
+        self.kept += islice(unbooked, KEPT - len(self.kept))
         self.tally.count(answer.status for answer in answers)
 
 

@@ -327,8 +327,13 @@ class Backfill(Result):
     seconds: float = 0.0
 
     @property
+    def unbooked(self) -> int:
+        """Lines that were not booked, and should have been."""
+        return self.refused + self.conflict + self.invalid + self.failed
+
+    @property
     def exit_code(self) -> int:
-        return errors.PARTIAL if self.refused or self.conflict or self.invalid or self.failed else errors.DONE
+        return errors.PARTIAL if self.unbooked else errors.DONE
 
     def count(self, statuses: Iterable[str]) -> None:
         for status, lines in Counter(statuses).items():
