@@ -259,7 +259,10 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        _answer(result, wiring.output)
+        from meterctl.render import emit
+
+        with answering():
+            emit(result, wiring.output)
         return result.exit_code
     except KeyboardInterrupt:
         if not writes or options.dry_run:
@@ -268,14 +271,6 @@ def _run(function: "Callable[..., Result | None]", options: Options, values: dic
         raise Interrupted("interrupted: what was answered is booked", hint=again) from None
     finally:
         wiring.close()
-
-
-def _answer(result: "Result", output: str) -> None:
-    """Print ``result``."""
-    from meterctl.render import emit
-
-    with answering():
-        emit(result, output)
 
 
 @contextmanager

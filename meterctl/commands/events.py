@@ -10,7 +10,7 @@ from typing import IO, Annotated
 from meterctl.commands.common import argument, command, new_app, option, switch
 from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput, said_by
-from meterctl.core.opened import STANDARD_INPUT, opened_or_standard_input, seekable, unzipped
+from meterctl.core.opened import opened_or_standard_input, said, seekable, unzipped
 from meterctl.core.payments.deliveries import lines
 from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
@@ -65,8 +65,7 @@ def events(
 
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
-    said = "standard input" if name == STANDARD_INPUT else name
-    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(said):
+    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(said(name)):
         yield source
 
 

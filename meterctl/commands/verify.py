@@ -8,7 +8,7 @@ from typing import Annotated, TypedDict
 from meterctl.commands.common import argument, command, new_app, option, switch, tell_no_journal, worker_count
 from meterctl.core.aside import Aside, check_apart, writing
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import STANDARD_INPUT, opened, opened_or_standard_input, unzipped
+from meterctl.core.opened import opened, opened_or_standard_input, said, unzipped
 from meterctl.core.operations import check_org
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
@@ -73,7 +73,7 @@ def verify(
         if sealing is not None:
             sealing.sound = found.ok
     if found.ok and not found.entries:
-        place = "standard input" if file == STANDARD_INPUT else file or wiring.describe_store()
+        place = wiring.describe_store() if file is None else said(file)
         tell_no_journal(org, place, "nothing was checked")
     return found
 
@@ -99,9 +99,9 @@ def _checker(wiring: Wiring, workers: int) -> Checker | None:
     """Processes that check, if several are wanted."""
     if workers == 1:
         return None
-    from meterctl.workers.verify import VerifyWorkers  # loads what starts processes
+    from meterctl.workers.verify import checker  # loads what starts processes
 
-    return VerifyWorkers(workers, wiring).check
+    return checker(workers, wiring)
 
 
 def _repair(wiring: Wiring) -> Facts:

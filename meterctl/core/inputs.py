@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import STANDARD_INPUT, opened_or_standard_input, unzipped
+from meterctl.core.opened import opened_or_standard_input, said, unzipped
 from meterctl.core.operations import FIELDS, check_feature
 
 #: Bytes that a line may have. Bounds the memory that a file without line ends takes.
@@ -80,7 +80,7 @@ class InputFile:
 def open_input(name: str) -> Iterator[InputFile]:
     """The input called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
     with opened_or_standard_input(name) as file:
-        yield InputFile("standard input" if name == STANDARD_INPUT else name, file)
+        yield InputFile(said(name), file)
 
 
 def _size(file: "BufferedReader[Any]") -> int | None:

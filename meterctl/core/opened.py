@@ -19,6 +19,11 @@ STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f"  # no text begins with this byte, and its second one may not have arrived yet
 
 
+def said(name: str) -> str:
+    """What people call the file that is called ``name`` on the command line."""
+    return "standard input" if name == STANDARD_INPUT else name
+
+
 @contextmanager
 def opened(path: str) -> Iterator["BufferedReader[Any]"]:
     """The file at ``path``. Raises `BadInput` if it cannot be opened."""

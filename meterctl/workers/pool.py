@@ -76,7 +76,7 @@ _tasks: list[Callable[[Any], Any]] = []
 
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
-    """What a process that books begins with."""
+    """What each process begins with."""
     # Ctrl-C reaches every process of a terminal; the one that hands out the work ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     collect_garbage()

@@ -1,21 +1,14 @@
 """A check of all orgs in several processes, each of which checks some orgs at a time."""
 
-from collections.abc import Iterable, Iterator
-
-from meterctl.core.verify import Checked, Part, check_part
+from meterctl.core.verify import Checked, Checker, Part, check_part
 from meterctl.wiring import Wiring
 from meterctl.workers.pool import Workers
 
 
-class VerifyWorkers:
+def checker(count: int, wiring: Wiring) -> Checker:
     """``count`` processes that check parts of a store."""
-
-    def __init__(self, count: int, wiring: Wiring) -> None:
-        # A check leaves nothing half done, and one long journal may take minutes.
-        self._workers = Workers(count, _check, wiring, breaks_off=True)
-
-    def check(self, parts: Iterable[Part]) -> Iterator[Checked]:
-        return self._workers.answers(parts)
+    # A check leaves nothing half done, and one long journal may take minutes.
+    return Workers(count, _check, wiring, breaks_off=True).answers
 
 
 def _check(wiring: Wiring, part: Part) -> Checked:
