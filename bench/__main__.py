@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.benches import BENCHES, QUICK, Sizes
 from bench.figures import Figure, load, save, table
 from bench.places import places
-from meterctl.longrun import collect_garbage
+from meterctl.process.garbage import collect_garbage
 
 
 def _arguments() -> argparse.Namespace:

@@ -17,15 +17,15 @@ from bench.places import Place, opened
 from bench.replaced_design import ReplacedDesign, history
 from bench.stories import TERMS, chunks, ledger, name
 from bench.writers import debits, inserts
-from meterctl.core.clock import SystemClock
-from meterctl.core.instants import add_days, add_millis
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import add_days, add_millis
+from meterctl.core.domain.operations import Adjust, Debit, Request
 from meterctl.core.model import Entry, Instant
-from meterctl.core.operations import Adjust, Debit, Request
 from meterctl.core.ports import Store
-from meterctl.core.reads.reads import LedgerQuery, Reads
-from meterctl.core.sweep.dueorgs import EVERYTHING
+from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.sweep.due_orgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper
+from meterctl.process.clock import SystemClock
 
 ORG = "long"
 

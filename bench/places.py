@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from pymongo import MongoClient, WriteConcern
 
-from meterctl.core.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.model import Entry
 from meterctl.core.ports import Store
-from meterctl.wiring import open_store
+from meterctl.core.stores.url import open_store
 from tests.mongod import Mongod, with_database
 
 Document = dict[str, Any]

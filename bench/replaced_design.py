@@ -11,7 +11,7 @@ from bson.errors import BSONError
 from pymongo import MongoClient, ReturnDocument, WriteConcern
 from pymongo.errors import PyMongoError
 
-from meterctl.core.clock import SystemClock
+from meterctl.process.clock import SystemClock
 
 Document = dict[str, Any]
 

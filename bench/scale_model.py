@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from bench import stories
 from bench.places import MongodPlace, Place, SqlitePlace, opened, places
-from meterctl.core.instants import add_days, add_millis
+from meterctl.core.domain.instants import add_days, add_millis
+from meterctl.core.domain.operations import AssignPlan, Attribute, CreditPack, Debit, Operation, Request
 from meterctl.core.model import Instant
-from meterctl.core.operations import AssignPlan, Attribute, CreditPack, Debit, Operation, Request
-from meterctl.core.sweep.dueorgs import Shard
+from meterctl.core.sweep.due_orgs import Shard
 
 #: What is reckoned with.
 ORGS, ENTRIES = 10**6, 10**9

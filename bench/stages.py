@@ -15,16 +15,16 @@ from typing import TypeVar
 from bench import stories
 from bench.places import Place, opened, places
 from bench.stories import chunks, name
-from meterctl.core.canonical import canonical_text, entry_hash
-from meterctl.core.entries import book_due, tip_of
-from meterctl.core.heads import head_of
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.chunk_writer import Writer
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.journal_view import OrgViews
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.canonical import canonical_text, entry_hash
+from meterctl.core.domain.entries import book_due, tip_of
+from meterctl.core.domain.operations import BookDue, Request
+from meterctl.core.domain.policy import PlanBook
 from meterctl.core.model import Entry
-from meterctl.core.operations import BookDue, Request
-from meterctl.core.orgview import OrgViews
-from meterctl.core.sweep.dueorgs import PAGE
-from meterctl.core.terms import PlanBook
-from meterctl.core.writer import Writer
+from meterctl.core.sweep.due_orgs import PAGE
 
 Answer = TypeVar("Answer")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from meterctl.core.clock import FixedClock
-from meterctl.core.heads import head_of
-from meterctl.core.instants import add_millis, parse
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import add_millis, parse
+from meterctl.core.domain.operations import Adjust, Attribute, Debit, Operation, Request
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.model import Instant, PlanVersion
-from meterctl.core.operations import Adjust, Attribute, Debit, Operation, Request
 from meterctl.core.ports import Store
-from meterctl.core.terms import Pack, Terms
+from meterctl.process.clock import FixedClock
 from tests.memory_store import MemoryStore
 
 #: A Monday; everything is told as if it had happened from then on, at a time that has passed when it is measured.

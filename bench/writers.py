@@ -7,10 +7,10 @@ from time import perf_counter
 
 from bench.places import Place, floor_at
 from bench.stories import TERMS
-from meterctl.core.clock import SystemClock
-from meterctl.core.ledger import Ledger
-from meterctl.core.operations import Debit, Request
-from meterctl.wiring import open_store
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import Debit, Request
+from meterctl.core.stores.url import open_store
+from meterctl.process.clock import SystemClock
 from tests.builders import make_entry
 
 #: How long the slowest may take to start, and all of them to write.

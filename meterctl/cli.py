@@ -16,7 +16,7 @@ from typer._click.core import Command, Context
 from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
-from meterctl.commands.common import abandon_output, answering, take_shared
+from meterctl.commands.command import abandon_output, answering, take_shared
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
 

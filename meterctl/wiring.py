@@ -7,22 +7,23 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.config import Profile, Settings, default_store, load_settings
+from meterctl.config.settings import Profile, Settings, default_store, load_settings
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
+from meterctl.core.stores.url import open_store, same_place, without_secret
 
 if TYPE_CHECKING:
-    from meterctl.core.backfill import Backfiller
+    from meterctl.core.backfill.booker import Backfiller
+    from meterctl.core.booking.ledger import Ledger
+    from meterctl.core.booking.plan_publisher import Wanted
     from meterctl.core.doctor import Diagnosis
-    from meterctl.core.ledger import Ledger
+    from meterctl.core.domain.operations import Operation, Refund, Request
     from meterctl.core.model import Instant
-    from meterctl.core.operations import Operation, Refund, Request
-    from meterctl.core.overlay import OverlayStore
-    from meterctl.core.payments.gateway import StripeGateway
+    from meterctl.core.payments.stripe_gateway import StripeGateway
     from meterctl.core.ports import Clock, Observation, Store
-    from meterctl.core.publish import Wanted
-    from meterctl.core.reads.reads import Reads
+    from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result
-    from meterctl.core.saved.planfile import Header, PlanFile, Planner
+    from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
+    from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import Booker, Sweeper
 
 
@@ -105,8 +106,8 @@ class Wiring:
 
     @cached_property
     def clock(self) -> "Clock":
-        from meterctl.core import instants
-        from meterctl.core.clock import FixedClock, SystemClock
+        from meterctl.core.domain import instants
+        from meterctl.process.clock import FixedClock, SystemClock
 
         pinned = self.options.now or self.environ.get("METERCTL_NOW")
         if not pinned:
@@ -142,7 +143,7 @@ class Wiring:
         """When the caller says it happened; None: now."""
         if self.options.at is None:
             return None
-        from meterctl.core.instants import parse
+        from meterctl.core.domain.instants import parse
 
         with said_by("--at"):
             return parse(self.options.at)
@@ -192,7 +193,7 @@ class Wiring:
     def ledger(self) -> "Ledger":
         """The write path. On a dry run it books on a layer above the store that is thrown away; with ``--plan-out``
         that is written down."""
-        from meterctl.core.ledger import Ledger
+        from meterctl.core.booking.ledger import Ledger
 
         if self.options.plan_out is not None:
             return self.planner(self.plan)
@@ -204,15 +205,15 @@ class Wiring:
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
-        from meterctl.core.ledger import Ledger
+        from meterctl.core.booking.ledger import Ledger
 
         return Ledger(self._scratch(), self.clock, self.settings.terms, dry_run=True)
 
     def _scratch(self) -> "OverlayStore":
         from tempfile import TemporaryDirectory
 
-        from meterctl.core.overlay import OverlayStore
-        from meterctl.core.sqlite import SqliteStore
+        from meterctl.core.stores.overlay import OverlayStore
+        from meterctl.core.stores.sqlite import SqliteStore
 
         scratch = self._cleanup.enter_context(TemporaryDirectory(prefix="meterctl-"))
         layer = self._cleanup.enter_context(closing(SqliteStore(f"{scratch}/scratch.db")))
@@ -225,8 +226,8 @@ class Wiring:
 
     def plan_file(self, path: str) -> "PlanFile":
         """A plan to be written to ``path``; it is there once it is saved."""
-        from meterctl.core.aside import check_apart
-        from meterctl.core.saved.planfile import PlanFile
+        from meterctl.core.files.atomic import check_apart
+        from meterctl.core.saved_plans.plan_file import PlanFile
 
         check_apart("--plan-out", path, self.store_file, code="bad_file")
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
@@ -241,27 +242,27 @@ class Wiring:
 
     def planner(self, plan: "PlanFile") -> "Planner":
         """A ledger that rehearses what it is asked to book, and writes it down in ``plan``."""
-        from meterctl.core.saved.planfile import Planner
+        from meterctl.core.saved_plans.plan_file import Planner
 
         return Planner(self._scratch(), self.clock, self.settings.terms, plan)
 
     @cached_property
     def reads(self) -> "Reads":
-        from meterctl.core.reads.reads import Reads
+        from meterctl.core.reads.queries import Reads
 
         return Reads(self.store, self.clock, self.settings.terms)
 
     def request(self, operation: "Operation", at: "Instant | None" = None) -> "Request":
         """``operation`` as this caller asks for it; ``at`` is when it happened unless the caller says otherwise."""
-        from meterctl.core.operations import Request
+        from meterctl.core.domain.operations import Request
 
         return Request(operation, self.actor, self.options.reason, self.at or at)
 
     @cached_property
     def stripe(self) -> "StripeGateway":
         """Stripe, with the key from the environment; refused where the store holds payments of the other mode."""
-        from meterctl.core.payments.collect import check_mode
-        from meterctl.core.payments.gateway import connect
+        from meterctl.core.payments.gather import check_mode
+        from meterctl.core.payments.stripe_gateway import connect
 
         gateway = connect(self.environ, self.clock.sleep)
         check_mode(gateway, self.store)
@@ -275,12 +276,12 @@ class Wiring:
 
     def backfiller(self) -> "Backfiller":
         """Books the lines of a file by this process."""
-        from meterctl.core.backfill import Backfiller, Caller
+        from meterctl.core.backfill.booker import Backfiller, Caller
 
         return Backfiller(self.ledger, Caller(self.actor, self.options.reason, self.at))
 
     def preview_refund(self, operation: "Refund") -> "Result":
-        from meterctl.core.reads.preview import preview_refund
+        from meterctl.core.reads.refund_preview import preview_refund
 
         if self.options.plan_out is not None:
             raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
@@ -288,8 +289,8 @@ class Wiring:
 
     def diagnose(self, sample: int) -> "Diagnosis":
         """A look over config and store. What is wrong with the config does not keep from looking at the store."""
-        from meterctl.core.clock import SystemClock
         from meterctl.core.doctor import Diagnosis, Doctor
+        from meterctl.process.clock import SystemClock
 
         diagnosis = Diagnosis(self.describe_store(), [self._examine_config()])
         # A pinned clock tells nothing of how this machine's clock stands.
@@ -305,7 +306,7 @@ class Wiring:
         return diagnosis
 
     def _wanted_plans(self) -> "list[Wanted]":
-        from meterctl.core.publish import Wanted
+        from meterctl.core.booking.plan_publisher import Wanted
 
         plans = self.settings.plans.items()
         return [Wanted(name, spec.weekly_quota, spec.ratios, None, self.actor, None) for name, spec in plans]
@@ -327,49 +328,3 @@ class Wiring:
         self._cleanup.close()
         if "store" in self.__dict__:
             self.store.close()
-
-
-def without_secret(url: str) -> str:
-    """A store's URL as it may be shown."""
-    if url.startswith("sqlite:"):
-        return url
-    # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
-    scheme, slashes, rest = url.partition("://")
-    if not scheme.replace("+", "").isalnum() or not slashes:
-        scheme, slashes, rest = "", "", url
-    place, _, options = rest.partition("?")
-    return f"{scheme}{slashes}{'***' if '@' in options else place.rpartition('@')[2]}"
-
-
-def same_place(url: str, other: str) -> bool:
-    """Whether two URLs name the same store, however they are written."""
-    if url.startswith("sqlite:") and other.startswith("sqlite:"):
-        return os.path.realpath(url.removeprefix("sqlite:")) == os.path.realpath(other.removeprefix("sqlite:"))
-    if url.startswith("mongodb") and other.startswith("mongodb"):
-        from meterctl.core.mongo import same_database
-
-        return same_database(url, other)
-    return url == other
-
-
-def open_store(url: str, *, only_look: bool = False) -> "Store":
-    """The store that ``url`` names. Raises `BadInput` for a URL that names none. With ``only_look`` opening it
-    makes and changes nothing; on MongoDB that never does."""
-    if url == "sqlite:":
-        raise BadInput("the store's URL names no file", hint="the embedded store is sqlite:PATH", code="bad_store")
-    if url.startswith("sqlite:"):
-        from meterctl.core.sqlite import SqliteStore
-
-        return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look)
-    if url.startswith(("mongodb://", "mongodb+srv://")):
-        from meterctl.core.mongo import connect
-
-        return connect(url)
-    scheme, colon, _ = url.partition(":")
-    raise BadInput(
-        f"{scheme!r} is not a kind of store"
-        if colon and "@" not in scheme
-        else "the store's URL names no kind of store",
-        hint="a store is sqlite:PATH, mongodb://... or mongodb+srv://...",
-        code="bad_store",
-    )

@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from meterctl.core.canonical import entry_hash
+from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, Kind, PlanVersion, state_document
 from meterctl.core.ports import Head
 

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from meterctl.core import instants
-from meterctl.core.due import state_at
-from meterctl.core.entries import tip_of
-from meterctl.core.ledger import Ledger
-from meterctl.core.model import Entry, Instant, PlanVersion, State
-from meterctl.core.operations import (
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
+from meterctl.core.domain.due_events import state_at
+from meterctl.core.domain.entries import tip_of
+from meterctl.core.domain.operations import (
     Adjust,
     AssignPlan,
     Attribute,
@@ -24,9 +23,10 @@ from meterctl.core.operations import (
     ReverseRefund,
     Undo,
 )
+from meterctl.core.domain.policy import Pack, PlanBook, Terms
+from meterctl.core.model import Entry, Instant, PlanVersion, State
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.terms import Pack, PlanBook, Terms
 from tests.memory_store import MemoryStore
 
 #: A Monday, so that a week lies ahead.

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, cast
 
-from meterctl.core.canonical import canonical_text, entry_hash
-from meterctl.core.effects import Draft
-from meterctl.core.entries import START, Stamp, Tip, book
+from meterctl.core.domain.canonical import canonical_text, entry_hash
+from meterctl.core.domain.effects import Draft
+from meterctl.core.domain.entries import START, Stamp, Tip, book
 from meterctl.core.model import NO_HASH, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Finding, Verification

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from meterctl.core.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.ports import Clock, DueOrg, EntryFilter, Head, Lease, Observation, Recorded
 

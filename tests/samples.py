@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from meterctl.core.booking.plan_publisher import Published, version_record
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.publish import Published, version_record
 from meterctl.core.results import (
     Backfill,
     Balance,

@@ -24,10 +24,10 @@ _RUN = uuid.uuid4().hex[:8]
 def make_store(kind: str, tmp_path: Path) -> Store:
     """A store of this kind, named after ``tmp_path``: the same path gives another connection to the same data."""
     if kind == "sqlite":
-        from meterctl.core.sqlite import SqliteStore
+        from meterctl.core.stores.sqlite import SqliteStore
 
         return SqliteStore(str(tmp_path / "store" / "meterctl.db"))
-    from meterctl.core.mongo import MongoStore
+    from meterctl.core.stores.mongo import MongoStore
 
     return MongoStore(_client(kind), _database_name(tmp_path))
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import stripe
 
-from meterctl.core.instants import parse, to_millis
+from meterctl.core.domain.instants import parse, to_millis
 
 API_VERSION = "2026-10-28.endive"
 KEY = "rk_test_standin0key1never2printed"

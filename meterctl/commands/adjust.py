@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import Org, argument, book, command, new_app, option, option_time, switch
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.operations import Adjust
 from meterctl.core.model import MAX_UNITS
-from meterctl.core.operations import Adjust, check_integer
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
 

@@ -6,14 +6,15 @@ from functools import partial
 from operator import truediv
 from typing import Annotated
 
-from meterctl.commands.asking import agree, agree_by_name, is_to_ask
-from meterctl.commands.common import argument, command, new_app, switch
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import agree, agree_by_name, is_to_ask
+from meterctl.commands.options import argument, switch
 from meterctl.core.errors import BadInput
-from meterctl.core.saved.apply import Application, Applier, PlanSummary
-from meterctl.core.saved.planfile import SavedPlan, Step, open_plan
-from meterctl.interrupts import Interrupts
-from meterctl.longrun import collect_garbage
-from meterctl.progress import Progress
+from meterctl.core.saved_plans.apply import Application, Applier, PlanSummary
+from meterctl.core.saved_plans.plan_file import SavedPlan, Step, open_plan
+from meterctl.process.garbage import collect_garbage
+from meterctl.process.interrupts import Interrupts
+from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
 
 app = new_app()

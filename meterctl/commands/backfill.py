@@ -6,14 +6,15 @@ from contextlib import ExitStack, closing
 from itertools import islice
 from typing import Annotated
 
-from meterctl.commands.asking import agree, is_to_ask, place_of
-from meterctl.commands.common import argument, command, new_app, option, worker_count
-from meterctl.core.backfill import CHUNK, Account, Booker, ResultsFile
-from meterctl.core.inputs import InputFile, Line, open_input
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import agree, is_to_ask, place_of
+from meterctl.commands.options import argument, option, worker_count
+from meterctl.core.backfill.booker import CHUNK, Account, Booker, ResultsFile
+from meterctl.core.files.operation_lines import InputFile, Line, open_input
 from meterctl.core.results import Backfill
-from meterctl.interrupts import Interrupts
-from meterctl.longrun import collect_garbage
-from meterctl.progress import Progress
+from meterctl.process.garbage import collect_garbage
+from meterctl.process.interrupts import Interrupts
+from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -65,7 +66,7 @@ def _booker(wiring: Wiring, count: int) -> Booker:
     """Processes that book, if there are to be several. What is planned is not booked: this one does."""
     if count == 1 or wiring.options.dry_run:
         return wiring.backfiller()
-    from meterctl.workers.lines import LineWorkers  # loads what starts processes
+    from meterctl.workers.backfill import LineWorkers  # loads what starts processes
 
     return LineWorkers(count, wiring.options, wiring.environ)
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from meterctl.commands.common import command, new_app, take_shared
-from meterctl.config import Profile
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.config.settings import Profile
 from meterctl.core.results import Facts
-from meterctl.wiring import Wiring, without_secret
+from meterctl.core.stores.url import without_secret
+from meterctl.wiring import Wiring
 
 app = new_app()
 

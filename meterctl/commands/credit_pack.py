@@ -2,9 +2,13 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import argument, book, command, complete_packs, new_app, option, switch
+from meterctl.commands.command import command, new_app
+from meterctl.commands.completion import complete_packs
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import argument, option, switch
+from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import CreditPack, check_integer
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
 
@@ -45,8 +49,8 @@ def credit_pack(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool) -> Receipt:
-    from meterctl.core.payments.collect import find_payment, is_credited
-    from meterctl.core.payments.facts import credit_for
+    from meterctl.core.payments.gather import find_payment, is_credited
+    from meterctl.core.payments.payments import credit_for
 
     payment = find_payment(wiring.stripe, reference)
     accept_paid = accept_paid or is_credited(wiring.store, payment)

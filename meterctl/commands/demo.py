@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from meterctl.commands.common import command, new_app
+from meterctl.commands.command import command, new_app
 from meterctl.core.errors import DONE, MeterctlError
 from meterctl.wiring import Wiring
 

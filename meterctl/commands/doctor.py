@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import command, new_app, option
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import option
 from meterctl.core.doctor import SAMPLE, Diagnosis
-from meterctl.core.operations import check_integer
+from meterctl.core.domain.checks import check_integer
 from meterctl.wiring import Wiring
 
 app = new_app()

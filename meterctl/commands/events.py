@@ -7,12 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Annotated
 
-from meterctl.commands.common import argument, command, new_app, option, switch
-from meterctl.core.aside import Aside, check_apart, writing
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import argument, option, switch
 from meterctl.core.errors import BadInput, said_by
-from meterctl.core.opened import opened_or_standard_input, said, seekable, unzipped
-from meterctl.core.payments.deliveries import lines
-from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
+from meterctl.core.files.atomic import Aside, check_apart, writing
+from meterctl.core.files.sources import opened_or_standard_input, said, seekable, unzipped
+from meterctl.core.payments.webhook_file import lines
+from meterctl.core.payments.webhooks import Booking, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -73,13 +74,13 @@ def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
     secret = wiring.environ.get("STRIPE_WEBHOOK_SECRET")
     if not secret:
         return None
-    from meterctl.core.payments.gateway import verify
+    from meterctl.core.payments.stripe_gateway import verify
 
     return partial(verify, secret=secret)
 
 
 def _store_mode(wiring: Wiring) -> bool | None:
-    from meterctl.core.payments.collect import store_mode
+    from meterctl.core.payments.gather import store_mode
 
     return store_mode(wiring.store)
 

@@ -1,7 +1,7 @@
 """``meterctl expire``"""
 
-from meterctl.commands.common import command, new_app
-from meterctl.commands.sweeping import (
+from meterctl.commands.command import command, new_app
+from meterctl.commands.sweep_options import (
     AllOrgs,
     FailIfLocked,
     Limit,

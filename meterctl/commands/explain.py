@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import Org, command, filter_time, new_app, option
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import Org, filter_time, option
 from meterctl.core.reads.explain import Explainer, Explanation
 from meterctl.wiring import Wiring
 

@@ -5,11 +5,12 @@ import sys
 from itertools import chain
 from typing import Annotated
 
-from meterctl.commands.common import answering, argument, command, new_app, switch, tell_no_journal
-from meterctl.core.canonical import canonical_text
+from meterctl.commands.command import answering, command, new_app, tell_no_journal
+from meterctl.commands.options import argument, switch
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import check_org
-from meterctl.longrun import collect_garbage
+from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
 
 app = new_app()

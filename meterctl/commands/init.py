@@ -1,6 +1,6 @@
 """``meterctl init``"""
 
-from meterctl.commands.common import command, new_app
+from meterctl.commands.command import command, new_app
 from meterctl.core.results import Listing
 from meterctl.wiring import Wiring
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, filter_time, new_app, option, switch
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import argument, filter_time, option, switch
+from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
-from meterctl.core.operations import check_integer, check_ref
-from meterctl.core.reads.reads import LedgerQuery
+from meterctl.core.reads.queries import LedgerQuery
 from meterctl.core.results import LedgerChart, LedgerPage
 from meterctl.wiring import Wiring
 

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from meterctl.commands.common import argument, command, new_app, take_shared
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.options import argument
 from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.results import Facts, Listing
 from meterctl.wiring import Wiring

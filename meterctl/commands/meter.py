@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from meterctl.commands.common import Org, argument, book, command, filter_time, new_app, option, take_shared
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import Org, argument, filter_time, option
+from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
+from meterctl.core.domain.operation_documents import read_costs
+from meterctl.core.domain.operations import Attribute
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import DEFAULT_STEP, Attribute, check_integer, read_costs
 from meterctl.core.results import Listing, Meter, Receipt
 from meterctl.wiring import Wiring
 
@@ -71,7 +75,7 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
 
 
 def _costs_of_file(file: str) -> dict[str, str]:
-    from meterctl.core.inputs import json_value
+    from meterctl.core.files.operation_lines import json_value
 
     try:
         return read_costs(json_value(Path(file).read_text(encoding="utf-8")))

@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import command, filter_time, new_app, option, switch, tell_time
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import filter_time, option, switch, tell_time
+from meterctl.core.domain.checks import check_integer, check_plan
+from meterctl.core.domain.instants import add_millis, parse_ahead
 from meterctl.core.errors import BadInput, said_by
-from meterctl.core.instants import add_millis, parse_ahead
 from meterctl.core.model import Instant
-from meterctl.core.operations import check_integer, check_plan
-from meterctl.core.reads.orgs import SORTS, OrgFilter, list_orgs
+from meterctl.core.reads.org_list import SORTS, OrgFilter, list_orgs
 from meterctl.core.results import Listing
-from meterctl.longrun import collect_garbage
+from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
 
 app = new_app()

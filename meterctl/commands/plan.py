@@ -3,25 +3,17 @@
 import sys
 from typing import Annotated, Any
 
-from meterctl.commands.asking import agree, is_to_ask, place_of
-from meterctl.commands.common import (
-    Org,
-    argument,
-    book,
-    command,
-    complete_plans,
-    new_app,
-    option,
-    option_time,
-    switch,
-    take_shared,
-)
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.completion import complete_plans
+from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
+from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.core.booking.plan_publisher import Published, Wanted, publish, version_record
+from meterctl.core.domain.checks import check_integer, check_plan
+from meterctl.core.domain.operations import AssignPlan
+from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import BadInput, NotFound, did_you_mean
 from meterctl.core.model import Instant, PlanVersion
-from meterctl.core.operations import AssignPlan, check_integer, check_plan
-from meterctl.core.publish import Published, Wanted, publish, version_record
 from meterctl.core.results import Listing, Receipt, Result
-from meterctl.core.terms import PlanBook
 from meterctl.wiring import Wiring
 
 app = new_app()

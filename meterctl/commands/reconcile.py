@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meterctl.commands.common import command, filter_time, new_app, option, take_shared
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.options import filter_time, option
 from meterctl.core.payments.reconcile import Reconciliation, mending
-from meterctl.progress import StatusLine
+from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -37,7 +38,7 @@ def reconcile_stripe(
       meterctl reconcile stripe --since 7d
       meterctl reconcile stripe --plan-out mend.ndjson
     """
-    from meterctl.core.payments.collect import Notes, gather
+    from meterctl.core.payments.gather import Notes, gather
     from meterctl.core.payments.reconcile import Mender, count_kinds, mendable
 
     started, now = wiring.elapsed(), wiring.now

@@ -3,10 +3,13 @@
 from secrets import token_hex
 from typing import Annotated
 
-from meterctl.commands.common import argument, book, command, new_app, option, switch
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import argument, option, switch
+from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import Refund, ReverseRefund, check_integer
-from meterctl.core.payments.facts import Giveback, Payment
+from meterctl.core.payments.payments import Giveback, Payment
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import Wiring
 
@@ -59,7 +62,7 @@ def refund(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
-    from meterctl.core.payments.collect import find_givebacks
+    from meterctl.core.payments.gather import find_givebacks
     from meterctl.core.payments.reconcile import Receipts
 
     found = find_givebacks(wiring.stripe, reference)
@@ -70,8 +73,8 @@ def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
 
 def _settle(wiring: Wiring, payment: Payment, item: Giveback, org: str | None) -> list[Receipt]:
     """Bring the journal to what Stripe says of one giveback."""
-    from meterctl.core.payments.collect import credited_to
-    from meterctl.core.payments.facts import steps
+    from meterctl.core.payments.gather import credited_to
+    from meterctl.core.payments.payments import steps
 
     credit = credited_to(wiring.ledger.store, payment, org)
     operations = steps(item, credit)

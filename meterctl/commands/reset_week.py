@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import book, command, new_app, option, switch
-from meterctl.commands.sweeping import (
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import option, switch
+from meterctl.commands.sweep_options import (
     AllOrgs,
     FailIfLocked,
     Limit,
@@ -16,8 +18,8 @@ from meterctl.commands.sweeping import (
     check_wanted,
     run_sweep,
 )
+from meterctl.core.domain.operations import ForceReset
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import ForceReset
 from meterctl.core.results import Result, Sweep
 from meterctl.wiring import Wiring
 

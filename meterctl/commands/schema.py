@@ -4,7 +4,8 @@ import json
 import sys
 from typing import Annotated
 
-from meterctl.commands.common import argument, command, new_app
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import argument
 from meterctl.core.errors import NotFound, did_you_mean
 from meterctl.core.results import Listing
 from meterctl.wiring import Wiring

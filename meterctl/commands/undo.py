@@ -2,8 +2,11 @@
 
 from typing import Annotated
 
-from meterctl.commands.common import Org, argument, book, command, new_app
-from meterctl.core.operations import Undo, check_integer
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import Org, argument
+from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.operations import Undo
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, TypedDict
 
-from meterctl.commands.common import argument, command, new_app, option, switch, tell_no_journal, worker_count
-from meterctl.core.aside import Aside, check_apart, writing
+from meterctl.commands.command import command, new_app, tell_no_journal
+from meterctl.commands.options import argument, option, switch, worker_count
+from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
-from meterctl.core.opened import opened, opened_or_standard_input, said, unzipped
-from meterctl.core.operations import check_org
+from meterctl.core.files.atomic import Aside, check_apart, writing
+from meterctl.core.files.sources import opened, opened_or_standard_input, said, unzipped
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
     SEAL,
@@ -24,8 +25,8 @@ from meterctl.core.verify import (
     verify_file,
     verify_org,
 )
-from meterctl.longrun import collect_garbage
-from meterctl.progress import Progress as ProgressLine
+from meterctl.process.garbage import collect_garbage
+from meterctl.process.progress import Progress as ProgressLine
 from meterctl.wiring import Wiring
 
 app = new_app()

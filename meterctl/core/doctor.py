@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
+from meterctl.core.booking.plan_publisher import Wanted, not_published
+from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean
-from meterctl.core.instants import to_millis
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, Observation, Store
-from meterctl.core.publish import Wanted, not_published
 from meterctl.core.results import Result
-from meterctl.core.terms import PlanBook
 
 #: How many orgs, claims and due orgs are looked at, unless said.
 SAMPLE = 200

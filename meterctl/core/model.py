@@ -10,7 +10,7 @@ instant     a moment in UTC, in milliseconds, in its printed form (see `Instant`
 entry       one immutable document of a journal: an event, its effects, the state after it
 journal     the entries of an org in order of ``seq`` = 1, 2, 3 ... without a gap
 key         what makes an operation happen once: used once per org, for ever
-operation   what a caller asks for; see `meterctl.core.operations`
+operation   what a caller asks for; see `meterctl.core.domain.operations`
 lot         units that were credited together and expire together; named by the ``seq`` that opened it
 pack        a priced number of units as sold; its topup opens a lot
 session     the payment reference of a pack (a checkout session)
@@ -51,7 +51,7 @@ NO_HASH = "0" * 64
 DUE_ACTOR = "meterctl"
 
 #: A moment in UTC as ``2026-11-22T10:03:00.000Z``. The width is fixed, so text order is time order,
-#: and one form serves rules, stores, hash and JSON. Made by `meterctl.core.instants`.
+#: and one form serves rules, stores, hash and JSON. Made by `meterctl.core.domain.instants`.
 Instant = NewType("Instant", str)
 
 Kind = Literal["topup", "debit", "refund", "expiration", "adjustment", "reversal", "usage", "reset", "plan"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meterctl.core.publish import Published, version_record
+from meterctl.core.booking.plan_publisher import Published, version_record
 from meterctl.core.results import Facts, Listing
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Row, Said

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from plotille import Canvas
 
-from meterctl.core.instants import from_millis, to_millis
+from meterctl.core.domain.instants import from_millis, to_millis
 from meterctl.views import words
 from meterctl.views.blocks import Chart, Said, Tone
 

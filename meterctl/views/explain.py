@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from meterctl.core.instants import to_datetime
+from meterctl.core.domain.instants import to_datetime
 from meterctl.core.model import Instant
 from meterctl.core.reads.explain import Explanation
-from meterctl.core.reads.lotstory import FATES
+from meterctl.core.reads.lot_history import FATES
 from meterctl.views import words
 from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, in_row
 from meterctl.views.orgs import usage_bar

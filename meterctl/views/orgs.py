@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from meterctl.core.instants import add_days, to_millis
+from meterctl.core.domain.instants import add_days, to_millis
 from meterctl.core.model import Instant
 from meterctl.core.results import Balance, Listing, Meter
 from meterctl.views import words

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from meterctl.core.payments.events import Events
 from meterctl.core.payments.reconcile import Finding, Receipts, Reconciliation
+from meterctl.core.payments.webhooks import Events
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
 from meterctl.views.entries import show_receipt

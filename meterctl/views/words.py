@@ -4,7 +4,7 @@ that the result brings along."""
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meterctl.core.instants import to_millis
+from meterctl.core.domain.instants import to_millis
 from meterctl.core.model import Instant
 
 _WHOLE = ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga")

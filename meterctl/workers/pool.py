@@ -12,8 +12,8 @@ from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
 
 from meterctl.core.errors import MeterctlError
-from meterctl.interrupts import held_back
-from meterctl.longrun import collect_garbage
+from meterctl.process.garbage import collect_garbage
+from meterctl.process.interrupts import held_back
 from meterctl.wiring import Options, Wiring
 
 Item = TypeVar("Item")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from meterctl.core.sweep.duebooker import DueBooker, Tally
+from meterctl.core.sweep.due_booker import DueBooker, Tally
 from meterctl.wiring import Wiring
 from meterctl.workers.pool import Workers
 

@@ -150,7 +150,7 @@ class Shell:
 
 def hold_lock(run: Shell, until: str = "2026-11-16T12:01:00.000Z") -> None:
     """Be another process that sweeps, on the embedded store."""
-    from meterctl.core.sqlite import SqliteStore
+    from meterctl.core.stores.sqlite import SqliteStore
 
     store = SqliteStore(str(run.place / "meterctl.db"))
     lease = Lease("sweep", OTHER, Instant(NOW), Instant(until))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text
 from tests.acceptance.shell import CONFIG, NOW, Answer, Shell
 from tests.acceptance.terminal import at_terminal
 from tests.desk import booked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meterctl.core.errors import DONE, FINDINGS, UNREACHABLE
-from meterctl.core.mongo import schema
+from meterctl.core.stores.mongo import schema
 from tests.acceptance.shell import CONFIG, Shell, hold_lock
 
 
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_store_is_a_finding(run: Shell) -> None:
 
 
 def test_an_unreachable_server_is_a_finding(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    from meterctl.core.mongo import store
+    from meterctl.core.stores.mongo import store
 
     monkeypatch.setattr(store.connect, "__kwdefaults__", {"timeout_seconds": 0.3})
     found = checks(run, UNREACHABLE, "doctor --store mongodb://127.0.0.1:9/x")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from meterctl.core.reads.follow import MARGIN
-from meterctl.core.writer import PATIENCE
-from meterctl.wiring import without_secret
+from meterctl.core.booking.chunk_writer import PATIENCE
+from meterctl.core.reads.feeds import MARGIN
+from meterctl.core.stores.url import without_secret
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
 RECEIPT = "command org key status applied reason message entry also balance diff undone_by"
@@ -169,7 +169,7 @@ def test_a_feed_begins_where_it_is_told(run: Shell) -> None:
 
 
 def test_a_page_of_a_feed_has_an_end(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterctl.core.reads.follow.MOST", 2)
+    monkeypatch.setattr("meterctl.core.reads.feeds.MOST", 2)
     run.all("plan publish free --quota 10", *(f"meter attribute {org} r --units 20" for org in ("a", "b", "c")))
     pages, cursor = [], "2026-11-16"
     for _ in range(3):

@@ -14,7 +14,7 @@ WRITERS, EACH, HELD = 8, 500, 2000
 WRITER = """
 import json, sys
 from collections import Counter
-from meterctl.core.operations import Debit
+from meterctl.core.domain.operations import Debit
 from meterctl.wiring import Options, Wiring
 writer, times = sys.argv[1], int(sys.argv[2])
 wiring = Wiring(Options())

@@ -15,8 +15,8 @@ from typing import NoReturn
 import pytest
 
 from meterctl import wiring
-from meterctl.core import ledger
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.booking import ledger
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.acceptance.shell import NOW, OTHER, Shell, hold_lock
 from tests.builders import make_entry, make_head
 

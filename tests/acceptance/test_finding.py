@@ -10,10 +10,10 @@ from itertools import islice
 
 import pytest
 
+from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import INTERRUPTED, NOT_FOUND, USAGE
 from meterctl.core.model import Instant
-from meterctl.core.reads.reads import LedgerQuery, Reads
-from meterctl.core.terms import Terms
+from meterctl.core.reads.queries import LedgerQuery, Reads
 from tests.acceptance.shell import NOW, Shell
 from tests.builders import make_entry
 from tests.memory_store import MemoryStore
@@ -53,7 +53,7 @@ def test_a_ref_that_is_nobodys_or_not_one_orgs_alone(run: Shell) -> None:
 
 
 def test_orgs_are_asked_in_pages(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterctl.core.reads.finding._PAGE", 2)
+    monkeypatch.setattr("meterctl.core.reads.search._PAGE", 2)
     run.all(*(f"adjust org{n} 50 --ref a{n} --reason why" for n in range(5)))
     assert [run.doc(f"ledger --ref a{n}")["org"] for n in range(5)] == [f"org{n}" for n in range(5)]
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from meterctl import cli, commands
-from meterctl.commands.common import SHARED, WRITING
+from meterctl.commands.options import SHARED, WRITING
 from meterctl.core.errors import PARTIAL, REFUSALS, UNREACHABLE, USAGE
 from tests.acceptance.shell import Shell, hold_lock
 

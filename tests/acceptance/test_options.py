@@ -394,7 +394,7 @@ def test_a_lone_option_is_no_command(run: Shell) -> None:
 def test_plans_published_by_others_first_are_tried_again_and_then_given_up(
     run: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from meterctl.core.sqlite.plans import SqlitePlans
+    from meterctl.core.stores.sqlite.plans import SqlitePlans
 
     tries: list[object] = []
     monkeypatch.setattr(SqlitePlans, "add", lambda _, version: tries.append(version))

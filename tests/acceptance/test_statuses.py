@@ -4,7 +4,7 @@ import pytest
 
 from meterctl.core.errors import REFUSALS
 from meterctl.core.model import MAX_UNITS
-from meterctl.wiring import without_secret
+from meterctl.core.stores.url import without_secret
 from tests.acceptance.shell import EARLIER, NOW, Shell
 
 CREDIT = "credit-pack acme small --session s1"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.wiring import without_secret
+from meterctl.core.stores.url import without_secret
 from tests.acceptance.shell import Shell
 
 BEFORE = ["credit-pack acme small --session s1", "credit-pack bolt small --session s2", "debit acme 5 --ref r1"]

@@ -1,12 +1,12 @@
 import pytest
 
-from meterctl.core.clock import FixedClock
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import Adjust, Attribute, Debit, Request
+from meterctl.core.domain.policy import Terms
 from meterctl.core.model import Instant
-from meterctl.core.operations import Adjust, Attribute, Debit, Request
 from meterctl.core.ports import Store
-from meterctl.core.terms import Terms
 from meterctl.core.verify import verify_all
+from meterctl.process.clock import FixedClock
 from tests.builders import make_entries, make_head, make_version
 from tests.desk import NOON
 from tests.stores import Connect

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from meterctl.cli import main
-from meterctl.core.backfill import CHUNK
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.backfill.booker import CHUNK
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

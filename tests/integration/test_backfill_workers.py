@@ -19,8 +19,8 @@ import pytest
 
 from meterctl.cli import main
 from meterctl.commands import backfill as command
-from meterctl.core.backfill import CHUNK
-from meterctl.wiring import open_store
+from meterctl.core.backfill.booker import CHUNK
+from meterctl.core.stores.url import open_store
 from tests.desk import contents
 from tests.mongod import own_database
 from tests.waiting import wait_for, workers_of

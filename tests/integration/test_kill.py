@@ -18,18 +18,18 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill import CHUNK, Account, Backfiller, Caller
+from meterctl.core.backfill.booker import CHUNK, Account, Backfiller, Caller
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import UNREACHABLE
-from meterctl.core.inputs import open_input
-from meterctl.core.ledger import Ledger
+from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Backfill
-from meterctl.core.sweep.dueorgs import PAGE
+from meterctl.core.stores.url import open_store
+from meterctl.core.sweep.due_orgs import PAGE
 from meterctl.core.sweep.sweeper import Sweeper
-from meterctl.core.terms import Pack, Terms
 from meterctl.core.verify import Check, repair_heads, verify_all
-from meterctl.wiring import open_store
 from tests.desk import Desk, HandClock, booked
 from tests.memory_store import MemoryStore
 from tests.mongod import Mongod, own_database, require_mongod_binary, with_database
@@ -53,7 +53,7 @@ TERMS = Terms(packs={"small": Pack(1000, 500, "usd", 30)})
 
 DEBITS = """
 import sys
-from meterctl.core.operations import Debit, Request
+from meterctl.core.domain.operations import Debit, Request
 from meterctl.wiring import Options, Wiring
 
 store, config, org, first, last = sys.argv[1:]

@@ -6,8 +6,8 @@ import pytest
 
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Instant
-from meterctl.core.mongo import MongoStore
 from meterctl.core.ports import Lease
+from meterctl.core.stores.mongo import MongoStore
 from tests.mongomock_client import MockClient
 
 NOON, LATER = Instant("2026-11-22T12:00:00.000Z"), Instant("2026-11-22T12:01:00.000Z")

@@ -13,11 +13,11 @@ from pymongo.database import Database
 from pymongo.errors import WriteError
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from meterctl.core.clock import SystemClock
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
-from meterctl.core.mongo import MongoStore, connect, expected_indexes, expected_validator
 from meterctl.core.ports import EntryFilter, Lease, Observation, Recorded, Store
+from meterctl.core.stores.mongo import MongoStore, connect, expected_indexes, expected_validator
+from meterctl.process.clock import SystemClock
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
 from tests.mongod import Mongod, ReplicaSet, own_database, require_mongod_binary, with_database
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import pytest
 
-from meterctl.core.clock import SystemClock
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import Attribute, CreditPack, Debit, Operation, Request
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.ledger import Ledger
-from meterctl.core.mongo import MongoStore, connect
-from meterctl.core.operations import Attribute, CreditPack, Debit, Operation, Request
-from meterctl.core.terms import Pack, Terms
+from meterctl.core.stores.mongo import MongoStore, connect
 from meterctl.core.verify import Check, repair_heads, verify_all
+from meterctl.process.clock import SystemClock
 from tests.mongod import ReplicaSet, require_mongod_binary
 from tests.property.invariants import check_entries
 

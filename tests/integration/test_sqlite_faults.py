@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.core.clock import SystemClock
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.ports import Head, Lease, Observation
-from meterctl.core.sqlite import SqliteStore, database
-from meterctl.core.sqlite.schema import schema_version
+from meterctl.core.stores.sqlite import SqliteStore, database
+from meterctl.core.stores.sqlite.schema import schema_version
+from meterctl.process.clock import SystemClock
 from tests.builders import AT, make_entries, make_entry, make_head, make_version
 
 ROOT = Path(__file__).parents[2]
@@ -269,7 +269,7 @@ def test_a_full_disk_loses_nothing(path: Path, store: SqliteStore, open_again: C
 WRITE_UNTIL_REFUSED = """
 import resource, sys
 from meterctl.core.errors import StoreUnusable
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import make_entry
 store = SqliteStore(sys.argv[1])
 store.init()
@@ -403,7 +403,7 @@ def test_a_file_that_another_process_is_just_making_is_not_made_twice(
 
 CREATE_AND_WRITE = """
 import sys
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import make_entries
 sys.stdin.readline()
 store = SqliteStore(sys.argv[1])
@@ -431,7 +431,7 @@ def test_several_processes_make_the_same_file_at_once(path: Path, open_again: Ca
 
 WRITE_UNTIL_KILLED = """
 import sys
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import make_entries, make_entry, make_head
 store = SqliteStore(sys.argv[1])
 tip = store.journal.tip("acme")
@@ -490,7 +490,7 @@ def test_a_truncated_log_leaves_a_valid_prefix(path: Path, open_again: Callable[
 
 FORK = """
 import os, sys, threading
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import make_entry
 
 store = SqliteStore(sys.argv[1])
@@ -528,7 +528,7 @@ def test_a_parent_goes_on_after_a_fork(store: SqliteStore) -> None:
 
 FORK_WHILE_WRITING = """
 import os, sys, threading, warnings
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import make_entry
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads

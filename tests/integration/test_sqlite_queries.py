@@ -11,7 +11,7 @@ import pytest
 
 from meterctl.core.model import KINDS, Entry, Instant
 from meterctl.core.ports import EntryFilter, Recorded
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import AT, make_entry, make_head
 
 #: Entries of usage between two that do anything else.

@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from meterctl.core import instants
-from meterctl.core.ledger import Ledger
-from meterctl.core.operations import CreditPack, Debit, Operation, Refund, Request, request_document
-from meterctl.core.overlay import OverlayStore
-from meterctl.core.payments.collect import Notes, gather
-from meterctl.core.payments.deliveries import lines
-from meterctl.core.payments.events import Booking, Events, Feed, Settler, read_all
-from meterctl.core.payments.gateway import StripeGateway, connect
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
+from meterctl.core.domain.operation_documents import request_document
+from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request
+from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.payments.gather import Notes, gather
 from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
+from meterctl.core.payments.stripe_gateway import StripeGateway, connect
+from meterctl.core.payments.webhook_file import lines
+from meterctl.core.payments.webhooks import Booking, Events, Feed, Settler, read_all
 from meterctl.core.ports import Store
-from meterctl.core.sqlite import SqliteStore
-from meterctl.core.terms import Pack, Terms
+from meterctl.core.stores.overlay import OverlayStore
+from meterctl.core.stores.sqlite import SqliteStore
 from tests.desk import HandClock
 from tests.memory_store import MemoryStore
 from tests.stripe_server import KEY, InProcess, StandIn, seconds

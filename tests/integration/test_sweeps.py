@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.clock import FixedClock
-from meterctl.core.instants import add_millis, parse
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import add_millis, parse
+from meterctl.core.domain.operations import Adjust, CreditPack, Request
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.model import Entry
-from meterctl.core.operations import Adjust, CreditPack, Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Sweep
-from meterctl.core.sweep import dueorgs
-from meterctl.core.sweep.dueorgs import EVERYTHING, Extent, Shard
+from meterctl.core.stores.url import open_store
+from meterctl.core.sweep import due_orgs
+from meterctl.core.sweep.due_orgs import EVERYTHING, Extent, Shard
 from meterctl.core.sweep.sweeper import Sweeper
-from meterctl.core.terms import Pack, Terms
-from meterctl.wiring import open_store
+from meterctl.process.clock import FixedClock
 from tests.waiting import wait_for, workers_of
 
 SOLD, SWEPT = "2026-11-16T12:00:00.000Z", "2026-11-18T12:00:00.000Z"
@@ -58,7 +58,7 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dueorgs, "PAGE", 250)
+    monkeypatch.setattr(due_orgs, "PAGE", 250)
 
 
 def sweep(store: Store, extent: Extent = EVERYTHING) -> Sweep:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pytest
 from pymongo import MongoClient
 
-from meterctl.core.canonical import canonical_text, entry_hash
+from meterctl.core.domain.canonical import canonical_text, entry_hash
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head, Store
 from meterctl.core.verify import Check, SealWriter, read_seal, repair_heads, verify_all, verify_org

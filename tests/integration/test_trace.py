@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill import CHUNK, Account, Backfiller, Caller
-from meterctl.core.clock import SystemClock
-from meterctl.core.inputs import open_input
-from meterctl.core.ledger import Ledger
+from meterctl.core.backfill.booker import CHUNK, Account, Backfiller, Caller
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.policy import Terms
+from meterctl.core.files.operation_lines import open_input
 from meterctl.core.ports import Store
 from meterctl.core.results import Backfill
-from meterctl.core.terms import Terms
+from meterctl.process.clock import SystemClock
 from tests.stores import drop_store, make_store
 
 ROOT = Path(__file__).parents[2]

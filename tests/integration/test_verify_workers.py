@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from meterctl.cli import main
-from meterctl.core.clock import FixedClock
-from meterctl.core.instants import parse
-from meterctl.core.ledger import Ledger
-from meterctl.core.operations import Adjust, CreditPack, Debit, Operation, Request
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import parse
+from meterctl.core.domain.operations import Adjust, CreditPack, Debit, Operation, Request
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.ports import Store
-from meterctl.core.terms import Pack, Terms
-from meterctl.core.verify.store import PART
-from meterctl.wiring import Options, Wiring, open_store
+from meterctl.core.stores.url import open_store
+from meterctl.core.verify.store_check import PART
+from meterctl.process.clock import FixedClock
+from meterctl.wiring import Options, Wiring
 from meterctl.workers.pool import Workers
 from tests.waiting import wait_for, workers_of
 

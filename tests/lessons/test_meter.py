@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from meterctl.core.domain.operations import Attribute
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import Entry
-from meterctl.core.operations import Attribute
 from meterctl.core.ports import Store
-from meterctl.core.reads.reads import Reads
+from meterctl.core.reads.queries import Reads
 from tests.desk import Desk, tap
 
 NEXT_MONDAY = "2026-11-23T00:00:00.000Z"

@@ -12,24 +12,25 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from meterctl.core import instants, weeks
-from meterctl.core.backfill import Backfiller, Caller
-from meterctl.core.clock import SystemClock
+from meterctl.core.backfill.booker import Backfiller, Caller
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants, weeks
+from meterctl.core.domain.checks import check_integer, check_org
+from meterctl.core.domain.operations import BookDue, CreditPack, Debit, Undo
 from meterctl.core.errors import BadInput, StoreUnreachable, StoreUnusable
-from meterctl.core.inputs import open_input
-from meterctl.core.ledger import Ledger
+from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import MAX_UNITS, Entry, Instant
-from meterctl.core.mongo import MongoStore
-from meterctl.core.mongo.store import connect
-from meterctl.core.operations import BookDue, CreditPack, Debit, Undo, check_integer, check_org
-from meterctl.core.overlay import OverlayStore
 from meterctl.core.ports import Store
-from meterctl.core.reads.reads import LedgerQuery, Reads
+from meterctl.core.reads.queries import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
-from meterctl.core.sqlite import SqliteStore
-from meterctl.core.sweep.dueorgs import EVERYTHING
-from meterctl.core.sweep.keptlock import KeptLock
+from meterctl.core.stores.mongo import MongoStore
+from meterctl.core.stores.mongo.store import connect
+from meterctl.core.stores.overlay import OverlayStore
+from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.core.sweep.due_orgs import EVERYTHING
+from meterctl.core.sweep.lease import KeptLock
 from meterctl.core.sweep.sweeper import Sweeper
+from meterctl.process.clock import SystemClock
 from tests.desk import Desk, booked, contents, request, tap
 from tests.memory_store import MemoryStore
 from tests.stores import drop_store, make_store

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
+from meterctl.core.domain.operations import Adjust, Refund, Request, Undo
 from meterctl.core.errors import BadInput
-from meterctl.core.operations import Adjust, Refund, Request, Undo
 from meterctl.core.ports import Store
-from meterctl.core.reads.orgs import OrgFilter, list_orgs
-from meterctl.core.reads.reads import LedgerQuery, Reads
+from meterctl.core.reads.org_list import OrgFilter, list_orgs
+from meterctl.core.reads.queries import LedgerQuery, Reads
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all

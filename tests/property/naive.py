@@ -16,8 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from meterctl.core.model import PlanVersion
-from meterctl.core.operations import (
+from meterctl.core.domain.operations import (
     Adjust,
     AssignPlan,
     Attribute,
@@ -30,7 +29,8 @@ from meterctl.core.operations import (
     ReverseRefund,
     Undo,
 )
-from meterctl.core.terms import Terms
+from meterctl.core.domain.policy import Terms
+from meterctl.core.model import PlanVersion
 
 LIMIT = 2**53 - 1
 

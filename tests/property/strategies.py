@@ -10,9 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from hypothesis import strategies as st
 
-from meterctl.core.instants import add_millis, to_millis
-from meterctl.core.model import MAX_UNITS, Instant, PlanVersion
-from meterctl.core.operations import (
+from meterctl.core.domain.instants import add_millis, to_millis
+from meterctl.core.domain.operations import (
     Adjust,
     AssignPlan,
     Attribute,
@@ -25,8 +24,9 @@ from meterctl.core.operations import (
     ReverseRefund,
     Undo,
 )
-from meterctl.core.terms import Pack, Terms
-from meterctl.core.weeks import week_end
+from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.domain.weeks import week_end
+from meterctl.core.model import MAX_UNITS, Instant, PlanVersion
 
 T = TypeVar("T")
 

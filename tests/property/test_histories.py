@@ -8,15 +8,15 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from meterctl.core import execution
-from meterctl.core.instants import add_millis
+from meterctl.core.booking import pipeline
+from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
+from meterctl.core.domain.weeks import week_end
 from meterctl.core.model import Instant, State
-from meterctl.core.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.sqlite import SqliteStore
+from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.verify import verify_all
-from meterctl.core.weeks import week_end
 from tests.desk import Desk, booked, contents
 from tests.property import strategies
 from tests.property.invariants import check_store
@@ -126,7 +126,7 @@ def test_chunks_of_any_size_make_the_same_journal(history: History) -> None:
     answers, whole = run_at_once(history, history.steps, 1)
     for chunk in (7, 500):
         assert run_at_once(history, history.steps, chunk) == (answers, whole)
-    with patch.object(execution, "WORTH_A_THREAD", 1):
+    with patch.object(pipeline, "WORTH_A_THREAD", 1):
         assert run_at_once(history, history.steps, 3) == (answers, whole)
 
 

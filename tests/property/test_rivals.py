@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from meterctl.core import execution
+from meterctl.core.booking import pipeline
+from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.operations import Request
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.instants import add_millis
 from meterctl.core.model import Entry, Instant
-from meterctl.core.operations import Request
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.verify import Check, verify_all
@@ -27,7 +27,7 @@ from tests.property.strategies import ORGS, START, History, histories, random_st
 @pytest.fixture(autouse=True, params=[1, 10_000], ids=["in the background", "at once"])
 def appending(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of these tests are small: append them in the background all the same, or none of them."""
-    monkeypatch.setattr(execution, "WORTH_A_THREAD", request.param)
+    monkeypatch.setattr(pipeline, "WORTH_A_THREAD", request.param)
 
 
 class TickingClock(HandClock):

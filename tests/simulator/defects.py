@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
-from meterctl.core import writer
-from meterctl.core.batch import Batch, Outcome
-from meterctl.core.canonical import canonical_text, entry_hash
+from meterctl.core.booking import chunk_writer
+from meterctl.core.booking.chunk_decider import Batch, Outcome
+from meterctl.core.booking.chunk_writer import Booked, Pace, Writer
+from meterctl.core.booking.journal_view import OrgView, OrgViews
+from meterctl.core.domain.canonical import canonical_text, entry_hash
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import MAX_UNITS, Entry
-from meterctl.core.orgview import OrgView, OrgViews
 from meterctl.core.ports import Head
-from meterctl.core.writer import Booked, Pace, Writer
 from tests.memory_store import MemoryHeads, MemoryJournal
 
 
@@ -75,7 +75,7 @@ def _rounded_up(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Ent
     return (settled + 1, ()) if cut else (settled, cut)
 
 
-_SETTLED = writer._settled
+_SETTLED = chunk_writer._settled
 
 
 def _booked_whole(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
@@ -162,7 +162,7 @@ DEFECTS = [
     Defect(
         "a request whose due events got in counts as booked",
         "something due and two debits",
-        _instead(writer, "_settled", _rounded_up),
+        _instead(chunk_writer, "_settled", _rounded_up),
     ),
     Defect(
         "a chunk that got in partly counts as booked", "a chunk and a debit", _instead(Writer, "book", _booked_whole)
@@ -171,7 +171,7 @@ DEFECTS = [
     Defect(
         "a claim moves while the pack is still there",
         "one session for two orgs",
-        _instead(writer, "undo_is_booked", lambda *_: True),
+        _instead(chunk_writer, "undo_is_booked", lambda *_: True),
     ),
     Defect("heads are trusted", "a chunk and a debit", _heads_are_trusted),
     Defect("a no mixes two moments", "an undo and what it undoes", _instead(OrgView, "_end_of_stored", _no_end)),

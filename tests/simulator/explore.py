@@ -7,9 +7,9 @@ combination comes up once.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from meterctl.core.instants import add_millis
-from meterctl.core.operations import Adjust, BookDue, CreditPack, Debit, Operation, Refund, Undo
-from meterctl.core.terms import Terms
+from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, Refund, Undo
+from meterctl.core.domain.policy import Terms
 from tests.property.strategies import DAY, PACKS, START, Step
 from tests.simulator.choices import Choices, Fault, FaultKind, Place, Record, place_of
 from tests.simulator.fibers import Fiber

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
-from meterctl.core import instants
+from meterctl.core.domain import instants
 from meterctl.core.model import Instant
 
 #: More than any run takes: one that takes so many does not end.

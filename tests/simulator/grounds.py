@@ -85,7 +85,7 @@ def _memory() -> Iterator[Ground]:
 
 @contextmanager
 def _sqlite() -> Iterator[Ground]:
-    from meterctl.core.sqlite import SqliteStore
+    from meterctl.core.stores.sqlite import SqliteStore
 
     with tempfile.TemporaryDirectory(prefix="meterctl-simulator-") as directory:
         store = SqliteStore(f"{directory}/meterctl.db")
@@ -131,7 +131,7 @@ class _GatedDatabase:
 def _on_mongo(client: Any, name: str) -> Ground:
     from pymongo.errors import NetworkTimeout, PyMongoError
 
-    from meterctl.core.mongo import MongoStore
+    from meterctl.core.stores.mongo import MongoStore
 
     store = MongoStore(client, name)
     store.init()

@@ -5,19 +5,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from meterctl.core.batch import Batch
-from meterctl.core.clock import FixedClock
-from meterctl.core.due import state_at
-from meterctl.core.instants import from_millis
-from meterctl.core.ledger import Ledger
+from meterctl.core.booking.chunk_decider import Batch
+from meterctl.core.booking.journal_view import OrgViews
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.due_events import state_at
+from meterctl.core.domain.instants import from_millis
+from meterctl.core.domain.operation_documents import request_from_document
+from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
+from meterctl.core.domain.policy import PlanBook
 from meterctl.core.model import Entry, state_after
-from meterctl.core.operations import BookDue, CreditPack, Operation, Request, request_from_document
-from meterctl.core.orgview import OrgViews
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Finding, Receipt
 from meterctl.core.sweep.sweeper import Sweeper
-from meterctl.core.terms import PlanBook
 from meterctl.core.verify import Check, repair_heads, verify_all
+from meterctl.process.clock import FixedClock
 from tests.property.invariants import check_entries
 from tests.property.naive import Naive, moment
 from tests.simulator.world import Told, World

@@ -5,20 +5,11 @@ from dataclasses import replace
 from random import Random
 from typing import Literal, NamedTuple
 
-from meterctl.core.instants import add_millis
+from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.operation_documents import request_document, request_from_document
+from meterctl.core.domain.operations import Adjust, Attribute, BookDue, CreditPack, Debit, Operation, Request
+from meterctl.core.domain.policy import Terms
 from meterctl.core.model import Instant, PlanVersion
-from meterctl.core.operations import (
-    Adjust,
-    Attribute,
-    BookDue,
-    CreditPack,
-    Debit,
-    Operation,
-    Request,
-    request_document,
-    request_from_document,
-)
-from meterctl.core.terms import Terms
 from tests.property.strategies import ORGS, SECOND, START, Step, random_steps, random_terms, random_versions
 
 WorkerKind = Literal[

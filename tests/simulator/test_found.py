@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from meterctl.core.operations import Debit
+from meterctl.core.domain.operations import Debit
 from tests.desk import NOON, Desk, request, tap
 from tests.memory_store import MemoryStore
 

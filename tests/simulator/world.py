@@ -8,21 +8,22 @@ from random import Random
 from typing import NamedTuple
 from unittest.mock import patch
 
-from meterctl.core import execution
-from meterctl.core.backfill import Answer, Backfiller, Caller
-from meterctl.core.clock import FixedClock
+from meterctl.core.backfill.booker import Answer, Backfiller, Caller
+from meterctl.core.booking import pipeline
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.operation_documents import request_document
+from meterctl.core.domain.operations import Request
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.heads import head_of
-from meterctl.core.inputs import Line
-from meterctl.core.instants import to_millis
-from meterctl.core.ledger import Ledger
+from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
-from meterctl.core.operations import Request, request_document
-from meterctl.core.reads.reads import Reads
+from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Balance, Receipt, Sweep, Verification
-from meterctl.core.sweep import keptlock
+from meterctl.core.sweep import lease
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
+from meterctl.process.clock import FixedClock
 from tests.property.strategies import START, Step
 from tests.simulator.choices import Choices
 from tests.simulator.faults import Gate
@@ -98,9 +99,9 @@ class World:
     def run(self) -> None:
         threads = Threading(self.scheduler)
         with ExitStack() as stack:
-            stack.enter_context(patch.object(keptlock, "threading", threads))
+            stack.enter_context(patch.object(lease, "threading", threads))
             stack.enter_context(patch("concurrent.futures.ThreadPoolExecutor", threads.ThreadPoolExecutor))
-            stack.enter_context(patch.object(execution, "WORTH_A_THREAD", self.script.background))
+            stack.enter_context(patch.object(pipeline, "WORTH_A_THREAD", self.script.background))
             for worker in self.script.workers:
                 self._start(worker, 1)
             self.scheduler.run()

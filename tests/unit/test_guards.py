@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError
 
-from meterctl.core.entries import tip_of
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.journal_view import OrgView, OrgViews
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.entries import tip_of
+from meterctl.core.domain.operations import Adjust
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.heads import head_of
-from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
-from meterctl.core.mongo import failures
-from meterctl.core.mongo import journal as mongo_journal
-from meterctl.core.mongo.heads import MongoHeads
-from meterctl.core.operations import Adjust
-from meterctl.core.orgview import OrgView, OrgViews
-from meterctl.core.payments.events import Feed
-from meterctl.core.payments.facts import Giveback
-from meterctl.core.sqlite import SqliteStore
-from meterctl.core.sweep import keptlock
-from meterctl.core.sweep.keptlock import KeptLock
+from meterctl.core.payments.payments import Giveback
+from meterctl.core.payments.webhooks import Feed
+from meterctl.core.stores.mongo import failures
+from meterctl.core.stores.mongo import journal as mongo_journal
+from meterctl.core.stores.mongo.heads import MongoHeads
+from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.core.sweep import lease
+from meterctl.core.sweep.lease import KeptLock
 from meterctl.core.verify import repair_heads
 from tests.builders import make_entry, make_head
 from tests.desk import NOON, Desk, request, tap
 from tests.journals import Scribe, check_entries, where
 from tests.memory_store import MemoryStore
 from tests.stores import drop_store, make_store
-from tests.unit.test_sweep import outcome, spoil, sweeper, with_due
+from tests.unit.sweep.test_sweeper import outcome, spoil, sweeper, with_due
 
 
 def test_what_is_found_by_key_is_no_newer_than_the_state() -> None:
@@ -113,7 +113,7 @@ def test_an_odd_refund_id_is_seen_to_be_reversed() -> None:
 
 
 def test_l48_two_renewals_may_fail_before_a_lease_runs_out() -> None:
-    assert 3 * keptlock.RENEW_SECONDS * 1000 <= keptlock.LEASE_MS == 60_000
+    assert 3 * lease.RENEW_SECONDS * 1000 <= lease.LEASE_MS == 60_000
 
 
 def test_a_keeper_is_gone_when_the_lock_is_given_back() -> None:

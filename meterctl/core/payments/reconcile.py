@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 from meterctl.core import errors
+from meterctl.core.domain.operation_documents import request_document
+from meterctl.core.domain.operations import CreditPack, Operation, Refund, Request, ReverseRefund, Undo
+from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
-from meterctl.core.operations import CreditPack, Operation, Refund, Request, ReverseRefund, Undo, request_document
-from meterctl.core.payments.facts import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
+from meterctl.core.payments.payments import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
 from meterctl.core.results import Receipt, Result
-from meterctl.core.terms import Pack
 
 FindingKind = Literal[
     "paid_not_credited",

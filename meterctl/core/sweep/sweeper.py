@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import Protocol
 
-from meterctl.core import instants
-from meterctl.core.batch import FUTURE_MS
+from meterctl.core.booking.chunk_decider import FUTURE_MS
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
 from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
-from meterctl.core.ledger import Ledger
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep
-from meterctl.core.sweep.duebooker import DueBooker, Tally
-from meterctl.core.sweep.dueorgs import EVERYTHING, DueOrgs, Extent
-from meterctl.core.sweep.keptlock import KeptLock, process_name
+from meterctl.core.sweep.due_booker import DueBooker, Tally
+from meterctl.core.sweep.due_orgs import EVERYTHING, DueOrgs, Extent
+from meterctl.core.sweep.lease import KeptLock, process_name
 
 #: Failed orgs that are named; more are only counted.
 MOST_ERRORS = 10_000

@@ -7,11 +7,11 @@ here writes.
 """
 
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.export import verify_file
-from meterctl.core.verify.journal import JournalCheck, Sealed
-from meterctl.core.verify.run import Checked, OnTip, Progress, Scope
+from meterctl.core.verify.export_check import verify_file
+from meterctl.core.verify.journal_check import JournalCheck, Sealed
+from meterctl.core.verify.report import Checked, OnTip, Progress, Scope
 from meterctl.core.verify.seal import SEAL, Seal, SealWriter, read_seal
-from meterctl.core.verify.store import Checker, Part, Repair, check_part, repair_heads, verify_all, verify_org
+from meterctl.core.verify.store_check import Checker, Part, Repair, check_part, repair_heads, verify_all, verify_org
 
 __all__ = [
     "SEAL",

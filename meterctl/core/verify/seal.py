@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 
-from meterctl.core.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.results import schema_name
-from meterctl.core.verify.journal import Sealed
+from meterctl.core.verify.journal_check import Sealed
 
 SEAL = "seal"
 

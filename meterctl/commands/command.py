@@ -1,0 +1,192 @@
+"""What all commands have in common: shared options, wiring, asking before writing, and printing what comes back.
+
+A command is a function of a `Wiring` and its own parameters that returns a `Result`; the decorators here add the rest.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from io import UnsupportedOperation
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer._click.core import Context
+from typer._click.parser import _OptionParser, _ParsingState
+from typer.core import TyperCommand
+
+from meterctl.commands.options import PLANNING, SHARED, WRITING
+from meterctl.core.errors import AnswerLost, BadInput, Interrupted
+from meterctl.wiring import Options, Wiring
+
+if TYPE_CHECKING:  # what the program's own help has no use for
+    from meterctl.core.results import Result
+
+
+def tell_no_journal(org: str | None, place: str, outcome: str) -> None:
+    """Tell that there was nothing to read in ``place``, and what came of that. It is no error, but whoever mistyped a
+    name would take it for proof."""
+    journal = "no journal" if org is None else f"no journal of {org}"
+    typer.echo(f"{journal} was found in {place}: {outcome}", err=True)
+
+
+def new_app() -> typer.Typer:
+    """The app of one command's module."""
+    return typer.Typer(
+        rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True
+    )
+
+
+def take_shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the callback of the program, or of a group of commands, the shared options; a command finds them in its
+    context."""
+    return _with_signature(function, function, [*_own_parameters(function), *SHARED])
+
+
+def _own_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of ``function`` that have names, as options and arguments are passed: by name."""
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    named = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in named]
+
+
+def _with_signature(
+    wrapper: Callable[..., Any], function: Callable[..., Any], parameters: list[inspect.Parameter]
+) -> Callable[..., Any]:
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    wrapper.__doc__ = function.__doc__
+    return wrapper
+
+
+class _Parser(_OptionParser):
+    """Takes a word such as -20 for the number it is: no option starts with a digit."""
+
+    def _process_opts(self, arg: str, state: _ParsingState) -> None:
+        if arg[1].isdigit():
+            state.largs.append(arg)
+        else:
+            super()._process_opts(arg, state)
+
+
+class _Command(TyperCommand):
+    def make_parser(self, ctx: Context) -> _OptionParser:
+        parser = _Parser(ctx)
+        for parameter in self.get_params(ctx):
+            parameter.add_to_parser(parser, ctx)
+        return parser
+
+
+def command(
+    app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True
+) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
+    """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
+    what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing."""
+    shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else [])
+    names = [parameter.name for parameter in shared]
+
+    def register(function: "Callable[..., Result | None]") -> Callable[..., int]:
+        own = _own_parameters(function)[1:]
+
+        @wraps(function)
+        def wrapper(ctx: typer.Context, **values: Any) -> int:
+            said = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
+            return _run(function, options_said(names, said), values, writes=writes)
+
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        _with_signature(wrapper, function, [context, *own, *shared])
+        del wrapper.__wrapped__
+        app.command(name, cls=_Command, no_args_is_help=_needs_arguments(own))(wrapper)
+        return wrapper
+
+    return register
+
+
+def contexts_above(context: Context) -> Iterator[Context]:
+    """Where options may stand before the command's own, the nearest first: its group's, then the program's."""
+    while (above := context.parent) is not None:
+        yield above
+        context = above
+
+
+def _needs_arguments(own: list[inspect.Parameter]) -> bool:
+    return any(parameter.default is inspect.Parameter.empty for parameter in own)
+
+
+def options_said(names: list[str], said: list[dict[str, Any]]) -> Options:
+    """Each option as it was said nearest to the command; ``--json`` is a way to say the output."""
+    said = [level | {"output": "json"} if level.get("json") else level for level in said]
+    given: dict[str, Any] = {}
+    for level in reversed(said):
+        given |= {name: level[name] for name in names if level.get(name) not in (None, False)}
+    for name, value in given.items():
+        if value == "":  # a script's variable that was not set: what it would have said matters
+            flag = f"--{name.replace('_', '-')}"
+            raise BadInput(f"{flag} is empty", hint=f"give {flag} a value, or leave it out", code="usage")
+    given.pop("json", None)
+    if "plan_out" in given:
+        given["dry_run"] = True  # what is planned is not booked
+    return Options(**given)
+
+
+def _run(function: "Callable[..., Result | None]", options: Options, values: dict[str, Any], *, writes: bool) -> int:
+    wiring = Wiring(options)
+    _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
+    try:
+        if writes and not options.dry_run:
+            wiring.check_named()
+            _tell_where(wiring)
+        result = function(wiring, **values)
+        if options.plan_out is not None:
+            _save_plan(wiring, options.plan_out)
+        if result is None:
+            return 0
+        from meterctl.render import emit
+
+        with answering():
+            emit(result, wiring.output)
+        return result.exit_code
+    except KeyboardInterrupt:
+        if not writes or options.dry_run:
+            raise
+        again = "run the same again: it books nothing twice"
+        raise Interrupted("interrupted: what was answered is booked", hint=again) from None
+    finally:
+        wiring.close()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """A block that writes to standard output. A reader that has seen enough changes nothing of what came of a command,
+    nor of its exit code. Raises `AnswerLost` where nothing can be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        abandon_output()
+    except OSError as problem:
+        abandon_output()
+        raise AnswerLost(f"the answer cannot be written: {problem.strerror}") from problem
+
+
+def abandon_output() -> None:
+    """Send what standard output still holds nowhere: the interpreter would try to write it once more when it ends."""
+    with suppress(UnsupportedOperation):  # it is no file when someone captures it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell_where(wiring: Wiring) -> None:
+    """Show a person where a write goes; a script's standard error is left alone."""
+    if wiring.profile_name is not None and wiring.output == "table" and sys.stderr.isatty():
+        kind = " (production)" if wiring.profile.production else ""
+        typer.echo(f"profile {wiring.profile_name}{kind}, {wiring.describe_store()}", err=True)
+
+
+def _save_plan(wiring: Wiring, path: str) -> None:
+    header = wiring.plan.save()
+    if header.operations:
+        count = f"{header.operations:,} operation{'' if header.operations == 1 else 's'}"
+        typer.echo(f"saved a plan of {count}; to carry it out: meterctl apply {path}", err=True)
+    else:
+        typer.echo(f"saved a plan without any operation: nothing would be booked by {path}", err=True)

@@ -1,0 +1,124 @@
+"""Asking before something is booked, where there is someone to ask: what it does is shown first, and what is hard to
+take back is said in plain words and asked for by name."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from meterctl.core.errors import BadInput, MeterctlError
+from meterctl.wiring import Wiring
+
+if TYPE_CHECKING:  # what the program's own help has no use for
+    from meterctl.core.domain.operations import Operation
+    from meterctl.core.model import Instant
+    from meterctl.core.results import Receipt
+from typing import TYPE_CHECKING
+
+from meterctl.core.domain.operations import ForceReset, Request, Undo
+from meterctl.core.errors import INTERRUPTED
+from meterctl.core.model import Entry
+from meterctl.core.results import Receipt
+
+if TYPE_CHECKING:
+    from meterctl.wiring import Wiring
+
+
+def somebody_is_there() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_to_ask(wiring: "Wiring") -> bool:
+    """Whether what books without being `confirm`ed one by one is to be asked for as a whole."""
+    return somebody_is_there() and not (wiring.options.dry_run or wiring.options.yes)
+
+
+def place_of(wiring: "Wiring") -> str:
+    """Who books where, to begin a question with."""
+    return f"As {wiring.actor}, on {wiring.describe_store()}."
+
+
+def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
+    """Show what ``request`` would book and ask for it. ``caution`` says what makes it one to think about twice: where
+    nobody is there such a request is refused. Raises if the answer is no."""
+    if not somebody_is_there():
+        if caution is not None:
+            raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
+        return
+    from meterctl.render import show
+
+    receipt = wiring.rehearsal().one(request)
+    if receipt.status != "planned":
+        return  # there is nothing to agree to; the call itself will say why
+    show(receipt, sys.stderr)
+    warning = _warning(wiring, request, receipt)
+    if warning:
+        agree_by_name(warning, "the org's id", request.operation.org)
+    else:
+        agree(f"{place_of(wiring)} Book this?")
+
+
+def agree(question: str) -> None:
+    """Ask a question; raises unless the answer is yes."""
+    if not _answer(lambda: typer.confirm(question, err=True)):
+        raise _not_confirmed()
+
+
+def agree_by_name(warning: str, what: str, name: str) -> None:
+    """Say what is at stake, and have ``name`` typed, which is ``what``: a mere yes comes too easily."""
+    from meterctl.render import visible
+
+    typer.echo(visible(warning), err=True)
+    if _answer(lambda: typer.prompt(f"Type {what} to go on", err=True)) != name:
+        raise _not_confirmed()
+
+
+def _answer(ask: Callable[[], Any]) -> Any:
+    """What is answered; Ctrl-C and the end of input are a no."""
+    try:
+        return ask()
+    except typer.Abort:
+        typer.echo(err=True)  # the question's line has no end yet
+        raise _not_confirmed() from None
+
+
+def _not_confirmed() -> MeterctlError:
+    error = MeterctlError("not confirmed: nothing was booked", code="cancelled", hint="")
+    error.exit_code = INTERRUPTED
+    return error
+
+
+def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
+    """What is hard to take back about a request, in sentences; empty if nothing is."""
+    told = []
+    if receipt.entry is not None and (debt := sum(receipt.entry.get("debt", {}).values())):
+        told.append(f"This puts {receipt.org} {debt:,} units into debt: whatever it buys next pays that first.")
+    match request.operation:
+        case Undo(org, seq):
+            told.append(_undone(org, seq, wiring.store.journal.by_seq(org, seq)))
+        case ForceReset(org) if receipt.entry is not None:
+            week = receipt.entry["closed"]
+            used = f"{week['used']:,} of {week['quota']:,} units used"
+            told.append(f"This ends week {week['key']} of {org} now ({used}) and begins it anew. It cannot be undone.")
+    return "\n".join(told)
+
+
+def _undone(org: str, seq: int, entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    booked = f"{entry['kind']} of {entry['amount']:+,} units, booked by {entry['actor']} on {entry['at'][:10]}"
+    return f"This takes back entry {seq} of {org}: {booked}. An undo cannot be undone, nor its key be used again."
+
+
+def book(
+    wiring: Wiring, operation: "Operation", *, caution: str | None = None, at: "Instant | None" = None
+) -> "Receipt":
+    """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
+    about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
+    request = wiring.request(operation, at)
+    if not (wiring.options.dry_run or wiring.options.yes):
+        from meterctl.commands.confirmation import confirm
+
+        confirm(wiring, request, caution)
+    return wiring.ledger.one(request)

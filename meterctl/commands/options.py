@@ -1,0 +1,110 @@
+"""Options and arguments that several commands share."""
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meterctl.core.errors import said_by
+from meterctl.wiring import FORMATS, Wiring
+
+if TYPE_CHECKING:  # what the program's own help has no use for
+    from meterctl.core.model import Instant
+
+#: Gives the words that a shell may offer for what is being typed.
+Complete = Callable[[typer.Context, str], list[str]]
+
+
+def argument(metavar: str, explained: str, complete: Complete | None = None) -> Any:
+    """A positional argument."""
+    return typer.Argument(metavar=metavar, help=explained, show_default=False, autocompletion=complete)
+
+
+def option(flag: str, metavar: str, explained: str) -> Any:
+    """An option with a value."""
+    return typer.Option(flag, metavar=metavar, help=explained)
+
+
+def switch(flag: str, explained: str) -> Any:
+    """An option that is there or not."""
+    return typer.Option(flag, help=explained)
+
+
+#: Processes that one command may book in.
+MOST_WORKERS = 64
+
+
+def worker_count(text: str | None) -> int:
+    """How many processes ``--workers`` asks for."""
+    from meterctl.core.domain.checks import check_integer
+
+    return 1 if text is None else check_integer(text, "workers", least=1, most=MOST_WORKERS)
+
+
+Org = Annotated[str, argument("ORG", "The org's id.")]
+
+
+def _text(name: str, metavar: str, explained: str, *also: str) -> inspect.Parameter:
+    return _shared(name, str | None, typer.Option(f"--{name}", *also, metavar=metavar, help=explained), None)
+
+
+def _flag(name: str, explained: str, *also: str) -> inspect.Parameter:
+    return _shared(name, bool, typer.Option(f"--{name}".replace("_", "-"), *also, help=explained), False)
+
+
+def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+#: Options of every command, accepted before the command's name too.
+SHARED = [
+    _text("store", "URL", "sqlite:PATH or mongodb://..."),
+    _text("config", "FILE", "The config file."),
+    _text("profile", "NAME", "A profile of the config: its store and actor."),
+    _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o"),
+    _flag("json", "Short for -o json."),
+    _text("actor", "NAME", "Who acts (else the login name)."),
+    _text("now", "TIME", "Pin the clock, for tests and rehearsals."),
+]
+
+
+#: Options of every command that writes.
+WRITING = [
+    _flag("dry_run", "Show what would be booked; book nothing."),
+    _text("reason", "TEXT", "Why; kept on the entry."),
+    _text("at", "TIME", "When it happened (else now)."),
+    _flag("yes", "Do not ask.", "-y"),
+]
+
+
+#: Of every command that books for orgs.
+PLANNING = [_shared("plan_out", str | None, option("--plan-out", "FILE", "Save it as a plan; book nothing."), None)]
+
+
+def filter_time(wiring: Wiring, name: str, text: str | None, option: str | None = None) -> "Instant | None":
+    """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document.
+    ``option`` is the filter's, where that has another name."""
+    if text is None:
+        return None
+    from meterctl.core.domain.instants import parse_filter
+
+    with said_by(option or f"--{name.replace(' ', '-')}"):
+        instant = parse_filter(text, wiring.now)
+    if instant != text:
+        tell_time(wiring, name, instant)
+    return instant
+
+
+def option_time(option: str, text: str) -> "Instant":
+    """The instant that ``option`` names."""
+    from meterctl.core.domain.instants import parse
+
+    with said_by(option):
+        return parse(text)
+
+
+def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:
+    """Tell what a relative time came to, in every format but JSON."""
+    if wiring.output != "json":
+        typer.echo(f"{name} {instant}", err=True)

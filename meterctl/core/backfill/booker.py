@@ -1,0 +1,166 @@
+"""Booking a file of operations: lines in, an answer for each line out, through the one write path."""
+
+import json
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self, TextIO
+
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operation_documents import request_from_document
+from meterctl.core.domain.operations import Request
+from meterctl.core.errors import BadInput, MeterctlError
+from meterctl.core.files.atomic import check_apart
+from meterctl.core.files.operation_lines import Document, Line
+from meterctl.core.model import Instant
+from meterctl.core.results import Backfill, Receipt
+
+#: Lines that are booked together. More would not be faster, and take longer to stop.
+CHUNK = 2000
+
+
+class Caller(NamedTuple):
+    """Who books a file, why and when, for lines that do not say so themselves."""
+
+    actor: str
+    reason: str | None = None
+    at: Instant | None = None
+
+
+class Answer(NamedTuple):
+    """What became of a line. ``message`` is there where nothing was booked that should have been."""
+
+    line: int
+    status: str
+    reason: str | None
+    org: str | None
+    key: str | None
+    seq: int | None
+    balance: int | None
+    message: str | None
+
+    def document(self) -> dict[str, Any]:
+        """A line of the results file."""
+        document = self._asdict()
+        if self.message is None:
+            del document["message"]
+        return document
+
+
+#: Answers of lines that were not booked that an account keeps.
+KEPT = 10
+
+
+class Account:
+    """What was answered so far, up to and with line number ``line``. The first lines that were not booked, and should
+    have been, are ``kept``."""
+
+    def __init__(self) -> None:
+        self.tally = Backfill()
+        self.line = 0
+        self.kept: list[Answer] = []
+
+    def take(self, answers: list[Answer]) -> None:
+        self.line = answers[-1].line
+        unbooked = (answer for answer in answers if answer.message is not None)
+        self.kept += islice(unbooked, KEPT - len(self.kept))
+        self.tally.count(answer.status for answer in answers)
+
+
+class Booker(Protocol):
+    """Books lines, in order and chunk by chunk, and answers each, in order. No list of answers is empty."""
+
+    def answers(self, chunks: Iterable[Iterable[Line]], /) -> Generator[list[Answer], None, None]: ...
+
+
+class Backfiller:
+    """Books lines on ``ledger``."""
+
+    def __init__(self, ledger: Ledger, caller: Caller) -> None:
+        self._ledger = ledger
+        self._caller = caller
+        # Lines that were read, and not answered yet: invalid ones wait for those before them, to be told in order.
+        self._waiting: deque[tuple[int, Answer | None]] = deque()
+
+    def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
+        """Book the lines, in order, and answer them, in order."""
+        for receipts in self._ledger.execute_chunks(self._requests(lines) for lines in chunks):
+            answers = list(self._answered(receipts))
+            if answers:
+                yield answers
+
+    def _requests(self, lines: Iterable[Line]) -> list[Request]:
+        requests = []
+        for number, content in lines:
+            try:
+                requests.append(self._request(content))
+                self._waiting.append((number, None))
+            except BadInput as problem:
+                self._waiting.append((number, _invalid(number, content, problem)))
+        return requests
+
+    def _request(self, content: Document | BadInput) -> Request:
+        if isinstance(content, BadInput):
+            raise content
+        actor, reason, at = self._caller
+        if at is not None and content.get("at") is None:
+            content["at"] = at
+        return request_from_document(content, actor=actor, reason=reason)
+
+    def _answered(self, receipts: Iterable[Receipt]) -> Iterator[Answer]:
+        yield from self._invalid_ones()
+        for receipt in receipts:
+            number, _ = self._waiting.popleft()
+            yield _answer(number, receipt)
+            yield from self._invalid_ones()
+
+    def _invalid_ones(self) -> Iterator[Answer]:
+        while self._waiting and (answer := self._waiting[0][1]) is not None:
+            self._waiting.popleft()
+            yield answer
+
+
+class ResultsFile:
+    """The file that what became of each line is written to, as it becomes known; none that is ``read``."""
+
+    def __init__(self, path: str, *read: str | None) -> None:
+        self._path = Path(path)
+        check_apart("--results", path, *read, code="bad_results")
+
+    def __enter__(self) -> Self:
+        try:
+            self._file: TextIO = self._path.open("w", encoding="utf-8")
+        except OSError as problem:
+            message = f"cannot write {self._path}: {problem.strerror}"
+            raise BadInput(
+                message, hint="nothing was booked; check the path and its rights", code="bad_results"
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what could not be written was told already
+            self._file.close()
+
+    def write(self, answers: list[Answer]) -> None:
+        try:
+            self._file.write("".join(json.dumps(answer.document(), ensure_ascii=False) + "\n" for answer in answers))
+            self._file.flush()
+        except OSError as problem:
+            message = f"cannot write {self._path}: {problem.strerror}"
+            hint = "what was answered is booked: make room, then run the same again"
+            raise MeterctlError(message, hint=hint, code="results_unwritable") from problem
+
+
+def _answer(line: int, receipt: Receipt) -> Answer:
+    seq = receipt.entry["seq"] if receipt.entry else None
+    message = receipt.message if receipt.status in ("refused", "conflict", "failed") else None
+    return Answer(line, receipt.status, receipt.reason, receipt.org, receipt.key, seq, receipt.balance, message)
+
+
+def _invalid(line: int, content: Document | BadInput, problem: BadInput) -> Answer:
+    org = None if isinstance(content, BadInput) else content.get("org")
+    hint = f"; {problem.hint}" if problem.hint else ""
+    named = org if isinstance(org, str) else None
+    return Answer(line, "invalid", problem.code, named, None, None, None, problem.message + hint)

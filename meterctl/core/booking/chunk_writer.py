@@ -1,0 +1,162 @@
+"""Deciding a chunk of requests and appending what it comes to.
+
+Where another writer was first, everything before that place is booked for good, and the rest is for the caller to
+decide anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+from meterctl.core.booking.chunk_decider import Batch, Outcome, undo_is_booked
+from meterctl.core.booking.head_cache import HeadKeeper
+from meterctl.core.booking.journal_view import OrgViews
+from meterctl.core.domain.operations import CreditPack, Request
+from meterctl.core.domain.policy import Terms
+from meterctl.core.errors import StoreUnreachable
+from meterctl.core.model import Entry
+from meterctl.core.ports import Clock, Store
+
+#: How long one chunk may go on losing races or looking for an answer, in seconds.
+PATIENCE = 30.0
+
+
+class Pace:
+    """Waits between tries: jittered, growing from 2 to 50 ms, and over at a deadline."""
+
+    def __init__(self, clock: Clock, patience: float, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._left = patience
+        self._longest = 0.002
+
+    def wait(self, trouble: StoreUnreachable) -> None:
+        """Wait a little before the next try; raises ``trouble`` when there is no time left for one."""
+        if self._left <= 0:
+            raise trouble
+        pause = self._random.uniform(0.001, self._longest)
+        self._longest = min(0.05, self._longest * 1.6)
+        # A try costs time of its own, which a clock that is set for a rehearsal does not show: count it in.
+        self._left -= max(pause, 0.005)
+        self._clock.sleep(pause)
+
+
+class Booked(NamedTuple):
+    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and whether
+    another writer was in the way."""
+
+    settled: int
+    cut: tuple[Entry, ...]
+    clashed: bool
+
+
+@dataclass
+class Writer:
+    """Books on one store, under one set of terms. ``patience``: seconds that one chunk may go on trying."""
+
+    store: Store
+    clock: Clock
+    terms: Terms
+    dry_run: bool
+    patience: float
+    random: Random
+
+    def __post_init__(self) -> None:
+        self.heads = HeadKeeper(self.store.heads)
+
+    def pace(self) -> Pace:
+        """How long a chunk may go on trying."""
+        return Pace(self.clock, self.patience, self.random)
+
+    def contended(self) -> StoreUnreachable:
+        """The trouble when that was not enough."""
+        message = f"other writers were first each time for {self.patience:.0f} seconds"
+        return StoreUnreachable(message, code="contended", hint="run the same command again")
+
+    def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Outcome]:
+        """What would become of ``requests``; see `Batch`."""
+        now = self.clock.now()
+        return Batch(self.store, self.terms, now, requests, views, dry_run=self.dry_run, **circumstances).decide()
+
+    def book(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], pace: Pace) -> Booked:
+        """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""
+        self.heads.begin_chunk()
+        claimed = self._claimed(outcomes)
+        if len(claimed) < len(outcomes):
+            entries = [entry for outcome in claimed for entry in outcome.entries]
+        taken = self._append(entries, pace)
+        settled, cut = _settled(claimed, taken)
+        # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.
+        self.heads.stored(outcome.tip for outcome in claimed[:settled] if outcome.tip is not None)
+        return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
+
+    def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Claim the sessions about to be credited. Outcomes from the first one on whose session is another org's are
+        left to be decided anew, on what is booked by then."""
+        credits = _credits(outcomes)
+        if not credits:
+            return outcomes
+        wanted: dict[str, str] = {}
+        for _, credit in credits:
+            wanted.setdefault(credit.session, credit.org)
+        holders = self.store.claims.take(list(wanted.items()))
+        for session, holder in holders.items():
+            if holder != wanted[session] and self._move_claim(session, holder, wanted[session]):
+                holders[session] = wanted[session]
+        lost = (index for index, credit in credits if holders[credit.session] != credit.org)
+        return outcomes[: next(lost, len(outcomes))]
+
+    def _move_claim(self, session: str, holder: str, to: str) -> bool:
+        return undo_is_booked(self.store, session, holder) and self.store.claims.move(session, holder, to)
+
+    def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
+        """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
+        known by its hash, so it counts as ours and never twice. Only then: an entry that another process booked in the
+        same millisecond may have the same hash, and is not ours."""
+        done, unsure = 0, False
+        while done < len(entries):  # bounded: each turn appends something, or waits at a pace that ends
+            try:
+                done += self._append_with_heads(entries[done:])
+                if done == len(entries) or not (unsure and self._is_ours(entries[done])):
+                    break
+                done += 1
+            except StoreUnreachable as trouble:
+                unsure = True
+                pace.wait(trouble)
+        if unsure:  # some of it turned out to be ours only afterwards
+            self.heads.stored(entries[:done])
+        return done
+
+    def _append_with_heads(self, entries: Sequence[Entry]) -> int:
+        if not self.heads.at_once:
+            done = self.store.journal.append(entries)
+            self.heads.stored(entries[:done])
+            return done
+        with self.store.together():
+            done = self.store.journal.append(entries)
+            self.heads.put(entries[:done])
+        return done
+
+    def _is_ours(self, entry: Entry) -> bool:
+        name = (entry["org"], entry["key"])
+        stored = self.store.journal.by_keys([name]).get(name)
+        return stored is not None and stored["hash"] == entry["hash"]
+
+
+def _credits(outcomes: Sequence[Outcome]) -> list[tuple[int, CreditPack]]:
+    """The packs about to be credited, with the places of their outcomes."""
+    return [
+        (index, request.operation)
+        for index, (request, _, entries, _) in enumerate(outcomes)
+        if isinstance(request.operation, CreditPack) and entries
+    ]
+
+
+def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:
+    """How many outcomes stand once ``taken`` entries are appended, and the entries of the next one that are in too."""
+    for index, outcome in enumerate(outcomes):
+        if taken < len(outcome.entries):
+            return index, outcome.entries[:taken]
+        taken -= len(outcome.entries)
+    return len(outcomes), ()

@@ -1,0 +1,181 @@
+"""Orgs as one call of the ledger knows them: read once, then carried along with what is decided on top."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+
+from meterctl.core.domain.entries import Tip, tip_of
+from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.ports import EntryFilter, Store
+
+#: What a journal that was not written by these rules raises when it is read by them.
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+
+#: Orgs that are remembered from chunk to chunk: enough for most files, and bounded for those with a million orgs.
+MOST_ORGS = 10_000
+
+#: An entry's org and key.
+Name = tuple[str, str]
+
+
+class OrgView:
+    """One org: its tip as read, with the entries decided on top. It is the `rules.History` of the org.
+
+    ``pending`` entries were decided in the chunk at hand, ``flying`` ones in the chunk before, which is being appended.
+    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing. The history ends
+    where the view does: what others have booked since the tip was read must not be mixed with the state before it.
+    """
+
+    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
+        self._store = store
+        self.org = org
+        self.exact = exact
+        self.pending: list[Entry] = []
+        self.flying: list[Entry] = []
+        self._newest = newest
+        self._tips: list[Tip] = []
+
+    @property
+    def tip(self) -> Tip:
+        if not self._tips:  # read when it is needed: a journal that is malformed must not stop other orgs
+            self._tips.append(tip_of(self._newest))
+            self._newest = None
+        return self._tips[-1]
+
+    def refresh(self) -> None:
+        """Read the tip again, exactly."""
+        self._newest, self._tips = self._store.journal.tip(self.org), []
+        self.exact = True
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing is decided on top of what was read."""
+        return not (self.pending or self.flying)
+
+    def add(self, entry: Entry, tip: Tip) -> None:
+        """Put a decided entry on top."""
+        self.pending.append(entry)
+        self._tips.append(tip)
+
+    def keep(self, count: int) -> None:
+        """Forget all that is pending but the first ``count`` entries."""
+        del self.pending[count:], self._tips[count + 1 :]
+
+    def launch(self) -> None:
+        """What is pending is being appended."""
+        self.flying, self.pending = self.pending, []
+        del self._tips[:-1]
+
+    def land(self) -> None:
+        """What was being appended is stored."""
+        self.flying = []
+
+    def by_key(self, key: str) -> Entry | None:
+        for entry in self._on_top():
+            if entry["key"] == key:
+                return entry
+        return self._as_read(self._store.journal.by_keys([(self.org, key)]).get((self.org, key)))
+
+    def by_seq(self, seq: int) -> Entry | None:
+        for entry in self._on_top():
+            if entry["seq"] == seq:
+                return entry
+        return self._as_read(self._store.journal.by_seq(self.org, seq))
+
+    def of_session(self, session: str) -> Sequence[Entry]:
+        stored = self._store.journal.read(self.org, EntryFilter(before=self._end_of_stored(), session=session))
+        return [*stored, *(entry for entry in self._on_top() if entry.get("session") == session)]
+
+    def forfeited_of(self, lot: int) -> int:
+        where = EntryFilter(before=self._end_of_stored(), after=lot, kinds=("reversal",))
+        lost = (drawn for entry in self._store.journal.read(self.org, where) for drawn in entry.get("forfeited", []))
+        lost_on_top = (drawn for entry in self._on_top() for drawn in entry.get("forfeited", []))
+        return sum(drawn["units"] for drawn in [*lost, *lost_on_top] if drawn["lot"] == lot)
+
+    def _on_top(self) -> list[Entry]:
+        return self.flying + self.pending
+
+    def _end_of_stored(self) -> int:
+        """Up to which seq, itself excluded, the view is what is stored. A flying entry may have arrived there already,
+        and must not count twice."""
+        on_top = self._on_top()
+        return on_top[0]["seq"] if on_top else self.tip.seq + 1
+
+    def _as_read(self, stored: Entry | None) -> Entry | None:
+        return stored if stored is not None and stored["seq"] < self._end_of_stored() else None
+
+
+class UnreadOrg(OrgView):
+    """An org whose tip was not read: it has no state, and its history is all that is stored."""
+
+    def __init__(self, store: Store, org: str) -> None:
+        super().__init__(store, org, None, exact=False)
+
+    def _end_of_stored(self) -> int:
+        return MAX_UNITS + 1
+
+
+class OrgViews:
+    """The views of all orgs that a call is about. They are kept from chunk to chunk, until another writer was first."""
+
+    def __init__(self, store: Store, *, most: int = MOST_ORGS) -> None:
+        self._store = store
+        self._most = most
+        self._views: dict[str, OrgView] = {}
+
+    def of(self, org: str) -> OrgView:
+        """The view of ``org``. Of an org that was not loaded it has no tip, only the history."""
+        return self._views.get(org) or UnreadOrg(self._store, org)
+
+    def load(self, orgs: Collection[str], *, exactly: Collection[str]) -> None:
+        """Have a view of each of ``orgs``, in a few queries for all; those of orgs in ``exactly`` read exactly."""
+        self._renew(orgs)
+        missing = [org for org in orgs if org not in self._views]
+        exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
+        self._add(exact, {org: self._store.journal.tip(org) for org in exact}, exact=True)
+        others = [org for org in missing if org not in self._views]
+        self._add(others, self._store.journal.tips(others) if others else {}, exact=False)
+        self._forget_oldest(len(self._views) - max(self._most, len(orgs)))
+
+    def make_sure(self, orgs: Iterable[str]) -> None:
+        """See to it that the views of these orgs are exact, in few queries for all. Left alone are those with something
+        decided on top, and those that cannot be read, which must not stop the others."""
+        seqs: dict[str, int] = {}
+        for org in orgs:
+            with suppress(*MALFORMED):
+                if self._views[org].is_stored and not self._views[org].exact:
+                    seqs[org] = self._views[org].tip.seq
+        grown = self._store.journal.grown(seqs) if seqs else set()
+        for org in seqs:
+            if org in grown:
+                self._views[org].refresh()
+            self._views[org].exact = True
+
+    def launch(self, orgs: Iterable[str]) -> None:
+        for org in orgs:
+            self._views[org].launch()
+
+    def land(self, orgs: Iterable[str]) -> None:
+        for org in orgs:
+            self.of(org).land()
+
+    def forget(self) -> None:
+        """What is kept does not hold any more."""
+        self._views.clear()
+
+    def _renew(self, orgs: Collection[str]) -> None:
+        """Put those that are kept behind the others. Somebody may have booked there since they were read."""
+        for org in orgs:
+            view = self._views.pop(org, None)
+            if view is not None:
+                view.exact = False
+                self._views[org] = view
+
+    def _add(self, orgs: Iterable[str], newest: Mapping[str, Entry | None], *, exact: bool) -> None:
+        for org in orgs:
+            self._views[org] = OrgView(self._store, org, newest.get(org), exact=exact)
+
+    def _forget_oldest(self, count: int) -> None:
+        for org in list(islice(self._views, max(0, count))):
+            if not self._views[org].flying:
+                del self._views[org]

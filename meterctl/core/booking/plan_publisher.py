@@ -1,0 +1,104 @@
+"""Publishing plan versions: immutable, numbered, one after the other."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from meterctl.core.domain.checks import check_ratio
+from meterctl.core.domain.policy import PlanBook
+from meterctl.core.errors import UNREACHABLE, MeterctlError
+from meterctl.core.model import Instant, PlanVersion
+from meterctl.core.ports import Clock, Plans
+from meterctl.core.results import Result
+
+#: Waits before another try when someone else published the same number first, in seconds.
+BACKOFF = (0.1, 0.3, 0.9)
+
+
+class PublishContended(MeterctlError):
+    """Others published versions of the same plan each time we tried."""
+
+    code = "contended"
+    exit_code = UNREACHABLE
+    hint = "see what was published with: meterctl plan show PLAN; then run the same command again"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version to publish. ``effective_from`` None: now."""
+
+    plan: str
+    weekly_quota: int
+    ratios: Mapping[str, str]
+    effective_from: Instant | None
+    actor: str
+    reason: str | None
+
+    def __post_init__(self) -> None:
+        for feature, ratio in self.ratios.items():
+            check_ratio(feature, ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Published(Result):
+    """A plan version and whether this call published it."""
+
+    name = "plan-version"
+
+    status: Literal["applied", "unchanged", "planned"]
+    version: PlanVersion
+
+    def fields(self) -> dict[str, Any]:
+        return {"status": self.status, "applied": self.status == "applied", **version_record(self.version)}
+
+
+def version_record(version: PlanVersion) -> dict[str, Any]:
+    """A plan version as printed and stored."""
+    return {
+        "plan": version.plan,
+        "version": version.version,
+        "weekly_quota": version.weekly_quota,
+        "ratios": dict(version.ratios),
+        "effective_from": version.effective_from,
+        "published_at": version.published_at,
+        "actor": version.actor,
+        "reason": version.reason,
+    }
+
+
+def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False) -> Published:
+    """Publish version n + 1 of a plan. The very same terms again, with no date of their own, change nothing.
+
+    Losing the number to another publisher is retried, three times at most. Raises `PublishContended`.
+    """
+    for pause in (0.0, *BACKOFF):
+        if pause:
+            clock.sleep(pause)
+        newest = PlanBook(plans.all).newest(wanted.plan)
+        if newest is not None and wanted.effective_from is None and _same_terms(newest, wanted):
+            return Published("unchanged", newest)
+        version = _next_version(newest, wanted, clock.now())
+        if dry_run or plans.add(version):
+            return Published("planned" if dry_run else "applied", version)
+    raise PublishContended(f"others published versions of plan {wanted.plan} at the same time")
+
+
+def not_published(plans: Plans, wanted: Iterable[Wanted]) -> list[str]:
+    """The plans of ``wanted`` whose newest published version says something else, or that nobody published."""
+    book = PlanBook(plans.all)
+    newest = ((each, book.newest(each.plan)) for each in wanted)
+    return [each.plan for each, version in newest if version is None or not _same_terms(version, each)]
+
+
+def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:
+    return version.weekly_quota == wanted.weekly_quota and dict(version.ratios) == dict(wanted.ratios)
+
+
+def _next_version(newest: PlanVersion | None, wanted: Wanted, now: Instant) -> PlanVersion:
+    effective_from = wanted.effective_from or now
+    if newest is not None:
+        effective_from = max(effective_from, newest.effective_from)
+    number = 1 if newest is None else newest.version + 1
+    return PlanVersion(
+        wanted.plan, number, wanted.weekly_quota, wanted.ratios, effective_from, now, wanted.actor, wanted.reason
+    )

@@ -1,0 +1,131 @@
+"""Checks of single values: an org id, a ref, a number of units. Each returns the value or raises `BadInput`."""
+
+import re
+from functools import lru_cache
+
+from meterctl.core.errors import BadInput
+from meterctl.core.model import MAX_UNITS
+
+DEFAULT_STEP = "main"
+
+
+#: Buckets that are ours: ``default`` names the ratio for the rest and units given as such, ``base`` the run's minimum.
+RESERVED_FEATURES = frozenset({"default", "base"})
+
+
+MAX_FEATURES = 100
+
+
+MAX_REASON = 2000
+
+
+_ORG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+_PLAIN_REF = re.compile(r"[!-~]{1,200}")
+
+
+_STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+_RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
+
+
+def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise BadInput(f"{value!r} is not {what}", hint=f"{what} is {rule}", code=f"bad_{what.split()[-1]}")
+    return value
+
+
+def check_org(value: object) -> str:
+    return _matches(_ORG, "an org", value, "a letter or digit, then up to 63 letters, digits or any of _ . -")
+
+
+def check_ref(value: object, what: str = "a ref") -> str:
+    # The plain pattern decides nearly all; other scripts' letters are welcome as long as they can be seen.
+    if isinstance(value, str) and (
+        _PLAIN_REF.fullmatch(value) or (0 < len(value) <= 200 and value.isprintable() and " " not in value)
+    ):
+        return value
+    raise BadInput(
+        f"{value!r} is not {what}",
+        hint=f"{what} is 1-200 printable characters without spaces",
+        code=f"bad_{what.split()[-1]}",
+    )
+
+
+def check_step(value: object) -> str:
+    if value == DEFAULT_STEP:
+        return DEFAULT_STEP
+    return _matches(_STEP, "a step", value, "1-64 letters, digits or any of : _ -")
+
+
+def check_plan(value: object) -> str:
+    return _matches(_NAME, "a plan", value, "1-64 letters, digits or any of _ -")
+
+
+def check_feature(value: object) -> str:
+    feature = _matches(_NAME, "a feature", value, "1-64 letters, digits or any of _ -")
+    if feature in RESERVED_FEATURES:
+        raise BadInput(f"the feature name {feature!r} is reserved", hint="name it otherwise", code="bad_feature")
+    return feature
+
+
+def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS) -> int:
+    """An integer given as such or in digits. ``120.0``, ``1e3``, ``True`` and blanks are none."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        value = int(value)
+    # What was stored may come back as a subclass: a store's driver has one for long integers.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadInput(
+            f"{what}: {value!r} is not a whole number", hint=f"{what} is a whole number >= {least}", code="bad_number"
+        )
+    if not least <= value <= most:
+        raise BadInput(
+            f"{what}: {value} is out of range", hint=f"{what} lies within {least} .. {most}", code="bad_number"
+        )
+    return value
+
+
+def check_ratio(feature: str, ratio: str) -> str:
+    """The ratio of a plan for ``feature`` (``default`` for the rest): a decimal number >= 0, exactly as written."""
+    if feature != "default":
+        check_feature(feature)
+    return _matches(_RATIO, "a ratio", ratio, "a decimal number such as 1.25")
+
+
+def check_flag(value: object, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return value == "true"
+    raise BadInput(f"{what}: {value!r} is neither true nor false", hint=f"{what} is true or false", code="bad_flag")
+
+
+def check_text(value: object, what: str, longest: int) -> str:
+    """Free text: anything that can be encoded; what it shows on a terminal is the renderer's care."""
+    if not isinstance(value, str) or len(value) > longest or not value.strip():
+        raise BadInput(f"{what} is missing or too long", hint=f"{what} is 1-{longest} characters", code=f"bad_{what}")
+    if not _is_encodable(value):
+        raise BadInput(f"{what} is not valid text", hint=f"{what} is UTF-8", code=f"bad_{what}")
+    return value
+
+
+@lru_cache(maxsize=64)  # one caller's name and reason stand on every line of a file
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def key_part(text: str) -> str:
+    """``text`` with its colons escaped, so that run ``a:b`` step ``c`` and run ``a`` step ``b:c`` differ."""
+    return text.replace("%", "%25").replace(":", "%3A") if ":" in text or "%" in text else text

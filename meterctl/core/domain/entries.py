@@ -1,0 +1,83 @@
+"""Entries: a draft gets its place in a journal, the state after it, and its hash."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from meterctl.core.domain.canonical import canonical_text, chain_hash
+from meterctl.core.domain.due_events import due
+from meterctl.core.domain.effects import Draft, apply
+from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.model import (
+    DUE_ACTOR,
+    EMPTY,
+    FORMAT_VERSION,
+    NO_HASH,
+    Entry,
+    Instant,
+    State,
+    state_after,
+    state_document,
+)
+
+
+class Stamp(NamedTuple):
+    """Who books an entry and when. ``said``: the caller's time, None if he gave none."""
+
+    actor: str
+    reason: str | None
+    recorded_at: Instant
+    said: Instant | None = None
+
+
+class Tip(NamedTuple):
+    """Where a journal ends: what the next entry needs to know. `START` before the first."""
+
+    seq: int
+    at: Instant
+    hash: str
+    state: State
+
+
+START = Tip(0, Instant(""), NO_HASH, EMPTY)
+
+
+def tip_of(entry: Entry | None) -> Tip:
+    return START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_after(entry))
+
+
+def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[Entry, Tip]:
+    """The entry that ``draft`` becomes on top of ``tip``, and the tip it makes. ``at`` never goes back."""
+    seq, at = tip.seq + 1, max(at, tip.at)
+    state = apply(tip.state, seq, draft.kind, draft.effects)
+    # In order of name as far as can be, for its canonical form is: sorting what is sorted costs next to nothing.
+    entry: dict[str, Any] = {
+        "actor": stamp.actor,
+        "amount": draft.amount,
+        "at": at,
+        "balance": state.balance,
+        "input": draft.input,
+        "key": draft.key,
+        "kind": draft.kind,
+        "org": org,
+        "prev": tip.hash,
+        "reason": stamp.reason,
+        "recorded_at": stamp.recorded_at,
+        "seq": seq,
+        "state": state_document(state),
+        "v": FORMAT_VERSION,
+        **draft.effects,
+    }
+    if stamp.said is not None and stamp.said != at:
+        entry["occurred_at"] = stamp.said
+    entry["hash"] = chain_hash(tip.hash, canonical_text(entry))
+    return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
+
+
+def book_due(
+    org: str, tip: Tip, until: Instant, terms: Terms, plans: PlanBook, recorded_at: Instant
+) -> Iterator[tuple[Entry, Tip]]:
+    """Book everything due by ``until`` on top of ``tip``, in order of its own instant. Ends: each event removes a
+    lot, or a week with at least one unit of debt settled or no week after it."""
+    while (event := due(tip.state, until, terms, plans)) is not None:
+        entry, tip = book(org, tip, event.instant, event.draft, Stamp(DUE_ACTOR, None, recorded_at))
+        yield entry, tip

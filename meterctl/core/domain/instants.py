@@ -1,0 +1,153 @@
+"""Instants: reading the times people and files write, and counting with them.
+
+An `Instant` is UTC with milliseconds in one fixed form, ``2026-11-22T10:03:00.000Z``, from year 0001 to 9999; what
+lies outside is `BadInput`. A time without a zone is UTC: this program never asks which zone its machine is in.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import NoReturn
+
+from meterctl.core.domain.weeks import week_start
+from meterctl.core.errors import BadInput
+from meterctl.core.model import Instant
+
+#: Nothing lies before it.
+EARLIEST = Instant("0001-01-01T00:00:00.000Z")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_MIDNIGHT = "T00:00:00.000Z"
+
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_CANONICAL = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})T{_CLOCK}:[0-5][0-9]\.[0-9]{{3}}Z")
+_WRITTEN = re.compile(
+    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    rf"(?:[T ](?P<minute>{_CLOCK})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
+    r"(?: ?(?:Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?))?)?",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
+_UNIT_MILLIS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000}
+
+_TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-11-22T12:03:00+02:00, or 2026-11-22"
+_FILTER_HINT = f"{_TIME_HINT}; or 2d, 36h, 90m, 3w for that long ago, now, today, yesterday, or a week as 2026-W47"
+_SPAN_HINT = "a span is written 90m, 36h, 14d or 3w"
+_RANGE_HINT = "times lie in the years 0001 to 9999, in UTC"
+
+
+def parse(text: str) -> Instant:
+    """The instant that ``text`` (ISO 8601) names.
+
+    A date alone is its midnight, a time without a zone is UTC, digits beyond the millisecond are cut off.
+    """
+    found = _CANONICAL.fullmatch(text)
+    if found and _is_day(found[1]):
+        return Instant(text)
+    return _parse_written(text, _TIME_HINT)
+
+
+def parse_filter(text: str, now: Instant) -> Instant:
+    """The instant that a filter such as ``--since`` names: what `parse` reads, ``2d`` (that long before ``now``),
+    ``now``, ``today``, ``yesterday``, or a week (its Monday)."""
+    if text == "now":
+        return now
+    if text in ("today", "yesterday"):
+        return add_days(_midnight(now), -1 if text == "yesterday" else 0)
+    if _SPAN.fullmatch(text):
+        return add_millis(now, -parse_ahead(text))
+    if text[4:6] == "-W":
+        return week_start(text)
+    return _parse_written(text, _FILTER_HINT)
+
+
+def parse_ahead(text: str) -> int:
+    """The milliseconds in a span such as ``90m``, ``36h``, ``14d`` or ``3w``."""
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise BadInput(f"{text!r} is not a span of time", hint=_SPAN_HINT)
+    return int(found[1]) * _UNIT_MILLIS[found[2]]
+
+
+def add_days(instant: Instant, days: int) -> Instant:
+    """``days`` (of 24 hours; UTC knows no others) after ``instant``, or before it if negative."""
+    try:
+        day = date.fromordinal(_ordinal(instant[:10]) + days)
+    except (OverflowError, ValueError):
+        _out_of_range(f"{days} days from {instant}")
+    return Instant(day.isoformat() + instant[10:])
+
+
+def add_millis(instant: Instant, millis: int) -> Instant:
+    """``millis`` milliseconds after ``instant``, or before it if negative."""
+    return from_millis(to_millis(instant) + millis)
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """The instant of an aware datetime, cut to the millisecond; a naive one is a `ValueError`, for it names none."""
+    if moment.tzinfo is None:
+        raise ValueError("a datetime without a zone names no instant")
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        _out_of_range(str(moment))
+    return Instant(utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z")
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """``instant`` as an aware datetime in UTC."""
+    return datetime.fromisoformat(instant)
+
+
+def from_millis(millis: int) -> Instant:
+    """The instant ``millis`` milliseconds after 1970-01-01 00:00 UTC, exactly."""
+    try:
+        return from_datetime(_EPOCH + timedelta(milliseconds=millis))
+    except OverflowError:
+        _out_of_range(f"{millis} ms after 1970-01-01")
+
+
+def to_millis(instant: Instant) -> int:
+    """Milliseconds since 1970-01-01 00:00 UTC, exactly; negative before."""
+    return (to_datetime(instant) - _EPOCH) // _MILLISECOND
+
+
+@lru_cache(maxsize=4096)
+def _is_day(day: str) -> bool:
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def _ordinal(day: str) -> int:
+    return date.fromisoformat(day).toordinal()
+
+
+def _midnight(instant: Instant) -> Instant:
+    return Instant(instant[:10] + _MIDNIGHT)
+
+
+def _parse_written(text: str, hint: str) -> Instant:
+    found = _WRITTEN.fullmatch(text)
+    if not found or not _is_day(found["day"]):
+        raise BadInput(f"{text!r} is not a time", hint=hint)
+    minute, second = found["minute"] or "00:00", found["second"] or "00"
+    millis = (found["fraction"] or "")[:3].ljust(3, "0")
+    moment = datetime.fromisoformat(f"{found['day']}T{minute}:{second}.{millis}")
+    return from_datetime(moment.replace(tzinfo=_zone(found)))
+
+
+def _zone(found: re.Match[str]) -> timezone:
+    """The zone a time was written in; UTC where it says none."""
+    if found["sign"] is None:
+        return UTC
+    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
+    return timezone(-offset if found["sign"] == "-" else offset)
+
+
+def _out_of_range(what: str) -> NoReturn:
+    raise BadInput(f"{what} is out of range", hint=_RANGE_HINT) from None

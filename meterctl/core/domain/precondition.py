@@ -1,0 +1,86 @@
+"""What was reviewed of a planned operation, and whether it still holds. Pure.
+
+A plan is carried out on an org only while its journal is what the reviewer saw, and only if it books what he saw.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.errors import Refusal
+from meterctl.core.model import NO_HASH, Entry
+
+#: What of an entry depends on when it was booked, and the chain that hangs on that.
+_BOOKING = frozenset({"recorded_at", "prev", "hash"})
+
+#: Entries that a message names.
+_NAMED = 5
+
+BySeq = Callable[[int], Entry | None]
+
+
+def digest(entry: Entry) -> str:
+    """SHA-256, in hex, over what an entry says whenever it is booked: all but when that was."""
+    return sha256(canonical_text({k: v for k, v in entry.items() if k not in _BOOKING}).encode()).hexdigest()
+
+
+class Place(NamedTuple):
+    """An entry as it was reviewed: its seq and its `digest`."""
+
+    seq: int
+    digest: str
+
+
+def place_of(entry: Entry) -> Place:
+    return Place(entry["seq"], digest(entry))
+
+
+class Basis(NamedTuple):
+    """What an operation was reviewed on: the tip of the journal then (``seq`` and ``hash``), the plan's own entry below
+    it (``below``; None: that tip), and the ``entries`` it books, due events first."""
+
+    seq: int
+    hash: str
+    below: Place | None
+    entries: tuple[Place, ...]
+
+    def moved(self, org: str, seq: int, tip_hash: str, by_seq: BySeq) -> Refusal | None:
+        """A refusal unless the journal of ``org``, whose tip has this ``seq`` and hash, stands where it stood."""
+        if self.below is None and (seq, tip_hash) == (self.seq, self.hash):
+            return None
+        newest = by_seq(seq)
+        # Due events that were booked before a crash stand on their own.
+        if newest is not None and place_of(newest) in (self.below, *self.entries[:-1]):
+            return None
+        return Refusal("moved", f"{org} has moved since it was planned: {self._told(seq, by_seq)}")
+
+    def changed(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
+        """A refusal unless ``entries`` are the last of those reviewed: they rest on config and plan versions too."""
+        if [place_of(entry) for entry in entries] == list(self.entries[-len(entries) :]):
+            return None
+        last = entries[-1]
+        now = f"entry {last['seq']} ({last['kind']}, {last['amount']:+,} units, balance {last['balance']:,})"
+        return Refusal("moved", f"config or plans have changed since it was planned: for {org} this would now be {now}")
+
+    def strangers(self, seq: int, by_seq: BySeq, most: int) -> list[Entry]:
+        """The entries up to ``seq`` that the plan did not know of, oldest first, at most ``most`` of them."""
+        first = self._last_known(by_seq) + 1
+        found = (by_seq(number) for number in range(first, min(seq, first + most - 1) + 1))
+        return [entry for entry in found if entry is not None and place_of(entry) not in self.entries]
+
+    def _last_known(self, by_seq: BySeq) -> int:
+        """The seq of the last entry that is what the reviewer saw."""
+        if self.below is not None:
+            entry = by_seq(self.below.seq)
+            return self.below.seq - (entry is None or digest(entry) != self.below.digest)
+        entry = by_seq(self.seq)
+        return self.seq - (self.hash != (NO_HASH if entry is None else entry["hash"]))
+
+    def _told(self, seq: int, by_seq: BySeq) -> str:
+        found = self.strangers(seq, by_seq, _NAMED)
+        if not found:
+            return "an operation that the plan has before this one was not carried out"
+        named = ", ".join(f"entry {entry['seq']} ({entry['kind']} by {entry['actor']})" for entry in found)
+        more = seq - found[-1]["seq"]
+        return f"{named} and {more} more" if more else named

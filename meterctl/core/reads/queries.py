@@ -1,0 +1,345 @@
+"""The read side: what an org looks like, at any instant. Reads never write.
+
+What is due but not booked yet is shown as if it were: an answer does not depend on when a sweep last ran.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice, takewhile
+from typing import Any, NamedTuple
+
+from meterctl.core.booking.journal_view import OrgView
+from meterctl.core.domain import weeks
+from meterctl.core.domain.checks import check_org
+from meterctl.core.domain.due_events import state_at
+from meterctl.core.domain.entries import book_due, tip_of
+from meterctl.core.domain.instants import EARLIEST, add_millis
+from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.domain.rules import Refundable, admission, refundable
+from meterctl.core.errors import BadInput, NotFound
+from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
+from meterctl.core.ports import Clock, EntryFilter, Store
+from meterctl.core.reads import balance_series, search
+from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
+from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
+
+
+class LedgerQuery(NamedTuple):
+    """Which page of a journal to show: ``since`` <= at < ``until``, below seq ``before``, at most ``limit`` entries."""
+
+    kinds: tuple[Kind, ...] = ()
+    all_kinds: bool = False
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: int = 20
+    before: int | None = None
+    session: str | None = None
+    ref: str | None = None
+    run: str | None = None
+
+
+class Reads:
+    """Everything that can be asked of a store, under one set of terms."""
+
+    def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
+        self._store = store
+        self._clock = clock
+        self._terms = terms
+        self.plans = PlanBook(store.plans.all)
+
+    # -- an org at an instant
+
+    def entry_at(self, org: str, at: Instant) -> Entry | None:
+        """The newest entry of ``org`` with ``at`` not after the given instant: a binary search over seqs, so it costs
+        the same wherever in a long journal it lies."""
+        newest = self._store.journal.tip(org)
+        if newest is None or newest["at"] <= at:
+            return newest
+        found, low, high = None, 1, newest["seq"] - 1
+        while low <= high:  # bounded: the range halves
+            middle = (low + high) // 2
+            entry = self._store.journal.by_seq(org, middle)
+            if entry is not None and entry["at"] <= at:
+                found, low = entry, middle + 1
+            else:
+                high = middle - 1
+        return found
+
+    def _entry_before(self, org: str, instant: Instant) -> Entry | None:
+        """The newest entry of ``org`` with ``at`` before the given instant."""
+        return None if instant == EARLIEST else self.entry_at(org, add_millis(instant, -1))
+
+    def _standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
+        """The entry that holds at ``as_of`` (None: now), the instant that stands for, and the state then."""
+        check_org(org)
+        if as_of is None:
+            newest = self._store.journal.tip(org)
+            at = self._takes_effect(newest)
+        else:
+            newest, at = self.entry_at(org, as_of), as_of
+        return newest, at, state_at(state_after(newest), at, self._terms, self.plans)
+
+    def balance(self, org: str, as_of: Instant | None = None) -> Balance:
+        """Units, live lots with pack and session, debt, and what expires next. An ``as_of`` ahead shows what time alone
+        will do."""
+        newest, at, state = self._standing(org, as_of)
+        return Balance(
+            org,
+            at,
+            state.balance,
+            [self._lot_record(org, lot) for lot in state.lots],
+            {"owed": state.debt.owed, "overage": state.debt.overage},
+            next_expiry(state),
+            0 if newest is None else newest["seq"],
+        )
+
+    def _lot_record(self, org: str, lot: Lot) -> dict[str, Any]:
+        opening = self._store.journal.by_seq(org, lot.id)
+        about: Mapping[str, Any] = opening or {}
+        return {
+            "id": lot.id,
+            "remaining": lot.remaining,
+            "expires_at": lot.expires_at,
+            "pack": about.get("pack"),
+            "session": about.get("session"),
+            "units": about.get("units"),
+        }
+
+    # -- the meter
+
+    def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
+        """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota."""
+        _, at, state = self._standing(org, None)
+        week = state.week
+        plan = self.plans.in_force(self._terms.plan_of(state), at)
+        quota = plan.weekly_quota if week is None else week.quota
+        key = weeks.week_key(at) if week is None else week.key
+        available, allowed = admission(state, quota, asked)
+        return Meter(
+            org,
+            plan.plan if week is None else week.plan,
+            plan.version if week is None else week.version,
+            {
+                "key": key,
+                "cycle": 1 if week is None else week.cycle,
+                "starts_at": weeks.week_start(key),
+                "ends_at": weeks.week_end(key),
+            },
+            quota,
+            0 if week is None else week.used,
+            0 if week is None else week.uncovered,
+            {} if week is None else week.breakdown,
+            () if week is None else week.alerts,
+            state.balance,
+            available,
+            allowed,
+            at,
+            asked,
+            gate,
+        )
+
+    def history(self, org: str, limit: int = 12) -> Listing:
+        """The closed weeks of ``org``, newest first, each with the entry that closed it."""
+        check_org(org)
+        where = EntryFilter(kinds=("reset",))
+        pending = (entry for entry in self._pending(org) if entry["kind"] == "reset")
+        resets = chain(pending, self._store.journal.read(org, where, newest_first=True))
+        closed = [
+            {**entry["closed"], "settled": entry["settled"], "closed_at": entry["at"], "seq": entry["seq"]}
+            for entry in islice(resets, limit)
+        ]
+        return Listing("history", "weeks", closed, {"org": org})
+
+    def alerts(self, org: str | None, since: Instant | None) -> Listing:
+        """Thresholds crossed since an instant, oldest first: each percent of an entry is one record. What is due and
+        not booked counts in where one org is asked for; of all orgs it would take reading each."""
+        since_when = since or Instant("")
+        found = self._store.journal.alerts(since_when, org=None if org is None else check_org(org))
+        if org is not None:
+            due = (entry for entry in reversed(self._pending(org)) if entry.get("alerts"))
+            found = chain(found, (entry for entry in due if entry["at"] >= since_when))
+        records = (record for entry in found for record in _alert_records(entry))
+        return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
+
+    def alert_feed(self, after: str) -> Listing:
+        """A page of the thresholds of all orgs in the order in which they were recorded, from behind the cursor
+        ``after`` (or from an instant) on; ``next`` is where to go on. None comes twice, and none is left out: what was
+        recorded in the last minute waits, for another writer's may still arrive before it."""
+        found, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
+        records = [record for entry in found for record in _alert_records(entry)]
+        about = {"org": None, "since": None, "until": until, "next": cursor_of(last)}
+        return Listing("alerts", "alerts", records, about)
+
+    # -- the ledger
+
+    def ledger(self, org: str | None, query: LedgerQuery) -> LedgerPage:
+        """A page of the journal, newest first. Without an org, a session, ref or run tells whose it is. Raises
+        `NotFound` when it is nobody's."""
+        org = self._org(org, query)
+        _, _, state = self._standing(org, None)
+        look = self._look(query)
+        found = self._page(org, query) if look is None else search.newest_first(look, org)
+        page = list(islice((entry for entry in found if _matches(entry, query)), query.limit + 1))
+        more = len(page) > query.limit
+        shown = page[: query.limit]
+        next_before = shown[-1]["seq"] if more and shown else None
+        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until)
+
+    def chart(self, org: str, since: Instant | None, until: Instant | None) -> LedgerChart:
+        """The balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now). Reads all
+        entries of that time that moved units."""
+        _, now, _ = self._standing(org, None)
+        end = now if until is None else min(until, now)
+        if since is not None and since >= end:
+            raise BadInput(f"there is no time between {since} and {end}", hint="give a --since that lies before it")
+        first = self._store.journal.by_seq(org, 1) if since is None else None
+        start = first["at"] if first is not None else since
+        marks = takewhile(lambda mark: until is None or mark.at < until, self._marks(org, since))
+        found = (
+            [] if start is None else list(balance_series.slices_of(balance_series.opened_at(start, marks), start, end))
+        )
+        return LedgerChart(
+            org,
+            found[-1].last.balance if found else 0,
+            start,
+            end,
+            _mark_record(balance_series.lowest(found)),
+            _mark_record(balance_series.highest(found)),
+            [{**each.last._asdict(), "low": each.low.balance, "high": each.high.balance} for each in found],
+        )
+
+    def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.Mark]:
+        """The balance after each entry that moved it, what is due counted in, from the last one before ``since`` on."""
+        opening = None if since is None else self._entry_before(org, since)
+        if opening is not None:
+            yield balance_series.mark_of(opening)
+        where = EntryFilter(after=None if opening is None else opening["seq"], moving=True)
+        booked = self._store.journal.read(org, where)
+        yield from (balance_series.mark_of(entry) for entry in chain(booked, reversed(self._pending(org))))
+
+    def follow(self, org: str | None, query: LedgerQuery) -> LedgerFeed:
+        """The page that ``query`` asks for, oldest first, and then each entry that matches as it is booked."""
+        org = self._org(org, query)
+        tip = self._store.journal.tip(check_org(org))
+        last = 0 if tip is None else tip["seq"]
+        page = self.ledger(org, query._replace(before=last + 1))
+        booked = [entry for entry in page.entries if "pending" not in entry][::-1]
+        new = (entry for entry in follow(self._store.journal, self._clock, org, last) if _matches(entry, query))
+        return LedgerFeed(org, page.balance, chain(booked, new), None, query.since)
+
+    def _org(self, org: str | None, query: LedgerQuery) -> str:
+        if org is not None:
+            return org
+        if query.session is not None:
+            return self._holder(query.session)
+        look, journal = self._look(query), self._store.journal
+        if look is None:
+            raise BadInput("name an org, or what to find it by", hint="meterctl ledger --help", code="usage")
+        if query.ref is not None:
+            return search.org_of(journal, look, f"the ref {query.ref}", "unknown_ref")
+        return search.org_of(journal, look, f"the run {query.run}", "unknown_run")
+
+    def _look(self, query: LedgerQuery) -> search.Look | None:
+        if query.ref is not None:
+            return search.by_ref(self._store.journal, query.ref)
+        return None if query.run is None else search.by_run(self._store.journal, query.run)
+
+    def _holder(self, session: str) -> str:
+        holder = self._store.claims.holders([session]).get(session)
+        if holder is None:
+            raise NotFound(
+                f"no org holds session {session}", code="unknown_session", hint="credit it with: meterctl credit-pack"
+            )
+        return holder
+
+    def _page(self, org: str, query: LedgerQuery) -> Iterator[Entry]:
+        where = EntryFilter(
+            before=self._before(org, query),
+            after=None if query.since is None else self._last_seq_before(org, query.since),
+            kinds=query.kinds,
+            moving=not (query.all_kinds or query.kinds),
+            session=query.session,
+        )
+        yield from self._pending(org)
+        yield from self._store.journal.read(org, where, newest_first=True)
+
+    def _before(self, org: str, query: LedgerQuery) -> int | None:
+        if query.until is None:
+            return query.before
+        bound = self._last_seq_before(org, query.until) + 1
+        return bound if query.before is None else min(bound, query.before)
+
+    def _last_seq_before(self, org: str, instant: Instant) -> int:
+        """The seq of the last entry whose ``at`` lies before ``instant``; 0 if there is none."""
+        entry = self._entry_before(org, instant)
+        return 0 if entry is None else entry["seq"]
+
+    def _pending(self, org: str) -> Sequence[Entry]:
+        """What is due and not booked, newest first."""
+        newest = self._store.journal.tip(org)
+        at, now = self._takes_effect(newest), self._clock.now()
+        booked = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, now)]
+        for entry in booked:
+            entry["pending"] = True
+        return booked[::-1]
+
+    # -- refunds
+
+    def refundable(self, org: str, session: str, at: Instant) -> Refundable | None:
+        """Where a session of ``org`` stands at ``at`` (not before its newest entry), what is due counted in; None if
+        the org has no topup of it."""
+        view = OrgView(self._store, check_org(org), self._store.journal.tip(org), exact=True)
+        for entry, tip in book_due(org, view.tip, at, self._terms, self.plans, self._clock.now()):
+            view.add(entry, tip)
+        return refundable(session, view)
+
+    def takes_effect(self, org: str, said: Instant | None) -> Instant:
+        """When an operation on ``org`` takes effect that is said to happen then (None: now)."""
+        return self._takes_effect(self._store.journal.tip(check_org(org)), said)
+
+    def _takes_effect(self, newest: Entry | None, said: Instant | None = None) -> Instant:
+        at = said or self._clock.now()
+        return at if newest is None else max(at, newest["at"])
+
+
+def _mark_record(mark: balance_series.Mark | None) -> dict[str, Any] | None:
+    return None if mark is None else mark._asdict()
+
+
+def next_expiry(state: State) -> dict[str, Any] | None:
+    """When something expires next, and how much of it."""
+    soonest = state.lots[0].expires_at if state.lots else None
+    if soonest is None:
+        return None
+    return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}
+
+
+def _matches(entry: Entry, query: LedgerQuery) -> bool:
+    """Whether ``query`` asks for ``entry``. Stores leave out most of what it does not; what is due, and what a ref
+    finds, has passed no store's filter."""
+    return (
+        (entry["kind"] in query.kinds if query.kinds else query.all_kinds or query.ref or query.run or _moves(entry))
+        and (query.since is None or entry["at"] >= query.since)
+        and (query.until is None or entry["at"] < query.until)
+        and (query.before is None or entry["seq"] < query.before)
+        and (query.session is None or entry.get("session") == query.session)
+    )
+
+
+def _moves(entry: Entry) -> bool:
+    return entry["amount"] != 0
+
+
+def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
+    week = entry["state"]["week"]
+    for percent in entry["alerts"]:
+        yield {
+            "org": entry["org"],
+            "week": week["key"],
+            "cycle": week["cycle"],
+            "percent": percent,
+            "used": week["used"],
+            "quota": week["quota"],
+            "at": entry["at"],
+            "recorded_at": entry["recorded_at"],
+            "seq": entry["seq"],
+        }

@@ -1,0 +1,172 @@
+"""Carrying out a saved plan: each operation as it was reviewed, or not at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from meterctl.core import errors
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import Request
+from meterctl.core.domain.precondition import Basis
+from meterctl.core.model import Entry
+from meterctl.core.results import Receipt, Result
+from meterctl.core.saved_plans.plan_file import Header, SavedPlan, Step
+
+CHUNK = 500
+
+#: Receipts, problems and moved orgs that are told one by one, and entries that are named of an org that moved.
+MOST_RECEIPTS, MOST_PROBLEMS, MOST_NAMED = 100, 1000, 20
+
+#: Operations of a plan that are shown to whoever is asked to carry it out.
+MOST_SHOWN = 20
+
+#: What is told of an entry that the plan did not know of.
+_NAMED = ("seq", "kind", "key", "amount", "balance", "at", "recorded_at", "actor", "reason")
+
+_COUNTS = ("applied", "planned", "replayed", "unchanged", "disabled", "moved", "refused", "conflict", "failed")
+_TROUBLE = ("refused", "conflict", "failed")
+
+
+@dataclass(slots=True)
+class Application(Result):
+    """What became of a plan. ``moved`` orgs are told with the entries that the plan did not know of."""
+
+    name = "apply"
+
+    plan: Header
+    counts: Counter[str] = field(default_factory=Counter)
+    amount: int = 0
+    orgs_moved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    worst: int = errors.DONE
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """A plan of one operation ends as that does; of several, some of which were refused, as partly done."""
+        if self.counts["moved"]:
+            return errors.MOVED
+        if any(self.counts[status] for status in _TROUBLE):
+            return self.worst if self.plan.operations == 1 else errors.PARTIAL
+        return errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        told = sum(self.counts[status] for status in (*_TROUBLE, "moved"))
+        return {
+            "plan": self.plan._asdict(),
+            "operations": self.counts.total(),
+            **{status: self.counts[status] for status in _COUNTS},
+            "amount": self.amount,
+            "orgs_moved": list(self.orgs_moved.values()),
+            "problems": self.problems,
+            "more_problems": told - len(self.problems),
+            "receipts": [receipt.fields() for receipt in self.receipts],
+            "seconds": round(self.seconds, 3),
+        }
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [receipt.fields() for receipt in self.receipts]
+
+
+@dataclass(slots=True)
+class PlanSummary(Result):
+    """A plan for whoever is asked to carry it out: its header, its first steps, and how many of each operation it
+    holds; ``debt`` units it makes at ``debtors`` operations."""
+
+    name = "plan-summary"
+
+    plan: Header
+    steps: list[Step] = field(default_factory=list)
+    operations: Counter[str] = field(default_factory=Counter)
+    debtors: int = 0
+    debt: int = 0
+
+    @classmethod
+    def of(cls, plan: SavedPlan) -> "PlanSummary":
+        summary = cls(plan.header)
+        for step in plan.steps():
+            summary.add(step)
+        return summary
+
+    def add(self, step: Step) -> None:
+        debt = sum(entry.get("debt", 0) for entry in step.entries)
+        self.operations[step.request.operation.name] += 1
+        self.debtors += debt > 0
+        self.debt += debt
+        if len(self.steps) < MOST_SHOWN:
+            self.steps.append(step)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of it is hard to take back, in sentences."""
+        found = []
+        if self.debtors:
+            found.append(f"Operations that make debt: {self.debtors:,}, {self.debt:,} units in all.")
+        for name, what in (("undo", "take back what was booked"), ("reset-week", "end a week before its time")):
+            if self.operations[name]:
+                found.append(f"Operations that {what}: {self.operations[name]:,}. That cannot be undone.")
+        return found
+
+    def fields(self) -> dict[str, Any]:
+        return {**self.plan._asdict(), "by_operation": dict(self.operations), "debt": self.debt}
+
+
+class Applier:
+    """Carries out the steps of a plan on ``ledger``. ``result`` is right at any time."""
+
+    def __init__(self, ledger: Ledger, plan: Header) -> None:
+        self.result = Application(plan)
+        self._ledger = ledger
+
+    def run(self, steps: Iterable[Step]) -> Iterator[int]:
+        """Carry them out, in order; yields how many are answered so far."""
+        source = iter(steps)
+        waiting: list[Step] = []
+
+        def chunks() -> Iterator[list[Request]]:
+            while chunk := list(islice(source, CHUNK)):  # bounded: by the plan
+                waiting.extend(chunk)
+                yield [step.request for step in chunk]
+
+        for receipts in self._ledger.execute_chunks(chunks()):
+            for step, receipt in zip(waiting, receipts, strict=False):
+                self._count(step, receipt)
+            del waiting[: len(receipts)]
+            yield self.result.counts.total()
+
+    def _count(self, step: Step, receipt: Receipt) -> None:
+        result = self.result
+        status = "moved" if receipt.reason == "moved" else receipt.status
+        result.counts[status] += 1
+        if receipt.status in ("applied", "planned"):
+            booked = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
+            result.amount += sum(entry["amount"] for entry in booked)
+        if len(result.receipts) < MOST_RECEIPTS:
+            result.receipts.append(receipt)
+        if status == "moved" or status in _TROUBLE:
+            self._tell(step, receipt, status)
+
+    def _tell(self, step: Step, receipt: Receipt, status: str) -> None:
+        result, basis = self.result, step.request.basis
+        result.worst = max(result.worst, receipt.exit_code)
+        if len(result.problems) < MOST_PROBLEMS:
+            about = {"line": step.line, "org": receipt.org, "key": receipt.key, "status": status}
+            result.problems.append(about | {"reason": receipt.reason, "message": receipt.message})
+        orgs = result.orgs_moved
+        if status == "moved" and basis is not None and receipt.org not in orgs and len(orgs) < MOST_PROBLEMS:
+            orgs[receipt.org] = self._moved(receipt.org, basis)
+
+    def _moved(self, org: str, basis: Basis) -> dict[str, Any]:
+        """What happened at ``org`` since it was planned."""
+        journal = self._ledger.store.journal
+        tip = journal.tip(org)
+        seq = 0 if tip is None else tip["seq"]
+        found = basis.strangers(seq, lambda number: journal.by_seq(org, number), MOST_NAMED)
+        return {"org": org, "since": basis.seq, "seq": seq, "entries": [_named(entry) for entry in found]}
+
+
+def _named(entry: Entry) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name in _NAMED}

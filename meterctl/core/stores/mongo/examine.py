@@ -1,0 +1,178 @@
+"""Looking at the deployment and the database: what stands there against what has to."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any
+
+from pymongo.collection import Collection
+
+from meterctl.core.domain.instants import from_millis, to_millis
+from meterctl.core.errors import StoreUnusable
+from meterctl.core.ports import Clock, Observation
+from meterctl.core.stores.mongo import schema
+from meterctl.core.stores.mongo.database import Database, Document
+
+_INIT = "complete it with: meterctl init"
+
+_LOOK = "look as a user who may, such as one with the role dbAdmin"
+
+#: Whether it is right, what was found, and what to do about it.
+_Finding = tuple[bool | None, str, str | None]
+
+#: The oldest server that has all that is used here.
+_OLDEST = (4, 4)
+
+#: Milliseconds that this machine's clock may differ from the server's, what the call took aside.
+_SKEW = 5_000
+
+#: Seconds that a majority of the set may be behind its primary.
+_LAG = 10.0
+
+#: What no index here is: one that leaves documents out, that queries cannot use, that takes other letters for the same,
+#: that has its documents deleted.
+_OTHERWISE = ("sparse", "hidden", "collation", "expireAfterSeconds")
+
+#: What must not be possible to whoever books.
+_HARMFUL = {"update", "remove", "dropCollection", "convertToCapped"}
+
+
+def examine(database: Database, clock: Clock) -> list[Observation]:
+    before = to_millis(clock.now())
+    with database.answered():
+        hello = database.client.admin.command("hello")
+        version = tuple(database.client.server_info()["versionArray"])
+    after = to_millis(clock.now())
+    return [
+        _version(version),
+        _topology(hello),
+        _write_concern(database, hello),
+        _skew(before, after, hello),
+        *_indexes(database),
+        _looked(database, "validator", partial(_validator, database)),
+        _looked(database, "rights", partial(_rights, database)),
+    ]
+
+
+def _version(version: tuple[int, ...]) -> Observation:
+    told = f"MongoDB {'.'.join(map(str, version[:3]))}"
+    if version >= _OLDEST:
+        return Observation("store", True, told)
+    return Observation("store", False, told, "meterctl needs MongoDB 4.4 or later: upgrade the server")
+
+
+def _topology(hello: Mapping[str, Any]) -> Observation:
+    if hello.get("msg") == "isdbgrid":
+        return Observation("topology", True, "sharded cluster")
+    hosts = [*hello.get("hosts", []), *hello.get("passives", [])]
+    if not hosts:
+        fix = "fine for tests; in production use a replica set of three, which survives the loss of a machine"
+        return Observation("topology", None, "a single server without replication", fix)
+    told = f"replica set {hello['setName']} of {len(hosts)}, primary {hello.get('primary', 'unknown')}"
+    if len(hosts) >= 3:
+        return Observation("topology", True, told)
+    return Observation("topology", None, told, "three members survive the loss of a machine")
+
+
+def _write_concern(database: Database, hello: Mapping[str, Any]) -> Observation:
+    asked = "majority, journaled, for journal and claims"
+    if database.journal.write_concern.document != {"w": "majority", "j": True}:
+        return Observation("write concern", False, f"not {asked}", "this is a mistake in meterctl: please report it")
+    last = hello.get("lastWrite", {})
+    if "majorityWriteDate" in last:
+        lag = (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds()
+        if lag > _LAG:
+            fix = "writes will time out: look at rs.status() for members that are down or slow"
+            return Observation("write concern", False, f"the majority is {lag:.0f} seconds behind the primary", fix)
+    return Observation("write concern", True, asked)
+
+
+def _skew(before: int, after: int, hello: Mapping[str, Any]) -> Observation:
+    server = round(hello["localTime"].replace(tzinfo=UTC).timestamp() * 1000)
+    skew = max(before - server, server - after, 0)
+    told = f"this machine differs by {skew / 1000:,.1f} seconds from the server, where it is {from_millis(server)}"
+    if skew <= _SKEW:
+        return Observation("clock", True, told)
+    return Observation("clock", False, told, "set both by NTP: entries take their time from this machine")
+
+
+# -- the database
+
+
+def _indexes(database: Database) -> Iterator[Observation]:
+    collections = {schema.JOURNAL: database.journal, schema.HEADS: database.heads}
+    for name, expected in schema.expected_indexes().items():
+        yield _looked(database, f"indexes of {name}", partial(_compared, collections[name], expected))
+
+
+def _looked(database: Database, name: str, look: Callable[[], _Finding]) -> Observation:
+    """What ``look`` found; unknown where this user may not look."""
+    try:
+        with database.answered():
+            return Observation(name, *look())
+    except StoreUnusable as problem:
+        return Observation(name, None, f"cannot be seen: {problem.message}", _LOOK)
+
+
+def _compared(collection: Collection[Document], wanted: Iterable[schema.Index]) -> _Finding:
+    live = collection.index_information()
+    missing = [index.name for index in wanted if index.name not in live]
+    other = [index.name for index in wanted if index.name in live and not _is(live[index.name], index)]
+    if missing:
+        return False, f"missing: {', '.join(missing)}", f"{_INIT}; then: meterctl verify --all"
+    if other:
+        fix = "drop what is listed, then: meterctl init; then: meterctl verify --all"
+        return False, f"not as expected: {', '.join(other)}", fix
+    return True, "as expected", None
+
+
+def _is(live: Mapping[str, Any], index: schema.Index) -> bool:
+    keys = [(field, int(direction)) for field, direction in live["key"]]
+    partial = live.get("partialFilterExpression")
+    return (
+        keys == list(index.keys)
+        and bool(live.get("unique")) == index.unique
+        and (dict(partial) if partial is not None else None) == index.partial
+        and all(live.get(option, False) is False for option in _OTHERWISE)
+    )
+
+
+def _validator(database: Database) -> _Finding:
+    options = database.journal_options()
+    if not options.get("validator"):
+        return False, "the journal has none", _INIT
+    if options["validator"] != schema.expected_validator():
+        return False, "the journal's is not the expected one", _INIT
+    level, action = options.get("validationLevel", "strict"), options.get("validationAction", "error")
+    if (level, action) != ("strict", "error"):
+        fix = "let it refuse what breaks it: collMod with validationLevel strict and validationAction error"
+        return False, f"it only has level {level}, action {action}", fix
+    return True, "as expected", None
+
+
+def _rights(database: Database) -> _Finding:
+    told = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
+    least = "connect as a user that has only the role which meterctl init prints"
+    if not told["authenticatedUsers"]:
+        found = "nobody logged in: if the server does not ask for it, anyone who reaches it may change entries"
+        return None, found, f"switch access control on, and {least}"
+    may = _may(told["authenticatedUserPrivileges"], database.name)
+    harmful, lacking = sorted(may & _HARMFUL), sorted({"find", "insert"} - may)
+    if lacking:
+        return False, f"may not {' nor '.join(lacking)} in the journal", least
+    if harmful:
+        return False, f"may also {', '.join(harmful)} in the journal", least
+    return True, "may add to the journal and read it, and not change or remove an entry", None
+
+
+def _may(privileges: Iterable[Mapping[str, Any]], name: str) -> set[str]:
+    """What the privileges allow on the journal."""
+    return {
+        action for privilege in privileges if _covers(privilege["resource"], name) for action in privilege["actions"]
+    }
+
+
+def _covers(resource: Mapping[str, Any], name: str) -> bool:
+    return bool(resource.get("anyResource")) or (
+        resource.get("db") in ("", name) and resource.get("collection") in ("", schema.JOURNAL)
+    )

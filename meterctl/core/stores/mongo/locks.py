@@ -1,0 +1,61 @@
+"""The locks on MongoDB: one document per name."""
+
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from meterctl.core.errors import StoreUnreachable
+from meterctl.core.model import Instant
+from meterctl.core.ports import Lease
+from meterctl.core.stores.mongo.database import Database, Document
+
+#: How often a lock may be given back just as we look who holds it.
+_LOOKS = 5
+
+
+class MongoLocks:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._locks = database.locks
+
+    def acquire(self, lease: Lease, now: Instant) -> Lease:
+        with self._database.answered():
+            for _ in range(_LOOKS):
+                in_force = self._renewed(lease) or self._taken(lease, now) or self._held(lease.name)
+                if in_force is not None:
+                    return _lease(in_force)
+        raise StoreUnreachable(f"{self._database.place} could not tell who holds the lock {lease.name}")
+
+    def release(self, name: str, holder: str) -> bool:
+        with self._database.answered():
+            return self._locks.delete_one({"_id": name, "holder": holder}).deleted_count == 1
+
+    def all(self) -> list[Lease]:
+        with self._database.answered():
+            return [_lease(document) for document in self._locks.find().sort("_id", 1)]
+
+    def _held(self, name: str) -> Document | None:
+        return self._locks.find_one({"_id": name})
+
+    def _renewed(self, lease: Lease) -> Document | None:
+        return self._locks.find_one_and_update(
+            {"_id": lease.name, "holder": lease.holder},
+            {"$set": {"expires_at": lease.expires_at}},
+            return_document=ReturnDocument.AFTER,
+        )
+
+    def _taken(self, lease: Lease, now: Instant) -> Document | None:
+        """The lock, if it was free or had expired; an unexpired one clashes with the insert."""
+        fields = {"holder": lease.holder, "acquired_at": lease.acquired_at, "expires_at": lease.expires_at}
+        try:
+            return self._locks.find_one_and_update(
+                {"_id": lease.name, "expires_at": {"$lte": now}},
+                {"$set": fields},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+        except DuplicateKeyError:
+            return None
+
+
+def _lease(document: Document) -> Lease:
+    return Lease(document["_id"], document["holder"], document["acquired_at"], document["expires_at"])

@@ -1,0 +1,141 @@
+"""The store: five repositories over one database."""
+
+from contextlib import AbstractContextManager, nullcontext
+from urllib.parse import unquote
+
+from bson.errors import BSONError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
+from meterctl.core.ports import Clock, Observation
+from meterctl.core.stores.mongo.claims import MongoClaims
+from meterctl.core.stores.mongo.database import Database, Document
+from meterctl.core.stores.mongo.examine import examine
+from meterctl.core.stores.mongo.heads import MongoHeads
+from meterctl.core.stores.mongo.journal import MongoJournal
+from meterctl.core.stores.mongo.locks import MongoLocks
+from meterctl.core.stores.mongo.plans import MongoPlans
+
+DEFAULT_DATABASE = "meterctl"
+TIMEOUT_SECONDS = 10.0
+#: How long `init` may take to build an index over a journal that has grown without it.
+BUILD_SECONDS = 3600.0
+
+_URI_HINT = (
+    "a MongoDB URI is written mongodb://user:password@host:27017/database or mongodb+srv://...; characters such as "
+    "@ : / in user or password are written %40 %3A %2F"
+)
+
+
+class MongoStore:
+    """Everything in the database ``database_name``.
+
+    Every call but `init` ends within ``timeout_seconds``. ``place`` is how messages name the store: without any secret.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Document],
+        database_name: str,
+        *,
+        place: str = "mongodb",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._database = Database(client, database_name, place, timeout_seconds)
+        self.journal = MongoJournal(self._database)
+        self.heads = MongoHeads(self._database)
+        self.claims = MongoClaims(self._database)
+        self.plans = MongoPlans(self._database)
+        self.locks = MongoLocks(self._database)
+
+    def together(self) -> AbstractContextManager[object]:
+        # A transaction would cost a round trip of its own, for heads that can be made again.
+        return nullcontext()
+
+    def init(self) -> list[str]:
+        with self._database.answered():
+            self._database.journal.index_information()  # whether anybody is there shows as soon as ever
+        with self._database.answered(BUILD_SECONDS):
+            lines = self._database.complete()
+        return [*lines, f"least role, for the user that meterctl connects as: {self._database.role()}"]
+
+    def examine(self, clock: Clock) -> list[Observation]:
+        return examine(self._database, clock)
+
+    def describe(self) -> str:
+        return self._database.place
+
+    def close(self) -> None:
+        self._database.client.close()
+
+
+def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore:
+    """The store at ``uri``, in the database it names, else in ``meterctl``. A shorter ``timeoutMS`` in it holds.
+
+    Does not wait for the server. Raises `BadInput` for a URI that cannot be understood, `StoreUnreachable` for one
+    whose servers cannot be looked up.
+    """
+    milliseconds = round(timeout_seconds * 1000)
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri,
+            appname="meterctl",
+            retryWrites=True,
+            retryReads=True,
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            socketTimeoutMS=milliseconds,
+            waitQueueTimeoutMS=milliseconds,
+        )
+        name = client.get_default_database(DEFAULT_DATABASE).name
+        # `timeoutMS` in the URI is how the operator says that waiting shorter will do.
+        timeout_seconds = min(timeout_seconds, client.options.timeout or timeout_seconds)
+    except (PyMongoError, BSONError, ValueError, TypeError) as error:
+        raise _unusable_uri(uri, error) from None
+    return MongoStore(client, name, place=_place(uri, name), timeout_seconds=timeout_seconds)
+
+
+def same_database(uri: str, other: str) -> bool:
+    """Whether both URIs name the same database on deployments that have a server in common. Asks nobody: a name in
+    mongodb+srv is only ever the same as itself."""
+    same_name = _database_of(uri) == _database_of(other)
+    return same_name and not _servers(uri).isdisjoint(_servers(other))
+
+
+def _servers(uri: str) -> set[str]:
+    scheme, hosts, _ = _parts(uri)
+    if scheme != "mongodb":
+        return {f"{scheme}://{hosts.lower()}"}
+    return {_with_port(unquote(host).lower()) for host in hosts.split(",")}
+
+
+def _with_port(host: str) -> str:
+    # The colons of an IPv6 address are inside of brackets.
+    return host if ":" in host.rpartition("]")[2] or host.endswith(".sock") else f"{host}:27017"
+
+
+def _database_of(uri: str) -> str:
+    _, _, path = _parts(uri)
+    return unquote(path.partition(".")[0]) or DEFAULT_DATABASE  # behind a dot is a collection
+
+
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Scheme, hosts and path of a valid URI: neither user nor password, and no option, for some hold secrets too."""
+    scheme, _, rest = uri.partition("://")
+    hosts, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
+    return scheme, hosts, path
+
+
+def _place(uri: str, database: str) -> str:
+    """Where a valid URI points to, without any secret."""
+    scheme, hosts, _ = _parts(uri)
+    return f"{scheme}://{hosts}/{database}"
+
+
+def _unusable_uri(uri: str, error: Exception) -> MeterctlError:
+    # The driver quotes parts of what it could not read. Where there is a password, that may be a part of it.
+    detail = "" if "@" in uri else f": {error}"
+    if type(error.__context__).__module__.startswith("dns."):
+        return StoreUnreachable(f"the servers of the MongoDB URI cannot be looked up{detail}")
+    return BadInput(f"the MongoDB URI cannot be used{detail}", hint=_URI_HINT)

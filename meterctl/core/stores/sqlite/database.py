@@ -1,0 +1,322 @@
+"""Connections to one SQLite file.
+
+Each thread has its own, each write its own ``BEGIN IMMEDIATE`` transaction, and no connection is ever open
+while the process forks: a child inherits SQLite's notes of locks that only its parent holds, so even a fresh
+connection in it would go unprotected, and could lose what it was told is stored.
+"""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, index_missing
+from meterctl.core.stores.sqlite.schema import (
+    OBJECTS,
+    SCHEMA_VERSION,
+    create_missing,
+    keeps_unique,
+    object_names,
+    schema_version,
+)
+
+#: Generated columns came with this version.
+_OLDEST_SQLITE = (3, 31, 0)
+
+#: Pages that a connection may cache, as KiB: enough to keep the indexes of a large batch at hand.
+_CACHE_KIB = 32 * 1024
+
+#: Pages in the write-ahead log after which they are copied into the file. Fewer cost batches a third of their
+#: speed; the log stays below some 20 MB either way, which takes milliseconds to read again after a crash.
+_PAGES_PER_CHECKPOINT = 4000
+
+#: Rows of a stream's first page; each later one is twice as long, up to the last number.
+_FIRST_PAGE, _LONGEST_PAGE = 32, 512
+
+#: How often to try to switch a new file to write-ahead logging while other processes look into it.
+_SWITCH_TRIES = 100
+
+_Row = tuple[Any, ...]
+
+_NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+_HINTS = {
+    sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
+    sqlite3.SQLITE_PERM: "this user may not open the file: check its rights and its directory's",
+    sqlite3.SQLITE_CANTOPEN: "check that the path names a file and that its directory can be written to",
+    sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
+    sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: keep it, and restore the last backup",
+    sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
+}
+
+
+class _Link:
+    """One thread's connection. Its lock is only ever contended by `Database.close` and by a fork."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.connection: sqlite3.Connection | None = None
+        self._durable: bool | None = None
+
+    def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
+        # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
+        # survive a crash of the process; only FULL survives a loss of power.
+        if durable != self._durable:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+        self._durable = None
+
+
+class Database:
+    """A SQLite file, its schema, and one connection per thread, opened on first use. With ``only_look`` the file has to
+    be there, and stays as it is."""
+
+    def __init__(self, path: str, *, timeout_seconds: float, only_look: bool = False) -> None:
+        self.path = Path(path).absolute()
+        self._timeout_seconds = timeout_seconds
+        self._only_look = only_look
+        # By thread: a number that the system uses again only for a later thread, which then takes the link over.
+        self._links: dict[int, _Link] = {}
+        self._gate = threading.RLock()
+        # What opening the file had to make, for `complete_schema` to tell.
+        self._made: list[str] = []
+        self._ready = False
+        _databases.add(self)
+
+    def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
+        """All rows of a query; none, and nothing made, where there is no file yet. The read ends with it: no page of a
+        stream holds a later writer's log open."""
+        if self._is_absent():
+            return []
+        with self._link() as (_, connection):
+            return connection.execute(statement, parameters).fetchall()
+
+    def stream(
+        self, statement: str, start: _Row, parameters: Callable[[_Row], _Row] = lambda position: position
+    ) -> Iterator[_Row]:
+        """The rows of a query, page by page. A row begins with its position; ``parameters`` make of the last one's, at
+        first of ``start``, what the statement asks for before its ``LIMIT ?``. The first page is short, for those who
+        want no more than that."""
+        position, size = start, _FIRST_PAGE
+        while page := self.rows(statement, (*parameters(position), size)):
+            yield from page
+            if len(page) < size:
+                return
+            position, size = page[-1][: len(start)], min(2 * size, _LONGEST_PAGE)
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that is committed at the end of the block, and undone when the block raises; inside of
+        `together` a part of that one.
+
+        ``durable`` False leaves out the wait for the disk: for what can be computed again.
+        """
+        with self._link() as (link, connection):
+            if connection.in_transaction:
+                yield connection
+                return
+            link.set_durable(connection, durable)
+            with _transaction(connection):
+                yield connection
+
+    def is_made(self) -> bool:
+        """Whether the file holds a store: an empty one does not yet. Raises `StoreUnusable` for anything else."""
+        with self._link() as (_, connection):
+            # The names first: whoever makes the schema makes its version in the same transaction.
+            names = object_names(connection)
+            made = self._has_schema(connection)
+        if names and not made:
+            raise self._other_program()
+        return made
+
+    def require_indexes(self) -> None:
+        """Before the first append of a process: no entry goes where nothing keeps seqs and keys unique."""
+        if self._ready:
+            return
+        with self._link() as (_, connection):
+            if not keeps_unique(connection):
+                raise index_missing(str(self.path))
+        self._ready = True
+
+    def complete_schema(self) -> list[str]:
+        """Make what is missing of the schema; a line for each object."""
+        with self.writing() as connection:
+            made = {*self._made, *create_missing(connection)}
+        return [f"{name}: {'made' if name in made else 'found'}" for name in OBJECTS]
+
+    def close(self) -> None:
+        """Close the connections of all threads, waiting for what they are doing."""
+        self.pause()
+        self.resume()
+
+    def pause(self) -> None:
+        """Close every connection and let no thread open another one until `resume`."""
+        self._gate.acquire()
+        for link in self._links.values():
+            link.lock.acquire()
+            link.close()
+
+    def resume(self) -> None:
+        for link in self._links.values():
+            link.lock.release()
+        self._gate.release()
+
+    def _is_absent(self) -> bool:
+        link = self._links.get(threading.get_ident())
+        if self._only_look or (link is not None and link.connection is not None):
+            return False
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:  # opening it says what is wrong
+            return False
+        return False
+
+    @contextmanager
+    def _link(self) -> Iterator[tuple[_Link, sqlite3.Connection]]:
+        link = self._links.get(threading.get_ident()) or self._new_link()
+        try:
+            with link.lock:
+                if link.connection is None:
+                    link.connection = self._connect()
+                yield link, link.connection
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+
+    def _new_link(self) -> _Link:
+        with self._gate:
+            return self._links.setdefault(threading.get_ident(), _Link())
+
+    def _connect(self) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreUnusable(
+                f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
+                hint="use a newer Python, or keep the journal in MongoDB",
+            )
+        connection = sqlite3.connect(
+            self._place(),
+            uri=self._only_look,
+            timeout=self._timeout_seconds,
+            isolation_level=None,  # transactions begin and end where this file says so
+            check_same_thread=False,  # closed by whichever thread closes the store
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _place(self) -> str | Path:
+        """What to open; its directory is made."""
+        if self._only_look:
+            # Not "ro", with which SQLite leaves the log's files behind.
+            return f"{self.path.as_uri()}?mode=rw"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"cannot make the directory {self.path.parent}: {error.strerror}"
+            raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
+        return self.path
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if self._only_look:
+            connection.execute("PRAGMA query_only = TRUE")
+            return
+        if not self._has_schema(connection):
+            self._create(connection)
+        _log_ahead(connection)
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+
+    def _has_schema(self, connection: sqlite3.Connection) -> bool:
+        version = schema_version(connection)
+        if version in (0, SCHEMA_VERSION):
+            return version == SCHEMA_VERSION
+        raise StoreUnusable(
+            f"{self.path} has schema version {version}; this program knows version {SCHEMA_VERSION}",
+            hint="use the version of meterctl that wrote it, or check --store",
+        )
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection):
+            # Another process may have been faster.
+            if self._has_schema(connection):
+                return
+            if object_names(connection):
+                raise self._other_program()
+            self._made = create_missing(connection)
+
+    def _other_program(self) -> StoreUnusable:
+        return StoreUnusable(
+            f"{self.path} is a database of another program; nothing in it was changed",
+            hint="choose another place with --store sqlite:PATH",
+        )
+
+    def _meaning(self, error: sqlite3.Error) -> Exception:
+        """What a SQLite error says to the caller; the error itself if it speaks of a mistake in this program."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return error
+        if "no such index" in str(error):
+            return index_missing(str(self.path))
+        primary = code & 0xFF
+        raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
+        return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself has already undone it after some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging, which it keeps: from then on this only looks."""
+    for _ in range(_SWITCH_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        # By itself the switch waits for readers, but not for a writer or for another process that switches. This
+        # does, at most for the connection's timeout.
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("ROLLBACK")
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_paused: list[Database] = []
+
+
+def _before_fork() -> None:
+    _paused.extend(_databases)
+    for database in _paused:
+        database.pause()
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,61 @@
+"""Looking at the file: whether it is what this program made, and whether it can be written."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from meterctl.core.ports import Observation
+from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.schema import OBJECTS, plain
+
+_INIT = "complete it with: meterctl init"
+
+
+def examine(database: Database) -> list[Observation]:
+    # Opening a file that is not there would make it.
+    return list(_observations(database)) if _is_there(database.path) and database.is_made() else []
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # in a directory that this user may not look into: opening it says so
+
+
+def _observations(database: Database) -> Iterator[Observation]:
+    live = {name: str(sql) for name, sql in database.rows("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    size = database.path.stat().st_size
+    yield Observation("store", True, f"{database.path}: {size:,} bytes, SQLite {sqlite3.sqlite_version}")
+    yield _journaling(database)
+    yield _schema(live)
+    yield _rights(database)
+
+
+def _journaling(database: Database) -> Observation:
+    ((mode,),) = database.rows("PRAGMA journal_mode")
+    if mode == "wal":
+        return Observation("write concern", True, "write-ahead log, on the disk before an entry is acknowledged")
+    fix = "the next use switches it; if that does not last, the file is on a network drive: keep it on a local disk"
+    return Observation("write concern", False, f"journal mode {mode} instead of wal", fix)
+
+
+def _schema(live: dict[str, str]) -> Observation:
+    missing = [name for name in OBJECTS if name not in live]
+    other = [name for name, sql in OBJECTS.items() if name in live and plain(live[name]) != plain(sql)]
+    if missing:
+        return Observation("schema", False, f"missing: {', '.join(missing)}", _INIT)
+    if other:
+        fix = "somebody changed it: drop and make it anew with meterctl init, then: meterctl verify --all"
+        return Observation("schema", False, f"not as made: {', '.join(other)}", fix)
+    return Observation("schema", True, f"{len(OBJECTS)} tables, indexes and triggers as expected")
+
+
+def _rights(database: Database) -> Observation:
+    if not os.access(database.path, os.W_OK):
+        return Observation("rights", False, "the file is read-only for this user", "check its owner and rights")
+    if not os.access(database.path.parent, os.W_OK):
+        fix = "the log is written beside the file: give this user the right to write there"
+        return Observation("rights", False, f"{database.path.parent} is read-only for this user", fix)
+    return Observation("rights", True, "may write; triggers refuse to change or remove an entry")

@@ -1,0 +1,66 @@
+"""The heads on SQLite."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.model import Instant
+from meterctl.core.ports import DueOrg, Head
+from meterctl.core.stores.sqlite.database import Database
+
+_FIELDS = ", ".join(Head._fields)
+
+_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+
+_PUT = f"""
+    INSERT INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (org) DO UPDATE SET
+        seq = excluded.seq, key = excluded.key, hash = excluded.hash, state = excluded.state,
+        balance = excluded.balance, at = excluded.at, next_expiry = excluded.next_expiry,
+        week_end = excluded.week_end
+    WHERE excluded.seq >= heads.seq
+"""  # noqa: S608
+
+_GET = f"SELECT {_FIELDS} FROM (SELECT value FROM json_each(?)) CROSS JOIN heads ON org = value"  # noqa: S608
+_READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
+
+# Answered by the index alone.
+_DUE = """
+    SELECT next_due, org FROM heads INDEXED BY heads_due
+    WHERE next_due <= ? AND (next_due, org) > (?, ?) ORDER BY next_due, org LIMIT ?
+"""
+
+
+class SqliteHeads:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, heads: Sequence[Head]) -> None:
+        self._write(_PUT, heads)
+
+    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+        return {head.org: head for head in map(_head, self._database.rows(_GET, (json.dumps(list(orgs)),)))}
+
+    def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
+        return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]
+
+    def read(self, *, after: str = "") -> Iterator[Head]:
+        return map(_head, self._database.stream(_READ, (after,)))
+
+    def replace(self, heads: Sequence[Head]) -> None:
+        self._write(_REPLACE, heads)
+
+    def _write(self, statement: str, heads: Sequence[Head]) -> None:
+        # Heads can be made again from the journal, so they do not wait for the disk.
+        with self._database.writing(durable=False) as connection:
+            connection.executemany(statement, map(_row, heads))
+
+
+def _row(head: Head) -> tuple[Any, ...]:
+    return head._replace(state=canonical_text(head.state))  # type: ignore[arg-type]
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    head = Head(*row)
+    return head._replace(state=json.loads(row[4]))

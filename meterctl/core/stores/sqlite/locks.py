@@ -1,0 +1,34 @@
+"""The leases on SQLite."""
+
+from meterctl.core.model import Instant
+from meterctl.core.ports import Lease
+from meterctl.core.stores.sqlite.database import Database
+
+# Right-hand sides see the row as it was: a holder that renews keeps its acquired_at, a new one brings its own.
+_ACQUIRE = """
+    INSERT INTO locks (name, holder, acquired_at, expires_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET
+        holder = excluded.holder,
+        acquired_at = CASE holder WHEN excluded.holder THEN acquired_at ELSE excluded.acquired_at END,
+        expires_at = excluded.expires_at
+    WHERE holder = excluded.holder OR expires_at <= ?
+"""
+
+_FIELDS = "name, holder, acquired_at, expires_at"
+
+
+class SqliteLocks:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def acquire(self, lease: Lease, now: Instant) -> Lease:
+        with self._database.writing() as connection:
+            connection.execute(_ACQUIRE, (*lease, now))
+            return Lease(*connection.execute(f"SELECT {_FIELDS} FROM locks WHERE name = ?", (lease.name,)).fetchone())  # noqa: S608
+
+    def release(self, name: str, holder: str) -> bool:
+        with self._database.writing() as connection:
+            return connection.execute("DELETE FROM locks WHERE name = ? AND holder = ?", (name, holder)).rowcount == 1
+
+    def all(self) -> list[Lease]:
+        return [Lease(*row) for row in self._database.rows(f"SELECT {_FIELDS} FROM locks ORDER BY name")]  # noqa: S608

@@ -1,0 +1,43 @@
+"""The store: five repositories over one database file."""
+
+from contextlib import AbstractContextManager
+
+from meterctl.core.ports import Clock, Observation
+from meterctl.core.stores.sqlite.claims import SqliteClaims
+from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.examine import examine
+from meterctl.core.stores.sqlite.heads import SqliteHeads
+from meterctl.core.stores.sqlite.journal import SqliteJournal
+from meterctl.core.stores.sqlite.locks import SqliteLocks
+from meterctl.core.stores.sqlite.plans import SqlitePlans
+
+
+class SqliteStore:
+    """Everything in the file at ``path``; the file and its directory are made by the first write.
+
+    ``timeout_seconds`` is how long one statement waits for another writer before it gives up. With ``only_look``
+    nothing is made or changed, whatever is asked for.
+    """
+
+    def __init__(self, path: str, *, timeout_seconds: float = 30.0, only_look: bool = False) -> None:
+        self._database = Database(path, timeout_seconds=timeout_seconds, only_look=only_look)
+        self.journal = SqliteJournal(self._database)
+        self.heads = SqliteHeads(self._database)
+        self.claims = SqliteClaims(self._database)
+        self.plans = SqlitePlans(self._database)
+        self.locks = SqliteLocks(self._database)
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._database.writing()
+
+    def init(self) -> list[str]:
+        return self._database.complete_schema()
+
+    def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the file has no clock of its own
+        return examine(self._database)
+
+    def describe(self) -> str:
+        return f"sqlite:{self._database.path}"
+
+    def close(self) -> None:
+        self._database.close()

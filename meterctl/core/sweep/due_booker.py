@@ -1,0 +1,106 @@
+"""Booking what is due at given orgs, and counting what became of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.journal_view import MALFORMED
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import BookDue, Request
+from meterctl.core.errors import StoreUnusable
+from meterctl.core.model import Instant
+from meterctl.core.results import Receipt
+
+#: What a journal that was tampered with may raise: when it is read and reckoned with, and when it is added to.
+SPOILT = (*MALFORMED, OverflowError, StoreUnusable)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of ``orgs``; those that failed are in ``errors``, with why."""
+
+    orgs: list[str] = field(default_factory=list)
+    done: int = 0
+    skipped: int = 0
+    errors: list[dict[str, str]] = field(default_factory=list)
+    expired_lots: int = 0
+    expired_units: int = 0
+    weeks_closed: int = 0
+    settled_units: int = 0
+
+    def count(self, receipt: Receipt) -> None:
+        self.orgs.append(receipt.org)
+        if receipt.status == "failed":
+            self.errors.append({"org": receipt.org, "message": receipt.message})
+        elif receipt.also:
+            self.done += 1
+        else:
+            self.skipped += 1
+        for entry in receipt.also:
+            if entry["kind"] == "expiration":
+                self.expired_lots += 1
+                self.expired_units += entry["units"]
+            else:
+                self.weeks_closed += 1
+                self.settled_units += entry["settled"]
+
+
+class DueBooker:
+    """Books what is due by ``at`` (else by now) on ``ledger``, page by page."""
+
+    def __init__(self, ledger: Ledger, actor: str, at: Instant | None) -> None:
+        self._ledger = ledger
+        self._actor = actor
+        self._at = at
+
+    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+        """A tally for each page, in one or several parts. Where one org spoils a page, the page's orgs are booked one
+        by one: it fails, and no other."""
+        # Taken and not answered yet, in order.
+        waiting: dict[str, None] = {}
+
+        def chunks() -> Iterator[list[Request]]:
+            for page in source:
+                waiting.update(dict.fromkeys(page))
+                yield [self._request(org) for org in page]
+
+        source = iter(pages)
+        through = False
+        while not through:  # bounded: each turn but the last has taken a page
+            try:
+                for receipts in self._ledger.execute_chunks(chunks()):
+                    yield self._answer(receipts, waiting)
+                through = True
+            except SPOILT:
+                if not waiting:
+                    raise
+                for org in list(waiting):
+                    yield self._answer([self._alone(org)], waiting)
+
+    def _request(self, org: str) -> Request:
+        return Request(BookDue(org), self._actor, at=self._at)
+
+    def _alone(self, org: str) -> Receipt:
+        """What becomes of one org. If it cannot be booked for a reason that lies with the org, it has failed."""
+        try:
+            return self._ledger.one(self._request(org))
+        except SPOILT as problem:
+            if isinstance(problem, StoreUnusable) and problem.code != "entry_rejected":
+                raise
+            message = f"cannot be booked: {problem}; look at it with: meterctl verify {org}"
+            return Receipt(BookDue.name, org, "", "failed", 0, message)
+
+    def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> Tally:
+        tally = Tally()
+        for receipt in receipts:
+            del waiting[receipt.org]
+            tally.count(receipt)
+        if tally.skipped:
+            self._renew_heads([receipt.org for receipt in receipts if receipt.status == "unchanged"])
+        return tally
+
+    def _renew_heads(self, orgs: Sequence[str]) -> None:
+        """Nothing is due here. If their heads say so, a crash kept somebody from renewing them."""
+        store = self._ledger.store
+        tips = [tip for org in orgs if (tip := store.journal.tip(org)) is not None]
+        store.heads.put([head_of(tip) for tip in tips])

@@ -1,0 +1,189 @@
+"""The checks of one org's journal, entry by entry."""
+
+from typing import NamedTuple, cast
+
+from meterctl.core.domain.canonical import chain_hash, hashed_text
+from meterctl.core.domain.effects import apply, draw_order
+from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, State, state_document, state_from_document
+from meterctl.core.results import Finding
+from meterctl.core.verify.checks import Check
+from meterctl.core.verify.digest_set import Seen
+from meterctl.core.verify.entry_shape import is_number, is_plain, is_state, malformed
+from meterctl.core.verify.key_check import check_key
+from meterctl.core.verify.lookback import Lookup, Past
+from meterctl.core.verify.transition_checks import Step, check_step
+
+#: What encoding a document raises that holds something JSON or UTF-8 cannot.
+_NO_JSON = (ValueError, TypeError, RecursionError)
+
+
+class Sealed(NamedTuple):
+    """What a seal says of an org: the hash of its entry number ``seq``."""
+
+    seq: int
+    hash: str
+
+
+class JournalCheck:
+    """Checks 1 to 12 of one journal. Feed it every entry in the order it stands in, then ask it to `finish`.
+
+    Each entry is checked against the one before it, so one that was changed is found once or twice, and not again in
+    all that follow. After an entry that cannot be read, or a gap, the next one is taken as it stands.
+
+    Memory: the org's state, a few bytes per key (see `Seen`), and a number per expired lot and refunded session.
+
+    ``seq``, ``hash`` and ``tip`` tell where the journal ends so far; ``text`` is what the last entry's hash covers.
+    """
+
+    def __init__(self, org: str, lookup: Lookup, sealed: Sealed | None = None) -> None:
+        self.org = org
+        self.seq = 0
+        self.hash = NO_HASH
+        self.tip: Entry | None = None
+        self.text = ""
+        self._at = Instant("")
+        self._balance = 0
+        self._state = EMPTY
+        self._settled: int | None = 0
+        self._blind = False  # whether what stood before the next entry is unknown
+        self._keys = Seen()
+        self._past = Past(lookup)
+        self._sealed = sealed
+        self._found: list[Finding] = []
+        self._place = 0  # the seq that findings are about
+
+    def feed(self, document: object) -> list[Finding]:
+        """What is wrong with the next entry."""
+        self._found = []
+        problem = malformed(document)
+        if problem is None:
+            entry = cast(Entry, document)
+            try:
+                self.text = hashed_text(entry)
+                digest = chain_hash(entry["prev"], self.text)
+            except _NO_JSON as error:
+                problem = f"it cannot be written as JSON in UTF-8: {error}"
+            else:
+                self._check(entry, digest)
+                return self._found
+        seq = document.get("seq") if isinstance(document, dict) else None
+        return self._unusable(problem, seq if is_number(type(seq)) else self.seq + 1)
+
+    def unreadable(self, message: str) -> list[Finding]:
+        """What there is in the next entry's place cannot be read at all."""
+        return self._unusable(message, None)
+
+    def finish(self) -> list[Finding]:
+        """What is wrong at the journal's end."""
+        self._found, self._place = [], self.seq
+        week = self._state.week
+        if week is not None and not self._blind:
+            self._check_week(week.used, sum(week.breakdown.values()))
+        if self._sealed is not None and self.seq < self._sealed.seq:
+            message = f"the journal ends at entry {self.seq}; when it was sealed, it reached {self._sealed.seq}"
+            self._note(Check.SEAL, message)
+        return self._found
+
+    def _unusable(self, message: str, seq: int | None) -> list[Finding]:
+        self._found = [Finding(self.org, seq, int(Check.FORM), message)]
+        self.seq += 1
+        self.tip = None
+        self._blind = True
+        return self._found
+
+    def _note(self, check: Check, message: str) -> None:
+        self._found.append(Finding(self.org, self._place, int(check), message))
+
+    def _check(self, entry: Entry, digest: str) -> None:
+        self._place = entry["seq"]
+        self._check_order(entry)
+        check_key(entry, self._note)
+        if not self._keys.add(entry["key"]):
+            self._note(Check.KEY, f"the key {entry['key']!r} was used before")
+        self._check_hash(entry, digest)
+        after = self._check_state(entry)
+        self._check_sums(entry, after)
+        self._advance(entry, after)
+
+    # -- checks
+
+    def _check_order(self, entry: Entry) -> None:
+        seq, at = entry["seq"], entry["at"]
+        if entry["org"] != self.org:
+            self._note(Check.ORDER, f"it is an entry of {entry['org']!r}")
+        if seq != self.seq + 1:
+            self._note(Check.ORDER, f"after entry {self.seq} comes entry {seq}")
+            self._blind = True
+        if at < self._at:
+            self._note(Check.ORDER, f"it takes effect at {at}, before the last one's {self._at}")
+        if self._blind:
+            return
+        said = entry.get("occurred_at")
+        if said is not None and not said < at == self._at:
+            self._note(
+                Check.ORDER, f"it occurred at {said} and follows an entry of {self._at}, so {at} is not its time"
+            )
+        if entry["prev"] != self.hash:
+            self._note(Check.CHAIN, "prev is not the hash of the entry before")
+
+    def _expected(self, entry: Entry) -> State | None:
+        """The state that the entry's effects give, which are checked; None if they fit no state."""
+        check_step(Step(entry, self._state, self._at, self._past, self._note))
+        try:
+            return apply(self._state, entry["seq"], entry["kind"], entry)
+        except ValueError as problem:
+            self._note(Check.LOTS, str(problem))
+            return None
+
+    def _check_hash(self, entry: Entry, digest: str) -> None:
+        if digest != entry["hash"]:
+            self._note(Check.CHAIN, f"the hash does not fit the content, whose hash is {digest}")
+        if self._sealed is not None and entry["seq"] == self._sealed.seq and digest != self._sealed.hash:
+            self._note(Check.SEAL, "it is not the entry that was sealed")
+
+    def _check_state(self, entry: Entry) -> State:
+        """The state after ``entry``: as it records it, wherever that can be read."""
+        expected = None if self._blind else self._expected(entry)
+        if expected is not None:
+            if entry["state"] == state_document(expected) and is_plain(entry["state"]):
+                return expected
+            self._note(Check.STATE, "its effects, applied to the state before it, do not give its state")
+        if is_state(entry["state"]):
+            state = state_from_document(entry["state"])
+            return state._replace(lots=tuple(sorted(state.lots, key=draw_order)))
+        self._note(Check.STATE, "its state is malformed")
+        return self._state if expected is None else expected
+
+    def _check_sums(self, entry: Entry, after: State) -> None:
+        balance, debt = entry["balance"], after.debt
+        if not self._blind and balance != self._balance + entry["amount"]:
+            self._note(Check.SUM, f"{self._balance} before it and its amount {entry['amount']} do not make {balance}")
+        if balance != after.balance:
+            self._note(Check.BALANCE, f"lots less debt are {after.balance}, the balance says {balance}")
+        if after.lots and (debt.owed or debt.overage):
+            self._note(Check.BALANCE, f"there are lots beside a debt of {debt.total}")
+        if debt.owed < 0 or debt.overage < 0:
+            self._note(Check.BALANCE, f"more debt was repaid than there was: {debt}")
+
+    def _check_week(self, used: int, counted: int) -> None:
+        if self._settled is not None and used != counted + self._settled:
+            self._note(
+                Check.WEEK, f"{used} units are used, but {counted} are in its breakdown and {self._settled} settled"
+            )
+
+    # -- moving on
+
+    def _advance(self, entry: Entry, after: State) -> None:
+        if entry["kind"] == "reset":
+            closed = entry["closed"]
+            self._check_week(closed["used"], sum(closed["breakdown"].values()))
+            self._settled = entry["settled"]
+        elif self._blind:
+            self._settled = None
+        elif entry.get("opened"):
+            self._settled = 0
+        self._past.remember(entry)
+        self.seq, self.hash, self.tip = entry["seq"], entry["hash"], entry
+        self._at = max(entry["at"], self._at)
+        self._balance, self._state = entry["balance"], after
+        self._blind = False

@@ -1,0 +1,311 @@
+"""Verifying what a store holds: journals, heads and claims."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from operator import index
+from typing import NamedTuple, cast
+
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.ports import Head, Store
+from meterctl.core.results import Verification
+from meterctl.core.verify.checks import Check
+from meterctl.core.verify.report import UNREADABLE, Checked, Item, OnTip, Progress, Run, Scope, Tip, readable
+from meterctl.core.verify.seal import Seal
+
+#: Orgs, claims or topups that are looked up together.
+CHUNK = 500
+
+#: Orgs that are checked elsewhere at a time: few, for the journals of some are long.
+PART = 20
+
+_REPAIR = "meterctl verify --all --repair-heads mends it"
+
+
+def verify_org(
+    store: Store,
+    org: str,
+    *,
+    seal: Seal | None = None,
+    progress: Progress | None = None,
+    on_tip: OnTip | None = None,
+) -> Verification:
+    """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing."""
+    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org)
+    check = _StoreCheck(store, run)
+    check.orgs([org])
+    return run.done()
+
+
+class Part(NamedTuple):
+    """Orgs to check, with what a seal says of them."""
+
+    orgs: list[str]
+    seal: Seal | None
+
+
+#: Has parts checked, by other processes say, and answers in order.
+Checker = Callable[[Iterable[Part]], Iterator[Checked]]
+
+
+def check_part(store: Store, part: Part, progress: Progress | None = None) -> Checked:
+    """Check the orgs of ``part``: their journals and heads, and that each topup holds its claim. Writes nothing."""
+    tips: list[Tip] = []
+    run = Run(progress=progress, on_tip=lambda *tip: tips.append(tip), seal=part.seal)
+    _StoreCheck(store, run).orgs(part.orgs)
+    result = run.done()
+    # What is wrong with an org stands together, however many of them are checked at a time.
+    result.findings.sort(key=lambda finding: finding.org or "")
+    return Checked(result, tips)
+
+
+def verify_all(
+    store: Store,
+    *,
+    after: str = "",
+    shard: Scope | None = None,
+    seal: Seal | None = None,
+    progress: Progress | None = None,
+    on_tip: OnTip | None = None,
+    checker: Checker | None = None,
+) -> Verification:
+    """Check every org from behind ``after`` on that ``shard`` takes: journals, heads and claims. Writes nothing, and
+    can run while others write. Memory depends on neither the length of journals nor the number of orgs. ``checker``
+    checks the orgs in place of this process."""
+
+    def scope(org: str) -> bool:
+        return org > after and (shard is None or shard(org))
+
+    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
+    size = CHUNK if checker is None else PART
+    check = checker or partial(_checked_here, store, run)
+    orgs = _chunks(filter(scope, store.journal.orgs(after=after)), size)
+    for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
+        run.take(checked)
+    rest = _StoreCheck(store, run)
+    rest.heads_without_journal(after)
+    rest.claims()
+    return run.done()
+
+
+def _checked_here(store: Store, run: Run, parts: Iterable[Part]) -> Iterator[Checked]:
+    return (check_part(store, part, run.tell) for part in parts)
+
+
+class _Topup(NamedTuple):
+    org: str
+    seq: int
+    session: str
+
+
+class _StoreCheck:
+    """Journals of a store with checks 13 and 14, which need more than the journal."""
+
+    def __init__(self, store: Store, run: Run) -> None:
+        self._store = store
+        self._run = run
+        self._topups: list[_Topup] = []
+
+    def orgs(self, orgs: list[str]) -> None:
+        """Check these orgs. Heads are read after the journals: what is booked meanwhile can only put them ahead."""
+        tips = {org: self._journal(org) for org in orgs}
+        heads = self._heads(orgs)
+        for org, tip in tips.items():
+            head = heads.get(org)
+            if isinstance(head, str):
+                self._run.note(org, None, Check.HEAD, f"the head cannot be read: {head}; {_REPAIR}")
+            elif tip is not None:
+                self._head(tip, head)
+            elif head is not None:
+                self._lone_head(head)
+        self._flush_topups()
+
+    def _journal(self, org: str) -> Entry | None:
+        """Check the journal of ``org``; its last entry, if it can be read."""
+        journal, run = self._store.journal, self._run
+        check = run.start(org, partial(self._look_up, org))
+        for entry in readable(journal.read(org), lambda problem: run.entry(check.unreadable(problem))):
+            run.entry(check.feed(entry))
+            tip = check.tip
+            if tip is not None and tip["kind"] == "topup":
+                self._topup(_Topup(org, tip["seq"], tip["session"]))
+        run.end(check)
+        return check.tip
+
+    def _look_up(self, org: str, seq: int) -> object:
+        try:
+            return self._store.journal.by_seq(org, seq)
+        except UNREADABLE:
+            return None
+
+    # -- check 13
+
+    def _heads(self, orgs: list[str]) -> Mapping[str, Head | str]:
+        """The heads of these orgs; where one cannot be read, why."""
+        try:
+            heads = self._store.heads.get(orgs)
+            return {org: head._replace(seq=index(head.seq)) for org, head in heads.items()}
+        except UNREADABLE as problem:
+            if len(orgs) == 1:
+                return {orgs[0]: repr(problem)}
+        return {org: head for one in orgs for org, head in self._heads([one]).items()}
+
+    def _head(self, tip: Entry, head: Head | None) -> None:
+        org, seq = tip["org"], tip["seq"]
+        due = _head_of(tip)
+        if due is None or _same(head, due):
+            return  # what is wrong with an entry that makes no head is found already
+        if head is None or head.seq < seq:
+            # A writer puts the head a moment after it appended: look once more.
+            head = self._store.heads.get([org]).get(org)
+        if head is None:
+            self._run.note(org, seq, Check.HEAD, f"there is no head; {_REPAIR}")
+        elif head.seq < seq:
+            self._run.note(org, seq, Check.HEAD, f"the head is behind, at entry {head.seq} of {seq}; {_REPAIR}")
+        elif not self._is_right(head):
+            self._run.note(org, seq, Check.HEAD, f"the head is not that of entry {head.seq}; {_REPAIR}")
+
+    def _is_right(self, head: Head) -> bool:
+        """Whether ``head`` is that of an entry, which may have been appended while the journal was read."""
+        entry = self._look_up(head.org, head.seq)
+        due = _head_of(entry)
+        return due is not None and _same(head, due)
+
+    def heads_without_journal(self, after: str) -> None:
+        """Find heads of orgs that have no entry: their journals were removed."""
+        orgs = self._store.journal.orgs(after=after)
+        org = next(orgs, None)
+        note = partial(self._run.note, None, None, Check.HEAD)
+        for head in readable(self._store.heads.read(after=after), note):
+            while org is not None and org < head.org:  # bounded: by the orgs
+                org = next(orgs, None)
+            if org != head.org and self._run.covers(head.org):
+                self._lone_head(head)
+
+    def _lone_head(self, head: Head) -> None:
+        try:
+            gone = self._store.journal.by_seq(head.org, head.seq) is None
+        except UNREADABLE:
+            return  # the journal is there, and found to be unreadable
+        if gone:
+            message = f"there is a head of entry {head.seq}, but no journal: it was removed, or never written"
+            self._run.note(head.org, None, Check.HEAD, message)
+
+    # -- check 14
+
+    def _topup(self, topup: _Topup) -> None:
+        self._topups.append(topup)
+        if len(self._topups) >= CHUNK:
+            self._flush_topups()
+
+    def _flush_topups(self) -> None:
+        """Every topup holds its claim, or was undone and its claim has moved on."""
+        topups, self._topups = self._topups, []
+        if not topups:
+            return
+        holders = self._holders([topup.session for topup in topups])
+        for topup in topups:
+            holder = holders.get(topup.session)
+            if holder is None:
+                message = f"session {topup.session!r} is credited, but not claimed by anyone"
+                self._run.note(topup.org, topup.seq, Check.CLAIM, message)
+            elif holder != topup.org and not self._is_booked(topup.org, f"undo:{topup.seq}"):
+                message = f"session {topup.session!r} is credited here, but claimed by {holder}"
+                self._run.note(topup.org, topup.seq, Check.CLAIM, message)
+
+    def _holders(self, sessions: list[str]) -> Mapping[str, str]:
+        """Who holds these sessions; a claim that cannot be read is held by nobody."""
+        try:
+            return self._store.claims.holders(sessions)
+        except UNREADABLE:
+            if len(sessions) == 1:
+                return {}
+        return {session: org for one in sessions for session, org in self._holders([one]).items()}
+
+    def claims(self) -> None:
+        """Every claim has its topup."""
+        note = partial(self._run.note, None, None, Check.CLAIM)
+        for claims in _chunks(readable(self._store.claims.read(), note), CHUNK):
+            self._credited(claims)
+
+    def _credited(self, claims: Sequence[tuple[str, str]]) -> None:
+        wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
+        booked = self._booked(wanted)
+        for org, key in wanted:
+            # A topup is appended a moment after its claim: look once more.
+            if (org, key) not in booked and not self._is_booked(org, key):
+                message = f"session {key.partition(':')[2]!r} is claimed, but not credited: credit it again"
+                self._run.note(org, None, Check.CLAIM, message)
+
+    def _booked(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        try:
+            return set(self._store.journal.by_keys(keys)) if keys else set()
+        except UNREADABLE:
+            return {key for key in keys if self._is_booked(*key)}
+
+    def _is_booked(self, org: str, key: str) -> bool:
+        try:
+            return bool(self._store.journal.by_keys([(org, key)]))
+        except UNREADABLE:
+            return True  # there is something, and the check of the journal says what is wrong with it
+
+
+class Repair(NamedTuple):
+    """What `repair_heads` did: ``orgs`` looked at, heads ``mended``, and orgs whose last entry cannot be read."""
+
+    orgs: int
+    mended: int
+    unreadable: list[str]
+
+
+def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -> Repair:
+    """Make every head that of its org's last entry again, and touch nothing else. Safe while others write."""
+    seen, mended, unreadable = 0, 0, list[str]()
+    for orgs in _chunks((org for org in store.journal.orgs(after=after) if shard is None or shard(org)), CHUNK):
+        behind, wrong = list[Head](), list[Head]()
+        for org in orgs:
+            try:
+                _sort_out(store, org, behind, wrong)
+            except UNREADABLE:
+                unreadable.append(org)
+        # A head that is only behind is moved forward, which cannot undo what another writer puts meanwhile.
+        store.heads.put(behind)
+        store.heads.replace(wrong)
+        seen, mended = seen + len(orgs), mended + len(behind) + len(wrong)
+    return Repair(seen, mended, unreadable)
+
+
+def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> None:
+    """Add the head that ``org`` should have to ``behind`` or ``wrong``, unless it has it."""
+    try:
+        head = store.heads.get([org]).get(org)
+        reached = 0 if head is None else index(head.seq)
+    except UNREADABLE:
+        head, reached = None, MAX_UNITS
+    tip = store.journal.tip(org)
+    if tip is not None and not _same(head, due := head_of(tip)):
+        (behind if reached < due.seq else wrong).append(due)
+
+
+def _head_of(entry: object) -> Head | None:
+    """The head that ``entry`` makes; None if it makes none."""
+    try:
+        return head_of(cast(Entry, entry))
+    except UNREADABLE:
+        return None
+
+
+def _same(head: Head | None, due: Head) -> bool:
+    # As texts, for 1 and 1.0 and true are equal.
+    try:
+        return head is not None and canonical_text(head._asdict()) == canonical_text(due._asdict())
+    except UNREADABLE:
+        return False
+
+
+def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    stream = iter(items)
+    while chunk := list(islice(stream, size)):  # bounded: by the items
+        yield chunk

@@ -1,0 +1,30 @@
+"""The clocks: the machine's own, and one that stands still. Nothing else in the program asks for the time."""
+
+import math
+import time
+
+from meterctl.core.domain.instants import add_millis, from_millis
+from meterctl.core.model import Instant
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> Instant:
+        return from_millis(time.time_ns() // 1_000_000)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class FixedClock:
+    """A time that is given, for tests and rehearsals (``--now``). Only sleeping moves it, and takes no real time."""
+
+    def __init__(self, instant: Instant) -> None:
+        self._now = instant
+
+    def now(self) -> Instant:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now = add_millis(self._now, math.ceil(seconds * 1000))
