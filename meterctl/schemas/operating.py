@@ -125,7 +125,7 @@ class ConfigProfile(TypedDict):
 class Config(TypedDict):
     """The config in force, defaults included."""
 
-    schema: Literal["meterctl.config.settings.v1"]
+    schema: Literal["meterctl.config.v1"]
     source: Annotated[str | None, text("the file it comes from; null: there is none")]
     profile: Annotated[str | None, text("the profile that was chosen; null: none")]
     store: Annotated[str, text("the store, without any secret")]
