@@ -31,7 +31,8 @@ PURE = {
 }  # fmt: skip
 PURE_MAY_IMPORT = {
     "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "string", "types", "typing",
+    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "reprlib", "string", "types",
+    "typing",
 }  # fmt: skip
 
 #: From top to bottom: a module imports its own layer and those below.

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import cast
 
+from meterctl.core.domain.entry_shape import malformed
 from meterctl.core.model import Entry
-from meterctl.core.verify.entry_shape import malformed
 
 #: Finds the entry of a seq again; None if there is none. What it gives need not have the shape of an entry.
 Lookup = Callable[[int], object]
