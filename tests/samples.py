@@ -18,6 +18,7 @@ from meterctl.core.results import (
     Result,
     Sweep,
     Verification,
+    Warning,
 )
 from tests.builders import make_entry
 
@@ -416,6 +417,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
         undone_by=5,
         message="booked before, as entry 2",
     ),
+    "receipt-warned": lambda: receipt(warnings=(Warning("new_org", "acme had no journal until now"),)),
     "receipt-refused": refused,
     "receipt-conflict": conflict,
     "receipt-unchanged": lambda: receipt(status="unchanged", entry=None, message="acme is on plan pro already"),

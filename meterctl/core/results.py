@@ -45,6 +45,13 @@ class Result(ABC):
         return [self.fields()]
 
 
+class Warning(NamedTuple):
+    """Something an operator should see about an operation that was not refused for it."""
+
+    code: str
+    message: str
+
+
 @dataclass(slots=True)
 class Receipt(Result):
     """What became of one operation.
@@ -67,6 +74,7 @@ class Receipt(Result):
     also: tuple[Entry, ...] = ()
     diff: Mapping[str, Mapping[str, Any]] | None = None
     undone_by: int | None = None
+    warnings: tuple[Warning, ...] = ()
 
     @property
     def applied(self) -> bool:
@@ -102,6 +110,7 @@ class Receipt(Result):
             "balance": self.balance,
             "diff": self.diff,
             "undone_by": self.undone_by,
+            "warnings": [warning._asdict() for warning in self.warnings],
         }
 
 

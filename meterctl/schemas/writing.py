@@ -16,6 +16,16 @@ class Difference(TypedDict):
     now: Any
 
 
+class WarningRecord(TypedDict):
+    """Something to see about an operation that was not refused for it."""
+
+    code: Annotated[str, text("code of the warning")]
+    message: Annotated[str, text("the warning, for people")]
+
+
+Warnings = Annotated[list[WarningRecord], Field(description="what an operator should see about it")]
+
+
 class ReceiptRecord(TypedDict):
     command: Annotated[str, text("operation")]
     org: Org
@@ -30,6 +40,7 @@ class ReceiptRecord(TypedDict):
     balance: Balance
     diff: Annotated[dict[str, Difference] | None, Field(description="on a conflict: what differs")]
     undone_by: Annotated[Seq | None, Field(description="the entry that took it back")]
+    warnings: Warnings
 
 
 class Receipt(ReceiptRecord):
@@ -104,6 +115,7 @@ class BackfillLine(TypedDict):
     key: Annotated[str | None, text("the key it is booked under, once")]
     seq: Seq | None
     balance: Balance | None
+    warnings: Warnings
     message: NotRequired[Annotated[str, text("why nothing was booked, for people")]]
 
 

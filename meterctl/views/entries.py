@@ -198,6 +198,8 @@ def _answer(receipt: Receipt) -> Iterable[Block]:
         yield Note(f"it was undone since, by entry {receipt.undone_by}", "warn")
     if receipt.diff:
         yield _difference(receipt.diff)
+    for warning in receipt.warnings:
+        yield Note(f"warning [{warning.code}]: {warning.message}", "warn")
     yield Pairs([*_entry_pairs(receipt), ("balance", _balance(receipt))])
     if receipt.hint:
         yield Note(f"try: {receipt.hint.replace('ORG', receipt.org)}")

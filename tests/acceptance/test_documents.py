@@ -9,7 +9,7 @@ from meterctl.core.reads.feeds import MARGIN
 from meterctl.core.stores.url import without_secret
 from tests.acceptance.shell import MONDAY, NEXT_MONDAY, NOW, Shell
 
-RECEIPT = "command org key status applied reason message entry also balance diff undone_by"
+RECEIPT = "command org key status applied reason message entry also balance diff undone_by warnings"
 ENTRY = "v org seq key kind amount balance at recorded_at actor reason input state prev hash"
 SWEEP = (
     "command at due done failed skipped expired_lots expired_units weeks_closed settled_units errors locked_by seconds"

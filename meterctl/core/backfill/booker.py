@@ -15,7 +15,7 @@ from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.files.atomic import check_apart
 from meterctl.core.files.operation_lines import Document, Line
 from meterctl.core.model import Instant
-from meterctl.core.results import Backfill, Receipt
+from meterctl.core.results import Backfill, Receipt, Warning
 
 #: Lines that are booked together. More would not be faster, and take longer to stop.
 CHUNK = 2000
@@ -40,10 +40,12 @@ class Answer(NamedTuple):
     seq: int | None
     balance: int | None
     message: str | None
+    warnings: tuple[Warning, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """A line of the results file."""
+        """Return a line of the results file."""
         document = self._asdict()
+        document["warnings"] = [warning._asdict() for warning in self.warnings]
         if self.message is None:
             del document["message"]
         return document
@@ -156,7 +158,8 @@ class ResultsFile:
 def _answer(line: int, receipt: Receipt) -> Answer:
     seq = receipt.entry["seq"] if receipt.entry else None
     message = receipt.message if receipt.status in ("refused", "conflict", "failed") else None
-    return Answer(line, receipt.status, receipt.reason, receipt.org, receipt.key, seq, receipt.balance, message)
+    org, key, balance = receipt.org, receipt.key, receipt.balance
+    return Answer(line, receipt.status, receipt.reason, org, key, seq, balance, message, receipt.warnings)
 
 
 def _invalid(line: int, content: Document | BadInput, problem: BadInput) -> Answer:
