@@ -23,6 +23,7 @@ OWNED = {
     "bson": "meterctl/core/stores/mongo/",
     "stripe": "meterctl/core/payments/stripe_gateway.py",
     "sqlite3": "meterctl/core/stores/sqlite/",
+    "orjson": "meterctl/core/domain/canonical.py",
 }
 
 #: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
@@ -31,8 +32,8 @@ PURE = {
 }  # fmt: skip
 PURE_MAY_IMPORT = {
     "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "reprlib", "string", "types",
-    "typing",
+    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "orjson", "re", "reprlib", "string",
+    "types", "typing",
 }  # fmt: skip
 
 #: From top to bottom: a module imports its own layer and those below.

@@ -1,37 +1,57 @@
-"""The canonical form of an entry and its hash: what makes a journal checkable by anyone.
+"""The canonical form of an entry and its hash, which let anyone check a journal.
 
-docs/format.md describes both for someone who writes a checker of their own.
+docs/format.md describes both for a checker of your own. orjson writes the form: a tenth of the time of the standard
+library's encoder, and byte for byte the same for every document that the format allows.
 """
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-# One encoder for all: json.dumps() with these options would build a new one on each call. What is encoded was read from
-# JSON or built by the rules, so no object holds itself: looking out for that would cost a tenth of the time.
-_encode = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
+import orjson
+
+# Dates and dataclasses have no JSON form: refuse them, as the standard library does.
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
+#: Raised by `canonical_bytes` for a document without a canonical form.
+NOT_CANONICAL = (TypeError, ValueError)
+
+
+def canonical_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return ``document`` as JSON with sorted keys, no spaces and plain UTF-8 characters.
+
+    The format knows no number but whole ones of 64 bits. Raises one of `NOT_CANONICAL` for a larger one, for half of a
+    surrogate pair, and for a value that is not JSON.
+    """
+    return orjson.dumps(document, option=_OPTIONS)
 
 
 def canonical_text(document: Mapping[str, Any]) -> str:
-    """``document`` as JSON with sorted keys, no spaces and plain UTF-8 characters."""
-    return _encode(document)
+    """Return `canonical_bytes` as text."""
+    return canonical_bytes(document).decode()
 
 
-def hashed_text(entry: Mapping[str, Any]) -> str:
-    """What the hash of ``entry`` covers of it: its canonical form without ``hash``."""
+def parse_json(text: bytes | str) -> Any:
+    """Return the value that a stored or exported ``text`` holds. Raises `ValueError` if it is not JSON.
+
+    The last of two fields with one name wins, and a number beyond 64 bits becomes a float. Readers that must notice use
+    `canonical_bytes` on the result, or `meterctl.core.files.operation_lines`.
+    """
+    return orjson.loads(text)
+
+
+def hashed_bytes(entry: Mapping[str, Any]) -> bytes:
+    """Return the part of ``entry`` that its hash covers: its canonical form without ``hash``."""
     bare = {**entry}
     bare.pop("hash", None)
-    return _encode(bare)
+    return canonical_bytes(bare)
 
 
-def chain_hash(prev: str, text: str) -> str:
-    """SHA-256, in hex, over the previous entry's hash and the `hashed_text` of an entry."""
-    return sha256((prev + text).encode()).hexdigest()
+def chain_hash(prev: str, text: bytes) -> str:
+    """Return the SHA-256, in hex, over the previous entry's hash and the `hashed_bytes` of an entry."""
+    return sha256(prev.encode() + text).hexdigest()
 
 
 def entry_hash(entry: Mapping[str, Any]) -> str:
-    """The hash that ``entry`` must have."""
-    return chain_hash(entry["prev"], hashed_text(entry))
+    """Return the hash that ``entry`` must have."""
+    return chain_hash(entry["prev"], hashed_bytes(entry))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from meterctl.core.domain.canonical import canonical_text, chain_hash
+from meterctl.core.domain.canonical import canonical_bytes, chain_hash
 from meterctl.core.domain.due_events import due
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
@@ -69,7 +69,7 @@ def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[E
     }
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
-    entry["hash"] = chain_hash(tip.hash, canonical_text(entry))
+    entry["hash"] = chain_hash(tip.hash, canonical_bytes(entry))
     return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Refusal
 from meterctl.core.model import NO_HASH, Entry
 
@@ -22,7 +22,7 @@ BySeq = Callable[[int], Entry | None]
 
 def digest(entry: Entry) -> str:
     """SHA-256, in hex, over what an entry says whenever it is booked: all but when that was."""
-    return sha256(canonical_text({k: v for k, v in entry.items() if k not in _BOOKING}).encode()).hexdigest()
+    return sha256(canonical_bytes({k: v for k, v in entry.items() if k not in _BOOKING})).hexdigest()
 
 
 class Place(NamedTuple):

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.domain.operation_documents import request_document, request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
@@ -57,13 +57,13 @@ class Header(NamedTuple):
 
     def line(self) -> bytes:
         """The one way in which it is written."""
-        return canonical_text(self.document()).encode() + b"\n"
+        return canonical_bytes(self.document()) + b"\n"
 
     def covered(self) -> bytes:
         """What ``sha256`` covers of it."""
         document = self.document()
         del document["sha256"]
-        return canonical_text(document).encode() + b"\n"
+        return canonical_bytes(document) + b"\n"
 
 
 class Step(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gzip import GzipFile
 from typing import IO, Any
 
+from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import seekable
@@ -162,14 +163,14 @@ def _is_org(name: object) -> bool:
 def _parse(line: bytes) -> object:
     """What ``line`` holds; None if it is not JSON."""
     try:
-        return json.loads(line.decode())
-    except (ValueError, RecursionError):
+        return parse_json(line)
+    except ValueError:
         return None
 
 
-def _says_each_once(line: bytes, entry: Entry, text: str) -> bool:
+def _says_each_once(line: bytes, entry: Entry, text: bytes) -> bool:
     """Whether no object in ``line`` names a field twice. A line in canonical form cannot."""
-    written = line.decode().rstrip("\r\n").replace(f'"hash":"{entry["hash"]}",', "", 1)
+    written = line.rstrip(b"\r\n").replace(b'"hash":"%b",' % entry["hash"].encode(), b"", 1)
     if written == text:
         return True
     try:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, cast
 
-from meterctl.core.domain.canonical import chain_hash, hashed_text
+from meterctl.core.domain.canonical import NOT_CANONICAL, chain_hash, hashed_bytes
 from meterctl.core.domain.effects import apply, draw_order
 from meterctl.core.domain.entry_shape import is_number, is_plain, is_state, malformed
 from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, State, state_document, state_from_document
@@ -12,9 +12,6 @@ from meterctl.core.verify.digest_set import Seen
 from meterctl.core.verify.key_check import check_key
 from meterctl.core.verify.lookback import Lookup, Past
 from meterctl.core.verify.transition_checks import Step, check_step
-
-#: What encoding a document raises that holds something JSON or UTF-8 cannot.
-_NO_JSON = (ValueError, TypeError, RecursionError)
 
 
 class Sealed(NamedTuple):
@@ -40,7 +37,7 @@ class JournalCheck:
         self.seq = 0
         self.hash = NO_HASH
         self.tip: Entry | None = None
-        self.text = ""
+        self.text = b""
         self._at = Instant("")
         self._balance = 0
         self._state = EMPTY
@@ -59,9 +56,9 @@ class JournalCheck:
         if problem is None:
             entry = cast(Entry, document)
             try:
-                self.text = hashed_text(entry)
+                self.text = hashed_bytes(entry)
                 digest = chain_hash(entry["prev"], self.text)
-            except _NO_JSON as error:
+            except NOT_CANONICAL as error:
                 problem = f"it cannot be written as JSON in UTF-8: {error}"
             else:
                 self._check(entry, digest)

@@ -4,12 +4,11 @@ One JSON object a line: a header with the time, an ``{org, seq, hash}`` for each
 them and holds the SHA-256 of all lines before it. So a seal that was cut or changed says so itself.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_bytes, parse_json
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.results import schema_name
@@ -38,9 +37,9 @@ class SealWriter:
         self._line({"orgs": self._orgs, "digest": self._digest.hexdigest()})
 
     def _line(self, document: dict[str, Any]) -> None:
-        line = canonical_text(document) + "\n"
-        self._digest.update(line.encode())
-        self._write(line)
+        line = canonical_bytes(document) + b"\n"
+        self._digest.update(line)
+        self._write(line.decode())
 
 
 class Seal:
@@ -87,8 +86,8 @@ def read_seal(lines: Iterable[bytes]) -> Seal:
 
 def _document(line: bytes, number: int) -> dict[str, Any]:
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
+        document = parse_json(line)
+    except ValueError:
         raise _damaged(f"line {number} is not JSON") from None
     if not isinstance(document, dict):
         raise _damaged(f"line {number} is not an object")

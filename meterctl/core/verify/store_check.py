@@ -7,7 +7,7 @@ from operator import index
 from typing import NamedTuple, cast
 
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Verification
@@ -300,7 +300,7 @@ def _head_of(entry: object) -> Head | None:
 def _same(head: Head | None, due: Head) -> bool:
     # As texts, for 1 and 1.0 and true are equal.
     try:
-        return head is not None and canonical_text(head._asdict()) == canonical_text(due._asdict())
+        return head is not None and canonical_bytes(head._asdict()) == canonical_bytes(due._asdict())
     except UNREADABLE:
         return False
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text, parse_json
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
 from meterctl.core.stores.sqlite.database import Database
@@ -63,4 +63,4 @@ def _row(head: Head) -> tuple[Any, ...]:
 
 def _head(row: tuple[Any, ...]) -> Head:
     head = Head(*row)
-    return head._replace(state=json.loads(row[4]))
+    return head._replace(state=parse_json(row[4]))

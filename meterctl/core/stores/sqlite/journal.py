@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text, parse_json
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
@@ -84,18 +84,18 @@ class SqliteJournal:
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
-        return {entry["org"]: entry for (doc,) in rows if doc is not None and (entry := json.loads(doc))}
+        return {entry["org"]: entry for (doc,) in rows if doc is not None and (entry := parse_json(doc))}
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
         return {org for (org,) in self._database.rows(_GROWN, (json.dumps(list(seqs.items())),))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
-        return {(entry["org"], entry["key"]): entry for (doc,) in rows if (entry := json.loads(doc))}
+        return {(entry["org"], entry["key"]): entry for (doc,) in rows if (entry := parse_json(doc))}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         rows = self._database.rows(_STARTING, (json.dumps(list(orgs)), prefix, end_of_prefix(prefix)))
-        return (json.loads(doc) for (doc,) in rows)
+        return (parse_json(doc) for (doc,) in rows)
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         return self._one(_BY_SEQ, (org, seq))
@@ -110,28 +110,28 @@ class SqliteJournal:
             return tuple(value for arm in arms for value in (*arm.values, *bounds))
 
         start = (before if newest_first else after,)
-        return (json.loads(doc) for _, doc in self._database.stream(_merged(arms, newest_first), start, parameters))
+        return (parse_json(doc) for _, doc in self._database.stream(_merged(arms, newest_first), start, parameters))
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         if org is None:
             rows = self._database.stream(_ALERTS, (since, "", 0))
         else:
             rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
-        return (json.loads(row[-1]) for row in rows)
+        return (parse_json(row[-1]) for row in rows)
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
         rows = self._database.stream(_ALERTS_RECORDED, after, lambda place: (place[0], until, *place))
-        return (json.loads(row[-1]) for row in rows)
+        return (parse_json(row[-1]) for row in rows)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
-        return (json.loads(doc) for _, _, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
+        return (parse_json(doc) for _, _, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return (org for (org,) in self._database.stream(_ORGS, (after,)))
 
     def _one(self, statement: str, parameters: tuple[Any, ...]) -> Entry | None:
         rows = self._database.rows(statement, parameters)
-        return json.loads(rows[0][0]) if rows else None
+        return parse_json(rows[0][0]) if rows else None
 
 
 class _Arm(NamedTuple):

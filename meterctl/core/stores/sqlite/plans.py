@@ -1,9 +1,8 @@
 """The plan versions on SQLite."""
 
-import json
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_text, parse_json
 from meterctl.core.model import PlanVersion
 from meterctl.core.stores.sqlite.database import Database
 
@@ -27,4 +26,4 @@ class SqlitePlans:
 
 def _version(row: tuple[Any, ...]) -> PlanVersion:
     version = PlanVersion(*row)
-    return version._replace(ratios=json.loads(row[3]))
+    return version._replace(ratios=parse_json(row[3]))
