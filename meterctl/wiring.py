@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from meterctl.core.backfill.booker import Backfiller
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import Wanted
-    from meterctl.core.doctor import Diagnosis
     from meterctl.core.domain.operations import Operation, Refund, Request
     from meterctl.core.model import Instant
     from meterctl.core.payments.stripe_gateway import StripeGateway
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import Booker, Sweeper
+    from meterctl.core.verify.doctor import Diagnosis
 
 
 #: A clock set to the end of time has no week after it.
@@ -289,7 +289,7 @@ class Wiring:
 
     def diagnose(self, sample: int) -> "Diagnosis":
         """A look over config and store. What is wrong with the config does not keep from looking at the store."""
-        from meterctl.core.doctor import Diagnosis, Doctor
+        from meterctl.core.verify.doctor import Diagnosis, Doctor
         from meterctl.process.clock import SystemClock
 
         diagnosis = Diagnosis(self.describe_store(), [self._examine_config()])

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import option
-from meterctl.core.doctor import SAMPLE, Diagnosis
 from meterctl.core.domain.checks import check_integer
+from meterctl.core.verify.doctor import SAMPLE, Diagnosis
 from meterctl.wiring import Wiring
 
 app = new_app()

@@ -1,98 +1,147 @@
-"""The JSON Schema of every document that meterctl prints, written once as types.
+"""Turn declared documents into JSON Schema (2020-12), and into checkers of real output.
 
-A document is described by a typed dictionary; pydantic turns it into JSON Schema (2020-12) for `meterctl schema`, and
-checks real output against it in the tests, so the two cannot drift. Readers must expect further fields: adding one is
-no new version. Only ``meterctl schema`` imports this, for pydantic takes longer to load than most commands run.
+The declarations are typed dictionaries in `meterctl.core.documents`; pydantic does the rest here, so what
+``meterctl schema`` prints and what the tests check cannot drift apart. Readers must expect further fields: adding one
+is no new version. Only ``meterctl schema`` imports this, for pydantic takes longer to load than most commands run.
 """
 
-from typing import Any
+from functools import lru_cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from pydantic import TypeAdapter
-from typing_extensions import is_typeddict
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from meterctl.schemas.entries import Entry
-from meterctl.schemas.examining import Doctor
-from meterctl.schemas.explaining import Explain
-from meterctl.schemas.operating import (
+from meterctl.core.documents.entries import EntryDocument
+from meterctl.core.documents.examining import DoctorDocument
+from meterctl.core.documents.explaining import Explain
+from meterctl.core.documents.fields import Meaning
+from meterctl.core.documents.operating import (
     Config,
     Error,
     Init,
     Lock,
-    Locks,
-    Plans,
-    PlanVersion,
+    LocksDocument,
+    PlansDocument,
+    PlanVersionDocument,
     PlanVersions,
-    Repair,
+    RepairDocument,
     Schemas,
 )
-from meterctl.schemas.planning import Apply, SavedPlan, SavedPlanLine
-from meterctl.schemas.reading import (
+from meterctl.core.documents.planning import Apply, SavedPlanDocument, SavedPlanLine
+from meterctl.core.documents.reading import (
     Alerts,
     BalanceDocument,
-    History,
-    Ledger,
-    LedgerChart,
-    Meter,
+    HistoryDocument,
+    LedgerChartDocument,
+    LedgerDocument,
+    MeterDocument,
     Orgs,
     Reconcile,
     RefundPreview,
     Verify,
 )
-from meterctl.schemas.writing import Backfill, BackfillLine, Events, Receipt, Receipts, Sweep
+from meterctl.core.documents.writing import (
+    BackfillDocument,
+    BackfillLine,
+    EventsDocument,
+    ReceiptDocument,
+    ReceiptsDocument,
+    SweepDocument,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: Every document by its name: what stands in ``schema`` between ``meterctl.`` and ``.v1``, and the lines of files.
+#: Every document by its name: the part of ``schema`` between ``meterctl.`` and ``.v1``, and the lines of files.
 DOCUMENTS: dict[str, Any] = {
-    "receipt": Receipt,
-    "receipts": Receipts,
-    "entry": Entry,
-    "sweep": Sweep,
-    "ledger": Ledger,
-    "ledger-chart": LedgerChart,
-    "meter": Meter,
-    "history": History,
+    "receipt": ReceiptDocument,
+    "receipts": ReceiptsDocument,
+    "entry": EntryDocument,
+    "sweep": SweepDocument,
+    "ledger": LedgerDocument,
+    "ledger-chart": LedgerChartDocument,
+    "meter": MeterDocument,
+    "history": HistoryDocument,
     "alerts": Alerts,
     "balance": BalanceDocument,
     "explain": Explain,
     "orgs": Orgs,
     "refund-preview": RefundPreview,
     "verify": Verify,
-    "backfill": Backfill,
+    "backfill": BackfillDocument,
     "backfill-line": BackfillLine,
-    "saved-plan": SavedPlan,
+    "saved-plan": SavedPlanDocument,
     "saved-plan-line": SavedPlanLine,
     "apply": Apply,
-    "events": Events,
+    "events": EventsDocument,
     "reconcile": Reconcile,
-    "plan-version": PlanVersion,
+    "plan-version": PlanVersionDocument,
     "plan": PlanVersions,
-    "plans": Plans,
-    "locks": Locks,
+    "plans": PlansDocument,
+    "locks": LocksDocument,
     "lock": Lock,
     "config": Config,
     "init": Init,
-    "doctor": Doctor,
-    "repair": Repair,
+    "doctor": DoctorDocument,
+    "repair": RepairDocument,
     "schemas": Schemas,
     "error": Error,
 }
 
 
 def adapter(name: str) -> TypeAdapter[Any]:
-    """What checks documents of this name."""
-    return TypeAdapter(DOCUMENTS[name])
+    """Return a checker of documents of this name."""
+    return TypeAdapter(_pydantic_type(DOCUMENTS[name]))
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of the document ``name``."""
+    """Return the JSON Schema of the document ``name``."""
     schema = adapter(name).json_schema(mode="serialization")
     head = {"$schema": DIALECT, "$id": f"urn:meterctl:{name}:v1"}
     return {**head, **schema, "title": f"meterctl.{name}.v1"}
 
 
 def describes(name: str) -> str:
-    """What the document ``name`` holds, in a sentence."""
+    """Return the meaning of the document ``name``, in a sentence."""
     document = DOCUMENTS[name]
     description: str = document.__doc__ if is_typeddict(document) else document.__metadata__[0].description
     return description.partition("\n\n")[0].replace("\n", " ")
+
+
+def _pydantic_type(declared: Any) -> Any:
+    """Return a declared type in the form that pydantic reads: its own typed dictionaries and fields."""
+    if is_typeddict(declared):
+        return _record(declared)
+    origin, parts = get_origin(declared), get_args(declared)
+    if origin is None or origin is Literal:
+        return declared
+    if origin is Annotated:
+        return Annotated[_pydantic_type(parts[0]), *map(_field, parts[1:])]
+    inner = [_pydantic_type(part) for part in parts]
+    return reduce(or_, inner) if origin in (Union, UnionType) else origin[*inner]
+
+
+@lru_cache(maxsize=512)
+def _record(declared: Any) -> Any:
+    """Return a typed dictionary of pydantic's kind. Its name loses the suffix that keeps it apart from the values of
+    the core."""
+    hints = get_type_hints(declared, include_extras=True)
+    fields = {name: _member(name in declared.__required_keys__, hint) for name, hint in hints.items()}
+    record: Any = TypedDict(declared.__name__.removesuffix("Document"), fields)  # type: ignore[misc]
+    record.__doc__ = declared.__doc__
+    return record
+
+
+def _member(required: bool, hint: Any) -> Any:
+    if get_origin(hint) is NotRequired:
+        hint = get_args(hint)[0]
+    return _pydantic_type(hint) if required else NotRequired[_pydantic_type(hint)]
+
+
+def _field(meaning: Any) -> Any:
+    if not isinstance(meaning, Meaning):
+        return meaning
+    extra: Any = None if meaning.format is None else {"format": meaning.format}
+    options: dict[str, Any] = meaning._asdict() | {"ge": meaning.least, "le": meaning.most, "json_schema_extra": extra}
+    return Field(**{name: value for name, value in options.items() if name not in ("least", "most", "format")})

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from meterctl.core.doctor import Diagnosis
 from meterctl.core.ports import Observation
+from meterctl.core.verify.doctor import Diagnosis
 from meterctl.views import words
 from meterctl.views.blocks import Block, Column, Grid, Heading, Row, Said, in_row
 from meterctl.views.registry import view

@@ -1,12 +1,8 @@
 """Saved plans, and what became of one."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.core.model import Kind
-from meterctl.schemas.fields import (
+from meterctl.core.documents.fields import (
     HASH,
     Actor,
     Balance,
@@ -15,12 +11,14 @@ from meterctl.schemas.fields import (
     Seconds,
     Seq,
     instant,
+    means,
     number,
     signed,
     text,
     units,
 )
-from meterctl.schemas.writing import ReceiptRecord
+from meterctl.core.documents.writing import ReceiptRecord
+from meterctl.core.model import Kind
 
 Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and hash", HASH)]
 
@@ -35,24 +33,24 @@ class Plan(TypedDict):
     orgs: Annotated[int, number("orgs it books for")]
     entries: Annotated[int, number("entries it books, due events included")]
     amount: Annotated[int, signed("sum of what it books")]
-    left_out: Annotated[dict[str, int], Field(description="operations that would book nothing, counted by status")]
+    left_out: Annotated[dict[str, int], means("operations that would book nothing, counted by status")]
     sha256: Annotated[str, text("SHA-256 of all lines after the header, then of all else in the header", HASH)]
 
 
-class SavedPlan(Plan):
+class SavedPlanDocument(Plan):
     """A saved plan: the first line of the file."""
 
     schema: Literal["meterctl.saved-plan.v1"]
 
 
-class Tip(TypedDict):
+class TipDocument(TypedDict):
     """Where an org's journal stood when the plan was made."""
 
     seq: Annotated[int, number("number of its newest entry; 0: none")]
     hash: Annotated[str, text("hash of that entry", HASH)]
 
 
-class Place(TypedDict):
+class PlaceDocument(TypedDict):
     """The plan's own entry below an operation."""
 
     seq: Seq
@@ -74,10 +72,10 @@ class PlannedEntry(TypedDict):
 class SavedPlanLine(TypedDict):
     """An operation of a saved plan: a line of the file after the first."""
 
-    request: Annotated[dict[str, Any], Field(description="the operation, as a line of a backfill's input")]
-    basis: Tip
-    below: Annotated[Place | None, Field(description="null: the first operation of its org in the plan")]
-    entries: Annotated[list[PlannedEntry], Field(description="what it books, due events first")]
+    request: Annotated[dict[str, Any], means("the operation, as a line of a backfill's input")]
+    basis: TipDocument
+    below: Annotated[PlaceDocument | None, means("null: the first operation of its org in the plan")]
+    entries: Annotated[list[PlannedEntry], means("what it books, due events first")]
 
 
 class Stranger(TypedDict):
@@ -100,7 +98,7 @@ class MovedOrg(TypedDict):
     org: Org
     since: Annotated[int, number("number of the newest entry that the plan saw")]
     seq: Annotated[int, number("number of the newest entry now")]
-    entries: Annotated[list[Stranger], Field(description="what came since, oldest first; none: the config changed")]
+    entries: Annotated[list[Stranger], means("what came since, oldest first; none: the config changed")]
 
 
 class PlanProblem(TypedDict):
@@ -133,5 +131,5 @@ class Apply(TypedDict):
     orgs_moved: list[MovedOrg]
     problems: list[PlanProblem]
     more_problems: Annotated[int, number("problems that are counted only")]
-    receipts: Annotated[list[ReceiptRecord], Field(description="of the first hundred operations")]
+    receipts: Annotated[list[ReceiptRecord], means("of the first hundred operations")]
     seconds: Seconds

@@ -1,12 +1,9 @@
 """Documents of commands that book."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.schemas.entries import Entry
-from meterctl.schemas.fields import Balance, Org, Seconds, Seq, instant, number, text, units
+from meterctl.core.documents.entries import EntryDocument
+from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, instant, means, number, text, units
 
 
 class Difference(TypedDict):
@@ -23,7 +20,7 @@ class WarningRecord(TypedDict):
     message: Annotated[str, text("the warning, for people")]
 
 
-Warnings = Annotated[list[WarningRecord], Field(description="what an operator should see about it")]
+Warnings = Annotated[list[WarningRecord], means("what an operator should see about it")]
 
 
 class ReceiptRecord(TypedDict):
@@ -31,25 +28,25 @@ class ReceiptRecord(TypedDict):
     org: Org
     key: Annotated[str, text("the key it is booked under, once")]
     status: Literal["applied", "replayed", "refused", "conflict", "unchanged", "disabled", "planned", "failed"]
-    applied: Annotated[bool, Field(description="true only if this call booked it")]
+    applied: Annotated[bool, means("true only if this call booked it")]
     reason: Annotated[str | None, text("code of the rule that said no")]
     message: Annotated[str, text("what happened, for people")]
     hint: Annotated[str | None, text("what to do about a no, for people")]
-    entry: Annotated[Entry | None, Field(description="what was booked, the first time; on a dry run what would be")]
-    also: Annotated[list[Entry], Field(description="due events booked by the same call, before it")]
+    entry: Annotated[EntryDocument | None, means("what was booked, the first time; on a dry run what would be")]
+    also: Annotated[list[EntryDocument], means("due events booked by the same call, before it")]
     balance: Balance
-    diff: Annotated[dict[str, Difference] | None, Field(description="on a conflict: what differs")]
-    undone_by: Annotated[Seq | None, Field(description="the entry that took it back")]
+    diff: Annotated[dict[str, Difference] | None, means("on a conflict: what differs")]
+    undone_by: Annotated[Seq | None, means("the entry that took it back")]
     warnings: Warnings
 
 
-class Receipt(ReceiptRecord):
+class ReceiptDocument(ReceiptRecord):
     """What became of one operation."""
 
     schema: Literal["meterctl.receipt.v1"]
 
 
-class Receipts(TypedDict):
+class ReceiptsDocument(TypedDict):
     """What became of several operations that one command asked for."""
 
     schema: Literal["meterctl.receipts.v1"]
@@ -64,7 +61,7 @@ class Failure(TypedDict):
     message: Annotated[str, text("why, for people")]
 
 
-class Sweep(TypedDict):
+class SweepDocument(TypedDict):
     """What a sweep did. Every org that was found due is counted once more: as done, failed or skipped."""
 
     schema: Literal["meterctl.sweep.v1"]
@@ -82,11 +79,11 @@ class Sweep(TypedDict):
     errors: list[Failure]
     locked_by: Annotated[str | None, text("who else was sweeping, so that this call stopped")]
     seconds: Seconds
-    dry_run: Annotated[bool, Field(description="true: nothing was booked")]
+    dry_run: Annotated[bool, means("true: nothing was booked")]
     status: Literal["done", "disabled"]
 
 
-class Backfill(TypedDict):
+class BackfillDocument(TypedDict):
     """How many lines of an input file came to what."""
 
     schema: Literal["meterctl.backfill.v1"]
@@ -131,7 +128,7 @@ class EventProblem(TypedDict):
     message: Annotated[str, text("what is the matter, for people")]
 
 
-class Events(TypedDict):
+class EventsDocument(TypedDict):
     """What became of webhook events, counted by the sessions, refunds and disputes they speak of."""
 
     schema: Literal["meterctl.events.v1"]

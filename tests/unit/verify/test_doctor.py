@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from meterctl.core.doctor import Diagnosis, Doctor
 from meterctl.core.errors import FINDINGS, StoreUnusable
+from meterctl.core.verify.doctor import Diagnosis, Doctor
 from tests.desk import Desk, tap
 from tests.memory_store import MemoryStore
 

@@ -1,8 +1,9 @@
-"""What a field means, wherever it stands: one description, one range."""
+"""The vocabulary of documents: one meaning and one range for a field, wherever it appears.
 
-from typing import Annotated, Any
+Only annotations carry these; nothing reads them but `meterctl.schemas`.
+"""
 
-from pydantic import Field
+from typing import Annotated, NamedTuple
 
 from meterctl.core.model import MAX_UNITS
 
@@ -11,30 +12,44 @@ WEEK = r"^[0-9]{4}-W[0-9]{2}$"
 HASH = r"^[0-9a-f]{64}$"
 
 
-def number(meaning: str, *, least: int = 0, most: int = MAX_UNITS) -> Any:
+class Meaning(NamedTuple):
+    """The meaning of a field, and the values it may take."""
+
+    description: str
+    least: int | None = None
+    most: int | None = None
+    pattern: str | None = None
+    format: str | None = None
+    discriminator: str | None = None
+
+
+def means(description: str, *, discriminator: str | None = None) -> Meaning:
+    """Return the meaning of a field whose type says the rest. ``discriminator``: the field that tells a union apart."""
+    return Meaning(description, discriminator=discriminator)
+
+
+def number(meaning: str, *, least: int = 0, most: int = MAX_UNITS) -> Meaning:
     """An integer that every JSON reader keeps exact."""
-    return Field(ge=least, le=most, description=meaning)
+    return Meaning(meaning, least, most)
 
 
-def units(meaning: str, *, least: int = 0, most: int = MAX_UNITS) -> Any:
+def units(meaning: str, *, least: int = 0, most: int = MAX_UNITS) -> Meaning:
     return number(f"{meaning}, in units", least=least, most=most)
 
 
-def cents(meaning: str) -> Any:
+def cents(meaning: str) -> Meaning:
     return number(f"{meaning}, in minor units of the currency")
 
 
-def text(meaning: str, pattern: str | None = None) -> Any:
-    return Field(description=meaning, pattern=pattern)
+def text(meaning: str, pattern: str | None = None) -> Meaning:
+    return Meaning(meaning, pattern=pattern)
 
 
-def instant(meaning: str) -> Any:
-    return Field(
-        description=f"{meaning}; UTC with milliseconds", pattern=INSTANT, json_schema_extra={"format": "date-time"}
-    )
+def instant(meaning: str) -> Meaning:
+    return Meaning(f"{meaning}; UTC with milliseconds", pattern=INSTANT, format="date-time")
 
 
-def signed(meaning: str) -> Any:
+def signed(meaning: str) -> Meaning:
     return units(meaning, least=-MAX_UNITS)
 
 
@@ -55,11 +70,11 @@ Version = Annotated[int, number("version of the plan; 0 for a plan that nobody p
 Quota = Annotated[int, units("what the plan grants in the week")]
 Used = Annotated[int, units("what counts against the week's quota so far")]
 Uncovered = Annotated[int, units("usage that neither quota nor lots covered and that was not booked")]
-Breakdown = Annotated[dict[str, int], Field(description="units by feature; sums to the usage")]
+Breakdown = Annotated[dict[str, int], means("units by feature; sums to the usage")]
 Actor = Annotated[str, text("who did it")]
 Reason = Annotated[str | None, text("why, in the actor's words")]
-Seconds = Annotated[float, Field(ge=0, description="how long it took, in seconds")]
-Ratios = Annotated[dict[str, str], Field(description="units per unit of cost by feature, as decimal text")]
+Seconds = Annotated[float, Meaning("duration, in seconds", least=0)]
+Ratios = Annotated[dict[str, str], means("units per unit of cost by feature, as decimal text")]
 Pack = Annotated[str, text("pack as named in the config")]
 Currency = Annotated[str, text("lower-case ISO 4217 code", "^[a-z]{3}$")]
 Paid = Annotated[int, cents("what was paid for the pack")]

@@ -1,12 +1,8 @@
 """Entries of a journal, by kind, and the state after them."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.core.model import MAX_UNITS
-from meterctl.schemas.fields import (
+from meterctl.core.documents.fields import (
     HASH,
     Actor,
     Breakdown,
@@ -30,20 +26,22 @@ from meterctl.schemas.fields import (
     Version,
     WeekKey,
     instant,
+    means,
     signed,
     text,
     units,
 )
+from meterctl.core.model import MAX_UNITS
 
 
-class Debt(TypedDict):
+class DebtDocument(TypedDict):
     """Units below zero, by where they came from."""
 
     owed: Annotated[int, units("clawbacks and forced debits")]
     overage: Annotated[int, units("usage beyond quota and lots")]
 
 
-class Lot(TypedDict):
+class LotDocument(TypedDict):
     """Live units of one credit."""
 
     id: Seq
@@ -51,20 +49,20 @@ class Lot(TypedDict):
     expires_at: Expiry | None
 
 
-class Draw(TypedDict):
+class DrawDocument(TypedDict):
     """Units taken from a lot, or given back to it."""
 
     lot: Seq
     units: Annotated[int, units("how many", least=1)]
 
 
-class Restored(Draw):
+class Restored(DrawDocument):
     """Units given back to a lot, with the expiry it opens with again."""
 
     expires_at: Expiry | None
 
 
-class Week(TypedDict):
+class WeekDocument(TypedDict):
     """A week of metered usage with the plan it was opened under."""
 
     key: WeekKey
@@ -75,22 +73,22 @@ class Week(TypedDict):
     used: Used
     uncovered: Uncovered
     breakdown: Breakdown
-    alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
+    alerts: Annotated[list[Percent], means("thresholds reached, in order")]
 
 
-class State(TypedDict):
+class StateDocument(TypedDict):
     """The org's whole state after an entry."""
 
-    lots: Annotated[list[Lot], Field(description="live lots in draw order")]
-    debt: Debt
-    plan: Annotated[Plan | None, Field(description="plan assigned; null: the default plan")]
-    week: Annotated[Week | None, Field(description="the open week; null where there was no usage yet")]
+    lots: Annotated[list[LotDocument], means("live lots in draw order")]
+    debt: DebtDocument
+    plan: Annotated[Plan | None, means("plan assigned; null: the default plan")]
+    week: Annotated[WeekDocument | None, means("the open week; null where there was no usage yet")]
 
 
 class _Entry(TypedDict):
     """What every entry has. hash covers prev and the canonical JSON of the entry without hash."""
 
-    v: Annotated[Literal[1], Field(description="version of the entry format")]
+    v: Annotated[Literal[1], means("version of the entry format")]
     org: Org
     seq: Seq
     key: Annotated[str, text("what makes it happen once: unique in the org for ever")]
@@ -100,23 +98,23 @@ class _Entry(TypedDict):
     recorded_at: Annotated[str, instant("when it was booked")]
     actor: Actor
     reason: Reason
-    input: Annotated[dict[str, Any], Field(description="operation and parameters, which a repetition is compared with")]
-    state: State
+    input: Annotated[dict[str, Any], means("operation and parameters, which a repetition is compared with")]
+    state: StateDocument
     prev: Annotated[str, text("hash of the previous entry; zeros for the first", HASH)]
     hash: Annotated[str, text("SHA-256 over prev and the canonical entry", HASH)]
-    pending: NotRequired[Annotated[Literal[True], Field(description="due, and not booked yet")]]
+    pending: NotRequired[Annotated[Literal[True], means("due, and not booked yet")]]
 
 
 class _Credit(_Entry):
-    lot: Annotated[Seq, Field(description="the lot it opens: its own seq")]
+    lot: Annotated[Seq, means("the lot it opens: its own seq")]
     units: Annotated[int, units("what came in", least=1)]
     expires_at: Expiry | None
-    repaid: Annotated[Debt, Field(description="the part of the units that went into debt")]
+    repaid: Annotated[DebtDocument, means("the part of the units that went into debt")]
 
 
 class _Taking(TypedDict):
-    draws: Annotated[list[Draw], Field(description="what was taken from lots")]
-    debt: Annotated[Debt, Field(description="what no lot held")]
+    draws: Annotated[list[DrawDocument], means("what was taken from lots")]
+    debt: Annotated[DebtDocument, means("what no lot held")]
 
 
 class Topup(_Credit):
@@ -130,7 +128,7 @@ class Topup(_Credit):
     currency: Currency
 
 
-class Debit(_Entry, _Taking):
+class DebitDocument(_Entry, _Taking):
     """Units taken by hand or by a service."""
 
     kind: Literal["debit"]
@@ -138,7 +136,7 @@ class Debit(_Entry, _Taking):
     units: Annotated[int, units("what was asked", least=1)]
 
 
-class Refund(_Entry, _Taking):
+class RefundDocument(_Entry, _Taking):
     """Clawback for money given back."""
 
     kind: Literal["refund"]
@@ -147,7 +145,7 @@ class Refund(_Entry, _Taking):
     refund_id: RefundId
     cents: Refunded
     currency: Currency
-    lot: Annotated[Seq, Field(description="the lot of the pack refunded")]
+    lot: Annotated[Seq, means("the lot of the pack refunded")]
     units: Annotated[int, units("what was clawed back")]
     forgiven: Annotated[int, units("what would have been clawed, but had expired already")]
 
@@ -170,9 +168,9 @@ class Adjustment(_Entry):
     units: Annotated[int, units("how many", least=1)]
     lot: NotRequired[Seq]
     expires_at: NotRequired[Expiry | None]
-    repaid: NotRequired[Debt]
-    draws: NotRequired[list[Draw]]
-    debt: NotRequired[Debt]
+    repaid: NotRequired[DebtDocument]
+    draws: NotRequired[list[DrawDocument]]
+    debt: NotRequired[DebtDocument]
 
 
 class Reversal(_Entry):
@@ -181,14 +179,14 @@ class Reversal(_Entry):
 
     kind: Literal["reversal"]
     amount: Annotated[int, signed("change of the balance")]
-    reverses: Annotated[Seq, Field(description="the entry taken back")]
-    restored: NotRequired[Annotated[list[Restored], Field(description="what went back to lots")]]
-    forfeited: NotRequired[Annotated[list[Draw], Field(description="what stays gone: its lot has expired")]]
-    repaid: NotRequired[Debt]
+    reverses: Annotated[Seq, means("the entry taken back")]
+    restored: NotRequired[Annotated[list[Restored], means("what went back to lots")]]
+    forfeited: NotRequired[Annotated[list[DrawDocument], means("what stays gone: its lot has expired")]]
+    repaid: NotRequired[DebtDocument]
     lot: NotRequired[Seq]
     units: NotRequired[Annotated[int, units("what the lot opens with", least=1)]]
     expires_at: NotRequired[None]
-    voided: NotRequired[Annotated[Draw, Field(description="the lot removed, whole")]]
+    voided: NotRequired[Annotated[DrawDocument, means("the lot removed, whole")]]
     session: NotRequired[Session]
     refund_id: NotRequired[RefundId]
     cents: NotRequired[Refunded]
@@ -208,11 +206,11 @@ class Usage(_Entry):
     breakdown: Breakdown
     overflow: Annotated[int, units("the part above the quota")]
     uncovered: Uncovered
-    opened: NotRequired[Annotated[Week, Field(description="the week it opened, as it stood before the run")]]
+    opened: NotRequired[Annotated[WeekDocument, means("the week it opened, as it stood before the run")]]
     capped_from: NotRequired[Annotated[int, units("what the run came to before the cap", least=1)]]
-    draws: NotRequired[list[Draw]]
-    debt: NotRequired[Debt]
-    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds this run reached, in order")]]
+    draws: NotRequired[list[DrawDocument]]
+    debt: NotRequired[DebtDocument]
+    alerts: NotRequired[Annotated[list[Percent], means("thresholds this run reached, in order")]]
 
 
 class Reset(_Entry):
@@ -220,24 +218,24 @@ class Reset(_Entry):
 
     kind: Literal["reset"]
     amount: Annotated[int, units("change of the balance")]
-    closed: Annotated[Week, Field(description="the week as it ended")]
-    opened: Annotated[Week | None, Field(description="the week that began with it; null where the next usage opens it")]
+    closed: Annotated[WeekDocument, means("the week as it ended")]
+    opened: Annotated[WeekDocument | None, means("the week that began with it; null where the next usage opens it")]
     settled: Annotated[int, units("overage paid from the quota of the week that began")]
-    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds that what was settled reached")]]
+    alerts: NotRequired[Annotated[list[Percent], means("thresholds that what was settled reached")]]
 
 
 class PlanChange(_Entry):
     """Plan assigned."""
 
     kind: Literal["plan"]
-    amount: Annotated[Literal[0], Field(description="a plan moves no units")]
+    amount: Annotated[Literal[0], means("a plan moves no units")]
     plan: Plan
     version: Version
     quota: Quota
-    alerts: NotRequired[Annotated[list[Percent], Field(description="thresholds reached under the new quota")]]
+    alerts: NotRequired[Annotated[list[Percent], means("thresholds reached under the new quota")]]
 
 
-Entry = Annotated[
-    Topup | Debit | Refund | Expiration | Adjustment | Reversal | Usage | Reset | PlanChange,
-    Field(discriminator="kind", description="One immutable entry of an org's journal."),
+EntryDocument = Annotated[
+    Topup | DebitDocument | RefundDocument | Expiration | Adjustment | Reversal | Usage | Reset | PlanChange,
+    means("One immutable entry of an org's journal.", discriminator="kind"),
 ]

@@ -1,11 +1,8 @@
 """Documents of commands that keep things running."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.schemas.fields import (
+from meterctl.core.documents.fields import (
     Actor,
     Currency,
     Percent,
@@ -16,6 +13,7 @@ from meterctl.schemas.fields import (
     Version,
     cents,
     instant,
+    means,
     number,
     text,
     units,
@@ -35,10 +33,10 @@ class VersionRecord(TypedDict):
 
 class PublishedRecord(VersionRecord):
     status: Literal["applied", "unchanged", "planned"]
-    applied: Annotated[bool, Field(description="true only if this call published it")]
+    applied: Annotated[bool, means("true only if this call published it")]
 
 
-class PlanVersion(PublishedRecord):
+class PlanVersionDocument(PublishedRecord):
     """A plan version, and whether this call published it."""
 
     schema: Literal["meterctl.plan-version.v1"]
@@ -52,50 +50,50 @@ class PlanVersions(TypedDict):
     versions: list[VersionRecord]
 
 
-class Plans(TypedDict):
+class PlansDocument(TypedDict):
     """Plans with the version in force; after publishing from the config also whether this call published it."""
 
     schema: Literal["meterctl.plans.v1"]
     plans: list[PublishedRecord | VersionRecord]
 
 
-class Lease(TypedDict):
+class LeaseDocument(TypedDict):
     name: Annotated[str, text("the lock's name")]
     holder: Annotated[str, text("the process that holds it")]
     acquired_at: Annotated[str, instant("since when")]
     expires_at: Annotated[str, instant("until when, unless renewed")]
 
 
-class ListedLease(Lease):
+class ListedLease(LeaseDocument):
     """A lock as it stands."""
 
-    expired: Annotated[bool, Field(description="true: anyone may take it")]
+    expired: Annotated[bool, means("true: anyone may take it")]
 
 
-class Locks(TypedDict):
+class LocksDocument(TypedDict):
     """The locks of sweeps."""
 
     schema: Literal["meterctl.locks.v1"]
     locks: list[ListedLease]
 
 
-class Lock(Lease):
+class Lock(LeaseDocument):
     """A lock that was to be broken."""
 
     schema: Literal["meterctl.lock.v1"]
-    broken: Annotated[bool, Field(description="true: it was taken from its holder")]
-    dry_run: Annotated[bool, Field(description="true: it was left alone")]
+    broken: Annotated[bool, means("true: it was taken from its holder")]
+    dry_run: Annotated[bool, means("true: it was left alone")]
     reason: Annotated[str, text("why")]
     actor: Actor
 
 
-class Repair(TypedDict):
+class RepairDocument(TypedDict):
     """What repairing the cached heads did."""
 
     schema: Literal["meterctl.repair.v1"]
     orgs: Annotated[int, number("orgs looked at")]
     mended: Annotated[int, number("heads made anew")]
-    unreadable: Annotated[list[str], Field(description="orgs whose last entry cannot be read")]
+    unreadable: Annotated[list[str], means("orgs whose last entry cannot be read")]
 
 
 class ConfigPack(TypedDict):
@@ -118,7 +116,7 @@ class ConfigProfile(TypedDict):
     """A place to work on, by name."""
 
     store: Annotated[str | None, text("its store, without any secret; null: as without a profile")]
-    production: Annotated[bool, Field(description="true: a write there has to name it")]
+    production: Annotated[bool, means("true: a write there has to name it")]
     actor: Annotated[str | None, text("who acts there; null: as without a profile")]
 
 
@@ -130,21 +128,21 @@ class Config(TypedDict):
     profile: Annotated[str | None, text("the profile that was chosen; null: none")]
     store: Annotated[str, text("the store, without any secret")]
     actor: Actor
-    meter_mode: Annotated[bool, Field(description="false: usage is not booked")]
-    default_plan: Annotated[Plan, Field(description="plan of orgs without one")]
+    meter_mode: Annotated[bool, means("false: usage is not booked")]
+    default_plan: Annotated[Plan, means("plan of orgs without one")]
     dollars_to_units: Annotated[str, text("units for one US dollar of cost, as decimal text")]
     run_base: Annotated[int, units("what a run comes to at least")]
     max_units_per_run: Annotated[int, units("what a run comes to at most; 0: no cap")]
     thresholds: list[Percent]
     overage: Literal["debt", "absorb"]
-    settle_overage: Annotated[bool, Field(description="true: overage is paid from the next week's quota")]
-    allow_time_travel: Annotated[bool, Field(description="true: the clock may be pinned on MongoDB")]
+    settle_overage: Annotated[bool, means("true: overage is paid from the next week's quota")]
+    allow_time_travel: Annotated[bool, means("true: the clock may be pinned on MongoDB")]
     packs: dict[str, ConfigPack]
     plans: dict[str, ConfigPlan]
     profiles: dict[str, ConfigProfile]
 
 
-class Step(TypedDict):
+class StepDocument(TypedDict):
     """Something that was made, or found."""
 
     step: Annotated[str, text("what, for people")]
@@ -155,7 +153,7 @@ class Init(TypedDict):
 
     schema: Literal["meterctl.init.v1"]
     store: Annotated[str, text("the store, without any secret")]
-    steps: list[Step]
+    steps: list[StepDocument]
 
 
 class Named(TypedDict):

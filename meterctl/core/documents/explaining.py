@@ -1,11 +1,8 @@
 """An org explained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.schemas.fields import (
+from meterctl.core.documents.fields import (
     Actor,
     Balance,
     Breakdown,
@@ -26,13 +23,14 @@ from meterctl.schemas.fields import (
     Version,
     WeekKey,
     instant,
+    means,
     number,
     signed,
     text,
     units,
 )
 
-Seqs = Annotated[list[Seq], Field(description="entries behind it, oldest first: the newest ten where there are more")]
+Seqs = Annotated[list[Seq], means("entries behind it, oldest first: the newest ten where there are more")]
 
 
 class Sum(TypedDict):
@@ -54,7 +52,7 @@ class ExplainedPlan(TypedDict):
 
     plan: Plan
     version: Version
-    assigned: Annotated[bool, Field(description="false: it has the default plan")]
+    assigned: Annotated[bool, means("false: it has the default plan")]
     seqs: Seqs
 
 
@@ -70,8 +68,8 @@ class ExplainedWeek(TypedDict):
     settled: Annotated[int, units("what of it paid debt of the week before")]
     uncovered: Uncovered
     breakdown: Breakdown
-    alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
-    since_seq: Annotated[Seq | None, Field(description="the entry from which on usage counted in it; null: none did")]
+    alerts: Annotated[list[Percent], means("thresholds reached, in order")]
+    since_seq: Annotated[Seq | None, means("the entry from which on usage counted in it; null: none did")]
     seqs: Seqs
 
 
@@ -89,7 +87,7 @@ class ExplainedDebt(TypedDict):
     overage: Annotated[int, units("of usage beyond quota and lots")]
     since: Annotated[str, instant("when it began")]
     since_seq: Seq
-    exact: Annotated[bool, Field(description="false: it began then or earlier")]
+    exact: Annotated[bool, means("false: it began then or earlier")]
     seqs: DebtSeqs
 
 
@@ -109,9 +107,9 @@ class ExplainedLot(TypedDict):
     """What became of a lot: units = debt + used + clawed + expired + forfeited + voided + left."""
 
     id: Seq
-    kind: Annotated[Literal["topup", "adjustment", "reversal"], Field(description="kind of the entry that opened it")]
-    pack: Annotated[Pack | None, Field(description="pack, if it is of one")]
-    session: Annotated[Session | None, Field(description="payment of the pack")]
+    kind: Annotated[Literal["topup", "adjustment", "reversal"], means("kind of the entry that opened it")]
+    pack: Annotated[Pack | None, means("pack, if it is of one")]
+    session: Annotated[Session | None, means("payment of the pack")]
     paid_cents: Paid | None
     currency: Currency | None
     opened_at: Annotated[str, instant("when it was opened")]
@@ -126,7 +124,7 @@ class ExplainedLot(TypedDict):
     forfeited: Annotated[int, units("what came back after it had expired")]
     voided: Annotated[int, units("what was removed when it was undone")]
     left: Annotated[int, units("what is left")]
-    complete: Annotated[bool, Field(description="false: it is so old that clawbacks may be counted as used")]
+    complete: Annotated[bool, means("false: it is so old that clawbacks may be counted as used")]
     seqs: LotSeqs
 
 
@@ -135,9 +133,9 @@ class Upcoming(TypedDict):
 
     at: Annotated[str, instant("when")]
     kind: Literal["expiration", "reset"]
-    lot: Annotated[Seq | None, Field(description="the lot that expires")]
+    lot: Annotated[Seq | None, means("the lot that expires")]
     units: Annotated[int | None, units("what expires")]
-    week: Annotated[WeekKey | None, Field(description="the week that ends")]
+    week: Annotated[WeekKey | None, means("the week that ends")]
     settled: Annotated[int | None, units("overage paid from the quota of the next week")]
     balance: Annotated[int, signed("the balance then")]
     seqs: Seqs
@@ -163,18 +161,18 @@ class Explain(TypedDict):
     """Why an org may run or not, lot by lot, and what happens next."""
 
     schema: Literal["meterctl.explain.v1"]
-    said: Annotated[list[str], Field(description="the answer in sentences, for a customer")]
+    said: Annotated[list[str], means("the answer in sentences, for a customer")]
     org: Org
     as_of: Annotated[str, instant("when it stands there")]
     seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
-    allowed: Annotated[bool, Field(description="whether it may run")]
+    allowed: Annotated[bool, means("whether it may run")]
     available: Annotated[int, signed("what is left of quota and balance together")]
     sum: Sum
     plan: ExplainedPlan
     week: ExplainedWeek
     debt: ExplainedDebt | None
-    lots: Annotated[list[ExplainedLot], Field(description="live ones in draw order, then the last that went")]
+    lots: Annotated[list[ExplainedLot], means("live ones in draw order, then the last that went")]
     more_lots: Annotated[int, number("live lots that are not told of")]
     upcoming: list[Upcoming]
     allowed_again: Again | None

@@ -1,12 +1,9 @@
 """Documents of commands that show and check."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field
-from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
-
-from meterctl.schemas.entries import Debt, Draw, Entry, Lot, Week
-from meterctl.schemas.fields import (
+from meterctl.core.documents.entries import DebtDocument, DrawDocument, EntryDocument, LotDocument, WeekDocument
+from meterctl.core.documents.fields import (
     Balance,
     Breakdown,
     Currency,
@@ -29,6 +26,7 @@ from meterctl.schemas.fields import (
     WeekKey,
     cents,
     instant,
+    means,
     number,
     signed,
     text,
@@ -36,11 +34,11 @@ from meterctl.schemas.fields import (
 )
 
 
-class BalanceLot(Lot):
+class BalanceLot(LotDocument):
     """A live lot and where it came from."""
 
-    pack: Annotated[Pack | None, Field(description="pack, if the lot is of one")]
-    session: Annotated[Session | None, Field(description="payment of the pack")]
+    pack: Annotated[Pack | None, means("pack, if the lot is of one")]
+    session: Annotated[Session | None, means("payment of the pack")]
     units: Annotated[int | None, units("what the lot opened with, debt repaid included", least=1)]
 
 
@@ -58,8 +56,8 @@ class BalanceDocument(TypedDict):
     org: Org
     as_of: Annotated[str, instant("when it holds that")]
     balance: Balance
-    lots: Annotated[list[BalanceLot], Field(description="live lots in draw order")]
-    debt: Debt
+    lots: Annotated[list[BalanceLot], means("live lots in draw order")]
+    debt: DebtDocument
     next_expiry: NextExpiry | None
     seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
 
@@ -73,7 +71,7 @@ class MeterWeek(TypedDict):
     ends_at: Annotated[str, instant("the next Monday 00:00, when the week is over")]
 
 
-class Meter(TypedDict):
+class MeterDocument(TypedDict):
     """Where an org stands in its week, and whether it may run."""
 
     schema: Literal["meterctl.meter.v1"]
@@ -86,22 +84,22 @@ class Meter(TypedDict):
     remaining: Annotated[int, units("what is left of the quota")]
     uncovered: Uncovered
     breakdown: Breakdown
-    alerts: Annotated[list[Percent], Field(description="thresholds reached, in order")]
+    alerts: Annotated[list[Percent], means("thresholds reached, in order")]
     balance: Balance
     available: Annotated[int, signed("what is left of quota and balance together")]
-    allowed: Annotated[bool, Field(description="whether it may run what was asked")]
+    allowed: Annotated[bool, means("whether it may run what was asked")]
     asked: Annotated[int, units("what was asked; 0: anything at all")]
     as_of: Annotated[str, instant("when it stands there")]
 
 
-class Ledger(TypedDict):
+class LedgerDocument(TypedDict):
     """A page of a journal, newest first."""
 
     schema: Literal["meterctl.ledger.v1"]
     org: Org
     balance: Balance
-    entries: list[Entry]
-    next_before: Annotated[Seq | None, Field(description="--before of the next page; null: this is the last")]
+    entries: list[EntryDocument]
+    next_before: Annotated[Seq | None, means("--before of the next page; null: this is the last")]
     since: Annotated[str | None, instant("entries from then on")]
     until: Annotated[str | None, instant("entries before then")]
 
@@ -112,7 +110,7 @@ class BalanceMark(TypedDict):
     at: Annotated[str, instant("from when on it stood so")]
     seq: Seq
     balance: Annotated[int, signed("the balance after that entry")]
-    pending: Annotated[bool, Field(description="true: the entry is due, and not booked yet")]
+    pending: Annotated[bool, means("true: the entry is due, and not booked yet")]
 
 
 class BalancePoint(BalanceMark):
@@ -122,7 +120,7 @@ class BalancePoint(BalanceMark):
     high: Annotated[int, signed("the highest balance in that slice")]
 
 
-class LedgerChart(TypedDict):
+class LedgerChartDocument(TypedDict):
     """The balance of an org over time."""
 
     schema: Literal["meterctl.ledger-chart.v1"]
@@ -130,19 +128,19 @@ class LedgerChart(TypedDict):
     balance: Annotated[int, signed("the balance at the end")]
     since: Annotated[str | None, instant("where it begins: as asked, else at the first entry; null: there is none")]
     until: Annotated[str, instant("where it ends: as asked, else now")]
-    lowest: Annotated[BalanceMark | None, Field(description="where it was lowest, the first time")]
-    highest: Annotated[BalanceMark | None, Field(description="where it was highest, the first time")]
+    lowest: Annotated[BalanceMark | None, means("where it was lowest, the first time")]
+    highest: Annotated[BalanceMark | None, means("where it was highest, the first time")]
     points: Annotated[
         list[BalancePoint],
-        Field(
-            description="by equal slices of the time, at most 240 of them; slices in which no units moved have none, "
+        means(
+            "by equal slices of the time, at most 240 of them; slices in which no units moved have none, "
             "for the balance stays what it was. With a since that lies behind the first entry, the first is the "
             "balance at that instant"
         ),
     ]
 
 
-class ClosedWeek(Week):
+class ClosedWeek(WeekDocument):
     """A week as it ended, and the entry that closed it."""
 
     settled: Annotated[int, units("overage paid from the quota of the next week")]
@@ -150,7 +148,7 @@ class ClosedWeek(Week):
     seq: Seq
 
 
-class History(TypedDict):
+class HistoryDocument(TypedDict):
     """Closed weeks, newest first."""
 
     schema: Literal["meterctl.history.v1"]
@@ -176,7 +174,7 @@ class Alerts(TypedDict):
     """Thresholds crossed, oldest first; a feed in the order in which they were booked."""
 
     schema: Literal["meterctl.alerts.v1"]
-    org: Annotated[Org | None, Field(description="null: all orgs")]
+    org: Annotated[Org | None, means("null: all orgs")]
     since: Annotated[str | None, instant("crossed from then on")]
     until: Annotated[str | None, instant("of a feed: booked before then, for what was later is not settled yet")]
     next: Annotated[str | None, text("of a feed: the cursor to go on with, opaque")]
@@ -228,10 +226,10 @@ class RefundPreview(TypedDict):
     clawed_units_before: Annotated[int, units("what earlier refunds clawed back")]
     units: Annotated[int, units("what it would claw back")]
     forgiven: Annotated[int, units("what it would claw, but is gone already")]
-    draws: Annotated[list[Draw], Field(description="the lots it would be taken from")]
+    draws: Annotated[list[DrawDocument], means("the lots it would be taken from")]
     balance: Balance
     balance_after: Annotated[int, signed("the balance with it")]
-    debt_after: Annotated[Debt, Field(description="the debt with it")]
+    debt_after: Annotated[DebtDocument, means("the debt with it")]
     refundable_cents_after: Annotated[int, cents("what could still be refunded")]
     clawable_units_after: Annotated[int, units("what could still be clawed back")]
 
@@ -249,7 +247,7 @@ class Verify(TypedDict):
     """What the checks of journals found."""
 
     schema: Literal["meterctl.verify.v1"]
-    ok: Annotated[bool, Field(description="true: nothing was found")]
+    ok: Annotated[bool, means("true: nothing was found")]
     orgs: Annotated[int, number("orgs looked at")]
     entries: Annotated[int, number("entries looked at")]
     findings: list[FindingRecord]
@@ -268,18 +266,18 @@ class Disagreement(TypedDict):
     found: Annotated[str, text("what the journal says")]
     message: Annotated[str, text("what differs, for people")]
     fix: Annotated[str, text("commands that would mend it")]
-    operations: Annotated[list[dict[str, Any]], Field(description="the same, as lines for backfill")]
+    operations: Annotated[list[dict[str, Any]], means("the same, as lines for backfill")]
 
 
 class Reconcile(TypedDict):
     """Where Stripe and the journal differ."""
 
     schema: Literal["meterctl.reconcile.v1"]
-    ok: Annotated[bool, Field(description="true: nothing differs")]
-    mode: Annotated[Literal["live", "test"], Field(description="mode of the Stripe key")]
+    ok: Annotated[bool, means("true: nothing differs")]
+    mode: Annotated[Literal["live", "test"], means("mode of the Stripe key")]
     since: Annotated[str | None, instant("what was paid or booked from then on")]
     until: Annotated[str, instant("what was paid or booked before then")]
-    counts: Annotated[dict[str, int], Field(description="how many were seen, and findings by kind")]
+    counts: Annotated[dict[str, int], means("how many were seen, and findings by kind")]
     findings: list[Disagreement]
     plan_out: Annotated[str | None, text("file with the operations that would mend it")]
     seconds: Seconds
