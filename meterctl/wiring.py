@@ -7,7 +7,7 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.config.settings import Profile, Settings, default_store, load_settings
+from meterctl.config.settings import Profile, Settings, default_store, load_settings, read_store_file
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
 from meterctl.core.stores.url import open_store, same_place, without_secret
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import Wanted
     from meterctl.core.domain.operations import Operation, Refund, Request
+    from meterctl.core.domain.policy import Limits
     from meterctl.core.model import Instant
     from meterctl.core.payments.stripe_gateway import StripeGateway
     from meterctl.core.ports import Clock, Observation, Store
@@ -82,10 +83,32 @@ class Wiring:
 
     @cached_property
     def store_url(self) -> str:
-        """The store: as said, else of the profile that was said, else of the environment, which may name either."""
-        said = self.options.store or (self.profile.store if self.options.profile else None)
-        url = said or self.environ.get("METERCTL_STORE") or self.profile.store
+        """The store: of --store, else of --profile, else of METERCTL_STORE, else of METERCTL_PROFILE."""
+        named = self.options.store or (self._store_of(self.profile) if self.options.profile else None)
+        url = named or self.environ.get("METERCTL_STORE") or self._store_of(self.profile)
         return url or default_store(self.environ)
+
+    def _store_of(self, profile: Profile) -> str | None:
+        if profile.store_file is not None:
+            return read_store_file(self.settings, profile.store_file)
+        return profile.store
+
+    @property
+    def limits(self) -> "Limits":
+        """The limits at the desk: the config's, and those of the profile in place of them."""
+        return self.settings.limits._replace(**self.profile.limits)
+
+    @property
+    def require_reason(self) -> tuple[str, ...]:
+        """The operations that need a reason here."""
+        own = self.profile.require_reason
+        return self.settings.require_reason if own is None else own
+
+    @property
+    def reason_pattern(self) -> str:
+        """The regular expression that a reason has to match somewhere; empty: any will do."""
+        own = self.profile.reason_pattern
+        return self.settings.reason_pattern if own is None else own
 
     def check_named(self) -> None:
         """Before anything is written: a production profile, or its store, has to be named on the command line."""
@@ -102,7 +125,15 @@ class Wiring:
 
     def _works_on(self, name: str, profile: Profile) -> bool:
         # A profile may leave the store to the environment: then its name alone says that it is in production.
-        return name == self.profile_name or (profile.store is not None and same_place(profile.store, self.store_url))
+        if name == self.profile_name:
+            return True
+        try:
+            store = self._store_of(profile)
+        except BadInput as problem:
+            if problem.code == "store_file_unreadable":  # then its store is for others to write to, or elsewhere
+                return False
+            raise
+        return store is not None and same_place(store, self.store_url)
 
     @cached_property
     def clock(self) -> "Clock":

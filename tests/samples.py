@@ -341,18 +341,62 @@ def config() -> Facts:
             "run_base": 1,
             "max_units_per_run": 0,
             "thresholds": [80, 100],
+            "balance_alerts": [0],
             "overage": "debt",
             "settle_overage": True,
             "allow_time_travel": False,
+            "max_clock_skew": 300,
+            "max_clock_jump": 3_024_000,
+            "require_reason": ["debit"],
+            "reason_pattern": "TCK-[0-9]+",
+            "limits": {"adjust": 0, "debit": 100_000, "debt": 0, "refund_cents": 0, "approval_over": 0},
             "packs": {
-                "small": {"units": 1000, "price_cents": 500, "currency": "usd", "expiry_days": 90},
-                "yen": {"units": 5, "price_cents": 5000, "currency": "jpy", "expiry_days": None},
+                "small": config_pack(units=1000, price_cents=500, expiry_days=90, prices={"eur": 460}),
+                "yen": config_pack(units=5, price_cents=5000, currency="jpy"),
+                "any": config_pack(unit_price_cents="0.5"),
             },
-            "plans": {"pro": {"weekly_quota": 200_000, "ratios": {"llm": "1.25"}}},
+            "plans": {
+                "pro": {
+                    "weekly_quota": 200_000,
+                    "ratios": {"llm": "1.25"},
+                    "rollover_max": 5000,
+                    "rollover_weeks": 2,
+                    "stripe_prices": ["price_9"],
+                }
+            },
+            "stripe": {
+                "org": ["metadata.org", "client_reference_id"],
+                "pack": ["metadata.pack", "price"],
+                "only": {"metadata.kind": "extras"},
+                "payments": ["checkout", "invoice"],
+                "discounts": "refuse",
+                "ignore": ["cs_live_x"],
+                "account": None,
+            },
             "profile": "prod",
-            "profiles": {"prod": {"store": "mongodb://db.example/meterctl", "production": True, "actor": None}},
+            "profiles": {
+                "prod": {
+                    "store": "mongodb://db.example/meterctl",
+                    "store_file": None,
+                    "collection_prefix": None,
+                    "production": True,
+                    "actor": None,
+                    "limits": {"debit": 500},
+                    "require_reason": None,
+                    "reason_pattern": None,
+                }
+            },
         },
     )
+
+
+def config_pack(**fields: Any) -> dict[str, Any]:
+    """A pack as `config show` has it."""
+    defaults: dict[str, Any] = {
+        "units": None, "price_cents": None, "currency": "usd", "expiry_days": None, "priority": 50, "prices": {},
+        "stripe_prices": [], "unit_price_cents": None,
+    }  # fmt: skip
+    return defaults | fields
 
 
 def preview() -> Facts:

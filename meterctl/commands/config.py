@@ -4,6 +4,7 @@ from typing import Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.config.settings import Profile
+from meterctl.core.domain.policy import Pack
 from meterctl.core.results import Facts
 from meterctl.core.stores.url import without_secret
 from meterctl.wiring import Wiring
@@ -26,23 +27,38 @@ def show(wiring: Wiring) -> Facts:
       meterctl config show --config meterctl.toml
     """
     settings = wiring.settings
-    terms = settings.terms._asdict()
-    packs = {name: pack._asdict() for name, pack in settings.terms.packs.items()}
-    plans = {name: {"weekly_quota": p.weekly_quota, "ratios": dict(p.ratios)} for name, p in settings.plans.items()}
-    facts = {
-        "source": None if settings.source is None else str(settings.source),
-        "profile": wiring.profile_name,
-        "store": wiring.describe_store(),
-        "actor": wiring.actor,
-        **terms,
-        "thresholds": list(settings.terms.thresholds),
-        "allow_time_travel": settings.allow_time_travel,
-        "packs": packs,
-        "plans": plans,
-        "profiles": {name: _profile(profile) for name, profile in settings.profiles.items()},
-    }
-    return Facts("config", facts)
+    return Facts(
+        "config",
+        {
+            "source": None if settings.source is None else str(settings.source),
+            "profile": wiring.profile_name,
+            "store": wiring.describe_store(),
+            "actor": wiring.actor,
+            **_plain(settings.terms),
+            "allow_time_travel": settings.allow_time_travel,
+            "max_clock_skew": settings.max_clock_skew,
+            "max_clock_jump": settings.max_clock_jump,
+            "require_reason": list(wiring.require_reason),
+            "reason_pattern": wiring.reason_pattern,
+            "limits": _plain(wiring.limits),
+            "packs": {name: _pack(pack) for name, pack in settings.terms.packs.items()},
+            "plans": {name: _plain(plan) for name, plan in settings.plans.items()},
+            "stripe": _plain(settings.stripe),
+            "profiles": {name: _profile(profile) for name, profile in settings.profiles.items()},
+        },
+    )
+
+
+def _plain(fields: Any) -> dict[str, Any]:
+    """Return a named tuple as JSON has it."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields._asdict().items()}
+
+
+def _pack(pack: Pack) -> dict[str, Any]:
+    if pack.unit_price_cents is not None:  # a pack of any amount
+        return _plain(pack) | {"units": None, "price_cents": None}
+    return _plain(pack)
 
 
 def _profile(profile: Profile) -> dict[str, Any]:
-    return profile._asdict() | {"store": None if profile.store is None else without_secret(profile.store)}
+    return _plain(profile) | {"store": None if profile.store is None else without_secret(profile.store)}

@@ -1,160 +1,206 @@
-"""The config file's shape, checked by pydantic as a whole before anything is done.
+"""The config file: its tables and keys, each with the kind of its value, read as a whole before anything is done."""
 
-Imported only when there is a file to check.
-"""
-
-import re
 import tomllib
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
-
+from meterctl.config import kinds
+from meterctl.config.kinds import DAY, Kind, Place
+from meterctl.config.settings import PlanSpec, Profile, Settings
 from meterctl.core.domain.checks import check_ratio
+from meterctl.core.domain.policy import REASONED, Limits, Pack, StripeSettings, Terms
 from meterctl.core.errors import BadConfig, BadInput
 from meterctl.core.model import MAX_UNITS
 
+_name = kinds.text(r"[A-Za-z0-9_-]{1,64}", "a name is 1-64 letters, digits or any of _ -")
+_currency = kinds.text(r"[a-z]{3}", "a currency is three small letters, such as usd")
+_stripe_id = kinds.text(r"[A-Za-z0-9_]{1,255}", "an id of Stripe's is needed, such as price_1A2b3C")
 
-def _like(pattern: str, right: str) -> AfterValidator:
-    """A text has to match ``pattern``; ``right`` says that in words."""
+_ORG_PLACES = (
+    r"client_reference_id|customer|metadata\.[^.\s]+|"
+    r"(payment_intent|customer|invoice|subscription|payment_link)\.metadata\.[^.\s]+"
+)
+_PLACES_RIGHT = (
+    "a place in a payment is needed: metadata.KEY, client_reference_id, customer, or KEY in the metadata of "
+    "payment_intent, customer, invoice, subscription or payment_link, as in customer.metadata.KEY"
+)
+_org_place = kinds.text(_ORG_PLACES, _PLACES_RIGHT)
+_pack_place = kinds.text(f"price|{_ORG_PLACES}", f"{_PLACES_RIGHT}; or price")
+_expected_text = kinds.text(r"(?s).{1,500}", "a text of 1-500 characters is needed")
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(right)
-        return text
-
-    return AfterValidator(check)
-
-
-def _decimal_text(text: str) -> str:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ValueError("a decimal number is needed, such as 1.25") from None
-    if not value.is_finite() or value < 0 or not -30 <= value.adjusted() <= 15:
-        raise ValueError("a decimal number >= 0 of a sane size is needed, such as 1.25")
-    return format(value, "f")
+_prefix = kinds.text(
+    r"(?!system\.)[A-Za-z_][A-Za-z0-9_.-]{0,39}",
+    "a prefix of collections is 1-40 letters, digits or any of _ . -, begins with a letter or _, not with system.",
+)
+_store = kinds.text(r"(sqlite:.|mongodb(\+srv)?://).*", "a store is sqlite:PATH, mongodb://... or mongodb+srv://...")
+_actor = kinds.text(r"\S(.{0,198}\S)?", "an actor is 1-200 characters without blanks at its ends")
+_path = kinds.text(r"[^\x00]{1,4096}", "a path is needed")
+_stripe_prices = kinds.listed(_stripe_id, "price ids", most=100)
 
 
-def _publishable(ratios: dict[str, str]) -> dict[str, str]:
-    for feature, ratio in ratios.items():
+def _ascending(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(values))
+
+
+def _descending(values: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(values, reverse=True))
+
+
+def _ratios(value: object, place: Place) -> dict[str, str] | None:
+    """Read the ratios of a plan by feature, under the rule that publishing them has."""
+    if not isinstance(value, dict):
+        return place.wrong("a table is needed")
+    decimal = kinds.decimal()
+    ratios = {}
+    for feature, written in value.items():
+        ratios[feature] = ratio = decimal(written, place.below(feature))
         try:
-            check_ratio(feature, ratio)
+            check_ratio(feature, ratio or "0")
         except BadInput as problem:
-            raise ValueError(f"{feature}: {problem.message}; {problem.hint}") from None
+            place.below(feature).wrong(f"{problem.message}; {problem.hint}")
     return ratios
 
 
-def _ascending(percents: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(percents)) != len(percents):
-        raise ValueError("each percent stands once")
-    return tuple(sorted(percents))
+def _check_pack(pack: dict[str, Any], place: Place) -> None:
+    if "unit_price_cents" in pack:
+        for key in ("units", "price_cents", "prices"):
+            if key in pack:
+                place.below(key).wrong("a pack has either units and price_cents, or unit_price_cents; leave one out")
+        pack.setdefault("units", 0)
+        pack.setdefault("price_cents", 0)
+        return
+    for key in ("units", "price_cents"):
+        if key not in pack:
+            place.below(key).wrong("this key is required (or unit_price_cents, for a pack of any amount)")
+    if pack["currency"] in pack.get("prices", ()):
+        place.below(f"prices.{pack['currency']}").wrong("the price in the pack's own currency is its price_cents")
 
 
-# Numbers of the file arrive as text, exactly as written (see `check`): a ratio never passes through a float.
-_Ratio = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_decimal_text)]
-_Name = Annotated[str, _like(r"[A-Za-z0-9_-]{1,64}", "a name is 1-64 letters, digits or any of _ -")]
-_Units = Annotated[int, Field(strict=True, ge=0, le=MAX_UNITS)]
-_Percent = Annotated[int, Field(strict=True, ge=1, le=1000)]
-_STORE = "a store is sqlite:PATH, mongodb://... or mongodb+srv://..."
-_ACTOR = "an actor is 1-200 characters without blanks at its ends"
+def _check_profile(profile: dict[str, Any], place: Place) -> None:
+    if "store" in profile and "store_file" in profile:
+        place.below("store_file").wrong("a profile has either a store or a store_file; leave one out")
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_LIMITS: Mapping[str, Kind] = {name: kinds.whole() for name in Limits._fields}
+_limits = kinds.table(dict, _LIMITS)
+_reasoned = kinds.listed(kinds.one_of(*REASONED), "operations", most=len(REASONED))
+
+_pack = kinds.table(
+    Pack,
+    {
+        "units": kinds.whole(1),
+        "price_cents": kinds.whole(),
+        "currency": _currency,
+        "expiry_days": kinds.whole(1, 36_525),
+        "priority": kinds.whole(0, 100),
+        "prices": kinds.mapped(_currency, kinds.whole()),
+        "stripe_prices": _stripe_prices,
+        "unit_price_cents": kinds.decimal(positive=True),
+    },
+    required=("currency",),
+    check=_check_pack,
+)
+
+_plan = kinds.table(
+    PlanSpec,
+    {
+        "weekly_quota": kinds.whole(),
+        "ratios": _ratios,
+        "rollover_max": kinds.whole(),
+        "rollover_weeks": kinds.whole(1, 520),
+        "stripe_prices": _stripe_prices,
+    },
+    required=("weekly_quota",),
+)
+
+_stripe = kinds.table(
+    StripeSettings,
+    {
+        "org": kinds.listed(_org_place, "places in a payment", least=1, most=20),
+        "pack": kinds.listed(_pack_place, "places in a payment", least=1, most=20),
+        "only": kinds.mapped(_pack_place, _expected_text),
+        "payments": kinds.listed(
+            kinds.one_of("checkout", "payment_intent", "invoice"), "kinds of payment", least=1, most=3
+        ),
+        "discounts": kinds.one_of("refuse", "accept"),
+        "ignore": kinds.listed(_stripe_id, "ids of payments", most=10_000),
+        "account": kinds.text(r"acct_[A-Za-z0-9_]{1,250}", "an account id is needed, such as acct_1A2b3C"),
+    },
+)
+
+_profile = kinds.table(
+    Profile,
+    {
+        "store": _store,
+        "store_file": _path,
+        "collection_prefix": _prefix,
+        "production": kinds.flag,
+        "actor": _actor,
+        "limits": _limits,
+        "require_reason": _reasoned,
+        "reason_pattern": kinds.pattern,
+    },
+    check=_check_profile,
+)
+
+_TERMS: Mapping[str, Kind] = {
+    "meter_mode": kinds.flag,
+    "default_plan": _name,
+    "dollars_to_units": kinds.decimal(),
+    "run_base": kinds.whole(),
+    "max_units_per_run": kinds.whole(),
+    "thresholds": kinds.listed(kinds.whole(1, 1000), "whole numbers", most=20, order=_ascending),
+    "balance_alerts": kinds.listed(kinds.whole(-MAX_UNITS), "whole numbers", most=20, order=_descending),
+    "overage": kinds.one_of("debt", "absorb"),
+    "settle_overage": kinds.flag,
+    "packs": kinds.mapped(_name, _pack),
+}
+
+_OTHERS: Mapping[str, Kind] = {
+    "allow_time_travel": kinds.flag,
+    "max_clock_skew": kinds.duration(1, DAY),
+    "max_clock_jump": kinds.duration(3600, 3650 * DAY),
+    "require_reason": _reasoned,
+    "reason_pattern": kinds.pattern,
+    "limits": _limits,
+    "plans": kinds.mapped(_name, _plan),
+    "stripe": _stripe,
+    "profiles": kinds.mapped(_name, _profile),
+}
 
 
-class _Pack(_Checked):
-    units: Annotated[int, Field(strict=True, ge=1, le=MAX_UNITS)]
-    price_cents: _Units
-    currency: Annotated[str, _like(r"[a-z]{3}", "a currency is three small letters, such as usd")]
-    expiry_days: Annotated[int, Field(strict=True, ge=1, le=36_525)] | None = None
+def _check_file(values: dict[str, Any], place: Place) -> None:
+    """A price of Stripe's can stand for one pack, or one plan, only."""
+    seen: dict[str, str] = {}
+    for kind in ("packs", "plans"):
+        for name, spec in values.get(kind, {}).items():
+            for price in spec.stripe_prices:
+                if price in seen:
+                    place.below(f"{kind}.{name}.stripe_prices").wrong(f"{price} stands in {seen[price]} too")
+                seen[price] = f"{kind}.{name}"
 
 
-class _Plan(_Checked):
-    weekly_quota: _Units
-    ratios: Annotated[dict[_Name, _Ratio], AfterValidator(_publishable)] = {}
+def _build(**values: Any) -> Settings:
+    terms = Terms(**{name: values.pop(name) for name in _TERMS if name in values})
+    return Settings(terms=terms, limits=Limits(**values.pop("limits", {})), **values)
 
 
-class _Profile(_Checked):
-    store: Annotated[str, _like(r"(sqlite:.|mongodb(\+srv)?://).*", _STORE)] | None = None
-    production: Annotated[bool, Field(strict=True)] = False
-    actor: Annotated[str, _like(r"\S(.{0,198}\S)?", _ACTOR)] | None = None
+_file = kinds.table(_build, {**_TERMS, **_OTHERS}, check=_check_file)
 
 
-class _File(_Checked):
-    meter_mode: Annotated[bool, Field(strict=True)] = True
-    default_plan: _Name = "free"
-    dollars_to_units: _Ratio = "1000"
-    run_base: _Units = 1
-    max_units_per_run: _Units = 0
-    thresholds: Annotated[tuple[_Percent, ...], Field(max_length=20), AfterValidator(_ascending)] = (80, 100)
-    overage: Literal["debt", "absorb"] = "debt"
-    settle_overage: Annotated[bool, Field(strict=True)] = True
-    allow_time_travel: Annotated[bool, Field(strict=True)] = False
-    packs: dict[_Name, _Pack] = {}
-    plans: dict[_Name, _Plan] = {}
-    profiles: dict[_Name, _Profile] = {}
-
-
-_TABLES: dict[str, type[BaseModel]] = {"packs": _Pack, "plans": _Plan, "profiles": _Profile}
-
-
-def check(path: Path, text: str) -> dict[str, Any]:
-    """The document of the config file at ``path`` with this ``text``, every key filled in. Raises `BadConfig`."""
+def read_settings(path: Path, text: str) -> Settings:
+    """Return the settings that the config file at ``path`` with this ``text`` holds. Raises `BadConfig`."""
     try:
-        raw = tomllib.loads(text, parse_float=str)
-        return _File.model_validate(raw).model_dump(mode="json")
+        document = tomllib.loads(text, parse_float=kinds.WrittenFloat)
     except tomllib.TOMLDecodeError as problem:
         raise BadConfig(f"{path} is not TOML: {problem}", hint="correct the line it names") from None
-    except ValidationError as problems:
-        raise BadConfig(_explained(path, problems)) from None
     except (ValueError, RecursionError):
         # Python's own limits. What they say names no line.
         message = f"{path} cannot be read: a number in it is too long, or something is nested too deep"
         raise BadConfig(message, hint="look for a number of thousands of digits, or hundreds of brackets") from None
-
-
-def _explained(path: Path, problems: ValidationError) -> str:
-    lines = []
-    for problem in problems.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-        lines.append(f"{path}: {key}: {_what_is_right(problem)}")
-    return "\n".join(lines)
-
-
-def _what_is_right(problem: ErrorDetails) -> str:
-    if problem["type"] == "extra_forbidden":
-        return _known_keys(problem["loc"])
-    said = _RIGHT.get(problem["type"])
-    return problem["msg"] if said is None else said.format(**problem.get("ctx", {}))
-
-
-#: What would be right where the checker found a mistake of a kind, filled in with what it knows of it.
-_RIGHT: Mapping[str, str] = {
-    "missing": "this key is required",
-    "int_type": "a whole number is needed",
-    "bool_type": "true or false is needed",
-    "string_type": "a text in quotes is needed",
-    "tuple_type": "a list of whole numbers is needed",
-    "dict_type": "a table is needed",
-    "model_type": "a table is needed",
-    "greater_than_equal": "a number >= {ge} is needed",
-    "less_than_equal": "a number <= {le} is needed",
-    "literal_error": "{expected} is needed",
-    "too_long": "at most {max_length} are possible",
-    "value_error": "{error}",
-}
-
-
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    from difflib import get_close_matches
-
-    model: type[BaseModel] = _File
-    if len(location) > 1:
-        model = _TABLES[str(location[0])]
-    near = get_close_matches(str(location[-1]), model.model_fields, n=1)
-    return f"no such key; did you mean {near[0]}?" if near else f"no such key; known: {', '.join(model.model_fields)}"
+    mistakes: list[str] = []
+    settings: Settings | None = _file(document, Place("", mistakes))
+    if settings is None:
+        raise BadConfig("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+    return settings._replace(source=path)

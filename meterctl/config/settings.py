@@ -1,50 +1,71 @@
-"""Settings: the config file, the environment, and what holds without either.
+"""Settings: the config file, the environment, and the defaults without either.
 
-Only a config file that has not been checked yet loads the checker behind it (`config_file`, on pydantic): any other
-command starts in half the time.
+Only a command that finds a config file loads the reader behind it (`meterctl.config.file`).
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from meterctl import __version__
-from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.domain.policy import Limits, StripeSettings, Terms
 from meterctl.core.errors import BadConfig, BadInput
+
+#: A config is read whole, and nobody writes one as long as this. More is something else, a device say.
+MAX_BYTES = 1 << 20
+
+MAX_STORE_FILE = 1 << 14
 
 
 class PlanSpec(NamedTuple):
     """A plan as the config describes it; in force only once it is published."""
 
     weekly_quota: int
-    ratios: Mapping[str, str]
+    ratios: Mapping[str, str] = {}
+    rollover_max: int = 0
+    rollover_weeks: int = 1
+    #: The org whose subscription has one of these prices of Stripe's is on the plan.
+    stripe_prices: tuple[str, ...] = ()
 
 
 class Profile(NamedTuple):
-    """A place to work on, by a name of its own. What is None comes from where it comes from without a profile."""
+    """A named place to work on. A value that is None, and a limit that is not there, are those without a profile."""
 
     store: str | None = None
+    store_file: str | None = None
+    collection_prefix: str | None = None
     production: bool = False
     actor: str | None = None
+    limits: Mapping[str, int] = {}
+    require_reason: tuple[str, ...] | None = None
+    reason_pattern: str | None = None
 
 
 class Settings(NamedTuple):
-    """What the config file says. ``source`` None: there is none, these are the defaults."""
+    """The config file's content. ``source`` None: there is none, these are the defaults. Spans are in seconds."""
 
     source: Path | None = None
     terms: Terms = Terms()
     plans: Mapping[str, PlanSpec] = {}
     allow_time_travel: bool = False
+    max_clock_skew: int = 5 * 60
+    max_clock_jump: int = 35 * 86_400
+    limits: Limits = Limits()
+    #: Operations that need a reason, and the regular expression that each reason has to match somewhere.
+    require_reason: tuple[str, ...] = ()
+    reason_pattern: str = ""
+    stripe: StripeSettings = StripeSettings()
     profiles: Mapping[str, Profile] = {}
 
 
 def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
-    """meterctl's own directory for ``kind`` ("CONFIG", "DATA" or "CACHE"), by the XDG rules. None: a user without a
-    home directory has none."""
+    """Return meterctl's own directory for ``kind`` ("CONFIG" or "DATA"), by the XDG rules.
+
+    None: a user without a home directory has none.
+    """
     if base := environ.get(f"XDG_{kind}_HOME"):
         return Path(base, "meterctl")
-    fallback = {"CONFIG": ".config", "DATA": ".local/share", "CACHE": ".cache"}[kind]
+    fallback = {"CONFIG": ".config", "DATA": ".local/share"}[kind]
     try:
         return Path.home() / fallback / "meterctl"
     except RuntimeError:
@@ -52,14 +73,17 @@ def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
-    """The config file to use: the one given, else the environment's, else ``./meterctl.toml``, else the user's."""
+    """Return the config file: the one given, else the environment's, else the first that is there by itself."""
     named = given or environ.get("METERCTL_CONFIG")
     if named:
         return Path(named)
-    for directory in (Path(), user_dir("CONFIG", environ)):
-        if directory is not None and _is_file(directory / "meterctl.toml"):
-            return directory / "meterctl.toml"
-    return None
+    return next((path for path in unnamed_configs(environ) if _is_file(path)), None)
+
+
+def unnamed_configs(environ: Mapping[str, str]) -> list[Path]:
+    """Return the places where a config is looked for that nobody named: ``./meterctl.toml``, then the user's."""
+    directories = (Path(), user_dir("CONFIG", environ))
+    return [directory / "meterctl.toml" for directory in directories if directory is not None]
 
 
 def _is_file(path: Path) -> bool:
@@ -70,96 +94,54 @@ def _is_file(path: Path) -> bool:
 
 
 def load_settings(given: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in force. Raises `BadConfig` naming file, key and what would be right."""
+    """Return the settings in force. Raises `BadConfig` naming file, key and what would be right."""
     path = find_config(given, environ)
     if path is None:
         return Settings()
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise BadConfig(f"the config {path} is longer than 1 MiB", hint="check --config and the file")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, ValueError) as problem:
         raise BadConfig(f"cannot read the config {path}: {problem}", hint="check --config and the file") from None
-    checked = _Checked(text, user_dir("CACHE", environ))
-    if (document := checked.read()) is None:
-        from meterctl.config.file import check
+    from meterctl.config.file import read_settings
 
-        document = check(path, text)
-        checked.write(document)
-    return settings_of(path, document)
+    return read_settings(path, text)
 
 
-def settings_of(path: Path, document: Mapping[str, Any]) -> Settings:
-    """The settings in a checked config file's ``document``, which has every key."""
-    terms = {name: document[name] for name in Terms._fields if name not in ("packs", "thresholds")}
-    packs = {name: Pack(**pack) for name, pack in document["packs"].items()}
-    return Settings(
-        path,
-        Terms(**terms, thresholds=tuple(document["thresholds"]), packs=packs),
-        {name: PlanSpec(**plan) for name, plan in document["plans"].items()},
-        document["allow_time_travel"],
-        {name: Profile(**profile) for name, profile in document["profiles"].items()},
-    )
+def read_store_file(settings: Settings, name: str) -> str:
+    """Return the store's URL from the file of a profile's ``store_file``, which stands relative to the config file.
 
-
-#: Raised when a checked document changes its shape, or when more is checked.
-_SHAPE = 3
-
-#: The rights of anybody but the owner, in a file's mode.
-_OF_OTHERS = 0o077
-
-
-class _Checked:
-    """What checking a config text came to, kept beside other caches of the user as Python keeps bytecode: a text that
-    was found right needs no second look, and a command starts without the checker. A cache: it may be gone or
-    unwritable at any time."""
-
-    def __init__(self, text: str, directory: Path | None) -> None:
-        from hashlib import sha256
-
-        name = f"config-{sha256(f'{__version__} {_SHAPE} {text}'.encode()).hexdigest()}.json"
-        self._file = None if directory is None else directory / name
-
-    def read(self) -> dict[str, Any] | None:
-        import json
-
-        if self._file is None:
-            return None
-        try:
-            if self._file.stat().st_mode & _OF_OTHERS:
-                return None  # whoever made it so: it is written anew
-            document: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return document
-
-    def write(self, document: Mapping[str, Any]) -> None:
-        import json
-        from contextlib import suppress
-
-        if self._file is None:
-            return
-        # Written aside and renamed: another process sees all of it or nothing.
-        aside = self._file.with_suffix(f".{os.getpid()}")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            aside.unlink(missing_ok=True)
-            aside.touch(mode=0o600, exist_ok=False)  # a store's URL may hold a password
-            aside.write_text(json.dumps(document), encoding="utf-8")
-            aside.replace(self._file)
-            self._drop_others(self._file)
-        except OSError:
-            with suppress(OSError):
-                aside.unlink()
-
-    def _drop_others(self, kept: Path) -> None:
-        # A password that was replaced in the config would stay in them for ever. Of another config, or of a process
-        # that is about to write: it is checked once more.
-        for other in kept.parent.glob("config-*"):
-            if other != kept:
-                other.unlink(missing_ok=True)
+    The file holds a password: it is refused if anybody but its owner may read it. A file of root's may be readable to
+    a group, as a container's mounted secrets are.
+    """
+    path = Path(name).expanduser()
+    if settings.source is not None:
+        path = settings.source.parent / path
+    hint = "the file holds the store's URL on one line, and only its owner may read it: chmod 600"
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(MAX_STORE_FILE + 1)
+    except OSError as problem:
+        message = f"cannot read store_file {path}: {problem.strerror}"
+        raise BadInput(message, hint=hint, code="store_file_unreadable") from None
+    if status.st_mode & (0o037 if status.st_uid == 0 else 0o077):
+        message = f"store_file {path} may be read or written by others (mode {status.st_mode & 0o777:o})"
+        raise BadInput(message, hint=f"take that right away: chmod 600 {path}", code="bad_store_file")
+    try:
+        lines = content.decode("utf-8-sig").strip().splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    if len(lines) != 1 or len(content) > MAX_STORE_FILE:
+        raise BadInput(f"store_file {path} does not hold one URL and nothing else", hint=hint, code="bad_store_file")
+    return lines[0]
 
 
 def default_store(environ: Mapping[str, str]) -> str:
-    """The embedded store in the user's data directory."""
+    """Return the URL of the embedded store in the user's data directory."""
     directory = user_dir("DATA", environ)
     if directory is None:
         message = "this user has no home directory to keep the embedded store in"

@@ -82,29 +82,55 @@ def show_config(config: Facts) -> Iterable[Block]:
     yield Heading("config in force")
     if facts.get("source") is None:
         facts["source"] = "defaults: no config file was found"
+    for name in ("max_clock_skew", "max_clock_jump"):
+        facts[name] = words.span(facts[name] * 1000)
     yield from show_fields(facts)
     yield _packs(packs)
-    columns = [Column("plan", least=8), Column("weekly quota", right=True), Column("ratios", rank=1, least=16)]
-    rows = [
-        Row([Said(name, "strong"), words.units(plan["weekly_quota"]), ratios(plan["ratios"])])
-        for name, plan in plans.items()
-    ]
-    yield Grid(columns, rows, "plans (to be published with: meterctl plan publish --from-config)")
+    yield _plans(plans)
     if profiles:
         yield _profiles(profiles)
 
 
+def _plans(plans: Mapping[str, Mapping[str, Any]]) -> Grid:
+    columns = [
+        Column("plan", least=8),
+        Column("weekly quota", right=True),
+        Column("ratios", rank=1, least=16),
+        Column("carries over", rank=2),
+    ]
+    rows = [
+        Row([Said(name, "strong"), words.units(plan["weekly_quota"]), ratios(plan["ratios"]), _rollover(plan)])
+        for name, plan in plans.items()
+    ]
+    return Grid(columns, rows, "plans (to be published with: meterctl plan publish --from-config)")
+
+
+def _rollover(plan: Mapping[str, Any]) -> str:
+    if not plan["rollover_max"]:
+        return "nothing"
+    return f"up to {words.units(plan['rollover_max'])} for {words.plural(plan['rollover_weeks'], 'week')}"
+
+
 def _profiles(profiles: Mapping[str, Mapping[str, Any]]) -> Grid:
     columns = [Column("profile", least=8), Column("store", least=16), Column("production"), Column("actor", rank=1)]
-    rows = [
-        Row([Said(name, "strong"), p["store"] or "-", "yes" if p["production"] else "no", p["actor"] or "-"])
-        for name, p in profiles.items()
-    ]
+    rows = [Row(_profile_cells(name, profile)) for name, profile in profiles.items()]
     return Grid(columns, rows, "profiles (chosen with: --profile NAME)")
 
 
+def _profile_cells(name: str, profile: Mapping[str, Any]) -> list[Cell]:
+    file = profile["store_file"]
+    store = profile["store"] or (f"as {file} says" if file else "-")
+    return [Said(name, "strong"), store, "yes" if profile["production"] else "no", profile["actor"] or "-"]
+
+
 def _packs(packs: Mapping[str, Mapping[str, Any]]) -> Grid:
-    columns = [Column("pack", least=8), Column("units", right=True), Column("price", right=True), Column("expires")]
+    columns = [
+        Column("pack", least=8),
+        Column("units", right=True),
+        Column("price", right=True),
+        Column("expires"),
+        Column("priority", right=True, rank=1),
+    ]
     return Grid(columns, [Row(_pack_cells(name, pack)) for name, pack in packs.items()], "packs")
 
 
@@ -112,7 +138,15 @@ def _pack_cells(name: str, pack: Mapping[str, Any]) -> list[Cell]:
     days = pack["expiry_days"]
     return [
         Said(name, "strong"),
-        words.units(pack["units"]),
-        words.money(pack["price_cents"], pack["currency"]),
+        "any" if pack["units"] is None else words.units(pack["units"]),
+        _price(pack),
         f"after {words.plural(days, 'day')}" if days else "never",
+        str(pack["priority"]),
     ]
+
+
+def _price(pack: Mapping[str, Any]) -> str:
+    if pack["unit_price_cents"] is not None:
+        return f"{pack['unit_price_cents']} cents ({pack['currency'].upper()}) each"
+    prices = {pack["currency"]: pack["price_cents"], **pack["prices"]}
+    return ", ".join(words.money(cents, currency) for currency, cents in prices.items())

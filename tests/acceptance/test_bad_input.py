@@ -282,7 +282,7 @@ def test_a_plan_of_the_config_keeps_the_rule_for_ratios(run: Shell, ratio: str) 
     config = run.file("plans.toml", plans)
     answer = run.json("plan", "publish", "--from-config", "--config", config)
     assert (answer.code, answer.error["code"]) == (2, "bad_config")
-    assert "plans.pro.ratios: llm: " in answer.error["message"]
+    assert "plans.pro.ratios.llm: " in answer.error["message"]
     assert run.doc("plan list")["plans"] == []
 
 
@@ -296,6 +296,7 @@ def test_an_option_that_nobody_knows_is_told_as_that_beside_a_negative_number(ru
 
 # The config
 
+PACK = "[packs.p]\nunits = 5\nprice_cents = 5\ncurrency = 'usd'\n"
 MISTAKES = {
     "defualt_plan = 'free'": ("defualt_plan", "did you mean default_plan?"),
     "[pakcs.small]\nunits = 5": ("pakcs", "did you mean packs?"),
@@ -324,9 +325,52 @@ MISTAKES = {
     "run_base = -1": ("run_base", ">= 0"),
     "default_plan = 'a b'": ("default_plan", "letters, digits"),
     "[plans.pro]\nweekly_quota = 5\nratios = { llm = '-1' }": ("plans.pro.ratios.llm", "decimal"),
-    "[plans.pro]\nweekly_quota = 5\nratios = { base = 1 }": ("plans.pro.ratios", "reserved"),
+    "[plans.pro]\nweekly_quota = 5\nratios = { base = 1 }": ("plans.pro.ratios.base", "reserved"),
     "packs.small = 5": ("packs.small", "a table"),
     "packs = 5": ("packs", "a table"),
+    "[packs.p]\nunits = 5\ncurrency = 'usd'": ("packs.p.price_cents", "or unit_price_cents"),
+    "[packs.p]\nunits = 5\nunit_price_cents = 1\ncurrency = 'usd'": ("packs.p.units", "leave one out"),
+    "[packs.p]\nunit_price_cents = 0\ncurrency = 'usd'": ("packs.p.unit_price_cents", "> 0"),
+    f"{PACK}priority = 101": ("packs.p.priority", "<= 100"),
+    f"{PACK}prices = {{ usd = 4 }}": ("packs.p.prices.usd", "price_cents"),
+    f"{PACK}prices = {{ Euro = 4 }}": ("packs.p.prices.Euro", "such as usd"),
+    f"{PACK}prices = {{ eur = '4' }}": ("packs.p.prices.eur", "a whole number"),
+    f"{PACK}stripe_prices = 'price_1'": ("packs.p.stripe_prices", "a list of price ids"),
+    f"{PACK}stripe_prices = ['price 1']": ("packs.p.stripe_prices.0", "such as price_1A2b3C"),
+    f"{PACK}stripe_prices = ['price_1']\n[plans.pro]\nweekly_quota = 5\nstripe_prices = ['price_1']": (
+        "plans.pro.stripe_prices",
+        "price_1 stands in packs.p too",
+    ),
+    "[plans.pro]\nweekly_quota = 5\nrollover_max = -1": ("plans.pro.rollover_max", ">= 0"),
+    "[plans.pro]\nweekly_quota = 5\nrollover_weeks = 0": ("plans.pro.rollover_weeks", ">= 1"),
+    "[plans.pro]\nweekly_quota = 5\nratios = 5": ("plans.pro.ratios", "a table"),
+    "balance_alerts = [0, 0]": ("balance_alerts", "once"),
+    "balance_alerts = [1.0]": ("balance_alerts.0", "a whole number"),
+    f"thresholds = {list(range(1, 30))}": ("thresholds", "at most 20"),
+    "require_reason = ['debits']": ("require_reason.0", "did you mean debit?"),
+    "reason_pattern = '['": ("reason_pattern", "a regular expression"),
+    "reason_pattern = 5": ("reason_pattern", "a text in quotes"),
+    "max_clock_skew = '5 minutes'": ("max_clock_skew", "5m"),
+    "max_clock_skew = 0": ("max_clock_skew", "from 1s to 1d"),
+    "max_clock_jump = '60s'": ("max_clock_jump", "from 1h to 3650d"),
+    "max_clock_jump = true": ("max_clock_jump", "a span of time"),
+    "[limits]\nadjusts = 5": ("limits.adjusts", "did you mean adjust?"),
+    "[limits]\nadjust = -5": ("limits.adjust", ">= 0"),
+    "[stripe]\norg = ['metdata.org']": ("stripe.org.0", "metadata.KEY"),
+    "[stripe]\norg = []": ("stripe.org", "1 to 20"),
+    "[stripe]\norg = 'customer'": ("stripe.org", "a list of places"),
+    "[stripe]\norg = ['price']": ("stripe.org.0", "client_reference_id"),
+    "[stripe]\npack = ['prise']": ("stripe.pack.0", "or price"),
+    "[stripe]\nonly = { 'metadata.kind' = 5 }": ("stripe.only.metadata.kind", "a text in quotes"),
+    "[stripe]\npayments = ['invoices']": ("stripe.payments.0", "did you mean invoice?"),
+    "[stripe]\ndiscounts = 'maybe'": ("stripe.discounts", "'refuse' or 'accept'"),
+    "[stripe]\naccount = 'me'": ("stripe.account", "acct_"),
+    "[profiles.p]\nstore = 'sqlite:a'\nstore_file = 'b'": ("profiles.p.store_file", "leave one out"),
+    "[profiles.p]\ncollection_prefix = 'system.x'": ("profiles.p.collection_prefix", "not with system."),
+    "[profiles.p]\nlimits = 5": ("profiles.p.limits", "a table"),
+    "[profiles.p.limits]\ndebt = 'none'": ("profiles.p.limits.debt", "a whole number"),
+    "default_plan = 1.5": ("default_plan", "a text in quotes"),
+    "overage = 1.5": ("overage", "'debt' or 'absorb'"),
 }
 
 
@@ -378,6 +422,93 @@ def test_all_mistakes_of_a_config_are_told_at_once(run: Shell) -> None:
     message = run.json("balance acme").error["message"]
     assert "defualt_plan" in message
     assert "run_base" in message
+
+
+def test_every_key_of_the_config_is_taken(run: Shell) -> None:
+    run.config(EVERY_KEY)
+    shown = run.doc("config show --profile prod")
+    assert shown["packs"]["small"] == {
+        "units": 1000, "price_cents": 500, "currency": "usd", "expiry_days": 90, "priority": 20,
+        "prices": {"eur": 460, "jpy": 700}, "stripe_prices": ["price_1A", "price_1B"], "unit_price_cents": None,
+    }  # fmt: skip
+    assert (shown["packs"]["any"]["unit_price_cents"], shown["packs"]["any"]["units"]) == ("0.5", None)
+    assert (shown["max_clock_skew"], shown["max_clock_jump"]) == (120, 40 * 86_400)
+    assert (shown["thresholds"], shown["balance_alerts"]) == ([50, 100], [1000, 0, -50])
+    assert shown["limits"] == {
+        "adjust": 100_000, "debit": 7, "debt": 5000, "refund_cents": 50_000, "approval_over": 1_000_000
+    }  # fmt: skip
+    assert (shown["require_reason"], shown["reason_pattern"]) == ([], "PROD")
+    assert shown["plans"]["pro"]["rollover_max"] == 50
+    assert shown["stripe"]["only"] == {"metadata.kind": "extras"}
+    assert shown["stripe"]["account"] == "acct_1"
+    assert run.doc("config show")["limits"]["debit"] == 100_000
+    assert run.doc("config show")["require_reason"] == ["debit", "refund", "credit-pack"]
+
+
+EVERY_KEY = """
+meter_mode = true
+default_plan = "free"
+dollars_to_units = 1e3
+run_base = 1
+max_units_per_run = 0
+thresholds = [100, 50]
+balance_alerts = [0, 1000, -50]
+overage = "debt"
+settle_overage = true
+require_reason = ["debit", "refund", "credit-pack"]
+reason_pattern = "TCK-[0-9]+"
+max_clock_skew = "2m"
+max_clock_jump = 3456000
+allow_time_travel = false
+[limits]
+adjust = 100000
+debit = 100000
+debt = 5000
+refund_cents = 50000
+approval_over = 1000000
+[packs.small]
+units = 1000
+price_cents = 500
+currency = "usd"
+expiry_days = 90
+priority = 20
+prices = { eur = 460, jpy = 700 }
+stripe_prices = ["price_1A", "price_1B"]
+[packs.any]
+unit_price_cents = 0.5
+currency = "usd"
+[plans.pro]
+weekly_quota = 200000
+ratios = { default = "1", llm = 1.25 }
+rollover_max = 50
+rollover_weeks = 2
+stripe_prices = ["price_9"]
+[stripe]
+org = ["payment_intent.metadata.team_id", "metadata.org", "client_reference_id", "customer"]
+pack = ["metadata.packId", "price"]
+only = { "metadata.kind" = "extras" }
+payments = ["checkout", "invoice"]
+discounts = "accept"
+ignore = ["cs_live_x"]
+account = "acct_1"
+[profiles.prod]
+production = true
+collection_prefix = "credits_"
+require_reason = []
+reason_pattern = "PROD"
+limits = { debit = 7 }
+"""
+
+
+def test_a_config_of_a_windows_editor_is_read(run: Shell) -> None:
+    (run.place / "meterctl.toml").write_bytes(b"\xef\xbb\xbfdefault_plan = 'pro'\r\nrun_base = 3\r\n")
+    assert run.doc("config show")["default_plan"] == "pro"
+
+
+def test_a_config_without_an_end_is_refused(run: Shell) -> None:
+    answer = run.json("--config /dev/zero balance acme")
+    assert (answer.code, answer.error["code"]) == (2, "bad_config")
+    assert "longer than" in answer.error["message"]
 
 
 def test_what_is_to_be_tried_with_a_bad_config_works_with_it(run: Shell) -> None:

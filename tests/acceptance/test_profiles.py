@@ -1,7 +1,5 @@
 """Profiles: places to work on by name, of which those in production have to be named."""
 
-import stat
-
 import pytest
 
 from meterctl.core.errors import NOT_FOUND, USAGE
@@ -129,29 +127,66 @@ def test_a_bad_profile_is_named(profiled: Shell, line: str, said: str) -> None:
     assert said in answer.err
 
 
-def test_no_password_of_a_profile_is_shown_or_readable_to_others(profiled: Shell) -> None:
-    profiled.setenv("XDG_CACHE_HOME", str(profiled.place / "cache"))
+def test_no_password_of_a_profile_is_shown_or_kept_elsewhere(profiled: Shell) -> None:
+    profiled.setenv("HOME", str(profiled.place / "home"))
     for output in ("table", "json", "plain"):
         answer = profiled(f"config show --profile far -o {output}")
         assert "db.example" in answer.out
         assert "secret" not in answer.out + answer.err
-    (kept,) = profiled.place.rglob("config-*")
-    assert "secret" in kept.read_text()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    kept.chmod(0o644)
-    profiled.all("config show")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    profiled.all(f"{WRITE} --profile lab")
+    holders = [path.name for path in profiled.place.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+    assert holders == ["meterctl.toml"]
 
 
-def test_a_password_that_was_replaced_is_kept_nowhere(profiled: Shell) -> None:
-    profiled.setenv("XDG_CACHE_HOME", str(profiled.place / "cache"))
-    profiled.all("config show")
-    (kept,) = profiled.place.rglob("config-*")
-    kept.with_suffix(".123").write_text(kept.read_text())  # of a process that died before it could rename it
-    profiled.config(CONFIG + PROFILES.format(place=profiled.place).replace("secret", "another"))
-    profiled.all("config show")
-    assert [path for path in profiled.place.rglob("*") if path.is_file() and "secret" in path.read_text()] == []
-    assert "another" in next(profiled.place.rglob("config-*.json")).read_text()
+def with_store_file(run: Shell, content: str, *, mode: int = 0o600) -> None:
+    run.config("[profiles.filed]\nproduction = true\nstore_file = 'keys/store'\n")
+    path = run.place / "keys" / "store"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    path.chmod(mode)
+
+
+def test_a_profile_takes_its_store_from_a_file_beside_the_config(
+    profiled: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:{profiled.place}/my store.db"
+    with_store_file(profiled, f"{url}\n")
+    (profiled.place / "elsewhere").mkdir()
+    monkeypatch.chdir(profiled.place / "elsewhere")
+    assert profiled.doc(f"{WRITE} --profile filed")["applied"]
+    assert (profiled.place / "my store.db").exists()
+    profiled.setenv("METERCTL_STORE", url)
+    assert profiled.json(WRITE).error["code"] == "production_not_named"
+    with_store_file(profiled, "mongodb://joe:secret@db.example/credits")
+    for output in ("table", "json"):
+        answer = profiled(f"config show --profile filed -o {output}")
+        assert "keys/store" in answer.out
+        assert "secret" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_file_that_others_may_read_gives_no_store(profiled: Shell, mode: int) -> None:
+    with_store_file(profiled, f"sqlite:{profiled.place}/filed.db", mode=mode)
+    if (profiled.place / "keys" / "store").stat().st_uid == 0 and mode == 0o640:
+        assert profiled.doc(f"{WRITE} --profile filed")["applied"]  # as a container's secret, mounted for its group
+        return
+    error = profiled.json(f"{WRITE} --profile filed").error
+    assert error["code"] == "bad_store_file"
+    assert f"{mode:o}" in error["message"]
+    assert "chmod 600" in error["hint"]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "sqlite:a.db\nsqlite:b.db\n", "x" * 20_000])
+def test_a_file_that_does_not_hold_one_url(profiled: Shell, content: str) -> None:
+    with_store_file(profiled, content)
+    assert profiled.json("balance acme --profile filed").error["code"] == "bad_store_file"
+
+
+def test_a_store_file_that_is_not_there_stops_only_who_needs_it(profiled: Shell) -> None:
+    profiled.config("[profiles.filed]\nproduction = true\nstore_file = 'none'\n")
+    assert profiled.json("balance acme --profile filed").error["code"] == "store_file_unreadable"
+    profiled.setenv("METERCTL_STORE", f"sqlite:{profiled.place}/lab.db")
+    assert profiled.doc(WRITE)["applied"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_a_debit_for_scripts_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert not loaded(tmp_path, "debit acme 5 --ref r1 --json") & EMBEDDED
 
 
+def test_a_config_is_read_without_a_library(tmp_path: Path) -> None:
+    text = (
+        "[packs.p]\nunits = 5\nprice_cents = 5\ncurrency = 'usd'\n[plans.pro]\nweekly_quota = 5\nratios = { a = 1.5 }"
+    )
+    (tmp_path / "meterctl.toml").write_text(text)
+    assert not loaded(tmp_path, "credit-pack acme p --session s1 --json") & EMBEDDED
+
+
 @pytest.mark.parametrize("output", ["json", "ndjson", "csv"])
 def test_formats_for_scripts_load_nothing_that_draws(tmp_path: Path, output: str) -> None:
     assert not loaded(tmp_path, f"balance acme -o {output}") & EMBEDDED

@@ -96,13 +96,20 @@ class RepairDocument(TypedDict):
     unreadable: Annotated[list[str], means("orgs whose last entry cannot be read")]
 
 
+StripePrices = Annotated[list[str], means("ids of Stripe's prices that stand for it")]
+
+
 class ConfigPack(TypedDict):
     """A pack on sale."""
 
-    units: Annotated[int, units("what it holds", least=1)]
-    price_cents: Annotated[int, cents("its price")]
+    units: Annotated[int | None, units("what it holds; null: a pack of any amount", least=1)]
+    price_cents: Annotated[int | None, cents("its price; null: a pack of any amount")]
     currency: Currency
     expiry_days: Annotated[int | None, number("days after which its units expire; null: never", least=1)]
+    priority: Annotated[int, number("place in the order in which lots are spent: the lowest first", most=100)]
+    prices: Annotated[dict[str, int], means("price in minor units by further currency")]
+    stripe_prices: StripePrices
+    unit_price_cents: Annotated[str | None, text("price of one unit, as decimal text; null: it has units and a price")]
 
 
 class ConfigPlan(TypedDict):
@@ -110,14 +117,44 @@ class ConfigPlan(TypedDict):
 
     weekly_quota: Quota
     ratios: Ratios
+    rollover_max: Annotated[int, units("most that is carried over from a week's unused quota; 0: nothing")]
+    rollover_weeks: Annotated[int, number("weeks after which carried units expire", least=1)]
+    stripe_prices: StripePrices
+
+
+class ConfigLimits(TypedDict):
+    """The most that one command at the desk may book; 0: no limit."""
+
+    adjust: Annotated[int, units("of an adjustment")]
+    debit: Annotated[int, units("of a debit")]
+    debt: Annotated[int, units("owed by an org after a debit or adjustment")]
+    refund_cents: Annotated[int, cents("of a refund")]
+    approval_over: Annotated[int, units("booked without somebody else's saved plan")]
+
+
+class ConfigStripe(TypedDict):
+    """How a payment is read from Stripe's objects."""
+
+    org: Annotated[list[str], means("places of the org's id; the first that is there counts")]
+    pack: Annotated[list[str], means("places of the pack's name; the first that is there counts")]
+    only: Annotated[dict[str, str], means("places and the text that a payment for this store holds there")]
+    payments: Annotated[list[Literal["checkout", "payment_intent", "invoice"]], means("what is a payment")]
+    discounts: Annotated[Literal["refuse", "accept"], means("what becomes of a discounted payment")]
+    ignore: Annotated[list[str], means("payments that are left alone")]
+    account: Annotated[str | None, text("the connected account whose payments these are; null: the key's own")]
 
 
 class ConfigProfile(TypedDict):
     """A place to work on, by name."""
 
     store: Annotated[str | None, text("its store, without any secret; null: as without a profile")]
+    store_file: Annotated[str | None, text("the file that holds its store's URL; null: none")]
+    collection_prefix: Annotated[str | None, text("beginning of its collections' names; null: none")]
     production: Annotated[bool, means("true: a write there has to name it")]
     actor: Annotated[str | None, text("who acts there; null: as without a profile")]
+    limits: Annotated[dict[str, int], means("limits of its own, by name")]
+    require_reason: Annotated[list[str] | None, means("what needs a reason there; null: as without")]
+    reason_pattern: Annotated[str | None, text("what a reason has to match there; null: as without")]
 
 
 class Config(TypedDict):
@@ -134,11 +171,18 @@ class Config(TypedDict):
     run_base: Annotated[int, units("what a run comes to at least")]
     max_units_per_run: Annotated[int, units("what a run comes to at most; 0: no cap")]
     thresholds: list[Percent]
+    balance_alerts: Annotated[list[int], means("balances that raise an alert when undercut, highest first")]
     overage: Literal["debt", "absorb"]
     settle_overage: Annotated[bool, means("true: overage is paid from the next week's quota")]
     allow_time_travel: Annotated[bool, means("true: the clock may be pinned on MongoDB")]
+    max_clock_skew: Annotated[int, number("seconds that this clock may be off the server's", least=1)]
+    max_clock_jump: Annotated[int, number("seconds that the clock may be ahead of a file's last write", least=1)]
+    require_reason: Annotated[list[str], means("operations that need a reason, here")]
+    reason_pattern: Annotated[str, text("regular expression that a reason has to match somewhere; empty: any, here")]
+    limits: Annotated[ConfigLimits, means("limits in force here")]
     packs: dict[str, ConfigPack]
     plans: dict[str, ConfigPlan]
+    stripe: ConfigStripe
     profiles: dict[str, ConfigProfile]
 
 

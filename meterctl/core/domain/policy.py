@@ -1,4 +1,4 @@
-"""What the rules are parameterised with: the config's terms and the published plans."""
+"""The terms of business: packs, the config's rules for booking, limits at the desk, and the published plans."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -6,14 +6,32 @@ from typing import Literal, NamedTuple
 
 from meterctl.core.model import Instant, PlanVersion, State
 
+#: Operations that a config may demand a reason for; an operator always gives one for the last five.
+REASONED = (
+    "credit-pack", "debit", "refund", "reverse-refund", "attribute", "assign-plan", "publish-plan", "hold", "release",
+    "adjust", "undo", "extend-lot", "void-lot", "reset-week",
+)  # fmt: skip
+
+#: The objects of Stripe that can be a payment for a pack.
+PaymentKind = Literal["checkout", "payment_intent", "invoice"]
+
 
 class Pack(NamedTuple):
-    """A pack on sale. ``expiry_days`` None: its units never expire."""
+    """A pack on sale.
+
+    ``expiry_days`` None: its units never expire. A pack of any amount has a ``unit_price_cents`` (decimal text), and
+    neither units nor a price: both are 0.
+    """
 
     units: int
     price_cents: int
     currency: str
     expiry_days: int | None = None
+    priority: int = 50
+    #: The same pack in further currencies.
+    prices: Mapping[str, int] = {}
+    stripe_prices: tuple[str, ...] = ()
+    unit_price_cents: str | None = None
 
 
 class Terms(NamedTuple):
@@ -25,6 +43,8 @@ class Terms(NamedTuple):
     run_base: int = 1
     max_units_per_run: int = 0
     thresholds: tuple[int, ...] = (80, 100)
+    #: Balances that raise an alert when an entry falls below them, highest first.
+    balance_alerts: tuple[int, ...] = (0,)
     overage: Literal["debt", "absorb"] = "debt"
     settle_overage: bool = True
     packs: Mapping[str, Pack] = {}
@@ -32,6 +52,38 @@ class Terms(NamedTuple):
     def plan_of(self, state: State) -> str:
         """The plan that an org in ``state`` is on."""
         return state.plan or self.default_plan
+
+
+class Limits(NamedTuple):
+    """The largest amounts that one command at the desk may book; 0 means no limit.
+
+    ``debt`` bounds the debt that an org may owe after a debit or an adjustment. Above ``approval_over`` units an
+    operation is only carried out from a saved plan of somebody else.
+    """
+
+    adjust: int = 0
+    debit: int = 0
+    debt: int = 0
+    refund_cents: int = 0
+    approval_over: int = 0
+
+
+class StripeSettings(NamedTuple):
+    """How to read a payment from Stripe's objects.
+
+    ``org`` and ``pack`` are places to look at, in this order. ``only`` maps places to the text that a payment for this
+    store holds there.
+    """
+
+    org: tuple[str, ...] = ("metadata.org", "client_reference_id")
+    pack: tuple[str, ...] = ("metadata.pack", "price")
+    only: Mapping[str, str] = {}
+    payments: tuple[PaymentKind, ...] = ("checkout", "payment_intent", "invoice")
+    discounts: Literal["refuse", "accept"] = "refuse"
+    #: Single payments to leave alone, by any of their ids.
+    ignore: tuple[str, ...] = ()
+    #: The connected account whose payments these are.
+    account: str | None = None
 
 
 class PlanBook:

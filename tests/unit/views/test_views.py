@@ -185,7 +185,10 @@ TELLS = {
     "verify": ["5 findings", "8,819 entries of 3 orgs", "the hash differs", "4 findings more"],
     "verify-ok": ["✓ all checks hold", "1 entry of 1 org"],
     "verify-nothing": ["○ nothing to check", "0 entries of 0 orgs"],
-    "config": ["meterctl.toml", "80, 100", "5.00 USD", "5,000 JPY", "after 90 days", "never", "llm 1.25"],
+    "config": [
+        "meterctl.toml", "80, 100", "5.00 USD, 4.60 EUR", "5,000 JPY", "after 90 days", "never", "llm 1.25",
+        "0.5 cents (USD) each", "up to 5,000 for 2 weeks", "5 minutes", "35 days", "TCK-[0-9]+", "metadata.org",
+    ],
     "refund-preview": [
         "would claw 400 units", "2.50 USD", "300 left, 600 used, 100 expired", "100 units forgiven", "300 → -100",
         "100 owed", "claw at most 500 units", "nothing is booked yet",
