@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Clock, DueOrg, EntryFilter, Head, Lease, Observation, Recorded
+from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Observation, Recorded
 
 
 class MemoryJournal:
@@ -67,6 +67,11 @@ class MemoryJournal:
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         return (entry for org in self.orgs(after=after) for entry in self.read(org))
+
+    def texts(self, org: str | None = None) -> Iterator[EntryText]:
+        for name in self.orgs() if org is None else [org]:
+            for seq, text in sorted(self._texts.get(name, {}).items()):
+                yield EntryText(name, seq, text.encode())
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter([org for org in sorted(self._texts) if org > after])

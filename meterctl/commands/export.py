@@ -1,13 +1,11 @@
 """``meterctl export``"""
 
-import io
 import sys
 from itertools import chain
 from typing import Annotated
 
 from meterctl.commands.command import answering, command, new_app, tell_no_journal
 from meterctl.commands.options import argument, switch
-from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.process.garbage import collect_garbage
@@ -34,14 +32,13 @@ def export(
     if (org is None) != all_orgs:
         raise BadInput("name one org, or give --all", hint="meterctl export --all", code="usage")
     collect_garbage()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What was hashed is UTF-8, whatever the terminal speaks.
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    journal = wiring.store.journal
-    entries = journal.scan() if org is None else journal.read(check_org(org))
-    first = next(entries, None)
+    texts = wiring.store.journal.texts(None if org is None else check_org(org))
+    first = next(texts, None)
     if first is None:
         tell_no_journal(org, wiring.describe_store(), "nothing was exported")
         return
     with answering():
-        sys.stdout.writelines(canonical_text(entry) + "\n" for entry in chain([first], entries))
+        # Bytes, not text: what was hashed is UTF-8, whatever the terminal speaks.
+        sys.stdout.flush()
+        sys.stdout.buffer.writelines(entry.text + b"\n" for entry in chain([first], texts))
+        sys.stdout.buffer.flush()

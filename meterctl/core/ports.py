@@ -65,6 +65,14 @@ class EntryFilter(NamedTuple):
     session: str | None = None
 
 
+class EntryText(NamedTuple):
+    """The canonical form of an entry, with its place in the store."""
+
+    org: str
+    seq: int
+    text: bytes
+
+
 def end_of_prefix(prefix: str) -> str:
     """The first text, in order of code points, behind all that start with ``prefix`` (not empty)."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -131,6 +139,11 @@ class Journal(Protocol):
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         """The entries of all orgs in order of ``(org, seq)``, from behind the org ``after`` on. A stream: it costs what
         its entries cost, however many orgs they are of."""
+        ...
+
+    def texts(self, org: str | None = None) -> Iterator[EntryText]:
+        """Stream the canonical form of each entry of ``org``, or of all orgs in order of ``(org, seq)``. A store that
+        keeps the form hands on the stored bytes, and does not look inside."""
         ...
 
     def orgs(self, *, after: str = "") -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import MAX_UNITS, Entry, Instant, Kind
-from meterctl.core.ports import EntryFilter, Recorded, Store
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, Store
 from tests.builders import make_entries, make_entry
 from tests.stores import KINDS_THAT_VALIDATE, Connect, make_store
 
@@ -569,3 +570,15 @@ def test_a_journal_outlives_its_connection(kind: str, tmp_path: Path, store: Sto
         first.close()
         entries.append(make_entry("acme", 6))
     assert list(connect().journal.read("acme")) == entries
+
+
+# texts
+
+
+def test_texts_are_the_canonical_form_of_each_entry_in_order(store: Store) -> None:
+    entries = [make_entry("acme", 1), make_entry("acme", 2, reason="grüße\n"), make_entry("Zed", 1)]
+    assert store.journal.append(entries) == 3
+    expected = [EntryText(entry["org"], entry["seq"], canonical_bytes(entry)) for entry in entries]
+    assert list(store.journal.texts("acme")) == expected[:2]
+    assert list(store.journal.texts()) == [expected[2], *expected[:2]]
+    assert list(store.journal.texts("nobody")) == []

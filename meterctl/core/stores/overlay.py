@@ -12,6 +12,7 @@ from meterctl.core.ports import (
     Clock,
     DueOrg,
     EntryFilter,
+    EntryText,
     Head,
     Heads,
     Journal,
@@ -94,6 +95,11 @@ class _OverlayJournal:
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         return (entry for org in self.orgs(after=after) for entry in self.read(org))
+
+    def texts(self, org: str | None = None) -> Iterator[EntryText]:
+        for name in [org] if org is not None else self.orgs():
+            yield from self._below.texts(name)
+            yield from self._layer.texts(name)
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter(sorted({*self._below.orgs(after=after), *self._layer.orgs(after=after)}))

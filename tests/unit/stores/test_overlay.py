@@ -29,6 +29,8 @@ READS: dict[str, Callable[[Store], Any]] = {
     "alerts": lambda store: list(store.journal.alerts(ANY_TIME)),
     "alerts of one": lambda store: list(store.journal.alerts(ANY_TIME, org="acme")),
     "alerts recorded": lambda store: list(store.journal.alerts_recorded(Recorded(ANY_TIME, "", 0), END_OF_TIME)),
+    "texts": lambda store: list(store.journal.texts()),
+    "texts of one": lambda store: list(store.journal.texts("acme")),
     "scan": lambda store: list(store.journal.scan()),
     "heads": lambda store: store.heads.get([*ORGS, "nobody"]),
     "due": lambda store: store.heads.due(END_OF_TIME),
@@ -69,6 +71,8 @@ def test_what_is_appended_comes_after_what_lies_below(below: Store) -> None:
     assert list(journal.starting(["acme"], "session:")) == [added[0]]
     assert list(journal.orgs(after="acme")) == ["bolt"]
     assert [entry["org"] for entry in journal.scan()] == ["acme", "acme", "acme", "bolt"]
+    assert [(text.org, text.seq) for text in journal.texts()] == [("acme", 1), ("acme", 2), ("acme", 3), ("bolt", 1)]
+    assert [text.seq for text in journal.texts("acme")] == [1, 2, 3]
 
 
 def test_heads_that_are_put_hide_those_below(below: Store) -> None:

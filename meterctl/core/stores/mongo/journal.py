@@ -7,8 +7,9 @@ from typing import Any, cast
 from pymongo.cursor import Cursor
 from pymongo.errors import BulkWriteError
 
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import Database, Document, behind, find
 from meterctl.core.stores.mongo.failures import duplicates, rejected
@@ -121,6 +122,10 @@ class MongoJournal:
 
         documents = self._database.stream(page, (after, MAX_UNITS), lambda found: (found["org"], found["seq"]))
         return map(_entry, documents)
+
+    def texts(self, org: str | None = None) -> Iterator[EntryText]:
+        entries = self.scan() if org is None else self.read(org)
+        return (EntryText(entry["org"], entry["seq"], canonical_bytes(entry)) for entry in entries)
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         end: str | None = after

@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.domain.canonical import canonical_text, parse_json
+from meterctl.core.domain.canonical import canonical_bytes, canonical_text, parse_json
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, Recorded, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
 from meterctl.core.stores.sqlite.database import Database
 
 _INSERT = "INSERT INTO journal (doc) VALUES (?)"
@@ -34,6 +34,8 @@ _BY_KEYS = """
 
 # Begins behind an org: behind the greatest seq there can be.
 _SCAN = "SELECT org, seq, doc FROM journal WHERE (org, seq) > (?, ?) ORDER BY org, seq LIMIT ?"
+
+_TEXTS_OF_ORG = "SELECT org, seq, doc FROM journal WHERE org = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 # No entry has seq 0, so these begin with the first one at the instant itself.
 _ALERTS = """
@@ -126,6 +128,13 @@ class SqliteJournal:
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         return (parse_json(doc) for _, _, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
 
+    def texts(self, org: str | None = None) -> Iterator[EntryText]:
+        if org is None:
+            rows = self._database.stream(_SCAN, ("", MAX_UNITS))
+        else:
+            rows = self._database.stream(_TEXTS_OF_ORG, (org, 0))
+        return (EntryText(org, seq, _on_one_line(doc)) for org, seq, doc in rows)
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return (org for (org,) in self._database.stream(_ORGS, (after,)))
 
@@ -163,6 +172,11 @@ def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
     costs the same wherever in the journal it lies, and whatever lies between two entries that match."""
     selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
     return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
+
+
+def _on_one_line(doc: str) -> bytes:
+    """Return a stored text as a line of an export can hold it: only another program writes one with line ends."""
+    return canonical_bytes(parse_json(doc)) if "\n" in doc or "\r" in doc else doc.encode()
 
 
 def _rejected(entry: Entry, error: sqlite3.IntegrityError) -> StoreUnusable:
