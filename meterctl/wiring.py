@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from meterctl.core.payments.stripe_gateway import StripeGateway
     from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.reads.queries import Reads
-    from meterctl.core.results import Result
+    from meterctl.core.results import Result, SweepCommand
     from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import Booker, Sweeper
@@ -299,7 +299,7 @@ class Wiring:
         check_mode(gateway, self.store)
         return gateway
 
-    def sweeper(self, command: str, booker: "Booker | None" = None) -> "Sweeper":
+    def sweeper(self, command: "SweepCommand", booker: "Booker | None" = None) -> "Sweeper":
         """A sweep as ``command``, booked by this process unless a ``booker`` does."""
         from meterctl.core.sweep.sweeper import Sweeper
 

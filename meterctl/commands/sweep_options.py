@@ -10,7 +10,7 @@ from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import check_apart
 from meterctl.core.ports import Store
-from meterctl.core.results import Sweep
+from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_orgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.prometheus import MetricsFile
 from meterctl.core.sweep.sweeper import Booker, Sweeper
@@ -55,7 +55,7 @@ def check_wanted(name: str, wanted: Wanted) -> None:
         raise BadInput(message, hint=f"meterctl {name} --all", code="usage")
 
 
-def run_sweep(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
+def run_sweep(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
     """Sweep one org or all of them, as `check_wanted` has found it in order."""
     sweep = _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
     if not sweep.due and sweep.locked_by is None and _has_no_journal(wiring.store, wanted.org):
@@ -67,7 +67,7 @@ def _has_no_journal(store: Store, org: str | None) -> bool:
     return (next(store.journal.orgs(), None) if org is None else store.journal.tip(org)) is None
 
 
-def _sweep_all(wiring: Wiring, name: str, wanted: Wanted) -> Sweep:
+def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
     extent = _extent(wanted)
     sweeper = wiring.sweeper(name, _workers(wiring, wanted.workers))
     file = None if wanted.metrics_file is None else _metrics(wiring, wanted.metrics_file)

@@ -1,26 +1,57 @@
-"""What commands answer: typed results, each with the JSON document that scripts read.
+"""Typed results of commands, each with the JSON document that scripts read.
 
 A result has a ``document`` (the whole, for ``-o json``), ``rows`` (one record a line, for ndjson and csv) and an
-``exit_code``. How it looks to a person is in `meterctl.views`.
+``exit_code``. `meterctl.views` shows it to a person. The class declares its document: each attribute is a field, with
+its meaning as annotation, unless it is `hidden`; a property takes part if it is `shown`. Annotations stay text, so no
+command pays for them; `meterctl.schemas` reads them.
 
-None is frozen, though none changes once it is answered: a class that is takes each command half a millisecond longer to
-make, and a backfill twice as long to fill a million of them.
+No result is frozen, though none changes once it is answered: a frozen class takes each command half a millisecond
+longer to make, and a backfill twice as long to fill a million of them.
 """
 
-from abc import ABC, abstractmethod
+from __future__ import annotations
+
+from abc import ABC
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from meterctl.core import errors
-from meterctl.core.model import Entry, Instant
+
+if TYPE_CHECKING:
+    from meterctl.core.documents import fields as f
+    from meterctl.core.documents.entries import DebtDocument
+    from meterctl.core.documents.fields import instant, means, number, signed, text, units
+    from meterctl.core.documents.reading import (
+        BalanceLot,
+        BalanceMark,
+        BalancePoint,
+        MeterWeek,
+        NextExpiry,
+    )
+    from meterctl.core.documents.writing import Difference, Failure
+    from meterctl.core.model import Entry, Instant
 
 Status = Literal["applied", "replayed", "refused", "conflict", "unchanged", "disabled", "planned", "failed"]
 
 
+SweepCommand = Literal["expire", "reset-week"]
+
+
 def schema_name(name: str) -> str:
+    """Return the ``schema`` of the document ``name``."""
     return f"meterctl.{name}.v1"
+
+
+class shown(property):  # noqa: N801 - a decorator
+    """A property that is a field of the document."""
+
+
+def hidden(default: Any) -> Any:
+    """Return an attribute that is no field of the document."""
+    return field(default=default, metadata={"hidden": True})
 
 
 class Result(ABC):
@@ -33,20 +64,42 @@ class Result(ABC):
     def exit_code(self) -> int:
         return errors.DONE
 
-    @abstractmethod
     def fields(self) -> dict[str, Any]:
-        """The document without its ``schema``."""
+        """Return the document without its ``schema``."""
+        return {name: _plain(getattr(self, name)) for name in document_names(type(self))}
 
     def document(self) -> dict[str, Any]:
         return {"schema": schema_name(self.name), **self.fields()}
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
-        """One record a line; a result that is no list is one record."""
+        """Return one record a line; a result that is no list is one record."""
         return [self.fields()]
 
 
+@cache
+def document_names(result: type[Result]) -> tuple[str, ...]:
+    """Return the names of the fields that the class declares for its document, in order."""
+    stored = [item.name for item in fields(result) if "hidden" not in item.metadata]  # type: ignore[arg-type]
+    return (*stored, *(name for name, value in vars(result).items() if isinstance(value, shown)))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a result in the form that JSON has for it."""
+    if value is None or isinstance(value, str | int | dict):
+        return value
+    if isinstance(value, float):  # seconds are the only ones
+        return round(value, 3)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "_asdict"):  # a named tuple
+        return value._asdict()
+    if isinstance(value, Result):
+        return value.fields()
+    return [_plain(item) for item in value]
+
+
 class Warning(NamedTuple):
-    """Something an operator should see about an operation that was not refused for it."""
+    """Something to see about an operation that was not refused for it."""
 
     code: str
     message: str
@@ -54,30 +107,27 @@ class Warning(NamedTuple):
 
 @dataclass(slots=True)
 class Receipt(Result):
-    """What became of one operation.
-
-    ``entry`` is what was booked; on a replay the first one, on a dry run the one it would be. ``also`` are due events
-    booked by the same call. ``balance`` is the org's now. ``diff`` says on a conflict which parameters differ, each as
-    ``{"first": ..., "now": ...}``. ``undone_by`` is the seq of the entry that took a replayed one back.
-    """
+    """The outcome of one operation."""
 
     name = "receipt"
 
-    command: str
-    org: str
-    key: str
+    command: Annotated[str, text("operation")]
+    org: f.Org
+    key: Annotated[str, text("the key it is booked under, once")]
     status: Status
-    balance: int
-    message: str
-    reason: str | None = None
-    entry: Entry | None = None
-    also: tuple[Entry, ...] = ()
-    diff: Mapping[str, Mapping[str, Any]] | None = None
-    undone_by: int | None = None
-    warnings: tuple[Warning, ...] = ()
+    balance: f.Balance
+    message: Annotated[str, text("the outcome in words, for people")]
+    reason: Annotated[str | None, text("code of the rule that refused it")] = None
+    entry: Annotated[
+        Entry | None, means("the entry booked: on a replay the first one, on a dry run the one it would be")
+    ] = None
+    also: Annotated[Sequence[Entry], means("due events booked by the same call, before it")] = ()
+    diff: Annotated[Mapping[str, Difference] | None, means("on a conflict: the parameters that differ")] = None
+    undone_by: Annotated[f.Seq | None, means("the entry that took it back")] = None
+    warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
 
-    @property
-    def applied(self) -> bool:
+    @shown
+    def applied(self) -> Annotated[bool, means("true only if this call booked it")]:
         return self.status == "applied"
 
     @property
@@ -88,171 +138,103 @@ class Receipt(Result):
             return errors.UNEXPECTED
         return errors.REFUSALS[self.reason][0] if self.status == "refused" and self.reason else errors.DONE
 
-    @property
-    def hint(self) -> str | None:
-        """What to do about a no; None where there was none."""
+    @shown
+    def hint(self) -> Annotated[str | None, text("the next step after a refusal or conflict, for people")]:
         if self.status == "conflict":
-            return "if it is another operation, give it a name of its own; if it is the same, repeat it as it was"
+            return (
+                "New operation: choose another name (--ref, --session, --refund-id or RUN). "
+                "Retry: repeat the original values."
+            )
         return errors.REFUSALS[self.reason][1] if self.status == "refused" and self.reason else None
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "command": self.command,
-            "org": self.org,
-            "key": self.key,
-            "status": self.status,
-            "applied": self.applied,
-            "reason": self.reason,
-            "message": self.message,
-            "hint": self.hint,
-            "entry": self.entry,
-            "also": list(self.also),
-            "balance": self.balance,
-            "diff": self.diff,
-            "undone_by": self.undone_by,
-            "warnings": [warning._asdict() for warning in self.warnings],
-        }
 
 
 @dataclass(slots=True)
 class Sweep(Result):
-    """What a sweep did. Orgs are counted once each: ``due`` were found, ``done`` had something booked, ``skipped`` had
-    nothing left to book (another writer was first), ``failed`` are named in ``errors``. ``shard`` is None where
-    one org was swept by name."""
+    """The outcome of a sweep. Every org that was due is counted once more: as done, failed or skipped."""
 
     name = "sweep"
 
-    command: str
-    at: Instant
-    dry_run: bool = False
-    due: int = 0
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-    expired_lots: int = 0
-    expired_units: int = 0
-    weeks_closed: int = 0
-    settled_units: int = 0
-    shard: str | None = None
-    errors: list[dict[str, str]] = field(default_factory=list)
-    locked_by: str | None = None
-    seconds: float = 0.0
+    command: SweepCommand
+    at: Annotated[Instant, instant("the sweep booked everything due by then")]
+    dry_run: Annotated[bool, means("true: nothing was booked")] = False
+    due: Annotated[int, number("orgs with something due")] = 0
+    done: Annotated[int, number("orgs with something booked")] = 0
+    failed: Annotated[int, number("orgs named in errors")] = 0
+    skipped: Annotated[int, number("orgs that another writer finished first")] = 0
+    expired_lots: Annotated[int, number("lots expired")] = 0
+    expired_units: Annotated[int, units("the rest of those lots")] = 0
+    weeks_closed: Annotated[int, number("weeks closed")] = 0
+    settled_units: Annotated[int, units("overage settled from the quota of new weeks")] = 0
+    shard: Annotated[str | None, text("the part of all orgs, as number/count; null: one org, by name")] = None
+    errors: list[Failure] = field(default_factory=list)
+    locked_by: Annotated[str | None, text("the holder of the sweep lock, so that this call stopped")] = None
+    seconds: f.Seconds = 0.0
     status: Literal["done", "disabled"] = "done"
 
     @property
     def exit_code(self) -> int:
         return errors.PARTIAL if self.failed else errors.DONE
 
-    def fields(self) -> dict[str, Any]:
-        names = (
-            "command at shard due done failed skipped expired_lots expired_units weeks_closed settled_units errors "
-            "locked_by"
-        )
-        values = {name: getattr(self, name) for name in names.split()}
-        return {
-            **values,
-            "seconds": round(self.seconds, 3),
-            "dry_run": self.dry_run,
-            "status": self.status,
-        }
-
 
 @dataclass(slots=True)
 class Balance(Result):
-    """What an org holds at ``as_of``: units, live lots with where they came from, debt, and what expires next."""
+    """The units an org holds: live lots and their origin, debt, and the next expiry."""
 
     name = "balance"
 
-    org: str
-    as_of: Instant
-    balance: int
-    lots: Sequence[Mapping[str, Any]]
-    debt: Mapping[str, int]
-    next_expiry: Mapping[str, Any] | None
-    seq: int
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "org": self.org,
-            "as_of": self.as_of,
-            "balance": self.balance,
-            "lots": list(self.lots),
-            "debt": dict(self.debt),
-            "next_expiry": self.next_expiry,
-            "seq": self.seq,
-        }
+    org: f.Org
+    as_of: Annotated[Instant, instant("the instant these figures are true of")]
+    balance: f.Balance
+    lots: Annotated[Sequence[BalanceLot], means("live lots in draw order")]
+    debt: DebtDocument
+    next_expiry: NextExpiry | None
+    seq: Annotated[int, number("the newest entry behind it; 0 where there is none")]
 
 
 @dataclass(slots=True)
 class Meter(Result):
-    """Where an org stands in its week, and whether it may run ``asked`` units: a pre-check, not a reservation."""
+    """The week of an org, and its admission: a pre-check, not a reservation."""
 
     name = "meter"
 
-    org: str
-    plan: str
-    plan_version: int
-    week: Mapping[str, Any]
-    quota: int
-    used: int
-    uncovered: int
-    breakdown: Mapping[str, int]
-    alerts: Sequence[int]
-    balance: int
-    available: int
-    allowed: bool
-    as_of: Instant
-    asked: int = 0
-    gate: bool = False
+    org: f.Org
+    plan: f.Plan
+    plan_version: f.Version
+    week: MeterWeek
+    quota: f.Quota
+    used: f.Used
+    uncovered: f.Uncovered
+    breakdown: Annotated[Mapping[str, int], means("units by feature; sums to the usage")]
+    alerts: Annotated[Sequence[f.Percent], means("thresholds reached, in order")]
+    balance: f.Balance
+    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    allowed: Annotated[bool, means("true: it may run the units asked")]
+    as_of: Annotated[Instant, instant("the instant these figures are true of")]
+    asked: Annotated[int, units("units asked; 0: any at all")] = 0
+    gate: bool = hidden(False)
+
+    @shown
+    def remaining(self) -> Annotated[int, units("the rest of the quota")]:
+        return max(0, self.quota - self.used)
 
     @property
     def exit_code(self) -> int:
         """As an answer to "may it run?" (``gate``), a no is a refusal."""
         return errors.REFUSED if self.gate and not self.allowed else errors.DONE
 
-    def fields(self) -> dict[str, Any]:
-        return {
-            "org": self.org,
-            "plan": self.plan,
-            "plan_version": self.plan_version,
-            "week": dict(self.week),
-            "quota": self.quota,
-            "used": self.used,
-            "remaining": max(0, self.quota - self.used),
-            "uncovered": self.uncovered,
-            "breakdown": dict(self.breakdown),
-            "alerts": list(self.alerts),
-            "balance": self.balance,
-            "available": self.available,
-            "allowed": self.allowed,
-            "asked": self.asked,
-            "as_of": self.as_of,
-        }
-
 
 @dataclass(slots=True)
 class LedgerPage(Result):
-    """A page of a journal, newest first. Entries that are due but not booked yet carry ``pending: true``; ``since`` and
-    ``until`` are the instants that were asked for."""
+    """A page of a journal, newest first. Entries that are due but not booked yet are pending."""
 
     name = "ledger"
 
-    org: str
-    balance: int
-    entries: Iterable[Mapping[str, Any]]
-    next_before: int | None
-    since: Instant | None = None
-    until: Instant | None = None
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "org": self.org,
-            "balance": self.balance,
-            "entries": list(self.entries),
-            "next_before": self.next_before,
-            "since": self.since,
-            "until": self.until,
-        }
+    org: f.Org
+    balance: f.Balance
+    entries: Iterable[Entry]
+    next_before: Annotated[f.Seq | None, means("--before of the next page; null: this is the last")]
+    since: Annotated[Instant | None, instant("entries from then on")] = None
+    until: Annotated[Instant | None, instant("entries before then")] = None
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.entries
@@ -260,29 +242,23 @@ class LedgerPage(Result):
 
 @dataclass(slots=True)
 class LedgerChart(Result):
-    """The balance of an org from ``since`` (None: it has no journal) to ``until``, and where it was ``lowest`` and
-    ``highest``. Each of the ``points`` stands for what happened in a slice of time; ``balance`` is the last one's."""
+    """The balance of an org over time."""
 
     name = "ledger-chart"
 
-    org: str
-    balance: int
-    since: Instant | None
-    until: Instant
-    lowest: Mapping[str, Any] | None
-    highest: Mapping[str, Any] | None
-    points: Sequence[Mapping[str, Any]]
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "org": self.org,
-            "balance": self.balance,
-            "since": self.since,
-            "until": self.until,
-            "lowest": self.lowest,
-            "highest": self.highest,
-            "points": list(self.points),
-        }
+    org: f.Org
+    balance: Annotated[int, signed("the balance at the end")]
+    since: Annotated[Instant | None, instant("its begin: as asked, else the first entry; null: there is no journal")]
+    until: Annotated[Instant, instant("its end: as asked, else now")]
+    lowest: Annotated[BalanceMark | None, means("the lowest balance, the first time")]
+    highest: Annotated[BalanceMark | None, means("the highest balance, the first time")]
+    points: Annotated[
+        Sequence[BalancePoint],
+        means(
+            "by equal slices of the time, at most 240 of them; a slice in which no units moved has none, for the "
+            "balance stays. With a since after the first entry, the first point is the balance at that instant"
+        ),
+    ]
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.points
@@ -319,21 +295,21 @@ class Facts(Result):
 
 @dataclass(slots=True)
 class Backfill(Result):
-    """How many lines of an input file came to what."""
+    """The number of lines of an input file by their outcome."""
 
     name = "backfill"
 
-    lines: int = 0
-    applied: int = 0
-    replayed: int = 0
-    refused: int = 0
-    conflict: int = 0
-    invalid: int = 0
-    failed: int = 0
-    unchanged: int = 0
-    disabled: int = 0
-    planned: int = 0
-    seconds: float = 0.0
+    lines: Annotated[int, number("lines answered")] = 0
+    applied: Annotated[int, number("lines booked")] = 0
+    replayed: Annotated[int, number("lines booked before")] = 0
+    refused: Annotated[int, number("lines that a rule refused")] = 0
+    conflict: Annotated[int, number("lines whose key was used with other values")] = 0
+    invalid: Annotated[int, number("lines that are no operation")] = 0
+    failed: Annotated[int, number("lines whose org's journal cannot be read")] = 0
+    unchanged: Annotated[int, number("lines that change nothing")] = 0
+    disabled: Annotated[int, number("lines of usage while the meter is off")] = 0
+    planned: Annotated[int, number("lines that would be booked, on a dry run")] = 0
+    seconds: f.Seconds = 0.0
 
     @property
     def unbooked(self) -> int:
@@ -349,13 +325,9 @@ class Backfill(Result):
             self.lines += lines
             setattr(self, status, getattr(self, status) + lines)
 
-    def fields(self) -> dict[str, Any]:
-        names = "lines applied replayed refused conflict invalid failed unchanged disabled planned"
-        return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}
-
 
 class Finding(NamedTuple):
-    """Something that `verify` found: which check (see docs/format.md), and where, as far as that can be said."""
+    """A result of `verify`: the number of the check (see docs/format.md), and the place, as far as it is known."""
 
     org: str | None
     seq: int | None
@@ -365,30 +337,20 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Verification(Result):
-    """What `verify` looked at and found. ``more`` findings beyond those listed were only counted."""
+    """The findings of the checks of journals."""
 
     name = "verify"
 
-    orgs: int = 0
-    entries: int = 0
+    orgs: Annotated[int, number("orgs checked")] = 0
+    entries: Annotated[int, number("entries checked")] = 0
     findings: list[Finding] = field(default_factory=list)
-    more: int = 0
-    seconds: float = 0.0
+    more: Annotated[int, number("findings beyond those listed")] = 0
+    seconds: f.Seconds = 0.0
 
-    @property
-    def ok(self) -> bool:
+    @shown
+    def ok(self) -> Annotated[bool, means("true: there is no finding")]:
         return not self.findings
 
     @property
     def exit_code(self) -> int:
         return errors.DONE if self.ok else errors.FINDINGS
-
-    def fields(self) -> dict[str, Any]:
-        return {
-            "ok": self.ok,
-            "orgs": self.orgs,
-            "entries": self.entries,
-            "findings": [finding._asdict() for finding in self.findings],
-            "more": self.more,
-            "seconds": round(self.seconds, 3),
-        }

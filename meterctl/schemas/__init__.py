@@ -5,6 +5,7 @@ The declarations are typed dictionaries in `meterctl.core.documents`; pydantic d
 is no new version. Only ``meterctl schema`` imports this, for pydantic takes longer to load than most commands run.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from types import UnionType
@@ -13,6 +14,8 @@ from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_or
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
+from meterctl.core import results
+from meterctl.core.documents import entries, fields, reading, writing
 from meterctl.core.documents.entries import EntryDocument
 from meterctl.core.documents.examining import DoctorDocument
 from meterctl.core.documents.explaining import Explain
@@ -32,44 +35,64 @@ from meterctl.core.documents.operating import (
 from meterctl.core.documents.planning import Apply, SavedPlanDocument, SavedPlanLine
 from meterctl.core.documents.reading import (
     Alerts,
-    BalanceDocument,
     HistoryDocument,
-    LedgerChartDocument,
-    LedgerDocument,
-    MeterDocument,
     Orgs,
     Reconcile,
     RefundPreview,
-    Verify,
 )
 from meterctl.core.documents.writing import (
-    BackfillDocument,
     BackfillLine,
     EventsDocument,
-    ReceiptDocument,
     ReceiptsDocument,
-    SweepDocument,
+)
+from meterctl.core.model import Instant
+from meterctl.core.results import (
+    Backfill,
+    Balance,
+    LedgerChart,
+    LedgerPage,
+    Meter,
+    Receipt,
+    Result,
+    Sweep,
+    Verification,
+    document_names,
+    schema_name,
+    shown,
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+#: The types that JSON has for those of results.
+_IN_JSON: dict[Any, Any] = {Iterable: list, Sequence: list, Mapping: dict}
+
+#: The names that the annotations of results use. An entry in a document is declared by its kind.
+_NAMES: dict[str, Any] = {
+    **{name: value for module in (entries, fields, reading, writing, results) for name, value in vars(module).items()},
+    "f": fields,
+    "Instant": Instant,
+    "Entry": entries.EntryDocument,
+    "Finding": reading.FindingRecord,
+    "Warning": writing.WarningRecord,
+}
+
 #: Every document by its name: the part of ``schema`` between ``meterctl.`` and ``.v1``, and the lines of files.
 DOCUMENTS: dict[str, Any] = {
-    "receipt": ReceiptDocument,
+    "receipt": Receipt,
     "receipts": ReceiptsDocument,
     "entry": EntryDocument,
-    "sweep": SweepDocument,
-    "ledger": LedgerDocument,
-    "ledger-chart": LedgerChartDocument,
-    "meter": MeterDocument,
+    "sweep": Sweep,
+    "ledger": LedgerPage,
+    "ledger-chart": LedgerChart,
+    "meter": Meter,
     "history": HistoryDocument,
     "alerts": Alerts,
-    "balance": BalanceDocument,
+    "balance": Balance,
     "explain": Explain,
     "orgs": Orgs,
     "refund-preview": RefundPreview,
-    "verify": Verify,
-    "backfill": BackfillDocument,
+    "verify": Verification,
+    "backfill": Backfill,
     "backfill-line": BackfillLine,
     "saved-plan": SavedPlanDocument,
     "saved-plan-line": SavedPlanLine,
@@ -92,7 +115,10 @@ DOCUMENTS: dict[str, Any] = {
 
 def adapter(name: str) -> TypeAdapter[Any]:
     """Return a checker of documents of this name."""
-    return TypeAdapter(_pydantic_type(DOCUMENTS[name]))
+    declared = DOCUMENTS[name]
+    if isinstance(declared, type) and issubclass(declared, Result):
+        return TypeAdapter(_with_schema(_pydantic_type(declared), name))
+    return TypeAdapter(_pydantic_type(declared))
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -105,7 +131,8 @@ def json_schema(name: str) -> dict[str, Any]:
 def describes(name: str) -> str:
     """Return the meaning of the document ``name``, in a sentence."""
     document = DOCUMENTS[name]
-    description: str = document.__doc__ if is_typeddict(document) else document.__metadata__[0].description
+    described: Any = document if isinstance(document, type) else document.__metadata__[0]
+    description: str = getattr(described, "description", None) or described.__doc__
     return description.partition("\n\n")[0].replace("\n", " ")
 
 
@@ -113,23 +140,48 @@ def _pydantic_type(declared: Any) -> Any:
     """Return a declared type in the form that pydantic reads: its own typed dictionaries and fields."""
     if is_typeddict(declared):
         return _record(declared)
+    if isinstance(declared, type) and issubclass(declared, Result):
+        return _result_record(declared)
     origin, parts = get_origin(declared), get_args(declared)
     if origin is None or origin is Literal:
         return declared
     if origin is Annotated:
         return Annotated[_pydantic_type(parts[0]), *map(_field, parts[1:])]
     inner = [_pydantic_type(part) for part in parts]
-    return reduce(or_, inner) if origin in (Union, UnionType) else origin[*inner]
+    return reduce(or_, inner) if origin in (Union, UnionType) else _IN_JSON.get(origin, origin)[*inner]
 
 
 @lru_cache(maxsize=512)
 def _record(declared: Any) -> Any:
     """Return a typed dictionary of pydantic's kind. Its name loses the suffix that keeps it apart from the values of
     the core."""
-    hints = get_type_hints(declared, include_extras=True)
-    fields = {name: _member(name in declared.__required_keys__, hint) for name, hint in hints.items()}
-    record: Any = TypedDict(declared.__name__.removesuffix("Document"), fields)  # type: ignore[misc]
+    hints = get_type_hints(declared, localns=_NAMES, include_extras=True)
+    members = {name: _member(name in declared.__required_keys__, hint) for name, hint in hints.items()}
+    record: Any = TypedDict(declared.__name__.removesuffix("Document"), members)  # type: ignore[misc]
     record.__doc__ = declared.__doc__
+    return record
+
+
+def _with_schema(record: Any, name: str) -> Any:
+    """Return a record as the whole document that a command prints."""
+    members = {"schema": Literal[schema_name(name)], **get_type_hints(record, include_extras=True)}
+    document: Any = TypedDict(record.__name__.removesuffix("Record"), members)  # type: ignore[misc]
+    document.__doc__ = record.__doc__
+    return document
+
+
+@lru_cache(maxsize=64)
+def _result_record(result: type[Result]) -> Any:
+    """Return the typed dictionary that a result declares by its attributes and shown properties."""
+    hints = get_type_hints(result, localns=_NAMES, include_extras=True)
+    hints |= {
+        name: get_type_hints(value.fget, None, _NAMES, include_extras=True)["return"]
+        for name, value in vars(result).items()
+        if isinstance(value, shown)
+    }
+    columns = {name: _pydantic_type(hints[name]) for name in document_names(result)}
+    record: Any = TypedDict(f"{result.__name__}Record", columns)  # type: ignore[misc]
+    record.__doc__ = result.__doc__
     return record
 
 

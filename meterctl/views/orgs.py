@@ -69,7 +69,7 @@ def _time_left(now: Instant, then: Instant | None) -> str:
     return words.span(to_millis(then) - to_millis(now)) if then else ""
 
 
-def _debt(debt: Mapping[str, int]) -> Iterator[Block]:
+def _debt(debt: Mapping[str, Any]) -> Iterator[Block]:
     if owes := words.debt(debt):
         yield Note((Said(f"debt: {owes}", "bad"), "; the next credit repays it first"), "")
     if debt["overage"]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -40,7 +40,7 @@ class Answer(NamedTuple):
     seq: int | None
     balance: int | None
     message: str | None
-    warnings: tuple[Warning, ...] = ()
+    warnings: Sequence[Warning] = ()
 
     def document(self) -> dict[str, Any]:
         """Return a line of the results file."""

@@ -1,7 +1,7 @@
 """Deciding a chunk of requests in memory: what would be booked on top of what was read."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meterctl.core.booking.journal_view import MALFORMED, Name, OrgView, OrgViews, UnreadOrg
 from meterctl.core.domain import instants
@@ -14,6 +14,9 @@ from meterctl.core.errors import Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt, Status
+
+if TYPE_CHECKING:
+    from meterctl.core.documents.writing import Difference
 
 #: How far ahead of our clock a caller's may run.
 FUTURE_MS = 5 * 60 * 1000
@@ -303,7 +306,7 @@ def _differ(names: Collection[str]) -> str:
     return f"{', '.join(names)} {'differs' if one else 'differ'}"
 
 
-def _difference(first: dict[str, Any], now: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _difference(first: dict[str, Any], now: dict[str, Any]) -> "dict[str, Difference]":
     """The parameters in which a repetition differs. A price left out means the one the pack was sold at."""
     names: Iterable[str] = sorted({*first, *now})
     return {

@@ -31,7 +31,7 @@ from meterctl.core.documents.fields import (
     text,
     units,
 )
-from meterctl.core.model import MAX_UNITS
+from meterctl.core.model import MAX_UNITS, Instant
 
 
 class DebtDocument(TypedDict):
@@ -93,9 +93,9 @@ class _Entry(TypedDict):
     seq: Seq
     key: Annotated[str, text("what makes it happen once: unique in the org for ever")]
     balance: Annotated[int, signed("the org's balance after the entry")]
-    at: Annotated[str, instant("when it takes effect")]
-    occurred_at: NotRequired[Annotated[str, instant("when the caller said it happened, where that differs")]]
-    recorded_at: Annotated[str, instant("when it was booked")]
+    at: Annotated[Instant, instant("when it takes effect")]
+    occurred_at: NotRequired[Annotated[Instant, instant("when the caller said it happened, where that differs")]]
+    recorded_at: Annotated[Instant, instant("when it was booked")]
     actor: Actor
     reason: Reason
     input: Annotated[dict[str, Any], means("operation and parameters, which a repetition is compared with")]

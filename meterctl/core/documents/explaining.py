@@ -29,6 +29,7 @@ from meterctl.core.documents.fields import (
     text,
     units,
 )
+from meterctl.core.model import Instant
 
 Seqs = Annotated[list[Seq], means("entries behind it, oldest first: the newest ten where there are more")]
 
@@ -61,8 +62,8 @@ class ExplainedWeek(TypedDict):
 
     key: WeekKey
     cycle: Cycle
-    starts_at: Annotated[str, instant("Monday 00:00")]
-    ends_at: Annotated[str, instant("the next Monday 00:00, when the week is over")]
+    starts_at: Annotated[Instant, instant("Monday 00:00")]
+    ends_at: Annotated[Instant, instant("the next Monday 00:00, when the week is over")]
     quota: Quota
     used: Used
     settled: Annotated[int, units("what of it paid debt of the week before")]
@@ -85,7 +86,7 @@ class ExplainedDebt(TypedDict):
 
     owed: Annotated[int, units("of clawbacks and forced debits")]
     overage: Annotated[int, units("of usage beyond quota and lots")]
-    since: Annotated[str, instant("when it began")]
+    since: Annotated[Instant, instant("when it began")]
     since_seq: Seq
     exact: Annotated[bool, means("false: it began then or earlier")]
     seqs: DebtSeqs
@@ -112,7 +113,7 @@ class ExplainedLot(TypedDict):
     session: Annotated[Session | None, means("payment of the pack")]
     paid_cents: Paid | None
     currency: Currency | None
-    opened_at: Annotated[str, instant("when it was opened")]
+    opened_at: Annotated[Instant, instant("when it was opened")]
     actor: Actor
     reason: Reason
     expires_at: Expiry | None
@@ -131,7 +132,7 @@ class ExplainedLot(TypedDict):
 class Upcoming(TypedDict):
     """What time will do, if nothing else happens."""
 
-    at: Annotated[str, instant("when")]
+    at: Annotated[Instant, instant("when")]
     kind: Literal["expiration", "reset"]
     lot: Annotated[Seq | None, means("the lot that expires")]
     units: Annotated[int | None, units("what expires")]
@@ -144,7 +145,7 @@ class Upcoming(TypedDict):
 class Again(TypedDict):
     """When an org that may not run may run by itself."""
 
-    at: Annotated[str, instant("from then on")]
+    at: Annotated[Instant, instant("from then on")]
     available: Annotated[int, units("what is available then", least=1)]
     quota: Quota
 
@@ -163,7 +164,7 @@ class Explain(TypedDict):
     schema: Literal["meterctl.explain.v1"]
     said: Annotated[list[str], means("the answer in sentences, for a customer")]
     org: Org
-    as_of: Annotated[str, instant("when it stands there")]
+    as_of: Annotated[Instant, instant("when it stands there")]
     seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
     allowed: Annotated[bool, means("whether it may run")]

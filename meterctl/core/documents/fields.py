@@ -5,7 +5,7 @@ Only annotations carry these; nothing reads them but `meterctl.schemas`.
 
 from typing import Annotated, NamedTuple
 
-from meterctl.core.model import MAX_UNITS
+from meterctl.core.model import MAX_UNITS, Instant
 
 INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 WEEK = r"^[0-9]{4}-W[0-9]{2}$"
@@ -60,7 +60,7 @@ Seq = Annotated[int, number("number of an entry in its org's journal", least=1)]
 Balance = Annotated[int, signed("what the org holds: all lots less all debt")]
 Remaining = Annotated[int, units("what is left of the lot", least=1)]
 Percent = Annotated[int, number("percent of the quota", least=1)]
-Expiry = Annotated[str, instant("when the units expire")]
+Expiry = Annotated[Instant, instant("when the units expire")]
 Session = Annotated[str, text("the payment reference of a pack")]
 RefundId = Annotated[str, text("the refund's own id")]
 WeekKey = Annotated[str, text("ISO week", WEEK)]

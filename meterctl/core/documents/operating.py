@@ -18,6 +18,7 @@ from meterctl.core.documents.fields import (
     text,
     units,
 )
+from meterctl.core.model import Instant
 
 
 class VersionRecord(TypedDict):
@@ -25,8 +26,8 @@ class VersionRecord(TypedDict):
     version: Version
     weekly_quota: Quota
     ratios: Ratios
-    effective_from: Annotated[str, instant("in force from then on")]
-    published_at: Annotated[str, instant("when it was published")]
+    effective_from: Annotated[Instant, instant("in force from then on")]
+    published_at: Annotated[Instant, instant("when it was published")]
     actor: Actor
     reason: Reason
 
@@ -60,8 +61,8 @@ class PlansDocument(TypedDict):
 class LeaseDocument(TypedDict):
     name: Annotated[str, text("the lock's name")]
     holder: Annotated[str, text("the process that holds it")]
-    acquired_at: Annotated[str, instant("since when")]
-    expires_at: Annotated[str, instant("until when, unless renewed")]
+    acquired_at: Annotated[Instant, instant("since when")]
+    expires_at: Annotated[Instant, instant("until when, unless renewed")]
 
 
 class ListedLease(LeaseDocument):

@@ -1,6 +1,6 @@
 """Saved plans, and what became of one."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.fields import (
     HASH,
@@ -17,8 +17,10 @@ from meterctl.core.documents.fields import (
     text,
     units,
 )
-from meterctl.core.documents.writing import ReceiptRecord
-from meterctl.core.model import Kind
+from meterctl.core.model import Instant, Kind
+
+if TYPE_CHECKING:
+    from meterctl.core.results import Receipt
 
 Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and hash", HASH)]
 
@@ -26,7 +28,7 @@ Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and 
 class Plan(TypedDict):
     """What a plan says of itself."""
 
-    made_at: Annotated[str, instant("when it was rehearsed")]
+    made_at: Annotated[Instant, instant("when it was rehearsed")]
     actor: Annotated[str, text("who made it")]
     store: Annotated[str, text("the store it was made on, without any secret")]
     operations: Annotated[int, number("operations in it, one a line")]
@@ -86,8 +88,8 @@ class Stranger(TypedDict):
     key: Annotated[str, text("the key it is booked under, once")]
     amount: Annotated[int, signed("change of the balance")]
     balance: Balance
-    at: Annotated[str, instant("when it takes effect")]
-    recorded_at: Annotated[str, instant("when it was booked")]
+    at: Annotated[Instant, instant("when it takes effect")]
+    recorded_at: Annotated[Instant, instant("when it was booked")]
     actor: Actor
     reason: Reason
 
@@ -131,5 +133,5 @@ class Apply(TypedDict):
     orgs_moved: list[MovedOrg]
     problems: list[PlanProblem]
     more_problems: Annotated[int, number("problems that are counted only")]
-    receipts: Annotated[list[ReceiptRecord], means("of the first hundred operations")]
+    receipts: Annotated[list["Receipt"], means("of the first hundred operations")]
     seconds: Seconds

@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from meterctl.core.documents.entries import DebtDocument, DrawDocument, EntryDocument, LotDocument, WeekDocument
+from meterctl.core.documents.entries import DebtDocument, DrawDocument, LotDocument, WeekDocument
 from meterctl.core.documents.fields import (
     Balance,
-    Breakdown,
     Currency,
     Cycle,
     Expiry,
@@ -20,9 +19,7 @@ from meterctl.core.documents.fields import (
     Seconds,
     Seq,
     Session,
-    Uncovered,
     Used,
-    Version,
     WeekKey,
     cents,
     instant,
@@ -32,6 +29,7 @@ from meterctl.core.documents.fields import (
     text,
     units,
 )
+from meterctl.core.model import Instant
 
 
 class BalanceLot(LotDocument):
@@ -49,65 +47,19 @@ class NextExpiry(TypedDict):
     units: Annotated[int, units("how much expires then", least=1)]
 
 
-class BalanceDocument(TypedDict):
-    """What an org holds."""
-
-    schema: Literal["meterctl.balance.v1"]
-    org: Org
-    as_of: Annotated[str, instant("when it holds that")]
-    balance: Balance
-    lots: Annotated[list[BalanceLot], means("live lots in draw order")]
-    debt: DebtDocument
-    next_expiry: NextExpiry | None
-    seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
-
-
 class MeterWeek(TypedDict):
     """Which week it is."""
 
     key: WeekKey
     cycle: Cycle
-    starts_at: Annotated[str, instant("Monday 00:00")]
-    ends_at: Annotated[str, instant("the next Monday 00:00, when the week is over")]
-
-
-class MeterDocument(TypedDict):
-    """Where an org stands in its week, and whether it may run."""
-
-    schema: Literal["meterctl.meter.v1"]
-    org: Org
-    plan: Plan
-    plan_version: Version
-    week: MeterWeek
-    quota: Quota
-    used: Used
-    remaining: Annotated[int, units("what is left of the quota")]
-    uncovered: Uncovered
-    breakdown: Breakdown
-    alerts: Annotated[list[Percent], means("thresholds reached, in order")]
-    balance: Balance
-    available: Annotated[int, signed("what is left of quota and balance together")]
-    allowed: Annotated[bool, means("whether it may run what was asked")]
-    asked: Annotated[int, units("what was asked; 0: anything at all")]
-    as_of: Annotated[str, instant("when it stands there")]
-
-
-class LedgerDocument(TypedDict):
-    """A page of a journal, newest first."""
-
-    schema: Literal["meterctl.ledger.v1"]
-    org: Org
-    balance: Balance
-    entries: list[EntryDocument]
-    next_before: Annotated[Seq | None, means("--before of the next page; null: this is the last")]
-    since: Annotated[str | None, instant("entries from then on")]
-    until: Annotated[str | None, instant("entries before then")]
+    starts_at: Annotated[Instant, instant("Monday 00:00")]
+    ends_at: Annotated[Instant, instant("the next Monday 00:00, when the week is over")]
 
 
 class BalanceMark(TypedDict):
     """A balance, and the entry that made it."""
 
-    at: Annotated[str, instant("from when on it stood so")]
+    at: Annotated[Instant, instant("from when on it stood so")]
     seq: Seq
     balance: Annotated[int, signed("the balance after that entry")]
     pending: Annotated[bool, means("true: the entry is due, and not booked yet")]
@@ -120,31 +72,11 @@ class BalancePoint(BalanceMark):
     high: Annotated[int, signed("the highest balance in that slice")]
 
 
-class LedgerChartDocument(TypedDict):
-    """The balance of an org over time."""
-
-    schema: Literal["meterctl.ledger-chart.v1"]
-    org: Org
-    balance: Annotated[int, signed("the balance at the end")]
-    since: Annotated[str | None, instant("where it begins: as asked, else at the first entry; null: there is none")]
-    until: Annotated[str, instant("where it ends: as asked, else now")]
-    lowest: Annotated[BalanceMark | None, means("where it was lowest, the first time")]
-    highest: Annotated[BalanceMark | None, means("where it was highest, the first time")]
-    points: Annotated[
-        list[BalancePoint],
-        means(
-            "by equal slices of the time, at most 240 of them; slices in which no units moved have none, "
-            "for the balance stays what it was. With a since that lies behind the first entry, the first is the "
-            "balance at that instant"
-        ),
-    ]
-
-
 class ClosedWeek(WeekDocument):
     """A week as it ended, and the entry that closed it."""
 
     settled: Annotated[int, units("overage paid from the quota of the next week")]
-    closed_at: Annotated[str, instant("when it ended")]
+    closed_at: Annotated[Instant, instant("when it ended")]
     seq: Seq
 
 
@@ -165,8 +97,8 @@ class Alert(TypedDict):
     percent: Percent
     used: Used
     quota: Quota
-    at: Annotated[str, instant("when it was crossed")]
-    recorded_at: Annotated[str, instant("when that was booked")]
+    at: Annotated[Instant, instant("when it was crossed")]
+    recorded_at: Annotated[Instant, instant("when that was booked")]
     seq: Seq
 
 
@@ -175,8 +107,8 @@ class Alerts(TypedDict):
 
     schema: Literal["meterctl.alerts.v1"]
     org: Annotated[Org | None, means("null: all orgs")]
-    since: Annotated[str | None, instant("crossed from then on")]
-    until: Annotated[str | None, instant("of a feed: booked before then, for what was later is not settled yet")]
+    since: Annotated[Instant | None, instant("crossed from then on")]
+    until: Annotated[Instant | None, instant("of a feed: booked before then, for what was later is not settled yet")]
     next: Annotated[str | None, text("of a feed: the cursor to go on with, opaque")]
     alerts: list[Alert]
 
@@ -194,7 +126,7 @@ class OrgRecord(TypedDict):
     plan: Plan
     quota: Quota
     used: Used
-    last_at: Annotated[str, instant("when its newest entry takes effect")]
+    last_at: Annotated[Instant, instant("when its newest entry takes effect")]
     seq: Seq
 
 
@@ -202,8 +134,8 @@ class Orgs(TypedDict):
     """Orgs by what they hold."""
 
     schema: Literal["meterctl.orgs.v1"]
-    expiring_by: Annotated[str | None, instant("those with units that expire by then")]
-    idle_since: Annotated[str | None, instant("those with no entry since then")]
+    expiring_by: Annotated[Instant | None, instant("those with units that expire by then")]
+    idle_since: Annotated[Instant | None, instant("those with no entry since then")]
     orgs: list[OrgRecord]
 
 
@@ -235,24 +167,12 @@ class RefundPreview(TypedDict):
 
 
 class FindingRecord(TypedDict):
-    """Something that a check found."""
+    """A result of a check of a journal."""
 
     org: Org | None
     seq: Seq | None
-    check: Annotated[int, number("which check; 0: it is no entry at all")]
-    message: Annotated[str, text("what is wrong, for people")]
-
-
-class Verify(TypedDict):
-    """What the checks of journals found."""
-
-    schema: Literal["meterctl.verify.v1"]
-    ok: Annotated[bool, means("true: nothing was found")]
-    orgs: Annotated[int, number("orgs looked at")]
-    entries: Annotated[int, number("entries looked at")]
-    findings: list[FindingRecord]
-    more: Annotated[int, number("findings beyond those listed")]
-    seconds: Seconds
+    check: Annotated[int, number("the check; 0: it is no entry at all")]
+    message: Annotated[str, text("the fault, for people")]
 
 
 class Disagreement(TypedDict):
@@ -275,8 +195,8 @@ class Reconcile(TypedDict):
     schema: Literal["meterctl.reconcile.v1"]
     ok: Annotated[bool, means("true: nothing differs")]
     mode: Annotated[Literal["live", "test"], means("mode of the Stripe key")]
-    since: Annotated[str | None, instant("what was paid or booked from then on")]
-    until: Annotated[str, instant("what was paid or booked before then")]
+    since: Annotated[Instant | None, instant("what was paid or booked from then on")]
+    until: Annotated[Instant, instant("what was paid or booked before then")]
     counts: Annotated[dict[str, int], means("how many were seen, and findings by kind")]
     findings: list[Disagreement]
     plan_out: Annotated[str | None, text("file with the operations that would mend it")]

@@ -1,9 +1,11 @@
 """Documents of commands that book."""
 
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
-from meterctl.core.documents.entries import EntryDocument
-from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, instant, means, number, text, units
+from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, means, number, text
+
+if TYPE_CHECKING:
+    from meterctl.core.results import Receipt
 
 
 class Difference(TypedDict):
@@ -23,35 +25,12 @@ class WarningRecord(TypedDict):
 Warnings = Annotated[list[WarningRecord], means("what an operator should see about it")]
 
 
-class ReceiptRecord(TypedDict):
-    command: Annotated[str, text("operation")]
-    org: Org
-    key: Annotated[str, text("the key it is booked under, once")]
-    status: Literal["applied", "replayed", "refused", "conflict", "unchanged", "disabled", "planned", "failed"]
-    applied: Annotated[bool, means("true only if this call booked it")]
-    reason: Annotated[str | None, text("code of the rule that said no")]
-    message: Annotated[str, text("what happened, for people")]
-    hint: Annotated[str | None, text("what to do about a no, for people")]
-    entry: Annotated[EntryDocument | None, means("what was booked, the first time; on a dry run what would be")]
-    also: Annotated[list[EntryDocument], means("due events booked by the same call, before it")]
-    balance: Balance
-    diff: Annotated[dict[str, Difference] | None, means("on a conflict: what differs")]
-    undone_by: Annotated[Seq | None, means("the entry that took it back")]
-    warnings: Warnings
-
-
-class ReceiptDocument(ReceiptRecord):
-    """What became of one operation."""
-
-    schema: Literal["meterctl.receipt.v1"]
-
-
 class ReceiptsDocument(TypedDict):
     """What became of several operations that one command asked for."""
 
     schema: Literal["meterctl.receipts.v1"]
     command: Annotated[str, text("command")]
-    receipts: list[ReceiptRecord]
+    receipts: "list[Receipt]"
 
 
 class Failure(TypedDict):
@@ -59,45 +38,6 @@ class Failure(TypedDict):
 
     org: Org
     message: Annotated[str, text("why, for people")]
-
-
-class SweepDocument(TypedDict):
-    """What a sweep did. Every org that was found due is counted once more: as done, failed or skipped."""
-
-    schema: Literal["meterctl.sweep.v1"]
-    command: Literal["expire", "reset-week"]
-    at: Annotated[str, instant("what is due by then was booked")]
-    shard: Annotated[str | None, text("which part of all orgs, as number/count; null: one org, by name")]
-    due: Annotated[int, number("orgs with something due")]
-    done: Annotated[int, number("orgs that something was booked for")]
-    failed: Annotated[int, number("orgs named in errors")]
-    skipped: Annotated[int, number("orgs that another writer was faster with")]
-    expired_lots: Annotated[int, number("lots expired")]
-    expired_units: Annotated[int, units("what expired")]
-    weeks_closed: Annotated[int, number("weeks closed")]
-    settled_units: Annotated[int, units("overage settled from the quota of new weeks")]
-    errors: list[Failure]
-    locked_by: Annotated[str | None, text("who else was sweeping, so that this call stopped")]
-    seconds: Seconds
-    dry_run: Annotated[bool, means("true: nothing was booked")]
-    status: Literal["done", "disabled"]
-
-
-class BackfillDocument(TypedDict):
-    """How many lines of an input file came to what."""
-
-    schema: Literal["meterctl.backfill.v1"]
-    lines: Annotated[int, number("lines answered")]
-    applied: Annotated[int, number("lines booked")]
-    replayed: Annotated[int, number("lines booked before")]
-    refused: Annotated[int, number("lines that a rule refused")]
-    conflict: Annotated[int, number("lines whose key was used for something else")]
-    invalid: Annotated[int, number("lines that cannot mean anything")]
-    failed: Annotated[int, number("lines whose org's journal cannot be read")]
-    unchanged: Annotated[int, number("lines that change nothing")]
-    disabled: Annotated[int, number("lines of usage while the meter is off")]
-    planned: Annotated[int, number("lines that would be booked, on a dry run")]
-    seconds: Seconds
 
 
 class BackfillLine(TypedDict):

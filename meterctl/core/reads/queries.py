@@ -5,7 +5,7 @@ What is due but not booked yet is shown as if it were: an answer does not depend
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, takewhile
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meterctl.core.booking.journal_view import OrgView
 from meterctl.core.domain import weeks
@@ -21,6 +21,9 @@ from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
 from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
+
+if TYPE_CHECKING:
+    from meterctl.core.documents.reading import BalanceLot, BalanceMark, BalancePoint, NextExpiry
 
 
 class LedgerQuery(NamedTuple):
@@ -92,7 +95,7 @@ class Reads:
             0 if newest is None else newest["seq"],
         )
 
-    def _lot_record(self, org: str, lot: Lot) -> dict[str, Any]:
+    def _lot_record(self, org: str, lot: Lot) -> "BalanceLot":
         opening = self._store.journal.by_seq(org, lot.id)
         about: Mapping[str, Any] = opening or {}
         return {
@@ -204,7 +207,7 @@ class Reads:
             end,
             _mark_record(balance_series.lowest(found)),
             _mark_record(balance_series.highest(found)),
-            [{**each.last._asdict(), "low": each.low.balance, "high": each.high.balance} for each in found],
+            [_point_record(piece) for piece in found],
         )
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.Mark]:
@@ -301,12 +304,18 @@ class Reads:
         return at if newest is None else max(at, newest["at"])
 
 
-def _mark_record(mark: balance_series.Mark | None) -> dict[str, Any] | None:
-    return None if mark is None else mark._asdict()
+def _mark_record(mark: balance_series.Mark | None) -> "BalanceMark | None":
+    return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
 
 
-def next_expiry(state: State) -> dict[str, Any] | None:
-    """When something expires next, and how much of it."""
+def _point_record(piece: balance_series.Slice) -> "BalancePoint":
+    at, seq, balance, pending = piece.last
+    low, high = piece.low.balance, piece.high.balance
+    return {"at": at, "seq": seq, "balance": balance, "pending": pending, "low": low, "high": high}
+
+
+def next_expiry(state: State) -> "NextExpiry | None":
+    """Return the next expiry and its units; None if nothing expires."""
     soonest = state.lots[0].expires_at if state.lots else None
     if soonest is None:
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.journal_view import MALFORMED
@@ -10,6 +11,9 @@ from meterctl.core.domain.operations import BookDue, Request
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import Instant
 from meterctl.core.results import Receipt
+
+if TYPE_CHECKING:
+    from meterctl.core.documents.writing import Failure
 
 #: What a journal that was tampered with may raise: when it is read and reckoned with, and when it is added to.
 SPOILT = (*MALFORMED, OverflowError, StoreUnusable)
@@ -22,7 +26,7 @@ class Tally:
     orgs: list[str] = field(default_factory=list)
     done: int = 0
     skipped: int = 0
-    errors: list[dict[str, str]] = field(default_factory=list)
+    errors: "list[Failure]" = field(default_factory=list)
     expired_lots: int = 0
     expired_units: int = 0
     weeks_closed: int = 0

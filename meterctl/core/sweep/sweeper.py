@@ -13,7 +13,7 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
 from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
 from meterctl.core.model import Instant
-from meterctl.core.results import Sweep
+from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_booker import DueBooker, Tally
 from meterctl.core.sweep.due_orgs import EVERYTHING, DueOrgs, Extent
 from meterctl.core.sweep.lease import KeptLock, process_name
@@ -48,7 +48,7 @@ class Sweeper:
     def __init__(
         self,
         ledger: Ledger,
-        command: str,
+        command: SweepCommand,
         actor: str,
         at: Instant | None = None,
         *,

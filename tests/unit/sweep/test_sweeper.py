@@ -12,7 +12,7 @@ from meterctl.core.domain.operations import BookDue, Request
 from meterctl.core.errors import LockHeld, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Head, Lease
-from meterctl.core.results import Sweep
+from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.sweep import due_orgs
 from meterctl.core.sweep.due_orgs import Extent, Shard
@@ -25,7 +25,7 @@ LATER = "2026-11-20T12:00:00.000Z"
 NEXT_WEEK = "2026-11-24T12:00:00.000Z"
 
 
-def sweeper(desk: Desk, command: str = "expire", **more: Any) -> Sweeper:
+def sweeper(desk: Desk, command: SweepCommand = "expire", **more: Any) -> Sweeper:
     return Sweeper(desk.ledger, command, "cron", **more)
 
 
