@@ -19,7 +19,7 @@ from meterctl.core.booking.chunk_writer import Writer
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.ledger import Ledger
-from meterctl.core.domain.canonical import canonical_text, entry_hash
+from meterctl.core.domain.canonical import canonical_bytes, entry_hash
 from meterctl.core.domain.entries import book_due, tip_of
 from meterctl.core.domain.operations import BookDue, Request
 from meterctl.core.domain.policy import PlanBook
@@ -56,7 +56,7 @@ def measure(place: Place, orgs: int) -> Stages:
         entries = take("deciding: rules, entries, hashes", partial(_decided, ledger, tips))
         take("  of that: canonical form and hash", partial(_each, entry_hash, entries))
         take("deciding: all, receipts with it", partial(_writer(ledger).decide, requests, OrgViews(store)))
-        take("  of appending: canonical form", partial(_each, canonical_text, entries))
+        take("  of appending: canonical form", partial(_each, canonical_bytes, entries))
         take("append", partial(store.journal.append, entries))
         take("put heads", partial(store.heads.put, _each(head_of, entries)))
     store.close()
