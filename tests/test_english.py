@@ -106,9 +106,14 @@ def _has_docstring(node: ast.AST) -> bool:
 
 
 def prose(page: Path) -> Iterator[Place]:
-    """Yield the paragraphs of a page, without its code blocks, comments and tables' rules."""
+    """Yield the paragraphs of a page, without code blocks, comments and headings: some are questions on purpose."""
     text = page.read_text(encoding="utf-8")
-    text = re.sub(r"```.*?```|<!--.*?-->", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL)
+    text = re.sub(
+        r"```.*?```|<!--.*?-->|^#[^\n]*",
+        lambda found: "\n" * found[0].count("\n"),
+        text,
+        flags=re.DOTALL | re.MULTILINE,
+    )
     line = 1
     for paragraph in re.split(r"(\n\s*\n)", text):
         if paragraph.strip():
