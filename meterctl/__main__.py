@@ -1,4 +1,4 @@
-"""Process entry: the steps before any import, and the exit code."""
+"""Process entry: what must happen before anything is imported, and the exit code."""
 
 import gc
 import os
@@ -11,17 +11,17 @@ def run() -> None:
     # switch the collector on again.
     gc.disable()
     try:
-        _open_standard_streams()
+        _open_what_is_closed()
         if sys.argv[1:] == ["--version"] and _version_is_shown():
             return
         from meterctl.cli import main
 
         code = main(sys.argv[1:])
-    except KeyboardInterrupt:  # too early, or too late, for the command line to report progress
+    except KeyboardInterrupt:  # too early, or too late, for the command line to tell what was done
         sys.stderr.write("error [interrupted]: interrupted\n")
         code = 130
-    # Stores and files are closed by now; the rest ends with the process. Leaving at once saves a last walk over every
-    # object, and up to half a second of waiting for the MongoDB driver's monitor threads.
+    # What had to be closed has been by now, and what is left goes with the process: that spares a last walk over every
+    # object, and half a second of waiting for the MongoDB driver's monitors, which look up twice a second.
     try:
         sys.stdout.flush()  # rows that were printed before a failure
         sys.stderr.flush()
@@ -30,7 +30,7 @@ def run() -> None:
 
 
 def _version_is_shown() -> bool:
-    """Show the version without loading the program. If that fails, the program tries again and reports the error."""
+    """Show the version without loading the program. Where that fails, the program tries too, and says what is wrong."""
     from meterctl import __version__
 
     try:
@@ -41,8 +41,10 @@ def _version_is_shown() -> bool:
     return True
 
 
-def _open_standard_streams() -> None:
-    """Open /dev/null for closed standard streams; otherwise the next file opened would get descriptor 0, 1 or 2."""
+def _open_what_is_closed() -> None:
+    """Have something behind each standard stream, for a process that was started without: an end of input, and a place
+    for what nobody wants to see. Else a file that is opened later, such as the store's, would take the stream's number.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))

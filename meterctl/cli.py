@@ -30,6 +30,8 @@ COMMANDS = {
     "ledger": "Page through an org's journal, newest first.",
     "meter": "Book metered runs; show weeks, thresholds and admission.",
     "explain": "Explain why an org may run or not, lot by lot, and what happens next.",
+    "statement": "Print an org's statement: opening balance, every movement, closing balance, and the money.",
+    "report": "Report on all orgs: the sums of their statements, and the units outstanding with the price paid.",
     "balance": "Show units, lots, debt and the next expiry of an org.",
     "adjust": "Correct a balance or grant units.",
     "undo": "Take back a debit, an adjustment or a topup.",

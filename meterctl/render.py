@@ -30,7 +30,7 @@ def show(result: Result, stream: TextIO) -> None:
 
 
 def write(result: Result, output: str, stream: TextIO) -> None:
-    """Write ``result`` to ``stream`` as ``output``, one of `wiring.FORMATS`."""
+    """Write ``result`` to ``stream`` as ``output``, one of `wiring.FORMATS` or html."""
     if isinstance(stream, io.TextIOWrapper):
         # What its encoding cannot say is shown as an escape; nothing may fail after something was booked.
         stream.reconfigure(errors="backslashreplace")
@@ -180,6 +180,13 @@ def _write_plain(result: Result, stream: TextIO) -> None:
     paste(blocks_of(result), stream, "plain")
 
 
+def _write_html(result: Result, stream: TextIO) -> None:
+    from meterctl.views.page import write_page
+    from meterctl.views.registry import blocks_of
+
+    write_page(blocks_of(result), stream)
+
+
 _WRITERS: dict[str, Callable[[Result, TextIO], None]] = {
     "table": _write_table,
     "json": _write_json,
@@ -187,4 +194,5 @@ _WRITERS: dict[str, Callable[[Result, TextIO], None]] = {
     "csv": _write_csv,
     "markdown": _write_markdown,
     "plain": _write_plain,
+    "html": _write_html,
 }

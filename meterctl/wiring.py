@@ -53,9 +53,17 @@ class Options(NamedTuple):
 class Wiring:
     """Everything one command needs, wired by its options."""
 
-    def __init__(self, options: Options, environ: Mapping[str, str] | None = None, *, alone: bool = True) -> None:
-        """``alone``: no other process shares this one's work."""
+    def __init__(
+        self,
+        options: Options,
+        environ: Mapping[str, str] | None = None,
+        *,
+        alone: bool = True,
+        formats: tuple[str, ...] = (),
+    ) -> None:
+        """``alone``: no other process shares this one's work. ``formats``: those that this command alone has."""
         self.options = options
+        self.formats = (*FORMATS, *formats)
         self.environ = os.environ if environ is None else environ
         self._alone = alone
         self._cleanup = ExitStack()
@@ -159,10 +167,10 @@ class Wiring:
     def output(self) -> str:
         """The output format: as said, else the environment's, else tables."""
         chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
-        if chosen not in FORMATS:
+        if chosen not in self.formats:
             place = "--output" if self.options.output else "METERCTL_OUTPUT"
-            message = f"{place}: {chosen!r} is no output format"
-            raise BadInput(message, hint=f"one of {', '.join(FORMATS)}", code="bad_output")
+            message = f"{place}: {chosen!r} is not an output format of this command"
+            raise BadInput(message, hint=f"one of {', '.join(self.formats)}", code="bad_output")
         return chosen
 
     @property

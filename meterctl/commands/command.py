@@ -80,10 +80,16 @@ class _Command(TyperCommand):
 
 
 def command(
-    app: typer.Typer, name: str | None = None, *, writes: bool = False, plans: bool = True
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    writes: bool = False,
+    plans: bool = True,
+    formats: tuple[str, ...] = (),
 ) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
     """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
-    what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing."""
+    what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing. ``formats``:
+    output formats that this command has beyond those of all."""
     shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else [])
     names = [parameter.name for parameter in shared]
 
@@ -93,7 +99,7 @@ def command(
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
             said = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
-            return _run(function, options_said(names, said), values, writes=writes)
+            return _run(function, options_said(names, said), values, writes=writes, formats=formats)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -131,8 +137,15 @@ def options_said(names: list[str], said: list[dict[str, Any]]) -> Options:
     return Options(**given)
 
 
-def _run(function: "Callable[..., Result | None]", options: Options, values: dict[str, Any], *, writes: bool) -> int:
-    wiring = Wiring(options)
+def _run(
+    function: "Callable[..., Result | None]",
+    options: Options,
+    values: dict[str, Any],
+    *,
+    writes: bool,
+    formats: tuple[str, ...] = (),
+) -> int:
+    wiring = Wiring(options, formats=formats)
     _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
     try:
         if writes and not options.dry_run:

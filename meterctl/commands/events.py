@@ -11,7 +11,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, option, switch
 from meterctl.core.errors import BadInput, said_by
 from meterctl.core.files.atomic import Aside, check_apart, writing
-from meterctl.core.files.sources import display_name, opened_or_standard_input, seekable, unzipped
+from meterctl.core.files.sources import opened_or_standard_input, said, seekable, unzipped
 from meterctl.core.payments.webhook_file import lines
 from meterctl.core.payments.webhooks import Booking, Events, Feed, Settler, read_all
 from meterctl.wiring import Wiring
@@ -66,7 +66,7 @@ def events(
 
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
-    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(display_name(name)):
+    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(said(name)):
         yield source
 
 

@@ -10,7 +10,7 @@ from meterctl.wiring import Wiring
 app = new_app()
 
 
-@command(app)
+@command(app, formats=("html",))
 def explain(
     wiring: Wiring,
     org: Org,
@@ -20,6 +20,7 @@ def explain(
 
     Books nothing. Says in sentences what a customer wants to hear, in one sum that adds up; then what became of every
     live lot and of those that went last, what is due next, and what is odd. Every number names the entries behind it.
+    -o html prints it as one page.
 
     \b
     Examples:

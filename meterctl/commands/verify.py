@@ -10,7 +10,7 @@ from meterctl.commands.options import argument, option, switch, worker_count
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, check_apart, writing
-from meterctl.core.files.sources import display_name, opened, opened_or_standard_input, unzipped
+from meterctl.core.files.sources import opened, opened_or_standard_input, said, unzipped
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
     SEAL,
@@ -74,7 +74,7 @@ def verify(
         if sealing is not None:
             sealing.sound = found.ok
     if found.ok and not found.entries:
-        place = wiring.describe_store() if file is None else display_name(file)
+        place = wiring.describe_store() if file is None else said(file)
         tell_no_journal(org, place, "nothing was checked")
     return found
 

@@ -18,7 +18,7 @@ class SystemClock:
 
 
 class FixedClock:
-    """A pinned time for tests and rehearsals (``--now``). Only sleeping moves it, and takes no real time."""
+    """A time that is given, for tests and rehearsals (``--now``). Only sleeping moves it, and takes no real time."""
 
     def __init__(self, instant: Instant) -> None:
         self._now = instant

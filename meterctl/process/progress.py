@@ -1,4 +1,4 @@
-"""The progress of a long run, as one line on a terminal that is overwritten."""
+"""How far a long run is, on a terminal: a line that is written over."""
 
 import sys
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _WIPE = "\r\x1b[K"
 
 
 class StatusLine:
-    """One line on a terminal, overwritten by each text. Without a terminal each text gets a line of its own."""
+    """A line on a terminal that is written over; where nobody looks, a line for each thing said."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -30,22 +30,22 @@ class StatusLine:
 
 
 class Progress(StatusLine):
-    """Shows the number of ``things`` done, the rate and the time left, at most once a second. Silent without a
-    terminal."""
+    """Tells how many ``things`` are done, how fast, and how long the rest will take, at most once a second. Silent
+    where nobody looks."""
 
     def __init__(self, things: str, stream: TextIO | None = None, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(stream)
         self._things = things
         self._clock = clock
-        self._start = self._last_shown = clock()
+        self._began = self._told = clock()
 
     def tell(self, done: int, fraction: Callable[[], float | None]) -> None:
-        """Show that ``done`` things are done, the given ``fraction`` of all (None: their number is unknown)."""
+        """``done`` things so far, which is that ``fraction`` of all; None if nobody knows how many there are."""
         now = self._clock()
-        if not self._watched or now - self._last_shown < _SECONDS_BETWEEN:
+        if not self._watched or now - self._told < _SECONDS_BETWEEN:
             return
-        self._last_shown = now
-        self.say(progress_line(self._things, done, now - self._start, fraction()))
+        self._told = now
+        self.say(progress_line(self._things, done, now - self._began, fraction()))
 
 
 def progress_line(things: str, done: int, seconds: float, fraction: float | None) -> str:

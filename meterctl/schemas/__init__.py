@@ -40,6 +40,7 @@ from meterctl.core.documents.reading import (
     Reconcile,
     RefundPreview,
 )
+from meterctl.core.documents.statements import ReportDocument, StatementDocument
 from meterctl.core.documents.writing import (
     BackfillLine,
     EventsDocument,
@@ -90,6 +91,8 @@ DOCUMENTS: dict[str, Any] = {
     "balance": Balance,
     "explain": Explain,
     "orgs": Orgs,
+    "statement": StatementDocument,
+    "report": ReportDocument,
     "refund-preview": RefundPreview,
     "verify": Verification,
     "backfill": Backfill,

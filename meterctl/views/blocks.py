@@ -44,6 +44,7 @@ class Pairs:
     """Names with what they are, one below the other."""
 
     pairs: Sequence[tuple[str, Cell]]
+    title: str = ""
 
 
 class Column(NamedTuple):
@@ -93,11 +94,12 @@ class Step(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A value over time, from ``since`` to ``until``: it holds from each step (there is one at least) to the next, and
-    from the last to the end."""
+    from the last to the end. ``page_only``: only a page shows it, for it would fill half a terminal."""
 
     since: Instant
     steps: Sequence[Step]
     until: Instant
+    page_only: bool = False
 
 
 Block = Heading | Pairs | Grid | Note | Chart

@@ -23,7 +23,8 @@ _MARKUP = re.compile(r"[\\`*\[\]<>|~&#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 def paste(blocks: Iterable[Block], stream: TextIO, form: Form) -> None:
     """Write ``blocks`` in ``form``, apart by blank lines."""
-    for place, block in enumerate(blocks):
+    shown = (block for block in blocks if not (isinstance(block, Chart) and block.page_only))
+    for place, block in enumerate(shown):
         if place:
             stream.write("\n")
         stream.write(in_encoding(_drawn(block, form), stream.encoding) + "\n")
@@ -60,9 +61,10 @@ def _strong(text: str, form: Form) -> str:
 
 def _pairs(pairs: Pairs, form: Form) -> str:
     rows = [[_text(name, form), _text(cell, form)] for name, cell in pairs.pairs]
-    return _table(
+    table = _table(
         rows, ["", ""] if form == "markdown" else [], [False, False], "pipe" if form == "markdown" else "plain"
     )
+    return f"{_strong(_text(pairs.title, form), form)}\n\n{table}" if pairs.title else table
 
 
 def _chart(chart: Chart, form: Form) -> str:

@@ -12,7 +12,7 @@ View = Callable[[Any], Iterable[Block]]
 V = TypeVar("V", bound=View)
 
 #: Where views stand; each module registers its own.
-_MODULES = ("config", "doctor", "entries", "explain", "orgs", "payments", "runs", "saved")
+_MODULES = ("config", "doctor", "entries", "explain", "orgs", "payments", "runs", "saved", "statement")
 
 _VIEWS: dict[str, View] = {}
 

@@ -105,7 +105,10 @@ class _Trimmed:
 def draw_on(console: Console, blocks: Iterable[Block]) -> None:
     before: Block | None = None
     for block in blocks:
+        if isinstance(block, Chart) and block.page_only:
+            continue
         apart = isinstance(block, Grid | Chart) or (isinstance(before, Grid) and isinstance(block, Pairs))
+        apart = apart or (isinstance(block, Pairs) and bool(block.title))
         if before is not None and apart:
             console.print()
         _draw_block(console, block)
@@ -156,6 +159,8 @@ def _note(console: Console, note: Note) -> None:
 
 
 def _pairs(console: Console, pairs: Pairs) -> None:
+    if pairs.title:
+        console.print(Text(_safe(console, pairs.title), style="bold"))
     names = max((cell_len(name) for name, _ in pairs.pairs), default=0)
     names = min(names, max(console.width - 2 * NARROWEST - 4, NARROWEST))  # in a very narrow place they fold
     room = min(2 * BAR, console.width - names - 4)

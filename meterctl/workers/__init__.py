@@ -1,5 +1,5 @@
-"""Work in several processes, because Python uses one core per process.
+"""Work in several processes: Python decides and checks on one core per process, so more of them get more done.
 
-`backfill` books the lines of a file, `sweep` books due events by pages of orgs, and `verify` checks orgs; the last two
-use the processes of `pool`. Only a command with ``--workers`` loads them.
+`lines` books the lines of a file, `sweep` what is due at pages of orgs, and `verify` checks orgs; the last two stand on
+the processes of `pool`. Nobody but a command with ``--workers`` loads any of them.
 """

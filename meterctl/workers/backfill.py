@@ -1,4 +1,4 @@
-"""A backfill in several processes; each books the orgs of its part."""
+"""A backfill in several processes, each of which books the orgs of its part."""
 
 import os
 import traceback
@@ -19,19 +19,19 @@ from meterctl.process.interrupts import held_back
 from meterctl.wiring import Options, Wiring
 from meterctl.workers.pool import WorkerDied, set_up
 
-#: Rounds handed out before the answers to the first are collected. A fast process then has its next part ready while
-#: others still work on theirs.
+#: Rounds that are handed out before the answers to one are waited for: so a process that has answered its part of one
+#: has the next before it, while others are still at theirs.
 AHEAD = 2
 
-#: The most chunks in a round, so that many processes do not hold too many lines at once.
+#: Chunks in a round at most, so that many processes do not hold too many lines at once.
 MOST_CHUNKS = 8
 
-#: Seconds a process gets to finish its chunk once nobody waits for its answers.
+#: Seconds that a process gets to book what it has begun once nobody waits for it any more.
 GRACE = 10.0
 
 
 class LineWorkers:
-    """``count`` processes, each with its own store. A round is a few chunks; each process gets a part of it."""
+    """``count`` processes, each with a store of its own. A round is some chunks, of which each process gets a part."""
 
     def __init__(self, count: int, options: Options, environ: Mapping[str, str]) -> None:
         self._count = count
@@ -40,8 +40,8 @@ class LineWorkers:
         self._workers: list[_Worker] = []
 
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
-        """Book the lines, those of one org in file order, and yield all answers in file order. If a process fails,
-        yield the answers before the first line that lacks one, then raise the process's error."""
+        """Have the lines booked, those of one org in order, and answer all in order. Where a process fails, what stands
+        before the first line that it leaves without an answer is answered, and its problem raised."""
         try:
             self._start()
             rounds: deque[list[list[int]]] = deque()
@@ -62,15 +62,15 @@ class LineWorkers:
                 self._workers.append(_Worker(self._options, self._environ))
 
     def _hand_out(self, lines: Iterable[Line]) -> list[list[int]]:
-        """Give each process its part, and return the line numbers of each part."""
+        """The numbers of the lines that each got."""
         parts = split(lines, self._count)
         for worker, part in zip(self._workers, parts, strict=True):
             worker.give(part)
         return [part.numbers for part in parts]
 
-    def _collect(self, parts: list[list[int]]) -> Iterator[list[Answer]]:
-        by_worker = [worker.answers(len(numbers)) for worker, numbers in zip(self._workers, parts, strict=True)]
-        answers, lacking = merge(parts, by_worker)
+    def _collect(self, asked: list[list[int]]) -> Iterator[list[Answer]]:
+        answered = [worker.answered(len(numbers)) for worker, numbers in zip(self._workers, asked, strict=True)]
+        answers, lacking = merge(asked, answered)
         if answers:
             yield answers
         if lacking is not None:
@@ -89,41 +89,41 @@ def _rounds(chunks: Iterable[Iterable[Line]], count: int) -> Iterator[Sequence[L
 
 
 class _Worker:
-    """A process, seen from the one that started it. ``problem``: its error, if it leaves lines without an answer."""
+    """A process as the one that started it sees it; ``problem`` is why, if it leaves something without an answer."""
 
     def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
-        # Spawned, not forked: connections and threads do not survive a fork intact.
+        # Not forked: neither a connection nor a thread of this process survives that whole.
         context = get_context("spawn")
         self._connection, its = context.Pipe()
         self._process = context.Process(target=_work, args=(its, options, environ))
         self._process.start()
-        its.close()  # so that this end sees the other one close
+        its.close()  # so that this process is told when the other one is gone
         self._answers: list[Answer] = []
         self._gone = False
         self.problem: BaseException = WorkerDied("a process that was booking died")
 
     def give(self, part: Part | None) -> None:
-        """Send the process ``part``; None ends its work."""
-        with suppress(ConnectionError):  # it died; its earlier answers are worth reading
+        """Hand it ``part``; None: there is no more."""
+        with suppress(ConnectionError):  # it died; what it answered before that is worth reading
             self._connection.send(part)
 
-    def answers(self, count: int) -> list[Answer]:
-        """Return its next ``count`` answers, or fewer if it is gone."""
-        while len(self._answers) < count and not self._gone:  # bounded: by the lines it was given
+    def answered(self, count: int) -> list[Answer]:
+        """Its next answers: ``count`` of them, or fewer if it is gone."""
+        while len(self._answers) < count and not self._gone:  # bounded: by what it was given
             self._receive()
         answers, self._answers = self._answers[:count], self._answers[count:]
         return answers
 
     def _receive(self) -> None:
         try:
-            message = self._connection.recv()
+            told = self._connection.recv()
         except (EOFError, OSError):
             self._gone = True
             return
-        if isinstance(message, BaseException):
-            self._gone, self.problem = True, message
+        if isinstance(told, BaseException):
+            self._gone, self.problem = True, told
         else:
-            self._answers += map(Answer._make, message)
+            self._answers += map(Answer._make, told)
 
     def leave(self) -> None:
         self._connection.close()
@@ -141,15 +141,15 @@ def _work(connection: Connection, options: Options, environ: Mapping[str, str]) 
     inbox = _Inbox()
     with closing(connection), closing(wiring), ThreadPoolExecutor(1, "meterctl-book") as pool:
         booking = pool.submit(_book, wiring, inbox, connection)
-        booking.add_done_callback(lambda done: _send_problem(done, connection))
+        booking.add_done_callback(lambda done: _tell_problem(done, connection))
         inbox.fill(connection)
-    # Everything is closed. A normal exit would wait for the MongoDB driver's monitor threads.
+    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
     os._exit(0)
 
 
 class _Inbox:
-    """Parts received and not booked yet. A thread empties the connection at once; otherwise both processes could wait
-    for each other, one to hand out parts and one to hand back answers."""
+    """Parts that came in and are not booked yet. They are always taken from the connection at once: the process that
+    hands them out may be waiting for that, and this one for its answers to be taken."""
 
     def __init__(self) -> None:
         self._parts: SimpleQueue[Part | None] = SimpleQueue()
@@ -160,7 +160,7 @@ class _Inbox:
             for part in iter(connection.recv, None):
                 self._parts.put(part)
         except (EOFError, OSError):
-            self._left = True  # the other process is gone: start no further part
+            self._left = True  # nobody waits for what is not begun
         self._parts.put(None)
 
     def parts(self) -> Iterator[Part]:
@@ -172,22 +172,22 @@ class _Inbox:
 
 def _book(wiring: Wiring, inbox: _Inbox, connection: Connection) -> None:
     for answers in wiring.backfiller().answers(part.lines() for part in inbox.parts()):
-        _send(connection, [tuple(answer) for answer in answers])
+        _tell(connection, [tuple(answer) for answer in answers])
 
 
-def _send_problem(done: "Future[None]", connection: Connection) -> None:
+def _tell_problem(done: "Future[None]", connection: Connection) -> None:
     problem = done.exception()
     if problem is not None:
-        _send(connection, problem if isinstance(problem, MeterctlError) else _unexpected(problem))
+        _tell(connection, problem if isinstance(problem, MeterctlError) else _unexpected(problem))
 
 
 def _unexpected(problem: BaseException) -> RuntimeError:
-    """Return ``problem`` in a form that another process can read, with its traceback as a note."""
-    portable = RuntimeError(f"{type(problem).__name__}: {problem}")
-    portable.add_note("".join(traceback.format_exception(problem)))
-    return portable
+    """``problem`` as it can be told to another process, whatever it is."""
+    told = RuntimeError(f"{type(problem).__name__}: {problem}")
+    told.add_note("".join(traceback.format_exception(problem)))
+    return told
 
 
-def _send(connection: Connection, message: object) -> None:
-    with suppress(ConnectionError):  # nobody waits for it; booked lines stay booked
-        connection.send(message)
+def _tell(connection: Connection, what: object) -> None:
+    with suppress(ConnectionError):  # nobody waits for it; what is booked is booked
+        connection.send(what)

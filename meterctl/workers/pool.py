@@ -1,4 +1,4 @@
-"""Processes that run one task on item after item, each with its own store."""
+"""Processes that each do a task on item after item, with a store of their own."""
 
 import os
 import signal
@@ -19,25 +19,25 @@ from meterctl.wiring import Options, Wiring
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: Items waiting per process: the current one, the next, and one for the time that another process is slow.
+#: Items that each process has before it: the one at hand, the next, and one for when another process is slow.
 AHEAD = 3
 
 
 class WorkerDied(MeterctlError):
-    """A worker process died."""
+    """A process that was working is gone."""
 
     code = "worker_died"
-    hint = "Booked entries stay booked: run the same command again"
+    hint = "what is booked stays booked: run the same command again"
 
 
 class Workers(Generic[Item, Answer]):
-    """``count`` processes, each with its own store, that run ``task`` on item after item."""
+    """``count`` processes, each with a store of its own, that do one ``task`` on item after item."""
 
     def __init__(
         self, count: int, task: Callable[[Wiring, Item], Answer], wiring: Wiring, *, breaks_off: bool = False
     ) -> None:
-        """Each process gets the options and environment of ``wiring``. ``breaks_off``: stop unfinished items when the
-        answers are no longer read, instead of finishing them."""
+        """``wiring``: what the command was given, and so does each process. ``breaks_off``: where nobody waits for the
+        answers any more, what is begun is broken off, not done to its end."""
         self._count = count
         self._task = task
         self._options = wiring.options
@@ -45,22 +45,22 @@ class Workers(Generic[Item, Answer]):
         self._breaks_off = breaks_off
 
     def answers(self, items: Iterable[Item]) -> Generator[Answer, None, None]:
-        """Yield the answer to each item, in order."""
-        # Spawned, not forked: connections and threads do not survive a fork intact.
+        """The answer to each item, in order."""
+        # Not forked: neither a connection nor a thread of this process survives that whole.
         pool = ProcessPoolExecutor(
             self._count, get_context("spawn"), initializer=_start, initargs=(self._task, self._options, self._environ)
         )
-        waiting: deque[Future[Answer]] = deque()
+        asked: deque[Future[Answer]] = deque()
         try:
             for item in items:
                 with held_back():  # the first call starts the processes
-                    waiting.append(pool.submit(_do, item))
-                if len(waiting) >= AHEAD * self._count:
-                    yield waiting.popleft().result()
-            while waiting:  # bounded: by the items
-                yield waiting.popleft().result()
+                    asked.append(pool.submit(_do, item))
+                if len(asked) >= AHEAD * self._count:
+                    yield asked.popleft().result()
+            while asked:  # bounded: by the items
+                yield asked.popleft().result()
         except BrokenProcessPool as problem:
-            raise WorkerDied("a worker process died") from problem
+            raise WorkerDied("a process that was working died") from problem
         except BaseException:
             if self._breaks_off:
                 for process in active_children():
@@ -76,8 +76,8 @@ _tasks: list[Callable[[Any], Any]] = []
 
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
-    """Prepare a worker process and return its wiring."""
-    # Ctrl-C reaches every process of a terminal; the process that hands out the work ends the run.
+    """What each process begins with."""
+    # Ctrl-C reaches every process of a terminal; the one that hands out the work ends the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     collect_garbage()
     return Wiring(options, environ, alone=False)
@@ -86,7 +86,7 @@ def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
 def _start(task: Callable[[Wiring, Any], Any], options: Options, environ: Mapping[str, str]) -> None:
     wiring = set_up(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
-    # Everything is closed. A normal exit would wait for the MongoDB driver's monitor threads.
+    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
     Finalize(None, os._exit, (0,), exitpriority=0)
     _tasks.append(partial(task, wiring))
 

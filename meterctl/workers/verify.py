@@ -1,4 +1,4 @@
-"""A check of all orgs in several processes; each checks some orgs at a time."""
+"""A check of all orgs in several processes, each of which checks some orgs at a time."""
 
 from meterctl.core.verify import Checked, Checker, Part, check_part
 from meterctl.wiring import Wiring
@@ -6,7 +6,7 @@ from meterctl.workers.pool import Workers
 
 
 def checker(count: int, wiring: Wiring) -> Checker:
-    """Return a checker that spreads the parts of a store over ``count`` processes."""
+    """``count`` processes that check parts of a store."""
     # A check leaves nothing half done, and one long journal may take minutes.
     return Workers(count, _check, wiring, breaks_off=True).answers
 

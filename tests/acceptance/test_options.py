@@ -275,7 +275,7 @@ BAD_PLACES = {
     "orgs --idle foo": "--idle: 'foo' is not a time",
     "orgs --expiring foo": "--expiring: 'foo' is not a span of time",
     "balance acme --now foo": "--now: 'foo' is not a time",
-    "balance acme -o xml": "--output: 'xml' is no output format",
+    "balance acme -o xml": "--output: 'xml' is not an output format of this command",
 }
 
 
@@ -290,7 +290,7 @@ def test_a_bad_value_is_told_with_the_option_that_said_it(run: Shell, line: str)
     ("name", "value", "said"),
     [
         ("METERCTL_NOW", "foo", "METERCTL_NOW: 'foo' is not a time"),
-        ("METERCTL_OUTPUT", "xml", "METERCTL_OUTPUT: 'xml' is no output format"),
+        ("METERCTL_OUTPUT", "xml", "METERCTL_OUTPUT: 'xml' is not an output format of this command"),
     ],
 )
 def test_a_bad_value_is_told_with_the_variable_that_said_it(run: Shell, name: str, value: str, said: str) -> None:

@@ -90,6 +90,13 @@ PRINTED: dict[str, list[str]] = {
         "explain acme --as-of 2027-06-01",
         "explain nobody",
     ],
+    "statement": ["statement acme --month 2026-11", "statement acme --since 2d", "statement nobody"],
+    "report": [
+        "report",
+        "report --month 2026-11 --by plan",
+        "report --since 30d --by pack",
+        "report --month 2026-11 --by org",
+    ],
     "orgs": ["orgs", "orgs --expiring 30d --idle 1d"],
     "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],
     "verify": ["verify --all", "verify acme", "verify --file lines.ndjson"],

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 #: What no help needs.
-HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate", "plotille"}
+HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate", "plotille", "jinja2"}
 
 #: What a command on the embedded store needs in addition.
 EMBEDDED = HEAVY - {"sqlite3"}

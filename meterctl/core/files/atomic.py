@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and never over a file that is read."""
+"""Files to be written: apart from what is read, and standing under their name whole or not at all."""
 
 import json
 import os
@@ -13,23 +13,23 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import STANDARD_INPUT, is_same_file, opened
 from meterctl.core.results import schema_name
 
-#: The most bytes in a first line.
+#: Bytes that a first line may have.
 _MAX_HEADER = 1024 * 1024
 
 
 class Aside:
-    """A text ``file`` that replaces ``path`` on `keep`, and disappears otherwise.
+    """A text ``file`` that takes its place at ``path`` when it is told to: `keep`. Without that nothing is left of it.
 
-    It is written under a unique temporary name in the same directory, so concurrent writers cannot collide. Raises
-    `OSError` if it cannot be written, and `BadInput` if ``path`` holds anything but an empty file or one whose first
-    line names the schema of ``kind``.
+    Until then it has a name of its own in the same directory, so that two who write the same file do not meet, and
+    nothing else there is touched. Raises `OSError` where it cannot be written, and `BadInput` where it would replace
+    anything but a file whose first line names the schema of ``kind``, or an empty one.
     """
 
     def __init__(self, path: str | Path, kind: str | None = None) -> None:
-        self._path = Path(os.path.realpath(path))  # replace the file behind a link, not the link
+        self._path = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
         there = self._path.stat() if self._path.exists() else None
         if there is not None and not S_ISREG(there.st_mode):
-            raise OSError(EINVAL, "not a plain file")  # a rename would remove a device or a pipe
+            raise OSError(EINVAL, "what is there is no plain file")  # renaming would do away with a device or a pipe
         if there is not None and there.st_size and kind is not None:
             _check_kind(path, kind)
         self._aside = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}")
@@ -39,7 +39,7 @@ class Aside:
             os.fchmod(self.file.fileno(), S_IMODE(there.st_mode))
 
     def keep(self) -> None:
-        """Put the file under its name."""
+        """Put it under its name."""
         with self.file:
             self.file.flush()
             os.fsync(self.file.fileno())
@@ -47,10 +47,10 @@ class Aside:
         self._kept = True
 
     def close(self) -> None:
-        """Remove the temporary file, unless it was kept."""
+        """Leave nothing behind, unless it was kept."""
         if self._kept:
             return
-        with suppress(OSError):  # a full disk: the content is dropped anyway
+        with suppress(OSError):  # a full disk: what could not be written is not wanted any more
             self.file.close()
         self._aside.unlink(missing_ok=True)
 
@@ -69,23 +69,24 @@ def _check_kind(path: str | Path, kind: str) -> None:
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("schema") != schema_name(kind):
-        message = f"cannot write {path}: it holds something other than a {kind.replace('-', ' ')}, which would be lost"
+        message = f"cannot write {path}: what is there is no {kind.replace('-', ' ')}, and would be lost"
         raise BadInput(message, hint="name another file, or move that one away first", code="bad_file")
 
 
 def check_apart(option: str, path: str | Path, *read: str | None, code: str = "usage") -> None:
-    """Raise `BadInput` if ``option`` would write to standard output or over a file that is ``read``."""
+    """Before anything is done: what ``option`` has written to ``path`` goes to a file, and to none that is ``read``.
+    Raises `BadInput` otherwise."""
     if str(path) == STANDARD_INPUT:
         raise BadInput(f"{option} needs a file", hint="standard output is for the answer", code=code)
     for other in read:
         if other is not None and is_same_file(path, other):
-            message = f"{option} names {other}, which this command reads and would overwrite"
+            message = f"{option} names {other}, which is read, and would be lost"
             raise BadInput(message, hint="name another file", code=code)
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn an `OSError` of the block, which writes to ``path``, into `BadInput`."""
+    """A block that writes to ``path``. Raises `BadInput` where that cannot be done."""
     try:
         yield
     except OSError as problem:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from meterctl.core.domain.checks import check_feature
 from meterctl.core.domain.operation_documents import FIELDS
 from meterctl.core.errors import BadInput
-from meterctl.core.files.sources import display_name, opened_or_standard_input, unzipped
+from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
 
 #: Bytes that a line may have. Bounds the memory that a file without line ends takes.
 MAX_LINE = 1024 * 1024
@@ -81,7 +81,7 @@ class InputFile:
 def open_input(name: str) -> Iterator[InputFile]:
     """The input called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
     with opened_or_standard_input(name) as file:
-        yield InputFile(display_name(name), file)
+        yield InputFile(said(name), file)
 
 
 def _size(file: "BufferedReader[Any]") -> int | None:

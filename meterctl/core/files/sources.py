@@ -1,4 +1,4 @@
-"""Open input files: plain ones, standard input, pipes and gzip."""
+"""Files to be read, whatever they are: plain ones, standard input, pipes, and gzip."""
 
 import os
 import shutil
@@ -19,14 +19,14 @@ STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f"  # no text begins with this byte, and its second one may not have arrived yet
 
 
-def display_name(name: str) -> str:
-    """Return the display name of a file argument."""
+def said(name: str) -> str:
+    """What people call the file that is called ``name`` on the command line."""
     return "standard input" if name == STANDARD_INPUT else name
 
 
 @contextmanager
 def opened(path: str) -> Iterator["BufferedReader[Any]"]:
-    """Open the file at ``path``. Raises `BadInput` if it cannot be opened."""
+    """The file at ``path``. Raises `BadInput` if it cannot be opened."""
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below; a failure in the caller's block is not one to open
     except OSError as problem:
@@ -38,7 +38,7 @@ def opened(path: str) -> Iterator["BufferedReader[Any]"]:
 
 @contextmanager
 def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
-    """Open ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
+    """The file called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
     if name == STANDARD_INPUT:
         given = sys.stdin.buffer
         yield given if isinstance(given, BufferedReader) else BufferedReader(given)
@@ -48,26 +48,26 @@ def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
-    """Return True if both paths name one file, existing or not. ``other`` may be standard input."""
+    """Whether both name one file, be it there or not, however they are written; ``other`` may be standard input."""
     try:
         if str(other) == STANDARD_INPUT:
             return os.path.samestat(Path(path).stat(), os.fstat(sys.stdin.fileno()))
         return Path(path).samefile(other)
     except (OSError, ValueError, AttributeError):
-        # One is missing or not accessible; opening it reports that. Standard input need not be a file.
+        # One is not there, or may not be looked at: whoever opens it says so. Standard input need not be a file.
         return os.path.realpath(path) == os.path.realpath(other)
 
 
 def unzipped(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
-    """Return ``file``, or its unzipped content if it is gzip."""
+    """``file``, or what is in it if it is gzip."""
     return GzipFile(fileobj=file) if file.peek(1)[:1] == _GZIP_MAGIC else file
 
 
 @contextmanager
 def seekable(file: IO[bytes] | GzipFile) -> Iterator[IO[bytes]]:
-    """Yield ``file`` itself if it is seekable, else (a pipe, gzip) a copy of its rest. Raises `BadInput` for damaged
-    gzip."""
-    # Each step back in gzip would unzip everything from the start again.
+    """``file`` itself if it can be sought in, else (a pipe, gzip) a copy of what is left of it. Raises `BadInput` for
+    gzip that is damaged."""
+    # In gzip each step back would unzip all of it from the start again.
     if file.seekable() and not isinstance(file, GzipFile):
         yield file
         return

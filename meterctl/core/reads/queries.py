@@ -3,7 +3,7 @@
 What is due but not booked yet is shown as if it were: an answer does not depend on when a sweep last ran.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -207,7 +207,7 @@ class Reads:
             end,
             _mark_record(balance_series.lowest(found)),
             _mark_record(balance_series.highest(found)),
-            [_point_record(piece) for piece in found],
+            points_of(found),
         )
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.Mark]:
@@ -306,6 +306,11 @@ class Reads:
 
 def _mark_record(mark: balance_series.Mark | None) -> "BalanceMark | None":
     return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
+
+
+def points_of(slices: Iterable[balance_series.Slice]) -> "list[BalancePoint]":
+    """Return ``slices`` as records: the last mark of each, with the lowest and the highest balance."""
+    return [_point_record(piece) for piece in slices]
 
 
 def _point_record(piece: balance_series.Slice) -> "BalancePoint":

@@ -1,0 +1,41 @@
+"""``meterctl report``"""
+
+from typing import Annotated
+
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import option
+from meterctl.commands.period_options import Month, Since, Until, period_of
+from meterctl.core.errors import BadInput, did_you_mean
+from meterctl.core.reads.report import GROUPINGS, Report, Reporter
+from meterctl.process.garbage import collect_garbage
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, formats=("html",))
+def report(
+    wiring: Wiring,
+    month: Month = None,
+    since: Since = None,
+    until: Until = None,
+    by: Annotated[str, option("--by", "GROUP", f"One of {', '.join(GROUPINGS)}.")] = "kind",
+) -> Report:
+    """Report on all orgs: the sums of their statements, and the units outstanding with the price paid.
+
+    Books nothing. Reads the whole journal once. Outstanding are the units that customers hold at the end of the window;
+    paid_value is the price paid for them by currency, exact, rounded once.
+
+    \b
+    Examples:
+      meterctl report
+      meterctl report --month 2026-10 --by pack
+      meterctl report --since 2026-01-01 --until 2026-12-31 -o html > 2026.html
+    """
+    grouping = next((known for known in GROUPINGS if known == by), None)
+    if grouping is None:
+        near = did_you_mean(by, GROUPINGS)
+        raise BadInput(f"cannot group by {by!r}{near}", hint=f"by one of: {', '.join(GROUPINGS)}", code="bad_group")
+    period = period_of(wiring, month, since, until)
+    collect_garbage()
+    return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping)
