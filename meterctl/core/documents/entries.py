@@ -86,16 +86,16 @@ class StateDocument(TypedDict):
 
 
 class _Entry(TypedDict):
-    """What every entry has. hash covers prev and the canonical JSON of the entry without hash."""
+    """The fields of every entry. hash covers prev and the canonical JSON of the entry without hash."""
 
     v: Annotated[Literal[1], means("version of the entry format")]
     org: Org
     seq: Seq
-    key: Annotated[str, text("what makes it happen once: unique in the org for ever")]
+    key: Annotated[str, text("the name under which it happens once: unique in the org for ever")]
     balance: Annotated[int, signed("the org's balance after the entry")]
-    at: Annotated[Instant, instant("when it takes effect")]
-    occurred_at: NotRequired[Annotated[Instant, instant("when the caller said it happened, where that differs")]]
-    recorded_at: Annotated[Instant, instant("when it was booked")]
+    at: Annotated[Instant, instant("the instant it takes effect")]
+    occurred_at: NotRequired[Annotated[Instant, instant("the time the caller gave, if it differs")]]
+    recorded_at: Annotated[Instant, instant("the instant it was booked")]
     actor: Actor
     reason: Reason
     input: Annotated[dict[str, Any], means("operation and parameters, which a repetition is compared with")]
@@ -107,14 +107,14 @@ class _Entry(TypedDict):
 
 class _Credit(_Entry):
     lot: Annotated[Seq, means("the lot it opens: its own seq")]
-    units: Annotated[int, units("what came in", least=1)]
+    units: Annotated[int, units("units that came in", least=1)]
     expires_at: Expiry | None
     repaid: Annotated[DebtDocument, means("the part of the units that went into debt")]
 
 
 class _Taking(TypedDict):
-    draws: Annotated[list[DrawDocument], means("what was taken from lots")]
-    debt: Annotated[DebtDocument, means("what no lot held")]
+    draws: Annotated[list[DrawDocument], means("units taken from lots")]
+    debt: Annotated[DebtDocument, means("units that no lot held")]
 
 
 class Topup(_Credit):
@@ -133,7 +133,7 @@ class DebitDocument(_Entry, _Taking):
 
     kind: Literal["debit"]
     amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=-1)]
-    units: Annotated[int, units("what was asked", least=1)]
+    units: Annotated[int, units("units asked", least=1)]
 
 
 class RefundDocument(_Entry, _Taking):
@@ -146,8 +146,8 @@ class RefundDocument(_Entry, _Taking):
     cents: Refunded
     currency: Currency
     lot: Annotated[Seq, means("the lot of the pack refunded")]
-    units: Annotated[int, units("what was clawed back")]
-    forgiven: Annotated[int, units("what would have been clawed, but had expired already")]
+    units: Annotated[int, units("units clawed back")]
+    forgiven: Annotated[int, units("units not clawed because they were gone already")]
 
 
 class Expiration(_Entry):
@@ -174,17 +174,16 @@ class Adjustment(_Entry):
 
 
 class Reversal(_Entry):
-    """An undo, or a refund taken back: gives back what reverses took (restored), or removes its lot
-    (voided)."""
+    """An undo, or a refund taken back: it gives units back (restored) or removes a lot (voided)."""
 
     kind: Literal["reversal"]
     amount: Annotated[int, signed("change of the balance")]
     reverses: Annotated[Seq, means("the entry taken back")]
-    restored: NotRequired[Annotated[list[Restored], means("what went back to lots")]]
-    forfeited: NotRequired[Annotated[list[DrawDocument], means("what stays gone: its lot has expired")]]
+    restored: NotRequired[Annotated[list[Restored], means("units that went back to lots")]]
+    forfeited: NotRequired[Annotated[list[DrawDocument], means("units that stay gone: their lot has expired")]]
     repaid: NotRequired[DebtDocument]
     lot: NotRequired[Seq]
-    units: NotRequired[Annotated[int, units("what the lot opens with", least=1)]]
+    units: NotRequired[Annotated[int, units("units the lot opens with", least=1)]]
     expires_at: NotRequired[None]
     voided: NotRequired[Annotated[DrawDocument, means("the lot removed, whole")]]
     session: NotRequired[Session]
@@ -194,7 +193,7 @@ class Reversal(_Entry):
 
 
 class Usage(_Entry):
-    """A metered run; the amount is what it took beyond the week's quota."""
+    """A metered run; the amount is the part beyond the week's quota."""
 
     kind: Literal["usage"]
     amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=0)]
@@ -202,12 +201,12 @@ class Usage(_Entry):
     step: Annotated[str, text("the run's step")]
     week: WeekKey
     cycle: Cycle
-    units: Annotated[int, units("what the run came to")]
+    units: Annotated[int, units("units of the run")]
     breakdown: Breakdown
     overflow: Annotated[int, units("the part above the quota")]
     uncovered: Uncovered
     opened: NotRequired[Annotated[WeekDocument, means("the week it opened, as it stood before the run")]]
-    capped_from: NotRequired[Annotated[int, units("what the run came to before the cap", least=1)]]
+    capped_from: NotRequired[Annotated[int, units("units of the run before the cap", least=1)]]
     draws: NotRequired[list[DrawDocument]]
     debt: NotRequired[DebtDocument]
     alerts: NotRequired[Annotated[list[Percent], means("thresholds this run reached, in order")]]
@@ -221,7 +220,7 @@ class Reset(_Entry):
     closed: Annotated[WeekDocument, means("the week as it ended")]
     opened: Annotated[WeekDocument | None, means("the week that began with it; null where the next usage opens it")]
     settled: Annotated[int, units("overage paid from the quota of the week that began")]
-    alerts: NotRequired[Annotated[list[Percent], means("thresholds that what was settled reached")]]
+    alerts: NotRequired[Annotated[list[Percent], means("thresholds that the settled units reached")]]
 
 
 class PlanChange(_Entry):

@@ -35,17 +35,17 @@ Seqs = Annotated[list[Seq], means("entries behind it, oldest first: the newest t
 
 
 class Sum(TypedDict):
-    """What may be run: quota_left + in_lots - owed - overage = available."""
+    """The units available: quota_left + in_lots - owed - overage = available."""
 
     quota: Quota
     used: Used
-    quota_left: Annotated[int, units("what is left of the quota")]
-    in_lots: Annotated[int, units("what the live lots hold")]
+    quota_left: Annotated[int, units("the rest of the quota")]
+    in_lots: Annotated[int, units("units in live lots")]
     owed: Annotated[int, units("debt of clawbacks and forced debits")]
     overage: Annotated[int, units("debt of usage beyond quota and lots")]
     balance: Balance
-    available: Annotated[int, signed("what is left of quota and balance together")]
-    missing: Annotated[int, units("what would have to come in for it to run; 0: it may run")]
+    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    missing: Annotated[int, units("units that would have to come in before it may run; 0: it may run")]
 
 
 class ExplainedPlan(TypedDict):
@@ -66,7 +66,7 @@ class ExplainedWeek(TypedDict):
     ends_at: Annotated[Instant, instant("the next Monday 00:00, when the week is over")]
     quota: Quota
     used: Used
-    settled: Annotated[int, units("what of it paid debt of the week before")]
+    settled: Annotated[int, units("the part that paid debt of the week before")]
     uncovered: Uncovered
     breakdown: Breakdown
     alerts: Annotated[list[Percent], means("thresholds reached, in order")]
@@ -82,11 +82,11 @@ class DebtSeqs(TypedDict):
 
 
 class ExplainedDebt(TypedDict):
-    """Debt, and what made it."""
+    """Debt, and its causes."""
 
     owed: Annotated[int, units("of clawbacks and forced debits")]
     overage: Annotated[int, units("of usage beyond quota and lots")]
-    since: Annotated[Instant, instant("when it began")]
+    since: Annotated[Instant, instant("the instant it began")]
     since_seq: Seq
     exact: Annotated[bool, means("false: it began then or earlier")]
     seqs: DebtSeqs
@@ -105,7 +105,7 @@ class LotSeqs(TypedDict, total=False):
 
 
 class ExplainedLot(TypedDict):
-    """What became of a lot: units = debt + used + clawed + expired + forfeited + voided + left."""
+    """The history of a lot: units = debt + used + clawed + expired + forfeited + voided + left."""
 
     id: Seq
     kind: Annotated[Literal["topup", "adjustment", "reversal"], means("kind of the entry that opened it")]
@@ -113,24 +113,24 @@ class ExplainedLot(TypedDict):
     session: Annotated[Session | None, means("payment of the pack")]
     paid_cents: Paid | None
     currency: Currency | None
-    opened_at: Annotated[Instant, instant("when it was opened")]
+    opened_at: Annotated[Instant, instant("the instant it was opened")]
     actor: Actor
     reason: Reason
     expires_at: Expiry | None
-    units: Annotated[int, units("what was bought, granted or given back", least=1)]
-    debt: Annotated[int, units("what paid debt")]
-    used: Annotated[int, units("what was drawn and not given back")]
-    clawed: Annotated[int, units("what refunds took and did not give back")]
-    expired: Annotated[int, units("what expired in it")]
-    forfeited: Annotated[int, units("what came back after it had expired")]
-    voided: Annotated[int, units("what was removed when it was undone")]
-    left: Annotated[int, units("what is left")]
+    units: Annotated[int, units("units bought, granted or given back", least=1)]
+    debt: Annotated[int, units("units that paid debt")]
+    used: Annotated[int, units("units drawn and not given back")]
+    clawed: Annotated[int, units("units that refunds took and did not give back")]
+    expired: Annotated[int, units("units that expired")]
+    forfeited: Annotated[int, units("units that came back after its expiry")]
+    voided: Annotated[int, units("units removed when it was undone or voided")]
+    left: Annotated[int, units("units left")]
     complete: Annotated[bool, means("false: it is so old that clawbacks may be counted as used")]
     seqs: LotSeqs
 
 
 class Upcoming(TypedDict):
-    """What time will do, if nothing else happens."""
+    """The next events by time alone."""
 
     at: Annotated[Instant, instant("when")]
     kind: Literal["expiration", "reset"]
@@ -143,10 +143,10 @@ class Upcoming(TypedDict):
 
 
 class Again(TypedDict):
-    """When an org that may not run may run by itself."""
+    """The instant from which a blocked org may run again by itself."""
 
     at: Annotated[Instant, instant("from then on")]
-    available: Annotated[int, units("what is available then", least=1)]
+    available: Annotated[int, units("units available then", least=1)]
     quota: Quota
 
 
@@ -154,21 +154,21 @@ class Oddity(TypedDict):
     """Something that somebody should look at."""
 
     code: Literal["debt", "unusual_burn", "uncovered", "overdue", "head_behind"]
-    message: Annotated[str, text("what is odd, for people")]
+    message: Annotated[str, text("the oddity, for people")]
     seqs: Seqs
 
 
 class Explain(TypedDict):
-    """Why an org may run or not, lot by lot, and what happens next."""
+    """The reasons an org may or may not run, lot by lot, and its next events."""
 
     schema: Literal["meterctl.explain.v1"]
     said: Annotated[list[str], means("the answer in sentences, for a customer")]
     org: Org
-    as_of: Annotated[Instant, instant("when it stands there")]
+    as_of: Annotated[Instant, instant("the instant these figures are true of")]
     seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
-    allowed: Annotated[bool, means("whether it may run")]
-    available: Annotated[int, signed("what is left of quota and balance together")]
+    allowed: Annotated[bool, means("true: it may run")]
+    available: Annotated[int, signed("the rest of the quota plus the balance")]
     sum: Sum
     plan: ExplainedPlan
     week: ExplainedWeek

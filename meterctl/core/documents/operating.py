@@ -27,7 +27,7 @@ class VersionRecord(TypedDict):
     weekly_quota: Quota
     ratios: Ratios
     effective_from: Annotated[Instant, instant("in force from then on")]
-    published_at: Annotated[Instant, instant("when it was published")]
+    published_at: Annotated[Instant, instant("the instant it was published")]
     actor: Actor
     reason: Reason
 
@@ -89,7 +89,7 @@ class Lock(LeaseDocument):
 
 
 class RepairDocument(TypedDict):
-    """What repairing the cached heads did."""
+    """The outcome of repairing the cached heads."""
 
     schema: Literal["meterctl.repair.v1"]
     orgs: Annotated[int, number("orgs looked at")]
@@ -103,7 +103,7 @@ StripePrices = Annotated[list[str], means("ids of Stripe's prices that stand for
 class ConfigPack(TypedDict):
     """A pack on sale."""
 
-    units: Annotated[int | None, units("what it holds; null: a pack of any amount", least=1)]
+    units: Annotated[int | None, units("units it holds; null: a pack of any amount", least=1)]
     price_cents: Annotated[int | None, cents("its price; null: a pack of any amount")]
     currency: Currency
     expiry_days: Annotated[int | None, number("days after which its units expire; null: never", least=1)]
@@ -134,13 +134,13 @@ class ConfigLimits(TypedDict):
 
 
 class ConfigStripe(TypedDict):
-    """How a payment is read from Stripe's objects."""
+    """The way a payment is read from Stripe's objects."""
 
     org: Annotated[list[str], means("places of the org's id; the first that is there counts")]
     pack: Annotated[list[str], means("places of the pack's name; the first that is there counts")]
     only: Annotated[dict[str, str], means("places and the text that a payment for this store holds there")]
-    payments: Annotated[list[Literal["checkout", "payment_intent", "invoice"]], means("what is a payment")]
-    discounts: Annotated[Literal["refuse", "accept"], means("what becomes of a discounted payment")]
+    payments: Annotated[list[Literal["checkout", "payment_intent", "invoice"]], means("the objects that are payments")]
+    discounts: Annotated[Literal["refuse", "accept"], means("the treatment of a discounted payment")]
     ignore: Annotated[list[str], means("payments that are left alone")]
     account: Annotated[str | None, text("the connected account whose payments these are; null: the key's own")]
 
@@ -154,8 +154,10 @@ class ConfigProfile(TypedDict):
     production: Annotated[bool, means("true: a write there has to name it")]
     actor: Annotated[str | None, text("who acts there; null: as without a profile")]
     limits: Annotated[dict[str, int], means("limits of its own, by name")]
-    require_reason: Annotated[list[str] | None, means("what needs a reason there; null: as without")]
-    reason_pattern: Annotated[str | None, text("what a reason has to match there; null: as without")]
+    require_reason: Annotated[
+        list[str] | None, means("operations that need a reason there; null: as without a profile")
+    ]
+    reason_pattern: Annotated[str | None, text("pattern a reason has to match there; null: as without a profile")]
 
 
 class Config(TypedDict):
@@ -169,8 +171,8 @@ class Config(TypedDict):
     meter_mode: Annotated[bool, means("false: usage is not booked")]
     default_plan: Annotated[Plan, means("plan of orgs without one")]
     dollars_to_units: Annotated[str, text("units for one US dollar of cost, as decimal text")]
-    run_base: Annotated[int, units("what a run comes to at least")]
-    max_units_per_run: Annotated[int, units("what a run comes to at most; 0: no cap")]
+    run_base: Annotated[int, units("least units of a run")]
+    max_units_per_run: Annotated[int, units("most units of a run; 0: no cap")]
     thresholds: list[Percent]
     balance_alerts: Annotated[list[int], means("balances that raise an alert when undercut, highest first")]
     overage: Literal["debt", "absorb"]
@@ -190,11 +192,11 @@ class Config(TypedDict):
 class StepDocument(TypedDict):
     """Something that was made, or found."""
 
-    step: Annotated[str, text("what, for people")]
+    step: Annotated[str, text("the step, for people")]
 
 
 class Init(TypedDict):
-    """What creating or completing the store made and found."""
+    """The outcome of creating or completing the store."""
 
     schema: Literal["meterctl.init.v1"]
     store: Annotated[str, text("the store, without any secret")]
@@ -205,7 +207,7 @@ class Named(TypedDict):
     """A document by its name."""
 
     name: Annotated[str, text("name, as `meterctl schema` takes it")]
-    describes: Annotated[str, text("what it holds, for people")]
+    describes: Annotated[str, text("its content, for people")]
 
 
 class Schemas(TypedDict):
@@ -216,9 +218,9 @@ class Schemas(TypedDict):
 
 
 class Error(TypedDict):
-    """Why a command failed; printed on standard error."""
+    """The failure of a command; printed on standard error."""
 
     schema: Literal["meterctl.error.v1"]
     code: Annotated[str, text("which failure; stable")]
-    message: Annotated[str, text("what happened, for people")]
-    hint: Annotated[str, text("what to do next, for people")]
+    message: Annotated[str, text("the event, for people")]
+    hint: Annotated[str, text("the next step, for people")]

@@ -1,4 +1,4 @@
-"""Saved plans, and what became of one."""
+"""Saved plans, and the outcome of one."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -26,15 +26,15 @@ Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and 
 
 
 class Plan(TypedDict):
-    """What a plan says of itself."""
+    """The header of a saved plan."""
 
-    made_at: Annotated[Instant, instant("when it was rehearsed")]
-    actor: Annotated[str, text("who made it")]
+    made_at: Annotated[Instant, instant("the instant it was rehearsed")]
+    actor: Annotated[str, text("the actor who made it")]
     store: Annotated[str, text("the store it was made on, without any secret")]
     operations: Annotated[int, number("operations in it, one a line")]
     orgs: Annotated[int, number("orgs it books for")]
     entries: Annotated[int, number("entries it books, due events included")]
-    amount: Annotated[int, signed("sum of what it books")]
+    amount: Annotated[int, signed("sum of the units it books")]
     left_out: Annotated[dict[str, int], means("operations that would book nothing, counted by status")]
     sha256: Annotated[str, text("SHA-256 of all lines after the header, then of all else in the header", HASH)]
 
@@ -46,7 +46,7 @@ class SavedPlanDocument(Plan):
 
 
 class TipDocument(TypedDict):
-    """Where an org's journal stood when the plan was made."""
+    """The newest entry of an org when the plan was made."""
 
     seq: Annotated[int, number("number of its newest entry; 0: none")]
     hash: Annotated[str, text("hash of that entry", HASH)]
@@ -77,7 +77,7 @@ class SavedPlanLine(TypedDict):
     request: Annotated[dict[str, Any], means("the operation, as a line of a backfill's input")]
     basis: TipDocument
     below: Annotated[PlaceDocument | None, means("null: the first operation of its org in the plan")]
-    entries: Annotated[list[PlannedEntry], means("what it books, due events first")]
+    entries: Annotated[list[PlannedEntry], means("the entries it books, due events first")]
 
 
 class Stranger(TypedDict):
@@ -88,8 +88,8 @@ class Stranger(TypedDict):
     key: Annotated[str, text("the key it is booked under, once")]
     amount: Annotated[int, signed("change of the balance")]
     balance: Balance
-    at: Annotated[Instant, instant("when it takes effect")]
-    recorded_at: Annotated[Instant, instant("when it was booked")]
+    at: Annotated[Instant, instant("the instant it takes effect")]
+    recorded_at: Annotated[Instant, instant("the instant it was booked")]
     actor: Actor
     reason: Reason
 
@@ -100,7 +100,7 @@ class MovedOrg(TypedDict):
     org: Org
     since: Annotated[int, number("number of the newest entry that the plan saw")]
     seq: Annotated[int, number("number of the newest entry now")]
-    entries: Annotated[list[Stranger], means("what came since, oldest first; none: the config changed")]
+    entries: Annotated[list[Stranger], means("entries booked since, oldest first; none: the config changed")]
 
 
 class PlanProblem(TypedDict):
@@ -110,12 +110,12 @@ class PlanProblem(TypedDict):
     org: Org
     key: Annotated[str, text("the key it is booked under, once")]
     status: Literal["moved", "refused", "conflict", "failed"]
-    reason: Annotated[str | None, text("code of the rule that said no")]
-    message: Annotated[str, text("why, for people")]
+    reason: Annotated[str | None, text("code of the rule that refused it")]
+    message: Annotated[str, text("the reason, for people")]
 
 
 class Apply(TypedDict):
-    """What became of a saved plan."""
+    """The outcome of carrying out a saved plan."""
 
     schema: Literal["meterctl.apply.v1"]
     plan: Plan
@@ -129,7 +129,7 @@ class Apply(TypedDict):
     refused: Annotated[int, number("operations that a rule refused")]
     conflict: Annotated[int, number("operations whose key was used for something else")]
     failed: Annotated[int, number("operations whose org's journal cannot be read")]
-    amount: Annotated[int, signed("sum of what was booked")]
+    amount: Annotated[int, signed("sum of the units booked")]
     orgs_moved: list[MovedOrg]
     problems: list[PlanProblem]
     more_problems: Annotated[int, number("problems that are counted only")]

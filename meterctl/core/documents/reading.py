@@ -37,18 +37,18 @@ class BalanceLot(LotDocument):
 
     pack: Annotated[Pack | None, means("pack, if the lot is of one")]
     session: Annotated[Session | None, means("payment of the pack")]
-    units: Annotated[int | None, units("what the lot opened with, debt repaid included", least=1)]
+    units: Annotated[int | None, units("units the lot opened with, debt repaid included", least=1)]
 
 
 class NextExpiry(TypedDict):
-    """What expires next."""
+    """The next expiry."""
 
     at: Expiry
-    units: Annotated[int, units("how much expires then", least=1)]
+    units: Annotated[int, units("units that expire then", least=1)]
 
 
 class MeterWeek(TypedDict):
-    """Which week it is."""
+    """The week."""
 
     key: WeekKey
     cycle: Cycle
@@ -66,7 +66,7 @@ class BalanceMark(TypedDict):
 
 
 class BalancePoint(BalanceMark):
-    """How a slice of time ended, by its last entry, and how low and how high the balance was in it."""
+    """A slice of time: its last entry, and the lowest and highest balance in it."""
 
     low: Annotated[int, signed("the lowest balance in that slice")]
     high: Annotated[int, signed("the highest balance in that slice")]
@@ -76,7 +76,7 @@ class ClosedWeek(WeekDocument):
     """A week as it ended, and the entry that closed it."""
 
     settled: Annotated[int, units("overage paid from the quota of the next week")]
-    closed_at: Annotated[Instant, instant("when it ended")]
+    closed_at: Annotated[Instant, instant("the instant it ended")]
     seq: Seq
 
 
@@ -97,8 +97,8 @@ class Alert(TypedDict):
     percent: Percent
     used: Used
     quota: Quota
-    at: Annotated[Instant, instant("when it was crossed")]
-    recorded_at: Annotated[Instant, instant("when that was booked")]
+    at: Annotated[Instant, instant("the instant it was crossed")]
+    recorded_at: Annotated[Instant, instant("the instant the crossing was booked")]
     seq: Seq
 
 
@@ -108,13 +108,13 @@ class Alerts(TypedDict):
     schema: Literal["meterctl.alerts.v1"]
     org: Annotated[Org | None, means("null: all orgs")]
     since: Annotated[Instant | None, instant("crossed from then on")]
-    until: Annotated[Instant | None, instant("of a feed: booked before then, for what was later is not settled yet")]
+    until: Annotated[Instant | None, instant("of a feed: booked before then; later entries are not settled yet")]
     next: Annotated[str | None, text("of a feed: the cursor to go on with, opaque")]
     alerts: list[Alert]
 
 
 class OrgRecord(TypedDict):
-    """What an org holds, in short."""
+    """An org in short."""
 
     org: Org
     balance: Balance
@@ -122,16 +122,16 @@ class OrgRecord(TypedDict):
     overage: Annotated[int, units("debt of usage beyond quota and lots")]
     lots: Annotated[int, number("live lots")]
     next_expiry: Expiry | None
-    expiring_units: Annotated[int, units("what expires then")]
+    expiring_units: Annotated[int, units("units that expire then")]
     plan: Plan
     quota: Quota
     used: Used
-    last_at: Annotated[Instant, instant("when its newest entry takes effect")]
+    last_at: Annotated[Instant, instant("the instant its newest entry takes effect")]
     seq: Seq
 
 
 class Orgs(TypedDict):
-    """Orgs by what they hold."""
+    """Orgs and their balances."""
 
     schema: Literal["meterctl.orgs.v1"]
     expiring_by: Annotated[Instant | None, instant("those with units that expire by then")]
@@ -140,7 +140,7 @@ class Orgs(TypedDict):
 
 
 class RefundPreview(TypedDict):
-    """What a refund would claw back."""
+    """The units a refund would claw back."""
 
     schema: Literal["meterctl.refund-preview.v1"]
     org: Org
@@ -151,19 +151,19 @@ class RefundPreview(TypedDict):
     cents: Refunded
     refunded_cents_before: Annotated[int, cents("refunded so far")]
     refunded_cents_after: Annotated[int, cents("refunded with it")]
-    pack_units: Annotated[int, units("what the pack held", least=1)]
-    remaining_units: Annotated[int, units("what is left in the pack's lot")]
-    used_units: Annotated[int, units("what was used of it")]
-    expired_units: Annotated[int, units("what expired of it")]
-    clawed_units_before: Annotated[int, units("what earlier refunds clawed back")]
-    units: Annotated[int, units("what it would claw back")]
-    forgiven: Annotated[int, units("what it would claw, but is gone already")]
+    pack_units: Annotated[int, units("units of the pack", least=1)]
+    remaining_units: Annotated[int, units("the rest of the pack's lot")]
+    used_units: Annotated[int, units("units of it used")]
+    expired_units: Annotated[int, units("units of it expired")]
+    clawed_units_before: Annotated[int, units("units that earlier refunds clawed back")]
+    units: Annotated[int, units("units it would claw back")]
+    forgiven: Annotated[int, units("units it would claw, but are gone already")]
     draws: Annotated[list[DrawDocument], means("the lots it would be taken from")]
     balance: Balance
     balance_after: Annotated[int, signed("the balance with it")]
     debt_after: Annotated[DebtDocument, means("the debt with it")]
-    refundable_cents_after: Annotated[int, cents("what could still be refunded")]
-    clawable_units_after: Annotated[int, units("what could still be clawed back")]
+    refundable_cents_after: Annotated[int, cents("money that could still be refunded")]
+    clawable_units_after: Annotated[int, units("units that could still be clawed back")]
 
 
 class FindingRecord(TypedDict):
@@ -178,26 +178,26 @@ class FindingRecord(TypedDict):
 class Disagreement(TypedDict):
     """Something that Stripe and the journal differ on."""
 
-    kind: Annotated[str, text("what kind of difference")]
+    kind: Annotated[str, text("the kind of difference")]
     org: Org | None
     session: Session
     refund_id: RefundId | None
-    expected: Annotated[str, text("what Stripe says")]
-    found: Annotated[str, text("what the journal says")]
-    message: Annotated[str, text("what differs, for people")]
+    expected: Annotated[str, text("the state at Stripe")]
+    found: Annotated[str, text("the state of the journal")]
+    message: Annotated[str, text("the difference, for people")]
     fix: Annotated[str, text("commands that would mend it")]
     operations: Annotated[list[dict[str, Any]], means("the same, as lines for backfill")]
 
 
 class Reconcile(TypedDict):
-    """Where Stripe and the journal differ."""
+    """The differences between Stripe and the journal."""
 
     schema: Literal["meterctl.reconcile.v1"]
     ok: Annotated[bool, means("true: nothing differs")]
     mode: Annotated[Literal["live", "test"], means("mode of the Stripe key")]
-    since: Annotated[Instant | None, instant("what was paid or booked from then on")]
-    until: Annotated[Instant, instant("what was paid or booked before then")]
-    counts: Annotated[dict[str, int], means("how many were seen, and findings by kind")]
+    since: Annotated[Instant | None, instant("payments and bookings from then on")]
+    until: Annotated[Instant, instant("payments and bookings before then")]
+    counts: Annotated[dict[str, int], means("objects seen, and findings by kind")]
     findings: list[Disagreement]
     plan_out: Annotated[str | None, text("file with the operations that would mend it")]
     seconds: Seconds

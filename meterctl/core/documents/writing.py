@@ -22,11 +22,11 @@ class WarningRecord(TypedDict):
     message: Annotated[str, text("the warning, for people")]
 
 
-Warnings = Annotated[list[WarningRecord], means("what an operator should see about it")]
+Warnings = Annotated[list[WarningRecord], means("points an operator should see about it")]
 
 
 class ReceiptsDocument(TypedDict):
-    """What became of several operations that one command asked for."""
+    """The outcomes of several operations of one command."""
 
     schema: Literal["meterctl.receipts.v1"]
     command: Annotated[str, text("command")]
@@ -37,23 +37,23 @@ class Failure(TypedDict):
     """An org that a sweep could not book for."""
 
     org: Org
-    message: Annotated[str, text("why, for people")]
+    message: Annotated[str, text("the reason, for people")]
 
 
 class BackfillLine(TypedDict):
-    """What became of a line: a line of the file that backfill --results writes."""
+    """The outcome of a line: a line of the file that backfill --results writes."""
 
     line: Annotated[int, number("number of the line in the input", least=1)]
     status: Literal[
         "applied", "replayed", "refused", "conflict", "unchanged", "disabled", "planned", "failed", "invalid"
     ]
-    reason: Annotated[str | None, text("code of the rule that said no, or of what is wrong with the line")]
+    reason: Annotated[str | None, text("code of the rule that refused it, or of the mistake in the line")]
     org: Org | None
     key: Annotated[str | None, text("the key it is booked under, once")]
     seq: Seq | None
     balance: Balance | None
     warnings: Warnings
-    message: NotRequired[Annotated[str, text("why nothing was booked, for people")]]
+    message: NotRequired[Annotated[str, text("the reason nothing was booked, for people")]]
 
 
 class EventProblem(TypedDict):
@@ -64,12 +64,12 @@ class EventProblem(TypedDict):
     object: Annotated[str | None, text("Stripe's id of the session, refund or dispute")]
     org: Org | None
     status: Literal["invalid", "pending", "refused", "conflict", "failed"]
-    reason: Annotated[str | None, text("code of the rule that said no, or of what is wrong with the event")]
-    message: Annotated[str, text("what is the matter, for people")]
+    reason: Annotated[str | None, text("code of the rule that refused it, or of the mistake in the event")]
+    message: Annotated[str, text("the problem, for people")]
 
 
 class EventsDocument(TypedDict):
-    """What became of webhook events, counted by the sessions, refunds and disputes they speak of."""
+    """The outcome of webhook events, counted by payment, refund and dispute."""
 
     schema: Literal["meterctl.events.v1"]
     events: Annotated[int, number("events read")]
