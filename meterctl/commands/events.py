@@ -1,19 +1,23 @@
 """``meterctl events``"""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Annotated
+from typing import IO, Annotated, cast
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, option, switch
 from meterctl.core.errors import BadInput, said_by
 from meterctl.core.files.atomic import Aside, check_apart, writing
-from meterctl.core.files.sources import opened_or_standard_input, said, seekable, unzipped
-from meterctl.core.payments.webhook_file import lines
-from meterctl.core.payments.webhooks import Booking, Events, Feed, Settler, read_all
+from meterctl.core.files.locked import locked
+from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
+from meterctl.core.payments.event_counts import Events
+from meterctl.core.payments.webhook_feed import Feed
+from meterctl.core.payments.webhook_file import lines, rejected_lines
+from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhooks import Booking, Settler
+from meterctl.process.clock import SystemClock
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -27,6 +31,12 @@ def events(
         str | None, option("--signature", "HEADER", "The Stripe-Signature of the file's one event.")
     ] = None,
     pending: Annotated[str | None, option("--pending", "FILE", "Keep there what has to wait, and retry it.")] = None,
+    rejects: Annotated[
+        str | None, option("--rejects", "FILE", "Keep there what was invalid or refused, and why.")
+    ] = None,
+    unsigned: Annotated[
+        bool, switch("--unsigned", "Take events without a signature although a secret is set.")
+    ] = False,
     accept_paid: Annotated[bool, switch("--accept-paid", "Book packs for what was paid, whatever they cost.")] = False,
 ) -> Events:
     """Book what Stripe's webhook events tell, in any order, once each.
@@ -43,59 +53,88 @@ def events(
     """
     if wiring.options.at is not None:
         raise BadInput("events say themselves when", hint="leave out --at", code="usage")
+    if signature is not None and not signature.strip():
+        raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
     started = wiring.elapsed()
-    if pending is not None:
-        check_apart("--pending", pending, file, *wiring.own_files)
+    for name, path in (("--pending", pending), ("--rejects", rejects)):
+        if path is not None:
+            check_apart(name, path, file, *wiring.own_files, *([pending] if name == "--rejects" else []))
     result = Events()
     with ExitStack() as stack:
-        waiting = None if pending is None or wiring.options.dry_run else stack.enter_context(_written(pending))
+        keeping = stack.enter_context(_Keeping(pending, rejects, dry_run=wiring.options.dry_run))
+        trust = Trust(_verify(wiring), unsigned)
         feed = Feed(_store_mode(wiring), stack.enter_context(TemporaryFile()))
         with _deliveries(file) as given:
-            read_all(given, signature, _verify(wiring), feed, result)
+            read_all(given, signature, trust, feed, result, reject=keeping.reject)
         if pending is not None and Path(pending).exists():
             # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
             with _deliveries(pending) as kept:
-                read_all(kept, None, _verify(wiring), feed, result, keep_invalid=True)
+                read_all(kept, None, trust, feed, result, keep_invalid=True)
         gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
         Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
-        if waiting is not None:
-            waiting(lines(result.kept))
+        keeping.keep(result)
     result.seconds = wiring.elapsed() - started
     return result
 
 
+class _Keeping:
+    """The files that are written besides the answer: each whole or not at all, none on a dry run."""
+
+    def __init__(self, pending: str | None, rejects: str | None, *, dry_run: bool) -> None:
+        self._pending = None if dry_run else pending
+        self._rejects = None if dry_run else rejects
+        self._files = ExitStack()
+        self._asides: dict[str, Aside] = {}
+
+    def __enter__(self) -> "_Keeping":
+        with ExitStack() as files:
+            for path in (self._pending, self._rejects):
+                if path is None:
+                    continue
+                if path == self._pending:
+                    files.enter_context(locked(path, SystemClock().sleep))
+                with writing(path):
+                    self._asides[path] = files.enter_context(Aside(path))
+            self._files = files.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def reject(self, line: str) -> None:
+        """Keep a delivery that is invalid or refused."""
+        if self._rejects is not None:
+            with writing(self._rejects):
+                self._asides[self._rejects].file.write(f"{line}\n")
+
+    def keep(self, result: Events) -> None:
+        """Put both files in their places."""
+        for line in rejected_lines(result.rejected):
+            self.reject(line)
+        for path, kept in ((self._pending, lines(result.kept)), (self._rejects, ())):
+            if path is not None:
+                with writing(path):
+                    self._asides[path].file.writelines(kept)
+                    self._asides[path].keep()
+
+
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
-    with opened_or_standard_input(name) as file, seekable(unzipped(file)) as source, said_by(said(name)):
-        yield source
+    with opened_or_standard_input(name) as file, said_by(said(name)):
+        yield cast(IO[bytes], unzipped(file))
 
 
 def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
-    secret = wiring.environ.get("STRIPE_WEBHOOK_SECRET")
-    if not secret:
+    """Return a check against any of the signing secrets: there are two while one replaces the other."""
+    secrets = wiring.environ.get("STRIPE_WEBHOOK_SECRET", "").split()
+    if not secrets:
         return None
     from meterctl.core.payments.stripe_gateway import verify
 
-    return partial(verify, secret=secret)
+    return lambda body, header: any(verify(body, header, secret) for secret in secrets)
 
 
 def _store_mode(wiring: Wiring) -> bool | None:
     from meterctl.core.payments.gather import store_mode
 
     return store_mode(wiring.store)
-
-
-@contextmanager
-def _written(path: str) -> Iterator[Callable[[Iterable[str]], None]]:
-    """Writes lines to a file, whole or not at all. Raises `BadInput` if that cannot be done, as far as it can be told
-    before there are any."""
-    with writing(path):
-        aside = Aside(path)
-
-    def write(lines: Iterable[str]) -> None:
-        with writing(path):
-            aside.file.writelines(lines)
-            aside.keep()
-
-    with aside:
-        yield write

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from meterctl.core.payments.event_counts import TROUBLE, Events
 from meterctl.core.payments.reconcile import Finding, Receipts, Reconciliation
-from meterctl.core.payments.webhooks import Events
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
 from meterctl.views.entries import show_receipt
@@ -60,16 +60,28 @@ def _advice(found: Reconciliation) -> str:
 
 
 #: What became of the objects that events spoke of, and which of it is trouble.
-_COUNTS = ("applied", "planned", "replayed", "unchanged", "waiting", "pending", "refused", "conflict", "failed")
-_TROUBLE = frozenset({"pending", "refused", "conflict", "failed", "invalid"})
+_COUNTS = (
+    "applied",
+    "planned",
+    "replayed",
+    "unchanged",
+    "waiting",
+    "pending",
+    "unpaid",
+    "refused",
+    "conflict",
+    "failed",
+    "foreign",
+    "other",
+    "invalid",
+)
 
 
 @view("events")
 def show_events(events: Events) -> Iterable[Block]:
     outcome = Said("✗ done, but not with all", "bad") if events.problems else Said("✓ done", "good")
-    ignored = f", {events.ignored:,} not about payments" if events.ignored else ""
-    yield Heading((outcome, f": {words.plural(events.events, 'event')}{ignored}"))
-    names = [name for name in (*_COUNTS, "invalid") if getattr(events, name) or name in ("applied", "replayed")]
+    yield Heading((outcome, f": {words.plural(events.events, 'event')}"))
+    names = [name for name in _COUNTS if getattr(events, name) or name in ("applied", "replayed")]
     yield Pairs([(name, Said(words.units(getattr(events, name)), _tone(name, events))) for name in names])
     if events.problems:
         columns = [Column("line", right=True), Column("object", least=12), Column("status"), Column("why", least=24)]
@@ -78,11 +90,13 @@ def show_events(events: Events) -> Iterable[Block]:
             for item in events.problems
         ]
         yield Grid(columns, rows)
+        if events.more:
+            yield Note(f"and {events.more:,} more: --rejects FILE keeps what was invalid or refused, with the reason")
         yield Note("run it again when that has changed: nothing is booked twice")
 
 
 def _tone(name: str, events: Events) -> Tone:
-    return "bad" if name in _TROUBLE and getattr(events, name) else ""
+    return "bad" if name in TROUBLE and getattr(events, name) else ""
 
 
 @view("receipts")

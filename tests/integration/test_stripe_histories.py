@@ -18,11 +18,14 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request
 from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.payments.event_counts import Events
 from meterctl.core.payments.gather import Notes, gather
 from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
 from meterctl.core.payments.stripe_gateway import StripeGateway, connect
+from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import lines
-from meterctl.core.payments.webhooks import Booking, Events, Feed, Settler, read_all
+from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.core.ports import Store
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore
@@ -237,13 +240,13 @@ class History:
 
     def _run(self, bodies: Sequence[str], *, asked: bool = False) -> list[str]:
         result = Events()
-        read_all(io.BytesIO("\n".join(bodies).encode()), None, None, feed := Feed(), result)
+        read_all(io.BytesIO("\n".join(bodies).encode()), None, Trust(), feed := Feed(), result)
         asked = asked or self.random.random() < 0.5
         Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, accept_paid=True)).settle(
             feed, result
         )
         assert result.failed == 0, result.problems
-        return [json.loads(line)["payload"] for line in lines(result.kept)]
+        return [json.loads(line)["delivery"] for line in lines(result.kept)]
 
     def _spend(self, org: str) -> None:
         """Use what is sure to be there in any case; nothing where a credit is to be undone later."""

@@ -73,7 +73,8 @@ class EventsDocument(TypedDict):
 
     schema: Literal["meterctl.events.v1"]
     events: Annotated[int, number("events read")]
-    ignored: Annotated[int, number("events that concern nothing here")]
+    other: Annotated[int, number("events that are not about payments")]
+    foreign: Annotated[int, number("payments of something else than packs, and events of other accounts")]
     invalid: Annotated[int, number("lines that hold no event, or one that was not signed by Stripe")]
     applied: Annotated[int, number("operations booked")]
     planned: Annotated[int, number("operations that would be booked, on a dry run")]
@@ -81,8 +82,10 @@ class EventsDocument(TypedDict):
     unchanged: Annotated[int, number("nothing to book")]
     waiting: Annotated[int, number("undecided at Stripe")]
     pending: Annotated[int, number("waiting for another event")]
+    unpaid: Annotated[int, number("purchases completed whose money has not arrived")]
     refused: Annotated[int, number("operations that a rule refused")]
     conflict: Annotated[int, number("operations whose key was used for something else")]
     failed: Annotated[int, number("operations that failed")]
-    problems: list[EventProblem]
+    problems: Annotated[list[EventProblem], Field(description="the first ten of each status")]
+    more: Annotated[int, number("problems that are not listed")]
     seconds: Seconds

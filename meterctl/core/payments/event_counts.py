@@ -1,0 +1,82 @@
+"""What became of a run's webhook events, counted, with the first few that need somebody."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from meterctl.core import errors
+from meterctl.core.payments.webhook_file import Rejected, Source
+from meterctl.core.results import Result
+
+EventStatus = Literal[
+    "applied",
+    "planned",
+    "replayed",
+    "unchanged",
+    "waiting",
+    "pending",
+    "unpaid",
+    "refused",
+    "conflict",
+    "failed",
+    "foreign",
+    "other",
+    "invalid",
+]
+
+#: What needs somebody, or another event.
+TROUBLE = ("pending", "refused", "conflict", "failed", "invalid")
+
+#: Problems that are listed of each status; the rest is only counted.
+MOST_PROBLEMS = 10
+
+
+@dataclass(slots=True)
+class Events(Result):
+    """What became of a run's events, counted by the payments, refunds and disputes they speak of. ``problems`` name
+    the first that need somebody, or another event; ``more`` were not listed."""
+
+    name = "events"
+
+    events: int = 0
+    applied: int = 0
+    planned: int = 0
+    replayed: int = 0
+    unchanged: int = 0
+    waiting: int = 0
+    pending: int = 0
+    unpaid: int = 0
+    refused: int = 0
+    conflict: int = 0
+    failed: int = 0
+    foreign: int = 0
+    other: int = 0
+    invalid: int = 0
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    more: int = 0
+    kept: list[Source] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    seconds: float = 0.0
+    _listed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def exit_code(self) -> int:
+        return errors.PARTIAL if self.problems else errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        names = (
+            "events applied planned replayed unchanged waiting pending unpaid refused conflict failed foreign other "
+            "invalid problems more"
+        )
+        return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}
+
+    def count(self, status: str) -> None:
+        setattr(self, status, getattr(self, status) + 1)
+
+    def add_problem(self, status: str, problem: dict[str, Any]) -> None:
+        """List a problem of ``status``, or count it where enough of them are listed."""
+        self._listed[status] += 1
+        if self._listed[status] > MOST_PROBLEMS:
+            self.more += 1
+        else:
+            self.problems.append(problem)

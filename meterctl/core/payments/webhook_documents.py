@@ -1,0 +1,218 @@
+"""Split a stream into JSON values, however they are laid out: one a line, pretty-printed, concatenated or in an array.
+
+Memory is bounded by one value of at most `MAX_DOCUMENT` bytes. A value that is malformed, too long or not UTF-8 costs
+itself only: reading goes on with the next line.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+from meterctl.core.errors import BadInput
+from meterctl.core.files.operation_lines import MAX_LINE
+
+#: Bytes that one value may have. An array or a list of events is held as a whole; a single event has `MAX_LINE`.
+MAX_DOCUMENT = 16 * MAX_LINE
+
+#: What a file raises that breaks off or is damaged.
+_DAMAGE = (OSError, EOFError, zlib.error)
+
+#: What text that is no JSON, or is nested too deeply to be read, raises.
+NO_JSON = (ValueError, RecursionError)
+
+_HINT = "give events as Stripe delivered them"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+#: A whole string, a quote that opens one which the line does not close, or a bracket.
+_MARKS = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|["{}\[\]]')
+
+_decode = json.JSONDecoder().raw_decode
+
+
+class Found(NamedTuple):
+    """A JSON ``value`` with its ``text``, and the number of the line where it begins; or a ``problem`` in its place.
+
+    ``raw`` holds bytes that are not UTF-8.
+    """
+
+    line: int
+    text: str
+    value: Any = None
+    problem: BadInput | None = None
+    raw: bytes | None = None
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+    problem: BadInput | None = None
+    raw: bytes | None = None
+
+
+class _Depth:
+    """Follow the brackets of a value that goes over several lines."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def feed(self, text: str) -> int | None:
+        """Return the place behind the value's end if ``text`` ends it, else None. Raises `ValueError` where the text
+        leaves a string open: no JSON string goes over a line's end."""
+        for mark in _MARKS.finditer(text):
+            sign = mark.group()
+            if sign in ("{", "["):
+                self._depth += 1
+            elif sign in ("}", "]"):
+                self._depth -= 1
+                if self._depth <= 0:
+                    return mark.end()
+            elif sign == '"':
+                raise ValueError("a string is not closed")
+        return None
+
+
+class Documents:
+    """The JSON values in ``file``, the items of an array one by one. Raises `BadInput` only for a file that cannot be
+    read on."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._number = 0
+        self._again: list[_Line] = []
+        #: Items seen of the array that is open, None outside of one.
+        self._items: int | None = None
+        self._values_seen = 0
+        self._ends_badly = False
+
+    def __iter__(self) -> Iterator[Found]:
+        while (line := self._next()) is not None:  # bounded: by the file
+            if line.problem is not None:
+                yield Found(line.number, "", None, line.problem, line.raw)
+            elif not line.text.isspace():
+                yield from self._values(line)
+        if self._items is not None and not self._ends_badly:
+            problem = BadInput("the array is not closed: the file was cut off", hint=_HINT, code="bad_json")
+            yield Found(self._number, "", None, problem)
+
+    # -- lines
+
+    def _next(self) -> _Line | None:
+        return self._again.pop() if self._again else self._read()
+
+    def _read(self) -> _Line | None:
+        try:
+            raw = self._file.readline(MAX_DOCUMENT + 1)
+            too_long = len(raw) > MAX_DOCUMENT and not raw.endswith(b"\n")
+            while too_long and (rest := self._file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                pass
+        except _DAMAGE as damage:
+            message = f"the file cannot be read on: {damage}"
+            raise BadInput(message, hint="it was cut off or changed: use another copy", code="bad_file") from None
+        if not raw:
+            return None
+        self._number += 1
+        if self._number == 1:
+            raw = _start(raw)
+        if too_long:
+            return _Line(self._number, "", _too_long())
+        try:
+            return _Line(self._number, raw.decode() or "\n")
+        except UnicodeDecodeError as bad:
+            problem = BadInput(f"byte {bad.start + 1} of the line is not UTF-8", hint=_HINT, code="bad_encoding")
+            return _Line(self._number, "", problem, raw)
+
+    # -- values
+
+    def _values(self, line: _Line) -> Iterator[Found]:
+        number, text, place = line.number, line.text, 0
+        while (place := self._begin(text, place)) < len(text):  # bounded: each turn ends further on in the file
+            try:
+                value, place = _decode(text, start := place)
+                found = Found(number, text[start:place], value)
+            except NO_JSON as problem:
+                if text[place] == "[" and self._items is None:
+                    self._items, place = 0, place + 1
+                    continue
+                found, text = self._over_lines(number, text[place:], _bad_json(problem))
+                number, place = self._number, 0
+            yield from self._numbered(found)
+
+    def _begin(self, text: str, place: int) -> int:
+        """Return the place where the next value begins, behind what separates the items of an array."""
+        while (place := _after_space(text, place)) < len(text) and self._items is not None and text[place] in ",]":
+            if text[place] == "]":
+                self._items = None
+            place += 1
+        return place
+
+    def _numbered(self, found: Found) -> Iterator[Found]:
+        """A value as it is, or each item of an array, numbered as items."""
+        if self._items is not None:
+            self._items += 1
+            yield found._replace(line=self._items)
+        elif isinstance(found.value, list):
+            # The one array that a file is has no lines to name: its items are counted.
+            for number, item in enumerate(found.value, 1):
+                yield Found(found.line if self._values_seen else number, json.dumps(item), item)
+        else:
+            yield found
+        self._values_seen += 1
+        self._ends_badly = found.problem is not None
+
+    def _over_lines(self, number: int, first: str, problem: BadInput) -> tuple[Found, str]:
+        """Return the value that begins with ``first`` and goes over several lines, or the ``problem`` if none does, and
+        what follows in its last line."""
+        bad = Found(number, first, None, problem)
+        if first[0] not in "{[":
+            return bad, ""
+        depth, held, size = _Depth(), [first], len(first)
+        try:
+            if (end := depth.feed(first)) is not None:
+                return bad._replace(text=first[:end]), first[end:]  # its brackets match: it is malformed by itself
+            while (line := self._next()) is not None:  # bounded: by the file
+                if line.problem is not None or line.text.startswith("{"):
+                    self._again.append(line)  # nothing inside of an object is printed at a line's begin
+                    break
+                end = depth.feed(line.text)
+                if (size := size + len(line.text)) <= MAX_DOCUMENT:
+                    held.append(line.text[:end])
+                elif end is None:
+                    continue  # nothing more of it is kept, but its end is looked for
+                if end is not None:
+                    text = "".join(held)
+                    found = _decoded(number, text) if size <= MAX_DOCUMENT else bad._replace(problem=_too_long())
+                    return found, line.text[end:]
+        except ValueError:
+            pass
+        return bad._replace(text="".join(held).rstrip("\n")), ""
+
+
+def _start(raw: bytes) -> bytes:
+    if raw.startswith(_UTF_16_MARKS):
+        raise BadInput("it is not UTF-8", hint=_HINT, code="bad_file")
+    return raw.removeprefix(_BYTE_ORDER_MARK)
+
+
+def _after_space(text: str, place: int) -> int:
+    space = _SPACE.match(text, place)
+    return place if space is None else space.end()
+
+
+def _decoded(number: int, document: str) -> Found:
+    try:
+        return Found(number, document, json.loads(document))
+    except NO_JSON as problem:
+        return Found(number, document, None, _bad_json(problem))
+
+
+def _bad_json(problem: Exception) -> BadInput:
+    return BadInput(f"it is not JSON: {problem}", hint=_HINT, code="bad_json")
+
+
+def _too_long() -> BadInput:
+    return BadInput(f"it is longer than {MAX_DOCUMENT} bytes", hint=_HINT, code="line_too_long")
