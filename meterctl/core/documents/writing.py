@@ -86,6 +86,6 @@ class EventsDocument(TypedDict):
     refused: Annotated[int, number("operations that a rule refused")]
     conflict: Annotated[int, number("operations whose key was used for something else")]
     failed: Annotated[int, number("operations that failed")]
-    problems: Annotated[list[EventProblem], Field(description="the first ten of each status")]
+    problems: list[EventProblem]
     more: Annotated[int, number("problems that are not listed")]
     seconds: Seconds
