@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,9 +11,9 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from bench import stories
+from bench import peers, stories
 from bench.figures import Figure, Run, median_seconds, meterctl, run
-from bench.places import Place, opened
+from bench.places import MongodPlace, Place, opened
 from bench.replaced_design import ReplacedDesign, history
 from bench.stories import TERMS, chunks, ledger, name
 from bench.writers import debits, inserts
@@ -26,6 +26,7 @@ from meterctl.core.reads.queries import LedgerQuery, Reads
 from meterctl.core.sweep.due_orgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.process.clock import SystemClock
+from tests.mongod import with_database
 
 ORG = "long"
 
@@ -49,9 +50,10 @@ class Sizes(NamedTuple):
     entries: int = 1_000_000
     writes: int = 500
     repeats: int = 9
+    checked: int = 100_000
 
 
-QUICK = Sizes((10, 1_000, 20_000), (10, 1_000, 20_000), 100, 20_000, 5_000, 20_000, 500, 20_000, 50, 5)
+QUICK = Sizes((10, 1_000, 20_000), (10, 1_000, 20_000), 100, 20_000, 5_000, 20_000, 500, 20_000, 50, 5, 10_000)
 
 
 class Measured(NamedTuple):
@@ -327,6 +329,56 @@ def _pages(store: Store, place: Place, sizes: Sizes, home: "Home") -> Iterator[F
     yield figure(what, as_of * 1e3, "ms", now * 1e3, "balance of 10", "", peak)
 
 
+# -- other ledgers
+
+
+def checkers(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A check of many journals beside the check of as many transactions in other ledgers, all in turns."""
+    store, home = opened(place, "checkers"), Home()
+    stories.book_lines(store, sizes.checked, max(10, sizes.checked // 1000))
+    commands = {
+        f"{count} workers": home.command(place, "checkers", "verify", "--all", "--workers", count) for count in "12"
+    }
+    if place.kind == "sqlite":  # others have files
+        commands |= peers.checking(home.path, store.journal.scan())
+    store.close()
+    place.settle("checkers")
+    ran = _in_turns(commands)
+    what, one, two = f"verify --all of {sizes.checked:,}", ran.pop("1 workers"), ran.pop("2 workers")
+    rates = {name: sizes.checked / run.seconds for name, run in ran.items()}
+    figure = partial(Figure, "checkers", place.kind)
+    for rival, rate in rates.items():
+        cpu = (one.cpu / sizes.checked * 1e6, ran[rival].cpu / sizes.checked * 1e6)
+        bound = ">= 1.0" if rival == "hledger check" else ">= 2.0"
+        yield figure(what, sizes.checked / one.seconds, "entries/s", rate, rival, bound, one.peak_mb, cpu=cpu)
+    both = (sizes.checked / two.seconds, "entries/s", sizes.checked / one.seconds, "one process", ">= 1.8")
+    yield figure(f"{what}, two workers", *both, peak_mb=two.peak_mb)
+    home.close()
+
+
+def _in_turns(commands: Mapping[str, list[str]], rounds: int = 3) -> dict[str, Run]:
+    """The middle one of each command's runs, by the time it took."""
+    runs: dict[str, list[Run]] = {what: [] for what in commands}
+    for _ in range(rounds):
+        for what, command in commands.items():
+            runs[what].append(run(command))
+    return {what: sorted(some)[rounds // 2] for what, some in runs.items()}
+
+
+def medici(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A guarded debit beside one of medici, the nearest neighbour on MongoDB, on the same server."""
+    if not isinstance(place, MongodPlace):
+        return
+    theirs = peers.medici_milliseconds(with_database(place.server.uri, "medici"), sizes.calls)
+    if theirs is None:
+        return
+    store = opened(place, "medici")
+    stories.book(store, [Adjust(ORG, 2**40, "grant", None)])
+    (ours,) = median_seconds(sizes.calls, debiting(Ledger(store, SystemClock(), TERMS), ORG, "timed"))
+    yield Figure("medici", place.kind, "a guarded debit by medici", theirs, "ms", ours * 1e3, "our debit", ">= 2.5")
+    store.close()
+
+
 # -- several writers
 
 
@@ -403,4 +455,4 @@ class Home:
         self._directory.cleanup()
 
 
-BENCHES = (debit, replaced, backfill, sweep, few, reads, together, startup)
+BENCHES = (debit, replaced, medici, backfill, checkers, sweep, few, reads, together, startup)

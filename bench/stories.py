@@ -1,5 +1,6 @@
 """Journals to measure on, made by the rules themselves."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -7,6 +8,7 @@ from typing import TypeVar
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_millis, parse
+from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Adjust, Attribute, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.model import Instant, PlanVersion
@@ -101,6 +103,14 @@ def grow(store: Store, org: str, first: int, last: int) -> None:
     if first == 1:
         book(store, [Adjust(org, 2**40, "grant", None)])
     book(store, (Debit(org, 1, f"debit-{seq}") for seq in range(max(first, 2), last + 1)))
+
+
+def book_lines(store: Store, count: int, orgs: int) -> None:
+    """Book what `lines` says, as a backfill would."""
+    documents = (json.loads(line) for line in lines(count, orgs))
+    requests = (request_from_document(document, actor="bench") for document in documents)
+    for receipt in ledger(store).execute(requests, chunk=CHUNK):
+        assert receipt.applied, receipt
 
 
 def lines(count: int, orgs: int) -> Iterator[str]:
