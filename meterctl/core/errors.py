@@ -1,8 +1,8 @@
-"""Every way a call can fail, with its code, its exit code and what to do next.
+"""Every failure, with its code, its exit code and the next step.
 
-Two things are kept apart. A `Refusal` is an answer: the rules said no, nothing was booked, and the receipt
-says why. A `MeterctlError` is raised: the question could not be asked (bad input, bad config) or could not
-be answered (a store out of reach). ``cli.main`` holds the only handler that turns one into an exit code.
+A `Refusal` is an answer: a rule refused the operation, nothing was booked, and the receipt gives the reason. A
+`MeterctlError` is raised: the operation could not be tried (bad input, bad config) or not be answered (a store out of
+reach). ``cli.main`` holds the only handler that turns one into an exit code.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,26 +24,26 @@ INTERRUPTED = 130
 
 
 class Refusal(NamedTuple):
-    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` says what and why, in this case's figures."""
+    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` gives the reason in the figures of the case."""
 
     code: str
     message: str
 
 
-#: Every refusal: its exit code, and what an operator can do about it.
+#: Every refusal: its exit code, and the operator's next step.
 REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_pack": (NOT_FOUND, "see the packs with: meterctl config show"),
     "unknown_session": (NOT_FOUND, "find the org of a payment with: meterctl ledger --session ID"),
-    "unknown_refund": (NOT_FOUND, "see what was refunded with: meterctl ledger ORG --kind refund"),
+    "unknown_refund": (NOT_FOUND, "see the refunds with: meterctl ledger ORG --kind refund"),
     "unknown_entry": (NOT_FOUND, "see the entries with: meterctl ledger ORG --all-kinds"),
     "unknown_plan": (NOT_FOUND, "see the plans with: meterctl plan list; publish one with: meterctl plan publish"),
     "unknown_plan_version": (NOT_FOUND, "see the versions with: meterctl plan show PLAN"),
     "session_claimed": (REFUSED, "undo the topup in the other org first, then credit this one"),
-    "insufficient_balance": (REFUSED, "see what is left with: meterctl balance ORG; or take it as debt: --allow-debt"),
+    "insufficient_balance": (REFUSED, "see the lots with: meterctl balance ORG; or take it as debt: --allow-debt"),
     "undone": (REFUSED, "that topup was undone, so there is nothing to claw back; credit the session to the right org"),
-    "refund_exceeds_payment": (REFUSED, "see what was refunded so far with: meterctl ledger ORG --session ID"),
+    "refund_exceeds_payment": (REFUSED, "see the refunds so far with: meterctl ledger ORG --session ID"),
     "not_undoable": (REFUSED, "only a debit, an adjustment or a topup can be undone; a refund by: refund --reverse"),
-    "lot_partly_used": (REFUSED, "correct what is left with: meterctl adjust ORG -UNITS"),
+    "lot_partly_used": (REFUSED, "correct the rest with: meterctl adjust ORG -UNITS"),
     "no_open_week": (REFUSED, "there is no usage in this week yet, so there is nothing to reset"),
     "invalid_cost": (REFUSED, "a cost is a decimal number of US dollars >= 0, such as 0.0125"),
     "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
@@ -54,7 +54,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: the known one it is most like, if there is one."""
+    """Return the end of a sentence about an unknown word: the nearest known one, or nothing."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, list(known), n=1)
@@ -62,7 +62,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class MeterctlError(Exception):
-    """What happened (``message``), its stable ``code``, and what to do next (``hint``)."""
+    """A failure: the event (``message``), its stable ``code``, and the next step (``hint``)."""
 
     code = "error"
     exit_code = UNEXPECTED
@@ -78,7 +78,7 @@ class MeterctlError(Exception):
 
 
 class BadInput(MeterctlError):
-    """A value that cannot mean anything here. Nothing was read or written."""
+    """A value that has no meaning here. Nothing was read or written."""
 
     code = "bad_input"
     exit_code = USAGE
@@ -87,7 +87,7 @@ class BadInput(MeterctlError):
 
 @contextmanager
 def said_by(place: str) -> Iterator[None]:
-    """Name the option or variable that said what is found bad in here."""
+    """Name the option or variable that a bad value of the block came from."""
     try:
         yield
     except BadInput as problem:
@@ -95,7 +95,7 @@ def said_by(place: str) -> Iterator[None]:
 
 
 class BadConfig(MeterctlError):
-    """The config file cannot be used; names file, key and what would be right."""
+    """The config file cannot be used; the message names file, key and a right value."""
 
     code = "bad_config"
     exit_code = USAGE
@@ -103,14 +103,14 @@ class BadConfig(MeterctlError):
 
 
 class NotFound(MeterctlError):
-    """A thing asked for by name that is not there."""
+    """No such thing by that name."""
 
     code = "not_found"
     exit_code = NOT_FOUND
 
 
 class StoreUnreachable(MeterctlError):
-    """The store did not answer in time. Whether the last write took effect is unknown: run the same again."""
+    """The store did not answer in time. The last write may have taken effect: run the same command again."""
 
     code = "store_unreachable"
     exit_code = UNREACHABLE
@@ -118,7 +118,7 @@ class StoreUnreachable(MeterctlError):
 
 
 class StoreUnusable(MeterctlError):
-    """The store answered that it cannot be used so: a read-only file, a full disk, a missing right."""
+    """The store answered, but cannot be used: a read-only file, a full disk, a missing right."""
 
     code = "store_unusable"
     exit_code = UNREACHABLE
@@ -126,9 +126,9 @@ class StoreUnusable(MeterctlError):
 
 
 def index_missing(place: str) -> StoreUnusable:
-    """What every store says that lost an index which its journal rests on."""
+    """Return the error of a store that lost an index which its journal rests on."""
     return StoreUnusable(
-        f"{place} lacks an index that keeps its journals whole or finds what is in them",
+        f"{place} lacks an index that keeps its journals whole or finds their entries",
         code="index_missing",
         hint="see which: meterctl doctor; make them: meterctl init; then look at the journal: meterctl verify --all",
     )
@@ -143,7 +143,7 @@ class StripeUnavailable(MeterctlError):
 
 
 class PaymentRefused(MeterctlError):
-    """What Stripe says of a payment does not allow to book it so; ``code`` says which rule. Nothing was booked."""
+    """A payment at Stripe must not be booked so; ``code`` names the rule. Nothing was booked."""
 
     code = "payment_refused"
     exit_code = REFUSED
@@ -158,10 +158,10 @@ class Interrupted(MeterctlError):
 
 
 class AnswerLost(MeterctlError):
-    """What a command has to say cannot be written to standard output, a full disk say. It may have booked something."""
+    """The answer of a command cannot be written to standard output, for example on a full disk. It may have booked."""
 
     code = "answer_lost"
-    hint = "make room, and run the same command again: what it has booked stays booked, once"
+    hint = "make room, and run the same command again: it books nothing twice"
 
 
 class LockHeld(MeterctlError):

@@ -1,10 +1,10 @@
-"""What the ledger needs from the world, as protocols; the documentation lives here, adapters have none.
+"""The ledger's needs of the world, as protocols. The documentation lives here; adapters have none.
 
-Promises that hold for every store, and that the contract suite checks on each of them:
+Promises of every store, which the contract suite checks on each of them:
 
 * An entry is stored whole or not at all, and is never changed or removed.
 * ``(org, seq)`` and ``(org, key)`` are unique, whatever the number of writers.
-* What a write acknowledged is seen by every later read, from any process, and survives a crash of it.
+* Every later read, from any process, sees an acknowledged write, which also survives a crash.
 * A method that cannot get an answer in time raises `StoreUnreachable`; it never guesses.
 * Reads write nothing.
 """
@@ -17,7 +17,7 @@ from meterctl.core.model import Entry, Instant, Kind, PlanVersion
 
 
 class Head(NamedTuple):
-    """What is cached of an org: its tip, and what sweeps and listings look for.
+    """The cached facts of an org: its tip, and the columns of sweeps and listings.
 
     ``next_due`` is the earliest instant at which something becomes due (an expiry, the week's end); None
     if nothing ever does by itself.
@@ -55,7 +55,7 @@ class Recorded(NamedTuple):
 
 
 class EntryFilter(NamedTuple):
-    """Which entries of a journal to read: all given conditions hold. ``before`` and ``after`` are exclusive seqs;
+    """Conditions on entries to read; all given ones hold. ``before`` and ``after`` are exclusive seqs;
     ``moving`` keeps entries whose amount is not 0."""
 
     before: int | None = None
@@ -114,7 +114,7 @@ class Journal(Protocol):
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         """The entries of these orgs (some hundreds at most) whose key starts with ``prefix``, in no particular order.
-        The cost grows with what is found and with the number of orgs, not with their journals."""
+        The cost grows with the entries returned and the number of orgs, not with their journals."""
         ...
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
@@ -177,7 +177,7 @@ class Heads(Protocol):
 
 
 class Claims(Protocol):
-    """Which org a session belongs to, across the whole store."""
+    """The org of each session, across the whole store."""
 
     def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
         """Claim each free session for its org, given as ``(session, org)``, and return the holder of each: the
@@ -185,7 +185,7 @@ class Claims(Protocol):
         ...
 
     def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        """Who holds these sessions; free ones are absent."""
+        """Return the holders of these sessions; free ones are absent."""
         ...
 
     def move(self, session: str, holder: str, to: str) -> bool:
