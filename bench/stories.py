@@ -12,7 +12,7 @@ from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Adjust, Attribute, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.model import Instant, PlanVersion
-from meterctl.core.ports import Store
+from meterctl.core.ports import Store, sound
 from meterctl.process.clock import FixedClock
 from tests.memory_store import MemoryStore
 
@@ -82,7 +82,7 @@ def fill(
     plans = store.plans.all()
     for chunk in chunks(numbers):
         scratch = MemoryStore()
-        for version in plans:
+        for version in sound(plans):
             scratch.plans.add(version)
         book(scratch, (of(number, due_at(number)) for number in chunk))
         entries = [entry for number in chunk for entry in scratch.journal.read(name(number))]

@@ -1,5 +1,7 @@
 """Plausible entries, heads and plan versions for tests of stores, which keep what they are given without judging it."""
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any, cast
 
 from meterctl.core.domain.canonical import entry_hash
@@ -33,6 +35,7 @@ def make_entry(
 ) -> Entry:
     """An entry with a true hash. ``fields`` are effects, or take the place of what is filled in here."""
     entry: dict[str, Any] = {
+        **_likeness(kind, frozenset(fields)),
         "v": 1,
         "org": org,
         "seq": seq,
@@ -44,12 +47,27 @@ def make_entry(
         "recorded_at": AT,
         "actor": "tester",
         "reason": None,
-        "input": {"op": kind, "ref": f"ref-{seq}"},
         "state": state_document(EMPTY),
         "prev": NO_HASH,
         **fields,
     }
     return cast(Entry, {**entry, "hash": entry_hash(entry)})
+
+
+@cache
+def _story() -> Iterable[Any]:
+    from tests.journals import journal
+
+    return [entry for org in ("acme", "beta", "plain") for entry in journal(org)]
+
+
+@cache
+def _likeness(kind: str, names: frozenset[str]) -> dict[str, Any]:
+    """Input and effects of an entry of this kind, one with as many of these fields as there is."""
+    entries = (entry for entry in _story() if entry["kind"] == kind)
+    none: dict[str, Any] = {}
+    like = max(entries, key=lambda entry: (len(names & entry.keys()), -len(entry)), default=none)
+    return {name: like[name] for name in like if name not in ("occurred_at", "alerts")}
 
 
 def make_entries(org: str, count: int, *, first: int = 1, **fields: Any) -> list[Entry]:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Observation, Recorded
+from meterctl.core.stores.border import claim_of, entry_of, head_of, sound_entry_of, undamaged
 
 
 class MemoryJournal:
@@ -39,19 +41,20 @@ class MemoryJournal:
         return {org for org, seq in seqs.items() if seq + 1 in self._texts.get(org, {})}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        return {name: json.loads(self._texts[name[0]][self._seqs[name]]) for name in keys if name in self._seqs}
+        found = {name: self._texts[name[0]][self._seqs[name]] for name in keys if name in self._seqs}
+        return {(org, key): sound_entry_of(json.loads(text), org, key=key) for (org, key), text in found.items()}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         return (entry for org in orgs for entry in self.read(org) if entry["key"].startswith(prefix))
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         text = self._texts.get(org, {}).get(seq)
-        return None if text is None else json.loads(text)
+        return None if text is None else sound_entry_of(json.loads(text), org, seq=seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         texts = self._texts.get(org, {})
         for seq in sorted(texts, reverse=newest_first):
-            entry = json.loads(texts[seq])
+            entry = entry_of(json.loads(texts[seq]), org, seq=seq)
             if _matches(entry, where):
                 yield entry
 
@@ -72,6 +75,13 @@ class MemoryJournal:
         for name in self.orgs() if org is None else [org]:
             for seq, text in sorted(self._texts.get(name, {}).items()):
                 yield EntryText(name, seq, text.encode())
+
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+        texts = self._texts.get(org, {})
+        return (json.loads(texts[number]) for number in sorted(texts) if seq in (None, number))
+
+    def strays(self) -> Iterator[Damaged]:
+        return iter(())
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter([org for org in sorted(self._texts) if org > after])
@@ -97,15 +107,15 @@ class MemoryHeads:
             if known is None or head.seq >= known.seq:
                 self._heads[head.org] = head
 
-    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
-        return {org: self._heads[org] for org in orgs if org in self._heads}
+    def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
+        return {org: head_of(self._heads[org]._asdict()) for org in orgs if org in self._heads}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         waiting = [DueOrg(head.next_due, head.org) for head in self._heads.values() if head.next_due is not None]
         return sorted(due for due in waiting if due.since <= at and (after is None or due > after))[:limit]
 
-    def read(self, *, after: str = "") -> Iterator[Head]:
-        return iter([self._heads[org] for org in sorted(self._heads) if org > after])
+    def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
+        return iter([head_of(self._heads[org]._asdict()) for org in sorted(self._heads) if org > after])
 
     def replace(self, heads: Sequence[Head]) -> None:
         self._heads |= {head.org: head for head in heads}
@@ -121,7 +131,8 @@ class MemoryClaims:
             return {session: self._holders.setdefault(session, org) for session, org in wanted}
 
     def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        return {session: self._holders[session] for session in sessions if session in self._holders}
+        claims = (claim_of(session, self._holders[session]) for session in sessions if session in self._holders)
+        return dict(map(undamaged, claims))
 
     def move(self, session: str, holder: str, to: str) -> bool:
         with self._lock:
@@ -130,8 +141,8 @@ class MemoryClaims:
             self._holders[session] = to
             return True
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
-        return iter([item for item in sorted(self._holders.items()) if item[0] > after])
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
+        return iter([claim_of(*item) for item in sorted(self._holders.items()) if item[0] > after])
 
 
 class MemoryPlans:
@@ -145,7 +156,7 @@ class MemoryPlans:
         self._versions[name] = version
         return True
 
-    def all(self) -> list[PlanVersion]:
+    def all(self) -> list[PlanVersion | Damaged]:
         return [self._versions[name] for name in sorted(self._versions)]
 
 
@@ -169,7 +180,7 @@ class MemoryLocks:
         del self._leases[name]
         return True
 
-    def all(self) -> list[Lease]:
+    def all(self) -> list[Lease | Damaged]:
         return [self._leases[name] for name in sorted(self._leases)]
 
 
@@ -191,6 +202,9 @@ class MemoryStore:
 
     def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the signature is given
         return [Observation("store", True, "in memory")]
+
+    def damage(self) -> list[str] | None:
+        return None
 
     def describe(self) -> str:
         return "memory:"

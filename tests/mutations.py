@@ -117,7 +117,7 @@ MUTATIONS = [
     Mutation("booking/chunk_decider", "at = max(said, view.tip.at)", "at = said", "a late event is decided in the past"),
     Mutation("booking/chunk_decider", "if due and not self._looked_up and", "if False and", "a repetition books what is due"),
     Mutation("booking/chunk_decider", "if not outcome.entries and (first", "if False and (first", "a repetition is refused"),
-    Mutation("booking/journal_view", "self._views[org].is_stored and not", "not", "what is decided is forgotten when tips are read"),
+    Mutation("booking/journal_view", "view.is_stored and not view.exact and", "not view.exact and", "what is decided is forgotten when tips are read"),
     Mutation("booking/journal_view", "if org in grown:", "if False:", "a repetition is answered with an old balance"),
     Mutation("booking/chunk_decider", "if undo_is_booked(self._store, operation.session, holder):", "if False:",
              "a pack is refused by an old view of its holder"),

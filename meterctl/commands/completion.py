@@ -7,6 +7,7 @@ import typer
 
 from meterctl.commands.command import contexts_above, options_said
 from meterctl.core.errors import MeterctlError
+from meterctl.core.ports import sound
 from meterctl.wiring import Wiring
 
 
@@ -17,7 +18,9 @@ def complete_packs(context: typer.Context, begun: str) -> list[str]:
 
 def complete_plans(context: typer.Context, begun: str) -> list[str]:
     """The plans of the config and the published ones."""
-    return _offered(context, begun, lambda w: {*w.settings.plans, *(version.plan for version in w.store.plans.all())})
+    return _offered(
+        context, begun, lambda w: {*w.settings.plans, *(version.plan for version in sound(w.store.plans.all()))}
+    )
 
 
 def _offered(context: typer.Context, begun: str, words: Callable[[Wiring], Iterable[str]]) -> list[str]:

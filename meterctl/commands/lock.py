@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.options import argument
 from meterctl.core.errors import BadInput, NotFound
+from meterctl.core.ports import sound
 from meterctl.core.results import Facts, Listing
 from meterctl.wiring import Wiring
 
@@ -25,7 +26,9 @@ def list_locks(wiring: Wiring) -> Listing:
     Example:
       meterctl lock list
     """
-    leases = [lease._asdict() | {"expired": lease.expires_at <= wiring.now} for lease in wiring.store.locks.all()]
+    leases = [
+        lease._asdict() | {"expired": lease.expires_at <= wiring.now} for lease in sound(wiring.store.locks.all())
+    ]
     return Listing("locks", "locks", leases)
 
 
@@ -41,7 +44,7 @@ def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, 
     """
     if not wiring.options.reason:
         raise BadInput("breaking a lock needs a reason", hint="say why with --reason", code="reason_required")
-    held = {lease.name: lease for lease in wiring.store.locks.all()}.get(name)
+    held = {lease.name: lease for lease in sound(wiring.store.locks.all())}.get(name)
     if held is None:
         raise NotFound(f"there is no lock {name!r}", code="unknown_lock", hint="meterctl lock list")
     dry_run, said = wiring.options.dry_run, {"reason": wiring.options.reason, "actor": wiring.actor}

@@ -125,6 +125,37 @@ class StoreUnusable(MeterctlError):
     hint = "check path, rights and free space; then run the same command again"
 
 
+class StoreDamaged(StoreUnusable):
+    """The store's own form is broken: a page of a file, say. Nothing may be booked on it any more."""
+
+    code = "store_damaged"
+    hint = "book nothing more: keep a copy, restore the last backup; see what is damaged: meterctl doctor"
+
+
+class Damaged(StoreDamaged):
+    """A document in the store is not one of meterctl's, or is not as it was written. Nothing was booked on it.
+
+    ``org`` and ``seq``, or ``plan``, name it as far as they are known.
+    """
+
+    code = "damaged"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        org: str | None = None,
+        seq: int | None = None,
+        plan: str | None = None,
+    ) -> None:
+        see = f"see all that is damaged: meterctl verify {'--all' if org is None else org}; then restore a backup"
+        super().__init__(message, hint=hint or see)
+        self.org = org
+        self.seq = seq
+        self.plan = plan
+
+
 def index_missing(place: str) -> StoreUnusable:
     """Return the error of a store that lost an index which its journal rests on."""
     return StoreUnusable(

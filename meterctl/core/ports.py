@@ -7,12 +7,15 @@ Promises of every store, which the contract suite checks on each of them:
 * Every later read, from any process, sees an acknowledged write, which also survives a crash.
 * A method that cannot get an answer in time raises `StoreUnreachable`; it never guesses.
 * Reads write nothing.
+* Every document is checked where it enters. One that is not ours, or not as it was written, is `Damaged`: raised where
+  it was asked for by name, handed on in its place where many are listed, so that it stops nobody else.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, Kind, PlanVersion
 
 
@@ -73,6 +76,14 @@ class EntryText(NamedTuple):
     text: bytes
 
 
+Item = TypeVar("Item")
+
+
+def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:
+    """Pass over the damaged items, where the rest is of use without them."""
+    return (item for item in items if not isinstance(item, Damaged))
+
+
 def end_of_prefix(prefix: str) -> str:
     """The first text, in order of code points, behind all that start with ``prefix`` (not empty)."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -92,7 +103,7 @@ class Journal(Protocol):
         ...
 
     def tip(self, org: str) -> Entry | None:
-        """The newest entry of ``org``, exactly; None if it has none."""
+        """The newest entry of ``org``, exactly; None if it has none. Its content has the hash that it says."""
         ...
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
@@ -146,6 +157,15 @@ class Journal(Protocol):
         keeps the form hands on the stored bytes, and does not look inside."""
         ...
 
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+        """What is stored for ``org`` as it is, unchecked, in order of seq; with ``seq`` only what has that number. For
+        those who look for damage: everybody else wants `read`."""
+        ...
+
+    def strays(self) -> Iterator[Damaged]:
+        """The documents that no org's journal shows: of no org, or with a seq that is no number. Looks at all."""
+        ...
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         """Every org that has an entry, in order of name, from behind ``after`` on. A stream."""
         ...
@@ -158,7 +178,7 @@ class Heads(Protocol):
         """Store each head unless a newer one (higher seq) of that org is there. One head per org."""
         ...
 
-    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+    def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
         """The cached heads of these orgs; those not cached are absent."""
         ...
 
@@ -167,7 +187,7 @@ class Heads(Protocol):
         The cost grows with what is returned: neither with the number of orgs nor with how much else is due."""
         ...
 
-    def read(self, *, after: str = "") -> Iterator[Head]:
+    def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         """All heads in order of org, from behind ``after`` on. A stream."""
         ...
 
@@ -192,7 +212,7 @@ class Claims(Protocol):
         """Pass the claim from ``holder`` to ``to``; False, and nothing done, if ``holder`` does not hold it."""
         ...
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
         """All ``(session, org)`` in order of session, from behind ``after`` on. A stream."""
         ...
 
@@ -204,8 +224,8 @@ class Plans(Protocol):
         """Store a version; False, and nothing done, if that ``(plan, version)`` exists."""
         ...
 
-    def all(self) -> list[PlanVersion]:
-        """Every version of every plan, by plan and version."""
+    def all(self) -> list[PlanVersion | Damaged]:
+        """Every version of every plan, by plan and version. A damaged one names its plan, if it says which."""
         ...
 
 
@@ -230,7 +250,7 @@ class Locks(Protocol):
         """Give the lock back; False if ``holder`` does not hold it."""
         ...
 
-    def all(self) -> list[Lease]:
+    def all(self) -> list[Lease | Damaged]:
         """Every lock there is, by name, expired ones too."""
         ...
 
@@ -290,6 +310,11 @@ class Store(Protocol):
     def examine(self, clock: Clock) -> list[Observation]:
         """How the store is set up, against how it has to be, and how far the server's time is from ``clock``. Makes and
         changes nothing; empty if nothing is there yet. Raises `StoreUnreachable` and `StoreUnusable` as any read."""
+        ...
+
+    def damage(self) -> list[str] | None:
+        """What is wrong with the medium itself, such as a page or an index of a file: some of it, in sentences; None
+        where a server looks after that. Looks at all of it, so it costs what reading everything does."""
         ...
 
     def describe(self) -> str:

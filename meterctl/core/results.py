@@ -125,6 +125,8 @@ class Receipt(Result):
     diff: Annotated[Mapping[str, Difference] | None, means("on a conflict: the parameters that differ")] = None
     undone_by: Annotated[f.Seq | None, means("the entry that took it back")] = None
     warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
+    #: The reason for a ``failed`` one: the org's journal cannot be booked on.
+    problem: errors.Damaged | None = hidden(None)  # noqa: RUF009 - it makes a field
 
     @shown
     def applied(self) -> Annotated[bool, means("true only if this call booked it")]:
@@ -135,7 +137,7 @@ class Receipt(Result):
         if self.status == "conflict":
             return errors.CONFLICT
         if self.status == "failed":
-            return errors.UNEXPECTED
+            return errors.UNREACHABLE
         return errors.REFUSALS[self.reason][0] if self.status == "refused" and self.reason else errors.DONE
 
     @shown

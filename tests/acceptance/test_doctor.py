@@ -152,7 +152,7 @@ def test_a_file_that_was_changed_is_found(run: Shell) -> None:
     found = checks(run, FINDINGS)
     assert wrong(found) == {"schema", "heads", "claims"}
     assert found["schema"]["found"] == "missing: journal_no_update"
-    assert found["heads"]["found"] == "1 of 2 are behind, such as acme"
+    assert found["heads"]["found"] == "1 of 2 are behind or wrong, such as acme"
     assert found["claims"]["found"] == "1 of 2 are not credited, such as s2 of acme"
     run.all("init")
     assert checks(run, FINDINGS)["schema"]["found"] == "not as made: heads_due"

@@ -58,11 +58,12 @@ def test_an_unexpected_failure_is_1(run: Shell, monkeypatch: pytest.MonkeyPatch)
     assert "Traceback" in run.json("debit acme 1 --ref r1").err
 
 
-def test_a_journal_that_cannot_be_read_is_1(run: Shell) -> None:
+def test_a_journal_that_is_damaged_is_10(run: Shell) -> None:
     break_org(run, "acme")
     answer = run.json("debit acme 1 --ref r1")
-    assert (answer.code, answer.doc["status"], answer.doc["applied"]) == (1, "failed", False)
-    assert "verify" in answer.doc["message"]
+    assert (answer.code, answer.error["code"]) == (10, "damaged")
+    assert "acme" in answer.error["message"]
+    assert "meterctl verify acme" in answer.error["hint"]
 
 
 @pytest.mark.parametrize("line", ["balance acme", "--version", "export acme", "debit acme 1 --ref r1"])

@@ -17,9 +17,9 @@ def names(found: list[DueOrg]) -> list[str]:
 
 
 def test_put_and_get(store: Store) -> None:
-    lots = (Lot(1, MAX_UNITS, Instant("2027-01-01T00:00:00.000Z")), Lot(2, 5, None))
+    lots = (Lot(1, MAX_UNITS - 5, Instant("2027-01-01T00:00:00.000Z")), Lot(2, 5, None))
     state = state_document(EMPTY._replace(lots=lots, plan="größe"))
-    head = make_head("acme", 3, expiry=EARLIER, week_end=LATER)._replace(state=state, balance=-MAX_UNITS)
+    head = make_head("acme", 3, expiry=EARLIER, week_end=LATER)._replace(state=state, balance=MAX_UNITS)
     store.heads.put([head, make_head("bolt", 1)])
     assert store.heads.get(["acme", "bolt", "nobody"]) == {"acme": head, "bolt": make_head("bolt", 1)}
     assert store.heads.get([]) == {}

@@ -10,7 +10,7 @@ import pytest
 
 from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import StoreUnusable
-from meterctl.core.model import MAX_UNITS, Entry, Instant, Kind
+from meterctl.core.model import EMPTY, MAX_UNITS, Entry, Instant, Kind, Lot, state_document
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, Store
 from tests.builders import make_entries, make_entry
 from tests.stores import KINDS_THAT_VALIDATE, Connect, make_store
@@ -84,22 +84,23 @@ def test_an_entry_comes_back_exactly(store: Store) -> None:
     entry = make_entry(
         "acme",
         1,
-        kind="topup",
-        amount=MAX_UNITS,
-        balance=-MAX_UNITS,
+        kind="usage",
+        amount=-MAX_UNITS,
+        balance=MAX_UNITS,
         actor="Zoë “the boss” 王\u2028 \U0001f9fe é e\u0301",
         reason='back\\slash, "quote", tab\t, $dollar, a.b, \u007f',
         input={
-            "$op": "x",
-            "dotted.name": 1,
-            "flag": False,
-            "none": None,
-            "cost": "0.10",
-            "list": [],
-            "nested": {"a": {}},
+            "op": "attribute",
+            "run": "$run",
+            "step": "s",
+            "costs": {"$op": "x", "dotted.name": "0.10", "": "1"},
+            "units": None,
+            "plan_version": None,
         },
-        breakdown={"llm": MAX_UNITS, "base": 0},
+        state=state_document(EMPTY._replace(lots=(Lot(2**32, MAX_UNITS, None),))),
+        breakdown={"llm": MAX_UNITS, "dotted.name": 2**31, "$op": 2**32},
         draws=[{"lot": 2**32, "units": 2**31}],
+        debt={"owed": 0, "overage": 2**31},
     )
     store.journal.append([entry])
     (found,) = store.journal.read("acme")
@@ -274,7 +275,7 @@ def test_by_seq(store: Store) -> None:
 
 
 def mixed_journal(count: int) -> list[Entry]:
-    """Entries of every kind, moving and not, a third of them of one of three sessions."""
+    """Entries of every kind, moving and not, those of a payment of one of three sessions."""
     kinds: list[tuple[Kind, int]] = [
         ("topup", 9),
         ("usage", 0),
@@ -291,9 +292,13 @@ def mixed_journal(count: int) -> list[Entry]:
         ("reversal", 4),
     ]
     return [
-        make_entry("acme", seq, kind=kind, amount=amount, **({"session": f"cs_{seq % 9}"} if seq % 3 == 0 else {}))
+        make_entry("acme", seq, kind=kind, amount=amount, **session_of(kind, seq))
         for seq, (kind, amount) in zip(range(1, count + 1), itertools.cycle(kinds), strict=False)
     ]
+
+
+def session_of(kind: Kind, seq: int) -> dict[str, str]:
+    return {"session": f"cs_{seq % 3}"} if kind in ("topup", "refund") else {}
 
 
 def matches(entry: Entry, where: EntryFilter) -> bool:
@@ -322,9 +327,9 @@ FILTERS = [
     EntryFilter(kinds=("topup", "refund", "reversal"), after=20, moving=True),
     EntryFilter(kinds=("plan",), moving=True),
     EntryFilter(kinds=("debit", "debit")),
-    EntryFilter(session="cs_3"),
-    EntryFilter(session="cs_3", moving=True, before=90),
-    EntryFilter(session="cs_6", kinds=("topup", "refund"), after=5),
+    EntryFilter(session="cs_1"),
+    EntryFilter(session="cs_0", moving=True, before=90),
+    EntryFilter(session="cs_2", kinds=("topup", "refund"), after=5),
     EntryFilter(session="cs_none"),
 ]
 
@@ -347,7 +352,7 @@ def test_read_goes_on_over_many_pages(store: Store, many: int, newest_first: boo
         EntryFilter(),
         EntryFilter(moving=True),
         EntryFilter(kinds=("usage", "topup")),
-        EntryFilter(session="cs_3"),
+        EntryFilter(session="cs_1"),
     ):
         expected = [entry["seq"] for entry in journal if matches(entry, where)]
         found = seqs(store.journal.read("acme", where, newest_first=newest_first))

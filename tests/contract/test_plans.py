@@ -9,7 +9,7 @@ from tests.stores import Connect
 
 def test_a_version_comes_back_exactly(store: Store, connect: Connect) -> None:
     versions = [
-        make_version("pro", 1, weekly_quota=MAX_UNITS, ratios={"default": "0.10", "größe": "1e-3"}, reason="für Zoë"),
+        make_version("pro", 1, weekly_quota=MAX_UNITS, ratios={"default": "0.10", "search": "0.001"}, reason="für Zoë"),
         make_version("pro", 2, weekly_quota=0, ratios={}, reason=None),
     ]
     assert [store.plans.add(version) for version in versions] == [True, True]

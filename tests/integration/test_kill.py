@@ -24,7 +24,7 @@ from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import UNREACHABLE
 from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Store
+from meterctl.core.ports import Store, sound
 from meterctl.core.results import Backfill
 from meterctl.core.stores.url import open_store
 from meterctl.core.sweep.due_orgs import PAGE
@@ -314,7 +314,7 @@ def sweep_and_kill(place: Place, store: Store, killer: Killer) -> None:
 
     def start() -> "subprocess.Popen[str]":
         # The lease of a sweep that was killed would keep the next one out for a minute.
-        for lease in store.locks.all():
+        for lease in sound(store.locks.all()):
             store.locks.release(lease.name, lease.holder)
         return place.start("expire", "--all")
 

@@ -11,6 +11,7 @@ from pymongo import MongoClient
 from meterctl.core.domain.canonical import canonical_text, entry_hash
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head, Store
+from meterctl.core.stores.border import undamaged
 from meterctl.core.verify import Check, SealWriter, read_seal, repair_heads, verify_all, verify_org
 from tests.desk import NOON
 from tests.journals import ORGS, another, clone, journal, leaves, put, rehash, tell_story
@@ -314,7 +315,7 @@ def test_when_a_head_is_due_next_cannot_differ_from_the_head_unseen(
 
 def test_lost_and_foreign_heads_are_found(store: Store, intruder: Intruder) -> None:
     intruder.delete_head("acme")
-    store.heads.replace([store.heads.get(["beta"])["beta"]._replace(org="nobody")])
+    store.heads.replace([undamaged(store.heads.get(["beta"])["beta"])._replace(org="nobody")])
     assert found_in(store) == {("acme", Check.HEAD), ("nobody", Check.HEAD)}
 
 

@@ -18,6 +18,7 @@ from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Adjust, CreditPack, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.ports import Store
+from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.url import open_store
 from meterctl.core.verify.store_check import PART
 from meterctl.process.clock import FixedClock
@@ -76,7 +77,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cut_off(store: Store, org: str) -> None:
     """Make it look as if the newest entry of ``org`` had been removed: its head is of one that is not there."""
-    head = store.heads.get([org])[org]
+    head = undamaged(store.heads.get([org])[org])
     store.heads.replace([head._replace(seq=head.seq + 1)])
 
 

@@ -17,10 +17,10 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.domain.operations import BookDue, CreditPack, Debit, Undo
-from meterctl.core.errors import BadInput, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import BadInput, Damaged, StoreUnreachable, StoreUnusable
 from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import MAX_UNITS, Entry, Instant
-from meterctl.core.ports import Store
+from meterctl.core.ports import Store, sound
 from meterctl.core.reads.queries import LedgerQuery, Reads
 from meterctl.core.results import LedgerPage
 from meterctl.core.stores.mongo import MongoStore
@@ -91,7 +91,7 @@ def test_l48_a_lock_is_renewed_as_long_as_its_process_works(desk: Desk) -> None:
 
 
 def is_held_until(store: Store, instant: Instant) -> bool:
-    return [lease.expires_at for lease in store.locks.all()] == [instant]
+    return [lease.expires_at for lease in sound(store.locks.all())] == [instant]
 
 
 @pytest.mark.parametrize("instead", [None, {}, {"sparse": True}], ids=["missing", "not-unique", "sparse"])
@@ -246,12 +246,13 @@ def unreadable(desk: Desk, org: str) -> Ledger:
     """A ledger on the same store, where ``org`` has a journal that cannot be read."""
     broken = tap(desk.store)
 
-    def garbage(real: object, *arguments: object) -> object:
-        found = real(*arguments)  # type: ignore[operator]
-        return {name: {**entry, "state": {"lots": "?"}} if name == org else entry for name, entry in found.items()}
+    def garbage(real: object, names: str | list[str]) -> object:
+        if org == names or (org in names and not isinstance(names, str)):
+            raise Damaged(f"the newest entry of {org} is damaged", org=org)
+        return real(names)  # type: ignore[operator]
 
     broken.journal.on("tips", garbage)
-    broken.journal.on("tip", lambda real, name: {**real(name), "state": None} if name == org else real(name))
+    broken.journal.on("tip", garbage)
     return Ledger(broken, desk.clock, desk.ledger.terms)
 
 

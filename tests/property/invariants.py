@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store
+from meterctl.core.ports import Store, sound
 
 LIMIT = 2**53 - 1
 
@@ -271,8 +271,8 @@ def check_entries(entries: Iterable[Entry]) -> None:
 
 def check_store(store: Store, *, every_claim_used: bool = True) -> None:
     """Every journal, and that heads and claims say the same."""
-    heads = {head.org: head for head in store.heads.read()}
-    claims = dict(store.claims.read())
+    heads = {head.org: head for head in sound(store.heads.read())}
+    claims = dict(sound(store.claims.read()))
     orgs = list(store.journal.orgs())
     assert sorted(heads) == sorted(orgs)
     for org in orgs:

@@ -14,7 +14,7 @@ from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.model import Entry, state_after
-from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.ports import EntryFilter, Store, sound
 from meterctl.core.results import Finding, Receipt
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import Check, repair_heads, verify_all
@@ -138,7 +138,7 @@ class Judge:
         """A head that was put stays, or gives way to a newer one; where nothing went wrong, all are those of tips."""
         if self._log.counts["weather"]:
             return
-        heads = {head.org: head.seq for head in self._store.heads.read()}
+        heads = {head.org: head.seq for head in sound(self._store.heads.read())}
         for org, seq in self._world.gate.heads.items():
             expect(heads[org] >= seq, "heads only go forward", (org, heads[org], seq))
         tips = {org: len(entries) for org, entries in self.journals.items()}

@@ -18,6 +18,7 @@ from meterctl.core.domain.operations import Request
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
+from meterctl.core.ports import sound
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Balance, Receipt, Sweep, Verification
 from meterctl.core.sweep import lease
@@ -257,7 +258,7 @@ class _Life:
             assert older is not None
             store.heads.replace([head_of(older)])
         else:
-            for lease in store.locks.all():
+            for lease in sound(store.locks.all()):
                 store.locks.release(lease.name, lease.holder)
         self._log.counts["weather"] += 1
         self._world.gate.tell(f"weather {step.pause % 3} for {org}")

@@ -16,6 +16,7 @@ from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback
 from meterctl.core.payments.webhook_feed import Feed
+from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.mongo import failures
 from meterctl.core.stores.mongo import journal as mongo_journal
 from meterctl.core.stores.mongo.heads import MongoHeads
@@ -142,7 +143,7 @@ def test_a_keeper_is_gone_when_the_lock_is_given_back() -> None:
 
 def test_an_old_head_beside_a_bad_org_stops_no_sweep() -> None:
     desk = with_due("a", "b", "c")
-    old = desk.store.heads.get(["c"])["c"]
+    old = undamaged(desk.store.heads.get(["c"])["c"])
     desk.sweep(org="c")
     desk.store.heads.replace([old])
     spoil(desk, "b", state=None)

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meterctl.core.booking.journal_view import MALFORMED, Name, OrgView, OrgViews, UnreadOrg
+from meterctl.core.booking.journal_view import Name, OrgView, OrgViews, UnreadOrg
 from meterctl.core.domain import instants
 from meterctl.core.domain.due_events import state_at
 from meterctl.core.domain.entries import Stamp, book, book_due
 from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.domain.rules import Context, History, Idle, decide, out_of_range
-from meterctl.core.errors import Refusal
+from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt, Status
@@ -69,6 +69,7 @@ class Batch:
         views.load(list(dict.fromkeys(request.operation.org for request in requests)), exactly=contended)
         self._known: dict[Name, Entry] = {}
         self._undone: dict[Name, Entry] = {}
+        self._damaged: dict[Name, Damaged] = {}
         self._looked_up = False
         if repeats:
             self._look_all_up()
@@ -92,16 +93,34 @@ class Batch:
         self._undone = self._by_keys(taken_back) | self._undone
 
     def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
-        stored = self._store.journal.by_keys(names) if names else {}
+        stored = self._stored(names)
         return stored | {name: self._flying[name] for name in names if name in self._flying} if self._flying else stored
 
-    def _load_holders(self) -> dict[str, str]:
+    def _stored(self, names: Collection[Name]) -> dict[Name, Entry]:
+        """What is stored under these names, but for what is damaged: that stops only those who ask for it."""
+        try:
+            return self._store.journal.by_keys(names) if names else {}
+        except Damaged as problem:
+            if len(names) == 1:
+                self._damaged.update(dict.fromkeys(names, problem))
+                return {}
+        return {name: entry for one in names for name, entry in self._stored([one]).items()}
+
+    def _load_holders(self) -> dict[str, str | Damaged]:
         sessions = {
             operation.session
             for operation in (request.operation for request in self._requests)
             if isinstance(operation, CreditPack) and (operation.org, operation.key) not in self._known
         }
-        return self._store.claims.holders(sessions) if sessions else {}
+        return self._held(sessions)
+
+    def _held(self, sessions: Collection[str]) -> dict[str, str | Damaged]:
+        try:
+            return dict(self._store.claims.holders(sessions)) if sessions else {}
+        except Damaged as problem:
+            if len(sessions) == 1:
+                return dict.fromkeys(sessions, problem)
+        return {session: holder for one in sessions for session, holder in self._held([one]).items()}
 
     # -- deciding
 
@@ -114,14 +133,20 @@ class Batch:
         view = self._views.of(operation.org)
         pending = len(view.pending)
         try:
-            first = self._known.get((operation.org, operation.key))
+            first = self._first(operation)
             if first is not None:
                 return self._again(request, first, view)
             return self._first_time(request, view)
-        except MALFORMED as problem:
+        except Damaged as problem:
             view.keep(pending)
-            message = f"the journal of {operation.org} cannot be read: {problem!r}; look at it with: meterctl verify"
-            return Outcome(request, Receipt(operation.name, operation.org, operation.key, "failed", 0, message))
+            return Outcome(request, failed(operation, problem))
+
+    def _first(self, operation: Operation) -> Entry | None:
+        """The entry that is known under the key of ``operation``, if any; raises `Damaged` if that cannot be told."""
+        name = (operation.org, operation.key)
+        if name in self._damaged:
+            raise self._damaged[name]
+        return self._known.get(name)
 
     def _again(self, request: Request, first: Entry, view: OrgView) -> Outcome:
         self._make_sure(view, up_to=first["seq"])
@@ -133,6 +158,8 @@ class Batch:
         diff = _difference(first["input"], operation.parameters())
         taken_back = _taken_back_by(first)
         undone = self._undone.get((operation.org, taken_back)) if taken_back else None
+        if taken_back and (operation.org, taken_back) in self._damaged:
+            raise self._damaged[operation.org, taken_back]
         if diff:
             status, message = "conflict", f"{operation.key} was used for something else: {_differ(diff)}"
         else:
@@ -166,7 +193,7 @@ class Batch:
             self._look_all_up()
         elif operation.key:
             self._look_up([name])
-        return self._known.get(name)
+        return self._first(operation)
 
     def _make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
         """Before an answer that appends nothing: read the tip if it may be behind, or is behind the entry ``up_to``
@@ -234,6 +261,8 @@ class Batch:
     def _claimed(self, operation: CreditPack) -> Refusal | None:
         """A refusal if another org holds the session, unless its topup was undone."""
         holder = self._holders.get(operation.session, operation.org)
+        if isinstance(holder, Damaged):
+            raise holder
         if holder == operation.org or _topup_is_undone(operation.session, self._views.of(holder)):
             return None
         # What is kept of the holder may be old by now, and a refusal must not rest on that.
@@ -280,6 +309,12 @@ class Batch:
         operation, balance, message = request.operation, also[-1]["balance"], f"{len(also)} due"
         receipt = Receipt(operation.name, view.org, operation.key, self._status, balance, message, also=also)
         return Outcome(request, receipt, also)
+
+
+def failed(operation: Operation, problem: Damaged) -> Receipt:
+    """Return the receipt of an operation that was not booked because its org's journal is damaged."""
+    message = f"not booked: {problem.message}; {problem.hint}"
+    return Receipt(operation.name, operation.org, operation.key, "failed", 0, message, problem=problem)
 
 
 def undo_is_booked(store: Store, session: str, org: str) -> bool:

@@ -1,15 +1,12 @@
 """Orgs as one call of the ledger knows them: read once, then carried along with what is decided on top."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 
 from meterctl.core.domain.entries import Tip, tip_of
+from meterctl.core.errors import Damaged
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import EntryFilter, Store
-
-#: What a journal that was not written by these rules raises when it is read by them.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 #: Orgs that are remembered from chunk to chunk: enough for most files, and bounded for those with a million orgs.
 MOST_ORGS = 10_000
@@ -26,7 +23,7 @@ class OrgView:
     where the view does: what others have booked since the tip was read must not be mixed with the state before it.
     """
 
-    def __init__(self, store: Store, org: str, newest: Entry | None, *, exact: bool) -> None:
+    def __init__(self, store: Store, org: str, newest: Entry | Damaged | None, *, exact: bool) -> None:
         self._store = store
         self.org = org
         self.exact = exact
@@ -37,10 +34,17 @@ class OrgView:
 
     @property
     def tip(self) -> Tip:
-        if not self._tips:  # read when it is needed: a journal that is malformed must not stop other orgs
+        if not self._tips:  # raised when it is needed: a journal that is damaged must not stop other orgs
+            if isinstance(self._newest, Damaged):
+                raise self._newest
             self._tips.append(tip_of(self._newest))
             self._newest = None
         return self._tips[-1]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the tip cannot be used: asking for it raises `Damaged`."""
+        return isinstance(self._newest, Damaged)
 
     def refresh(self) -> None:
         """Read the tip again, exactly."""
@@ -132,9 +136,9 @@ class OrgViews:
         self._renew(orgs)
         missing = [org for org in orgs if org not in self._views]
         exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
-        self._add(exact, {org: self._store.journal.tip(org) for org in exact}, exact=True)
+        self._add(exact, {org: self._tip(org) for org in exact}, exact=True)
         others = [org for org in missing if org not in self._views]
-        self._add(others, self._store.journal.tips(others) if others else {}, exact=False)
+        self._add(others, self._tips(others), exact=False)
         self._forget_oldest(len(self._views) - max(self._most, len(orgs)))
 
     def make_sure(self, orgs: Iterable[str]) -> None:
@@ -142,9 +146,9 @@ class OrgViews:
         decided on top, and those that cannot be read, which must not stop the others."""
         seqs: dict[str, int] = {}
         for org in orgs:
-            with suppress(*MALFORMED):
-                if self._views[org].is_stored and not self._views[org].exact:
-                    seqs[org] = self._views[org].tip.seq
+            view = self._views[org]
+            if view.is_stored and not view.exact and not view.is_damaged:
+                seqs[org] = view.tip.seq
         grown = self._store.journal.grown(seqs) if seqs else set()
         for org in seqs:
             if org in grown:
@@ -163,6 +167,19 @@ class OrgViews:
         """What is kept does not hold any more."""
         self._views.clear()
 
+    def _tip(self, org: str) -> Entry | Damaged | None:
+        try:
+            return self._store.journal.tip(org)
+        except Damaged as problem:
+            return problem
+
+    def _tips(self, orgs: Collection[str]) -> Mapping[str, Entry | Damaged | None]:
+        """The tips of these orgs; the damage of those that are damaged, which must not stop the others."""
+        try:
+            return self._store.journal.tips(orgs) if orgs else {}
+        except Damaged:
+            return {org: self._tip(org) for org in orgs}
+
     def _renew(self, orgs: Collection[str]) -> None:
         """Put those that are kept behind the others. Somebody may have booked there since they were read."""
         for org in orgs:
@@ -171,7 +188,7 @@ class OrgViews:
                 view.exact = False
                 self._views[org] = view
 
-    def _add(self, orgs: Iterable[str], newest: Mapping[str, Entry | None], *, exact: bool) -> None:
+    def _add(self, orgs: Iterable[str], newest: Mapping[str, Entry | Damaged | None], *, exact: bool) -> None:
         for org in orgs:
             self._views[org] = OrgView(self._store, org, newest.get(org), exact=exact)
 

@@ -48,8 +48,12 @@ class Ledger:
         self._overlap = overlap
 
     def one(self, request: Request) -> Receipt:
-        """Book one request. Raises `StoreUnreachable` when whether it is booked could not be found out."""
-        return next(self.execute([request]))
+        """Book one request. Raises `StoreUnreachable` if the store cannot tell about it, `Damaged` if the org's journal
+        cannot be booked on."""
+        receipt = next(self.execute([request]))
+        if receipt.problem is not None:
+            raise receipt.problem
+        return receipt
 
     def execute(self, requests: Iterable[Request], *, chunk: int = CHUNK) -> Iterator[Receipt]:
         """A receipt per request, in order. Requests of one org take effect in the order given.

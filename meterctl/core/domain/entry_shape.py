@@ -119,6 +119,13 @@ def _object(**tests: Test) -> Test:
     return test
 
 
+#: Whether a value is one of these; for documents that are no entries.
+is_text: Test = _text
+is_whole: Test = _whole
+is_natural: Test = _natural
+is_positive: Test = _positive
+is_instant: Test = _instant
+
 _draw = _object(lot=_positive, units=_positive)
 _debt = _object(owed=_natural, overage=_natural)
 _breakdown = _values(_positive)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant, PlanVersion, State
 
 #: Operations that a config may demand a reason for; an operator always gives one for the last five.
@@ -89,42 +90,57 @@ class StripeSettings(NamedTuple):
 class PlanBook:
     """The published versions of all plans, and which of them is in force when.
 
-    ``load`` is called once, on first use: most operations concern no plan, and should not pay for reading them.
+    ``load`` is called once, on first use: most operations concern no plan, and should not pay for reading them. A plan
+    of which a version is damaged cannot be used: asking for it raises `Damaged`, and asking for another one does not.
     """
 
-    def __init__(self, load: Callable[[], Iterable[PlanVersion]]) -> None:
+    def __init__(self, load: Callable[[], Iterable[PlanVersion | Damaged]]) -> None:
         self._load = load
 
     @cached_property
+    def _loaded(self) -> list[PlanVersion | Damaged]:
+        return list(self._load())
+
+    @cached_property
     def _by_plan(self) -> dict[str, list[PlanVersion]]:
+        versions = [version for version in self._loaded if isinstance(version, PlanVersion)]
         by_plan: dict[str, list[PlanVersion]] = {}
-        for version in sorted(self._load(), key=lambda version: (version.plan, version.version)):
+        for version in sorted(versions, key=lambda version: (version.plan, version.version)):
             by_plan.setdefault(version.plan, []).append(version)
         return by_plan
+
+    @cached_property
+    def _damaged(self) -> dict[str, Damaged]:
+        return {each.plan: each for each in self._loaded if isinstance(each, Damaged) and each.plan is not None}
+
+    def _versions(self, plan: str) -> list[PlanVersion] | None:
+        if plan in self._damaged:
+            raise self._damaged[plan]
+        return self._by_plan.get(plan)
 
     def names(self) -> list[str]:
         return list(self._by_plan)
 
     def versions(self, plan: str) -> list[PlanVersion]:
         """All versions of ``plan``, oldest first."""
-        return list(self._by_plan.get(plan, ()))
+        return list(self._versions(plan) or ())
 
     def newest(self, plan: str) -> PlanVersion | None:
         """The last version of ``plan`` that was published, in force yet or not."""
-        versions = self._by_plan.get(plan)
+        versions = self._versions(plan)
         return versions[-1] if versions else None
 
     def in_force(self, plan: str, at: Instant) -> PlanVersion:
         """The highest version with ``effective_from <= at``; before the first, the first; version 0 (quota 0, ratio 1)
         for a plan that nobody published."""
-        versions = self._by_plan.get(plan)
+        versions = self._versions(plan)
         if not versions:
             return unpublished(plan, at)
         return next((version for version in reversed(versions) if version.effective_from <= at), versions[0])
 
     def version(self, plan: str, number: int, at: Instant) -> PlanVersion | None:
         """Version ``number`` of ``plan``; 0 is known only for a plan that nobody published."""
-        versions = self._by_plan.get(plan)
+        versions = self._versions(plan)
         if not versions:
             return unpublished(plan, at) if number == 0 else None
         return next((version for version in versions if version.version == number), None)

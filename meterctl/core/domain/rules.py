@@ -24,7 +24,7 @@ from meterctl.core.domain.operations import (
 )
 from meterctl.core.domain.policy import PlanBook, Terms, unpublished
 from meterctl.core.domain.pricing import InvalidCost, Priced, price_run, refund_target
-from meterctl.core.errors import Refusal, did_you_mean
+from meterctl.core.errors import Damaged, Refusal, did_you_mean
 from meterctl.core.model import (
     MAX_UNITS,
     Debt,
@@ -273,7 +273,7 @@ def _expiry_of(lot_id: int, context: Context) -> Instant | None:
             return lot.expires_at
     opening = context.history.by_seq(lot_id)
     if opening is None:
-        raise ValueError(f"lot {lot_id} was opened by no entry")
+        raise Damaged(f"lot {lot_id} was opened by no entry that is there")
     return opening.get("expires_at")
 
 

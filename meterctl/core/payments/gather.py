@@ -27,7 +27,7 @@ from meterctl.core.payments.payments import (
     standing_credit,
 )
 from meterctl.core.payments.reconcile import Case
-from meterctl.core.ports import EntryFilter, Journal, Store
+from meterctl.core.ports import EntryFilter, Journal, Store, sound
 
 #: The kinds of entries that speak of payments.
 _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")
@@ -42,7 +42,7 @@ F = TypeVar("F", Payment, Giveback)
 def store_mode(store: Store) -> bool | None:
     """Whether the store holds live payments or test ones; None if it holds neither."""
     for prefix, live in (("cs_live_", True), ("cs_test_", False)):
-        if next(store.claims.read(after=prefix), ("", ""))[0].startswith(prefix):
+        if next(sound(store.claims.read(after=prefix)), ("", ""))[0].startswith(prefix):
             return live
     return None
 

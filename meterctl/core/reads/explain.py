@@ -15,6 +15,7 @@ from meterctl.core.domain.effects import apply
 from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.rules import Admission, admission
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, State
 from meterctl.core.ports import EntryFilter
 from meterctl.core.reads.explain_words import _count, _minute, _units, told
@@ -259,8 +260,13 @@ class Explainer(Reads):
 
     def _stale_head(self, standing: _Standing) -> Iterator[dict[str, Any]]:
         head = self._store.heads.get([standing.org]).get(standing.org)
+        head = None if isinstance(head, Damaged) else head
         if standing.newest is not None and (head is None or head.hash != standing.newest["hash"]):
-            behind = "is missing" if head is None else f"stands at entry {head.seq}, the journal at {standing.seq}"
+            behind = (
+                "is missing or damaged"
+                if head is None
+                else f"stands at entry {head.seq}, the journal at {standing.seq}"
+            )
             message = f"the cached head {behind}; mend it with: meterctl verify --all --repair-heads"
             yield _oddity("head_behind", message, [])
 

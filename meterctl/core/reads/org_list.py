@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.booking.journal_view import MALFORMED
 from meterctl.core.domain.due_events import next_expiry_of, state_at
 from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant, state_from_document
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Listing
@@ -39,16 +39,18 @@ def list_orgs(
 def _matching(store: Store, now: Instant, terms: Terms, wanted: OrgFilter) -> Iterator[dict[str, Any]]:
     plans = PlanBook(store.plans.all)
     for head in store.heads.read():
-        try:
-            record = _record(head, now, terms, plans)
-        except MALFORMED:
-            # A cache may hold anything. Then the journal says what is true.
-            tip = store.journal.tip(head.org)
-            if tip is None:
-                continue
-            record = _record(head_of(tip), now, terms, plans)
+        sound_head = _from_journal(store, head) if isinstance(head, Damaged) else head
+        if sound_head is None:
+            continue
+        record = _record(sound_head, now, terms, plans)
         if _wanted(record, wanted):
             yield record
+
+
+def _from_journal(store: Store, damaged: Damaged) -> Head | None:
+    """The head that the org of a damaged one should have; None if it has no journal."""
+    tip = None if damaged.org is None else store.journal.tip(damaged.org)
+    return None if tip is None else head_of(tip)
 
 
 def _sorted(records: Iterator[dict[str, Any]], sort: str, limit: int | None) -> Sequence[dict[str, Any]]:

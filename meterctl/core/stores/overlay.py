@@ -6,6 +6,7 @@ A dry run books on it, so it takes the very path of the real run and cannot disa
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Claims,
@@ -21,6 +22,7 @@ from meterctl.core.ports import (
     Plans,
     Recorded,
     Store,
+    sound,
 )
 
 
@@ -44,6 +46,9 @@ class OverlayStore:
 
     def examine(self, clock: Clock) -> list[Observation]:
         return self._below.examine(clock)
+
+    def damage(self) -> list[str] | None:
+        return self._below.damage()
 
     def describe(self) -> str:
         return f"{self._below.describe()} (dry run)"
@@ -101,6 +106,13 @@ class _OverlayJournal:
             yield from self._below.texts(name)
             yield from self._layer.texts(name)
 
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+        yield from self._below.documents(org, seq=seq)
+        yield from self._layer.documents(org, seq=seq)
+
+    def strays(self) -> Iterator[Damaged]:
+        return self._below.strays()
+
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter(sorted({*self._below.orgs(after=after), *self._layer.orgs(after=after)}))
 
@@ -116,14 +128,14 @@ class _OverlayHeads:
     def replace(self, heads: Sequence[Head]) -> None:
         self._layer.replace(heads)
 
-    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+    def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
         wanted = list(orgs)
         return self._below.get(wanted) | self._layer.get(wanted)
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return self._below.due(at, after=after, limit=limit)
 
-    def read(self, *, after: str = "") -> Iterator[Head]:
+    def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         return self._below.read(after=after)
 
 
@@ -147,7 +159,7 @@ class _OverlayClaims:
         self._layer.take([(session, holder)])
         return self._layer.move(session, holder, to)
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
         return self._below.read(after=after)
 
 
@@ -157,8 +169,8 @@ class _OverlayPlans:
         self._layer = layer
 
     def add(self, version: PlanVersion) -> bool:
-        known = {(known.plan, known.version) for known in self._below.all()}
+        known = {(known.plan, known.version) for known in sound(self._below.all())}
         return (version.plan, version.version) not in known and self._layer.add(version)
 
-    def all(self) -> list[PlanVersion]:
-        return sorted([*self._below.all(), *self._layer.all()], key=lambda version: (version.plan, version.version))
+    def all(self) -> list[PlanVersion | Damaged]:
+        return [*self._below.all(), *self._layer.all()]

@@ -5,18 +5,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.booking.journal_view import MALFORMED
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
-from meterctl.core.errors import StoreUnusable
+from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import Instant
 from meterctl.core.results import Receipt
 
 if TYPE_CHECKING:
     from meterctl.core.documents.writing import Failure
-
-#: What a journal that was tampered with may raise: when it is read and reckoned with, and when it is added to.
-SPOILT = (*MALFORMED, OverflowError, StoreUnusable)
 
 
 @dataclass(slots=True)
@@ -75,8 +71,8 @@ class DueBooker:
                 for receipts in self._ledger.execute_chunks(chunks()):
                     yield self._answer(receipts, waiting)
                 through = True
-            except SPOILT:
-                if not waiting:
+            except StoreUnusable as problem:
+                if not waiting or not _lies_with_an_org(problem):
                     raise
                 for org in list(waiting):
                     yield self._answer([self._alone(org)], waiting)
@@ -88,8 +84,8 @@ class DueBooker:
         """What becomes of one org. If it cannot be booked for a reason that lies with the org, it has failed."""
         try:
             return self._ledger.one(self._request(org))
-        except SPOILT as problem:
-            if isinstance(problem, StoreUnusable) and problem.code != "entry_rejected":
+        except StoreUnusable as problem:
+            if not _lies_with_an_org(problem):
                 raise
             message = f"cannot be booked: {problem}; look at it with: meterctl verify {org}"
             return Receipt(BookDue.name, org, "", "failed", 0, message)
@@ -108,3 +104,8 @@ class DueBooker:
         store = self._ledger.store
         tips = [tip for org in orgs if (tip := store.journal.tip(org)) is not None]
         store.heads.put([head_of(tip) for tip in tips])
+
+
+def _lies_with_an_org(problem: StoreUnusable) -> bool:
+    """Return True if one org's journal is the problem, and the others can be booked on."""
+    return isinstance(problem, Damaged) or problem.code == "entry_rejected"

@@ -10,12 +10,13 @@ from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
+from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.plan_publisher import Wanted, not_published
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.policy import PlanBook
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean
-from meterctl.core.model import Instant
-from meterctl.core.ports import Clock, Observation, Store
+from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean
+from meterctl.core.model import Entry, Instant
+from meterctl.core.ports import Clock, Head, Observation, Store, sound
 from meterctl.core.results import Result
 
 #: How many orgs, claims and due orgs are looked at, unless said.
@@ -25,6 +26,9 @@ SAMPLE = 200
 _PATIENCE = 25
 
 _HOUR = 3_600_000
+
+#: Damaged documents that are told one by one.
+_MOST_TOLD = 5
 
 
 @dataclass(slots=True)
@@ -87,6 +91,7 @@ class Doctor:
             setup = self._store.examine(self._clock)
             diagnosis.checks += setup or [self._nothing_there()]
             if setup:
+                diagnosis.checks += self._file()
                 diagnosis.checks += self._contents()
         except (StoreUnreachable, StoreUnusable) as problem:
             diagnosis.unreached(problem)
@@ -100,6 +105,7 @@ class Doctor:
             yield _looked("default plan", partial(self._default, self._default_plan))
             yield _looked("plans", self._plans)
         looks = {
+            "documents": self._documents,
             "locks": self._locks,
             "due": self._due,
             "heads": self._heads,
@@ -107,6 +113,15 @@ class Doctor:
         }
         for name, look in looks.items():
             yield _looked(name, look)
+
+    def _file(self) -> Iterator[Observation]:
+        """Look at the medium, where no server does."""
+        damage = self._store.damage()
+        if damage:
+            fix = "book nothing more: keep a copy of it, and restore the last backup"
+            yield Observation("file", False, f"damaged: {'; '.join(damage)}", fix)
+        elif damage is not None:
+            yield Observation("file", True, "every page and index is whole")
 
     def _default(self, plan: str) -> Observation:
         known = {*PlanBook(self._store.plans.all).names(), *(wanted.plan for wanted in self._wanted)}
@@ -124,8 +139,18 @@ class Doctor:
         fix = "what is published holds; to publish what the config says: meterctl plan publish --from-config"
         return Observation("plans", None, f"not published as the config has them: {', '.join(other)}", fix)
 
+    def _documents(self) -> Observation:
+        """Look for documents that are not ours in every collection but the journal, which `verify` reads."""
+        kinds: list[Iterable[object]] = [self._store.plans.all(), self._store.locks.all()]
+        kinds += [islice(self._store.heads.read(), self._sample), islice(self._store.claims.read(), self._sample)]
+        damaged = [document for kind in kinds for document in kind if isinstance(document, Damaged)]
+        if not damaged:
+            return Observation("documents", True, "none that is damaged or foreign")
+        told = f"{len(damaged)} damaged or foreign: {'; '.join(each.message for each in damaged[:_MOST_TOLD])}"
+        return Observation("documents", False, told, damaged[0].hint)
+
     def _locks(self) -> Observation:
-        leases = self._store.locks.all()
+        leases = list(sound(self._store.locks.all()))
         stale = [lease for lease in leases if lease.expires_at <= self._now]
         if not stale:
             return Observation("locks", True, f"{len(leases)} held" if leases else "none held")
@@ -148,22 +173,23 @@ class Doctor:
     def _heads(self) -> Observation:
         orgs = list(islice(self._store.journal.orgs(), self._sample))
         heads = self._store.heads.get(orgs)
-        behind = [org for org in orgs if not self._is_current(org, heads[org].seq if org in heads else 0)]
+        behind = [org for org in orgs if not self._is_current(org, heads.get(org))]
         if not behind:
             return Observation("heads", True, f"{self._count(orgs)} looked at, all current")
-        told = f"{len(behind)} of {self._count(orgs)} are behind, such as {behind[0]}"
+        told = f"{len(behind)} of {self._count(orgs)} are behind or wrong, such as {behind[0]}"
         return Observation("heads", False, told, "sweeps may miss these orgs: meterctl verify --all --repair-heads")
 
-    def _is_current(self, org: str, reached: int) -> bool:
+    def _is_current(self, org: str, head: Head | Damaged | None) -> bool:
+        """Return True if the head is that of the newest entry, with its hash and balance."""
         tip = self._store.journal.tip(org)
-        if tip is None or tip["seq"] <= reached:
+        if tip is None or _is_of(head, tip):
             return True
-        # A writer puts the head a moment after it appended: look once more.
-        head = self._store.heads.get([org]).get(org)
-        return head is not None and head.seq >= tip["seq"]
+        # A writer puts the head a moment after it appended: look once more, at both.
+        head, tip = self._store.heads.get([org]).get(org), self._store.journal.tip(org)
+        return tip is None or _is_of(head, tip)
 
     def _claims(self) -> Observation:
-        claims = list(islice(self._store.claims.read(), self._sample))
+        claims = list(islice(sound(self._store.claims.read()), self._sample))
         wanted = [(org, f"session:{session}") for session, org in claims]
         missing = self._not_booked(self._not_booked(wanted))  # a topup is appended a moment after its claim
         if not missing:
@@ -180,6 +206,15 @@ class Doctor:
 
     def _count(self, looked_at: Sequence[object]) -> str:
         return f"the first {self._sample:,}" if len(looked_at) == self._sample else f"{len(looked_at):,}"
+
+
+def _is_of(head: Head | Damaged | None, tip: Entry) -> bool:
+    return head is not None and not isinstance(head, Damaged) and _without_state(head) == _without_state(head_of(tip))
+
+
+def _without_state(head: Head) -> Head:
+    # The hash covers it, and it is longer than all else.
+    return head._replace(state={})
 
 
 def _looked(name: str, look: Callable[[], Observation]) -> Observation:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+from meterctl.core.errors import StoreDamaged
 from meterctl.core.results import Finding, Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.journal_check import JournalCheck
@@ -28,9 +29,6 @@ Scope = Callable[[str], bool]
 KEPT = 10_000
 
 _TOLD_EVERY = 10_000
-
-#: What reading something malformed raises in an adapter, or in Python's own parsers.
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 class Checked(NamedTuple):
@@ -119,7 +117,7 @@ def readable(items: Iterable[Item], note: Callable[[str], None]) -> Iterator[Ite
             item = next(stream)
         except StopIteration:
             return
-        except UNREADABLE as problem:
-            note(f"from here on the store cannot be read: {problem!r}")
+        except StoreDamaged as problem:
+            note(f"from here on the store cannot be read: {problem.message}")
             return
         yield item

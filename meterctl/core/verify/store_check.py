@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
-from operator import index
+from itertools import chain, islice
 from typing import NamedTuple, cast
 
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.domain.canonical import canonical_bytes
-from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.domain.entry_shape import is_state, malformed
+from meterctl.core.errors import Damaged, StoreDamaged
+from meterctl.core.model import Entry
 from meterctl.core.ports import Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.report import UNREADABLE, Checked, Item, OnTip, Progress, Run, Scope, Tip, readable
+from meterctl.core.verify.report import Checked, Item, OnTip, Progress, Run, Scope, Tip, readable
 from meterctl.core.verify.seal import Seal
 
 #: Orgs, claims or topups that are looked up together.
@@ -34,6 +34,7 @@ def verify_org(
 ) -> Verification:
     """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing."""
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org)
+    _medium(store, run)
     check = _StoreCheck(store, run)
     check.orgs([org])
     return run.done()
@@ -81,13 +82,22 @@ def verify_all(
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
     size = CHUNK if checker is None else PART
     check = checker or partial(_checked_here, store, run)
-    orgs = _chunks(filter(scope, store.journal.orgs(after=after)), size)
+    _medium(store, run)
+    names = readable(store.journal.orgs(after=after), partial(run.note, None, None, Check.FORM))
+    orgs = _chunks(filter(scope, names), size)
     for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
         run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal(after)
     rest.claims()
+    rest.strangers()
     return run.done()
+
+
+def _medium(store: Store, run: Run) -> None:
+    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find."""
+    for problem in store.damage() or ():
+        run.note(None, None, Check.FORM, f"the store is damaged: {problem}")
 
 
 def _checked_here(store: Store, run: Run, parts: Iterable[Part]) -> Iterator[Checked]:
@@ -114,8 +124,8 @@ class _StoreCheck:
         heads = self._heads(orgs)
         for org, tip in tips.items():
             head = heads.get(org)
-            if isinstance(head, str):
-                self._run.note(org, None, Check.HEAD, f"the head cannot be read: {head}; {_REPAIR}")
+            if isinstance(head, Damaged):
+                self._run.note(org, None, Check.HEAD, f"{head.message}; {_REPAIR}")
             elif tip is not None:
                 self._head(tip, head)
             elif head is not None:
@@ -126,7 +136,7 @@ class _StoreCheck:
         """Check the journal of ``org``; its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
-        for entry in readable(journal.read(org), lambda problem: run.entry(check.unreadable(problem))):
+        for entry in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
             run.entry(check.feed(entry))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
@@ -135,31 +145,28 @@ class _StoreCheck:
         return check.tip
 
     def _look_up(self, org: str, seq: int) -> object:
-        try:
-            return self._store.journal.by_seq(org, seq)
-        except UNREADABLE:
-            return None
+        note = partial(self._run.note, org, seq, Check.FORM)
+        return next(readable(self._store.journal.documents(org, seq=seq), note), None)
 
     # -- check 13
 
-    def _heads(self, orgs: list[str]) -> Mapping[str, Head | str]:
-        """The heads of these orgs; where one cannot be read, why."""
+    def _heads(self, orgs: list[str]) -> Mapping[str, Head | Damaged]:
+        """The heads of these orgs, damaged ones too."""
         try:
-            heads = self._store.heads.get(orgs)
-            return {org: head._replace(seq=index(head.seq)) for org, head in heads.items()}
-        except UNREADABLE as problem:
+            return self._store.heads.get(orgs)
+        except StoreDamaged as problem:
             if len(orgs) == 1:
-                return {orgs[0]: repr(problem)}
+                return {orgs[0]: Damaged(problem.message, org=orgs[0])}
         return {org: head for one in orgs for org, head in self._heads([one]).items()}
 
     def _head(self, tip: Entry, head: Head | None) -> None:
         org, seq = tip["org"], tip["seq"]
         due = _head_of(tip)
-        if due is None or _same(head, due):
+        if due is None or head == due:
             return  # what is wrong with an entry that makes no head is found already
         if head is None or head.seq < seq:
             # A writer puts the head a moment after it appended: look once more.
-            head = self._store.heads.get([org]).get(org)
+            head = self._sound_head(org)
         if head is None:
             self._run.note(org, seq, Check.HEAD, f"there is no head; {_REPAIR}")
         elif head.seq < seq:
@@ -167,29 +174,33 @@ class _StoreCheck:
         elif not self._is_right(head):
             self._run.note(org, seq, Check.HEAD, f"the head is not that of entry {head.seq}; {_REPAIR}")
 
+    def _sound_head(self, org: str) -> Head | None:
+        head = self._store.heads.get([org]).get(org)
+        return None if isinstance(head, Damaged) else head
+
     def _is_right(self, head: Head) -> bool:
         """Whether ``head`` is that of an entry, which may have been appended while the journal was read."""
         entry = self._look_up(head.org, head.seq)
         due = _head_of(entry)
-        return due is not None and _same(head, due)
+        return head == due
 
     def heads_without_journal(self, after: str) -> None:
         """Find heads of orgs that have no entry: their journals were removed."""
-        orgs = self._store.journal.orgs(after=after)
+        orgs = readable(self._store.journal.orgs(after=after), lambda _: None)  # told when the journals were checked
         org = next(orgs, None)
         note = partial(self._run.note, None, None, Check.HEAD)
         for head in readable(self._store.heads.read(after=after), note):
+            if isinstance(head, Damaged):
+                if head.org is None:  # those of orgs were found beside their journals
+                    note(head.message)
+                continue
             while org is not None and org < head.org:  # bounded: by the orgs
                 org = next(orgs, None)
             if org != head.org and self._run.covers(head.org):
                 self._lone_head(head)
 
     def _lone_head(self, head: Head) -> None:
-        try:
-            gone = self._store.journal.by_seq(head.org, head.seq) is None
-        except UNREADABLE:
-            return  # the journal is there, and found to be unreadable
-        if gone:
+        if self._look_up(head.org, head.seq) is None:
             message = f"there is a head of entry {head.seq}, but no journal: it was removed, or never written"
             self._run.note(head.org, None, Check.HEAD, message)
 
@@ -219,7 +230,7 @@ class _StoreCheck:
         """Who holds these sessions; a claim that cannot be read is held by nobody."""
         try:
             return self._store.claims.holders(sessions)
-        except UNREADABLE:
+        except StoreDamaged:
             if len(sessions) == 1:
                 return {}
         return {session: org for one in sessions for session, org in self._holders([one]).items()}
@@ -227,8 +238,15 @@ class _StoreCheck:
     def claims(self) -> None:
         """Every claim has its topup."""
         note = partial(self._run.note, None, None, Check.CLAIM)
-        for claims in _chunks(readable(self._store.claims.read(), note), CHUNK):
+        for claims in _chunks(self._sound_claims(note), CHUNK):
             self._credited(claims)
+
+    def _sound_claims(self, note: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+        for claim in readable(self._store.claims.read(), note):
+            if isinstance(claim, Damaged):
+                note(claim.message)
+            else:
+                yield claim
 
     def _credited(self, claims: Sequence[tuple[str, str]]) -> None:
         wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
@@ -242,14 +260,24 @@ class _StoreCheck:
     def _booked(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
         try:
             return set(self._store.journal.by_keys(keys)) if keys else set()
-        except UNREADABLE:
+        except StoreDamaged:
             return {key for key in keys if self._is_booked(*key)}
 
     def _is_booked(self, org: str, key: str) -> bool:
         try:
             return bool(self._store.journal.by_keys([(org, key)]))
-        except UNREADABLE:
+        except StoreDamaged:
             return True  # there is something, and the check of the journal says what is wrong with it
+
+    # -- what is nobody's
+
+    def strangers(self) -> None:
+        """Tell of every document that is no org's and none of ours: nothing else here would see it."""
+        store = self._store
+        documents: list[Iterable[object]] = [store.journal.strays(), store.plans.all(), store.locks.all()]
+        for document in chain.from_iterable(documents):
+            if isinstance(document, Damaged):
+                self._run.note(document.org, None, Check.FORM, document.message)
 
 
 class Repair(NamedTuple):
@@ -268,7 +296,7 @@ def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -
         for org in orgs:
             try:
                 _sort_out(store, org, behind, wrong)
-            except UNREADABLE:
+            except StoreDamaged:
                 unreadable.append(org)
         # A head that is only behind is moved forward, which cannot undo what another writer puts meanwhile.
         store.heads.put(behind)
@@ -279,30 +307,22 @@ def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -
 
 def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> None:
     """Add the head that ``org`` should have to ``behind`` or ``wrong``, unless it has it."""
-    try:
-        head = store.heads.get([org]).get(org)
-        reached = 0 if head is None else index(head.seq)
-    except UNREADABLE:
-        head, reached = None, MAX_UNITS
+    head = store.heads.get([org]).get(org)
     tip = store.journal.tip(org)
-    if tip is not None and not _same(head, due := head_of(tip)):
-        (behind if reached < due.seq else wrong).append(due)
+    if tip is None:
+        return
+    due = head_of(tip)
+    if isinstance(head, Damaged):
+        wrong.append(due)
+    elif head != due:
+        (behind if head is None or head.seq < due.seq else wrong).append(due)
 
 
 def _head_of(entry: object) -> Head | None:
     """The head that ``entry`` makes; None if it makes none."""
-    try:
-        return head_of(cast(Entry, entry))
-    except UNREADABLE:
+    if malformed(entry) is not None or not is_state((document := cast(Entry, entry))["state"]):
         return None
-
-
-def _same(head: Head | None, due: Head) -> bool:
-    # As texts, for 1 and 1.0 and true are equal.
-    try:
-        return head is not None and canonical_bytes(head._asdict()) == canonical_bytes(due._asdict())
-    except UNREADABLE:
-        return False
+    return head_of(document)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

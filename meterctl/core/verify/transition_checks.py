@@ -13,6 +13,7 @@ from meterctl.core.domain import weeks
 from meterctl.core.domain.effects import debt_document, draw, repay, total_units
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.domain.rules import Context, History, Refundable, give_back
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, Lot, State, Week, week_document, week_from_document
 from meterctl.core.verify.checks import Check, Note
 from meterctl.core.verify.lookback import Past
@@ -195,7 +196,7 @@ def _giving_back(step: Step, first: Entry) -> None:
     context = Context(step.state, entry["seq"], entry["at"], entry["at"], _NO_TERMS, _NO_PLANS, history)
     try:
         amount, effects = give_back(first, context)
-    except ValueError as problem:
+    except (ValueError, Damaged) as problem:
         step.note(Check.LOTS, str(problem))
         return
     _amount(step, amount)

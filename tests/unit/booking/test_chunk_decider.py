@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.domain.operations import (
     Adjust,
     Attribute,
@@ -19,6 +20,7 @@ from meterctl.core.domain.operations import (
     Undo,
 )
 from meterctl.core.domain.policy import Pack
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
@@ -312,14 +314,14 @@ def test_l56_one_journal_that_cannot_be_read_does_not_stop_the_others() -> None:
     for org in ("acme", "bolt", "core"):
         desk.adjust(10, "a", org=org)
     spoil(desk, "bolt", 1, state={"lots": "none"})
-    before = desk.entries("bolt")
+    before = list(desk.store.journal.documents("bolt"))
     receipts = together(desk, *[Debit(org, 1, "d") for org in ("acme", "bolt", "core")], Adjust("bolt", 10, "a"))
     assert statuses(receipts) == ["applied", "failed", "applied", "failed"]
     failed = receipts[1]
-    assert (failed.exit_code, failed.applied, failed.entry) == (1, False, None)
+    assert (failed.exit_code, failed.applied, failed.entry) == (10, False, None)
     assert "bolt" in failed.message
     assert "verify" in failed.message
-    assert desk.entries("bolt") == before
+    assert list(desk.store.journal.documents("bolt")) == before
 
 
 def test_a_failed_operation_leaves_nothing_behind_for_the_next_to_stand_on() -> None:
@@ -330,7 +332,7 @@ def test_a_failed_operation_leaves_nothing_behind_for_the_next_to_stand_on() -> 
     desk.go("2026-11-18")
     receipts = together(desk, Undo("acme", 1), Debit("acme", 1, "d"))
     assert statuses(receipts) == ["failed", "applied"]
-    assert [entry["seq"] for entry in desk.entries()] == [1, 2, 3, 4]
+    assert desk.tip()["seq"] == 4
     assert [entry["key"] for entry in receipts[1].also] == ["expire:2"]
 
 
@@ -338,8 +340,10 @@ def test_a_lot_that_no_entry_opened_is_a_failure_not_a_crash() -> None:
     desk = Desk()
     desk.adjust(10, "a")
     desk.debit(10, "d")
-    spoil(desk, "acme", 2, draws=[{"lot": 99, "units": 10}])
-    assert desk.undo(2).status == "failed"
+    forged = desk.tip() | {"draws": [{"lot": 99, "units": 10}]}
+    spoil(desk, "acme", 2, draws=forged["draws"], hash=entry_hash(forged))
+    with pytest.raises(Damaged):
+        desk.undo(2)
 
 
 # dry run

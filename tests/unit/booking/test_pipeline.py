@@ -23,7 +23,7 @@ from meterctl.core.domain.operations import (
 )
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store
+from meterctl.core.ports import Store, sound
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore
@@ -152,7 +152,7 @@ def test_what_is_known_of_an_org_may_be_old_in_the_next_chunk(desk: Desk) -> Non
 def test_a_pack_moves_to_another_org_in_the_next_chunk(desk: Desk) -> None:
     credit, undo, move = CreditPack("acme", "small", "s"), Undo("acme", 1), CreditPack("bolt", "small", "s")
     assert statuses(in_chunks(desk, [credit], [undo], [move, Debit("bolt", 1, "d")])) == ["applied"] * 4
-    assert dict(desk.store.claims.read()) == {"s": "bolt"}
+    assert dict(sound(desk.store.claims.read())) == {"s": "bolt"}
 
 
 def test_a_pack_that_another_process_takes_back_meanwhile_is_free(desk: Desk) -> None:
@@ -169,7 +169,7 @@ def test_a_pack_that_another_process_takes_back_meanwhile_is_free(desk: Desk) ->
     for receipts in desk.ledger.execute_chunks(chunks()):
         seen += receipts
     assert statuses(seen) == ["applied"] * 4
-    assert dict(desk.store.claims.read()) == {"s": "bolt"}
+    assert dict(sound(desk.store.claims.read())) == {"s": "bolt"}
 
 
 def test_a_session_credited_by_two_orgs_goes_to_the_first(desk: Desk) -> None:
@@ -347,7 +347,7 @@ def test_a_caller_that_fails_in_between_waits_for_what_is_on_its_way(desk: Desk)
 
 
 def seqs_of_heads(desk: Desk) -> dict[str, int]:
-    return {head.org: head.seq for head in desk.store.heads.read()}
+    return {head.org: head.seq for head in sound(desk.store.heads.read())}
 
 
 def test_heads_of_a_long_call_are_put_every_few_chunks_and_at_its_end(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from meterctl.core.model import Entry
 from meterctl.core.reads import explain as explaining
 from meterctl.core.reads.explain import Explainer
 from meterctl.core.reads.lot_history import FATES, Stories
+from meterctl.core.stores.border import undamaged
 from tests.desk import NOON, Desk, tap
 from tests.memory_store import MemoryStore
 from tests.property.strategies import START, History, histories
@@ -349,7 +350,7 @@ def test_what_is_due_and_not_booked_is_odd_now_and_only_now(desk: Desk) -> None:
 
 def test_a_head_that_is_behind_is_odd(desk: Desk) -> None:
     desk.credit("s1")
-    old = desk.store.heads.get(["acme"])["acme"]
+    old = undamaged(desk.store.heads.get(["acme"])["acme"])
     desk.debit(1, "d1")
     desk.store.heads.replace([old])
     (oddity,) = explain(desk)["oddities"]

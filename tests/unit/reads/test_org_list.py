@@ -9,6 +9,7 @@ import pytest
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head
 from meterctl.core.reads.org_list import SORTS, OrgFilter, list_orgs
+from meterctl.core.stores.border import undamaged
 from tests.desk import Desk
 
 LATER = "2026-11-18T12:00:00.000Z"
@@ -86,7 +87,7 @@ def test_a_limit_takes_the_first_of_any_order(desk: Desk, sort: str, limit: int)
 
 
 def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
-    (head,) = desk.store.heads.get(["rich"]).values()
+    head = undamaged(desk.store.heads.get(["rich"])["rich"])
     read = 0
 
     def heads(*, after: str = "") -> Iterator[Head]:
@@ -104,6 +105,6 @@ def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
 @pytest.mark.parametrize("broken", [{"state": None}, {"state": {"lots": 5}}, {"at": None}])
 def test_where_a_head_is_broken_the_journal_says_what_is_true(desk: Desk, broken: dict[str, Any]) -> None:
     before = listed(desk)
-    (head,) = desk.store.heads.get(["rich"]).values()
+    head = undamaged(desk.store.heads.get(["rich"])["rich"])
     desk.store.heads.replace([head._replace(**broken), head._replace(org="ghost", state={})])
     assert listed(desk) == before

@@ -9,10 +9,11 @@ import pytest
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
-from meterctl.core.errors import LockHeld, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import Damaged, LockHeld, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Head, Lease
+from meterctl.core.ports import Head, Lease, sound
 from meterctl.core.results import Sweep, SweepCommand
+from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.sweep import due_orgs
 from meterctl.core.sweep.due_orgs import Extent, Shard
@@ -294,7 +295,7 @@ def test_an_org_that_cannot_even_be_read_fails_alone() -> None:
 
     def unreadable(read: Any, wanted: Any) -> Any:
         if "bad" in wanted:
-            raise ValueError("not JSON")
+            raise Damaged("not JSON", org="bad")
         return read(wanted)
 
     for method in ("tip", "tips"):
@@ -350,7 +351,7 @@ def test_what_another_writer_booked_is_skipped() -> None:
 def test_a_head_that_is_behind_is_renewed() -> None:
     """Its writer was killed between the entry and the head: without renewal each sweep would look at the org again."""
     desk = with_due("acme")
-    old = desk.store.heads.get(["acme"])["acme"]
+    old = undamaged(desk.store.heads.get(["acme"])["acme"])
     desk.sweep()
     desk.store.heads.replace([old])
     assert outcome(sweeper(desk).all()) == (1, 0, 0, 1)
@@ -359,7 +360,7 @@ def test_a_head_that_is_behind_is_renewed() -> None:
 
 def test_a_head_without_a_journal_is_skipped() -> None:
     desk = with_due("acme")
-    ghost: Head = desk.store.heads.get(["acme"])["acme"]._replace(org="ghost")
+    ghost: Head = undamaged(desk.store.heads.get(["acme"])["acme"])._replace(org="ghost")
     desk.store.heads.replace([ghost])
     assert outcome(sweeper(desk).all()) == (2, 1, 0, 1)
 
@@ -395,7 +396,7 @@ OTHER = Lease("sweep", "other:1:abc", Instant(LATER), Instant("2026-11-20T12:01:
 def test_a_sweep_holds_the_lock_while_it_works() -> None:
     desk = with_due("acme")
     held: list[list[Lease]] = []
-    sweeper(desk, holder="me").all(told=lambda _: held.append(desk.store.locks.all()))
+    sweeper(desk, holder="me").all(told=lambda _: held.append(list(sound(desk.store.locks.all()))))
     assert held == [[Lease("sweep", "me", Instant(LATER), Instant("2026-11-20T12:01:00.000Z"))]]
     assert desk.store.locks.all() == []
 
@@ -423,7 +424,7 @@ def test_each_shard_has_a_lock_of_its_own() -> None:
     held: list[str] = []
     extent = Extent(Shard(2, 3))
     desk.store.locks.acquire(OTHER, Instant(LATER))
-    done = sweeper(desk).all(extent, told=lambda _: held.extend(lease.name for lease in desk.store.locks.all()))
+    done = sweeper(desk).all(extent, told=lambda _: held.extend(lease.name for lease in sound(desk.store.locks.all())))
     assert done.done > 0
     assert held == ["sweep", "sweep:2/3"]
 
@@ -495,7 +496,7 @@ class Keeping:
 
     @property
     def lease(self) -> Lease:
-        (lease,) = self.desk.store.locks.all()
+        (lease,) = sound(self.desk.store.locks.all())
         return lease
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pymongo.errors import BulkWriteError
 
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import Damaged, StoreUnreachable
+from meterctl.core.stores.border import claim_of, undamaged
 from meterctl.core.stores.mongo.database import Database, Document, find
 from meterctl.core.stores.mongo.failures import duplicates
 
@@ -33,12 +34,12 @@ class MongoClaims:
         with self._database.answered():
             return self._claims.update_one({"_id": session, "org": holder}, {"$set": {"org": to}}).matched_count == 1
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
         def page(session: str, size: int) -> list[Document]:
             return list(find(self._claims, {"_id": {"$gt": session}}).sort("_id", 1).limit(size))
 
-        claims = self._database.stream(page, after, lambda document: document["_id"])
-        return ((claim["_id"], claim["org"]) for claim in claims)
+        yield from (claim_of(stray["_id"], None) for stray in self._database.strays(self._claims))
+        yield from map(_claim, self._database.stream(page, after, lambda document: document["_id"]))
 
     def _insert(self, wanted: Sequence[tuple[str, str]]) -> list[int]:
         """Claim what is free; the places of those that are not."""
@@ -50,4 +51,9 @@ class MongoClaims:
         return []
 
     def _find(self, sessions: Sequence[str]) -> dict[str, str]:
-        return {claim["_id"]: claim["org"] for claim in find(self._claims, {"_id": {"$in": sessions}})}
+        claims = map(_claim, find(self._claims, {"_id": {"$in": sessions}}))
+        return dict(map(undamaged, claims))
+
+
+def _claim(document: Document) -> tuple[str, str] | Damaged:
+    return claim_of(document["_id"], document.get("org"))

@@ -42,6 +42,9 @@ _CODEC: CodecOptions[Document] = CodecOptions()
 #: Documents that an answer of the server may hold; it holds fewer when they come to 16 MB.
 _BATCH = 10_000
 
+#: Documents of others that are told one by one, and the seconds that looking for them in a whole journal may take.
+MOST_STRAYS, STRAY_SECONDS = 100, 600.0
+
 #: Documents of a stream's first page, and of one at most: more of them do not stay in the processor's cache.
 FIRST_PAGE, LARGEST_PAGE = 32, 1024
 
@@ -83,6 +86,11 @@ class Database:
             found.reverse()
             while found:
                 yield found.pop()
+
+    def strays(self, collection: Collection[Document]) -> list[Document]:
+        """Documents whose ``_id`` is no text, as every one of ours is: no stream in order of names shows them."""
+        with self.answered():
+            return list(find(collection, {"_id": {"$not": {"$type": "string"}}}).limit(MOST_STRAYS))
 
     def require_indexes(self) -> None:
         """Before the first append of a process: no entry goes where nothing keeps seqs unique. A journal that does not

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
+from meterctl.core.stores.border import head_of
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import Database, Document, behind, find
 from meterctl.core.stores.mongo.failures import duplicates
@@ -37,23 +39,26 @@ class MongoHeads:
             newest = [head for page in _pages(newest) for head in self._forward(page)]
         self._write("$max", newest)
 
-    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
+    def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
         with self._database.answered():
-            return {head.org: head for head in map(_head, find(self._heads, {"_id": {"$in": list(orgs)}}))}
+            found = list(find(self._heads, {"_id": {"$in": list(orgs)}}))
+        return {document["_id"]: _head(document) for document in found}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
-        query = {_DUE: {"$lte": at}} | ({} if after is None else behind((_DUE, "_id"), after))
+        within = {} if after is None else behind((_DUE, "_id"), after)
+        query = {_DUE: {"$lte": at}, "_id": {"$type": "string"}} | within
         with self._database.answered():
             # Answered by the index alone.
             found = find(self._heads, query, {_DUE: 1}).hint(schema.BY_DUE)
             page = found.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
             return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
 
-    def read(self, *, after: str = "") -> Iterator[Head]:
+    def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         def page(org: str, size: int) -> list[Document]:
             return list(find(self._heads, {"_id": {"$gt": org}}).sort("_id", 1).limit(size))
 
-        return map(_head, self._database.stream(page, after, lambda document: document["_id"]))
+        yield from map(_head, self._database.strays(self._heads))
+        yield from map(_head, self._database.stream(page, after, lambda document: document["_id"]))
 
     def replace(self, heads: Sequence[Head]) -> None:
         self._write("$set", heads)
@@ -106,9 +111,11 @@ def _document(head: Head) -> Document:
     return document
 
 
-def _head(document: Document) -> Head:
-    # A cache may hold anything: what is not there, or is not due when it says, is None, and `verify` finds it.
-    fields = document.get("head", {})
-    head = Head(document["_id"], *(fields.get(name) for name in _FIELDS))
-    due = min(filter(None, (head.next_expiry, head.week_end)), key=str, default=None)
-    return head if fields.get("next_due") == due else head._replace(next_expiry=None, week_end=None)
+def _head(document: Document) -> Head | Damaged:
+    fields = document.get("head")
+    fields = fields if isinstance(fields, dict) else {}
+    head = head_of(fields | {"org": document["_id"]})
+    # Sweeps go by `next_due`: one that is not the head's own lets them pass the org over.
+    if isinstance(head, Head) and fields.get("next_due") != head.next_due:
+        return head_of({"org": head.org})
+    return head

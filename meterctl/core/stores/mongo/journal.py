@@ -1,17 +1,20 @@
 """The journal on MongoDB. A document is the entry itself, with ``_id`` and ``moving`` beside it for the indexes."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from pymongo.cursor import Cursor
 from pymongo.errors import BulkWriteError
 
 from meterctl.core.domain.canonical import canonical_bytes
+from meterctl.core.errors import Damaged
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
+from meterctl.core.stores.border import entry_of, sound_entry_of, stray_of
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.database import Database, Document, behind, find
+from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Database, Document, behind, find
 from meterctl.core.stores.mongo.failures import duplicates, rejected
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
@@ -19,6 +22,10 @@ _ORGS_PAGE = 10_000
 
 #: Seqs that are asked for at once: each is a condition of its own.
 _SEQS_PAGE = 200
+
+
+#: What has a place in a journal: a seq that is no number is no entry's, and `strays` finds it.
+_NUMBERED = {"seq": {"$gt": -math.inf}}
 
 
 class MongoJournal:
@@ -71,23 +78,42 @@ class MongoJournal:
         end = end_of_prefix(prefix)
         ranges = [{"org": org, "_id": {"$gte": _id(org, prefix), "$lt": _id(org, end)}} for org in orgs]
         with self._database.answered():
-            return map(_entry, list(self._find({"$or": ranges}, schema.BY_ID)) if ranges else [])
+            return map(_read, list(self._find({"$or": ranges}, schema.BY_ID)) if ranges else [])
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         with self._database.answered():
-            return _first(self._find({"org": org, "seq": seq}, schema.BY_SEQ))
+            return _first(self._find({"org": org, "seq": seq}, schema.BY_SEQ), org, seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         query, index = _query(org, where)
-        bounds = {name: seq for name, seq in (("$gt", where.after), ("$lt", where.before)) if seq is not None}
+        bounds = {"$gt": -math.inf if where.after is None else where.after}
+        bounds |= {} if where.before is None else {"$lt": where.before}
         direction, behind = (-1, "$lt") if newest_first else (1, "$gt")
 
-        def page(seq: int | None, size: int) -> list[Document]:
+        def page(seq: float | None, size: int) -> list[Document]:
             within = {**bounds, **({} if seq is None else {behind: seq})}
             found = self._find(query | ({"seq": within} if within else {}), index)
             return list(found.sort("seq", direction).limit(size))
 
-        return map(_entry, self._database.stream(page, bounds.get(behind), lambda document: document["seq"]))
+        documents = self._database.stream(page, bounds.get(behind), lambda document: document["seq"])
+        return (entry_of(_bare(document), org) for document in documents)
+
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+        def page(after: Any, size: int) -> list[Document]:
+            found = self._find({"org": org, "seq": {"$gt": after}}, schema.BY_SEQ)
+            return list(found.sort("seq", 1).limit(size))
+
+        if seq is None:
+            return map(_bare, self._database.stream(page, -math.inf, lambda document: document["seq"]))
+        with self._database.answered():
+            return map(_bare, list(self._find({"org": org, "seq": seq}, schema.BY_SEQ)))
+
+    def strays(self) -> Iterator[Damaged]:
+        # Numbers that are none are no place in an order either. Looked for in the index alone.
+        no_place = {"$or": [{"seq": {"$not": _NUMBERED["seq"]}}, {"org": {"$not": {"$type": "string"}}}]}
+        with self._database.answered(STRAY_SECONDS):
+            found = list(self._find(no_place, schema.BY_SEQ).limit(MOST_STRAYS))
+        return (stray_of(document) for document in found)
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         query: Document = {"alerts": {"$exists": True}} | ({} if org is None else {"org": org})
@@ -101,7 +127,7 @@ class MongoJournal:
             return list(found.sort([(field, 1) for field in fields]).limit(size))
 
         start = place_of({"at": since, "org": "", "seq": 0})
-        return map(_entry, self._database.stream(page, start, place_of))
+        return map(_read, self._database.stream(page, start, place_of))
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
         fields = Recorded._fields
@@ -113,15 +139,15 @@ class MongoJournal:
             return list(found.sort([(field, 1) for field in fields]).limit(size))
 
         documents = self._database.stream(page, after, lambda found: Recorded(*(found[field] for field in fields)))
-        return map(_entry, documents)
+        return map(_read, documents)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
         def page(place: tuple[str, int], size: int) -> list[Document]:
-            found = self._find(behind(("org", "seq"), place), schema.BY_SEQ)
+            found = self._find({"$and": [_NUMBERED, behind(("org", "seq"), place)]}, schema.BY_SEQ)
             return list(found.sort([("org", 1), ("seq", 1)]).limit(size))
 
         documents = self._database.stream(page, (after, MAX_UNITS), lambda found: (found["org"], found["seq"]))
-        return map(_entry, documents)
+        return map(_read, documents)
 
     def texts(self, org: str | None = None) -> Iterator[EntryText]:
         entries = self.scan() if org is None else self.read(org)
@@ -139,7 +165,9 @@ class MongoJournal:
             yield from sorted(names)
 
     def _newest(self, org: str) -> Entry | None:
-        return _first(self._find({"org": org}, schema.BY_SEQ).sort("seq", -1))
+        # Whatever is no number comes behind all numbers, and is no entry's place.
+        found = self._find({"org": org, **_NUMBERED}, schema.BY_SEQ)
+        return _first(found.sort("seq", -1), org)
 
     def _where_heads_point(self, orgs: Sequence[str]) -> dict[str, Entry]:
         heads = find(self._heads, {"_id": {"$in": orgs}, "head.key": {"$exists": True}}, {"head.key": 1})
@@ -150,8 +178,12 @@ class MongoJournal:
     def _with_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         # The orgs are in the ids already; naming them tells a router which shards to ask.
         query = {"_id": {"$in": [_id(org, key) for org, key in keys]}, "org": {"$in": list({org for org, _ in keys})}}
-        found = map(_entry, self._find(query, schema.BY_ID))
-        return {(entry["org"], entry["key"]): entry for entry in found}
+        names = {_id(org, key): (org, key) for org, key in keys}
+        found: dict[tuple[str, str], Entry] = {}
+        for document in self._find(query, schema.BY_ID):
+            org, key = names[document["_id"]]
+            found[org, key] = sound_entry_of(_bare(document), org, key=key)
+        return found
 
     def _with_entries(self, orgs: Sequence[str]) -> Sequence[str]:
         """Those of ``orgs`` that have a journal: new ones come in thousands, and need not be asked for one by one."""
@@ -167,8 +199,8 @@ class MongoJournal:
         return find(self._journal, query).hint(index)
 
 
-def _first(found: Cursor[Document]) -> Entry | None:
-    return next(map(_entry, found.limit(1)), None)
+def _first(found: Cursor[Document], org: str, seq: int | None = None) -> Entry | None:
+    return next((sound_entry_of(_bare(document), org, seq=seq) for document in found.limit(1)), None)
 
 
 def _id(org: str, key: str) -> str:
@@ -179,13 +211,17 @@ def _document(entry: Entry) -> Document:
     return {"_id": _id(entry["org"], entry["key"]), **entry, "moving": entry["amount"] != 0}
 
 
-def _entry(document: Document) -> Entry:
-    """The entry in a document. What stands beside it and does not fit it stays there, so that `verify` finds it."""
+def _bare(document: Document) -> Document:
+    """Return the entry in a document. A field beside it that does not fit stays there: no entry has one."""
     if document["_id"] == _id(document.get("org", ""), document.get("key", "")):
         del document["_id"]
     if document.get("moving") is (document.get("amount") != 0):
         del document["moving"]
-    return cast(Entry, document)
+    return document
+
+
+def _read(document: Document) -> Entry:
+    return entry_of(_bare(document))
 
 
 def _query(org: str, where: EntryFilter) -> tuple[dict[str, Any], str]:

@@ -3,9 +3,10 @@
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import Damaged, StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
+from meterctl.core.stores.border import lease_of
 from meterctl.core.stores.mongo.database import Database, Document
 
 #: How often a lock may be given back just as we look who holds it.
@@ -22,14 +23,15 @@ class MongoLocks:
             for _ in range(_LOOKS):
                 in_force = self._renewed(lease) or self._taken(lease, now) or self._held(lease.name)
                 if in_force is not None:
-                    return _lease(in_force)
+                    held = _lease(in_force)
+                    return lease if isinstance(held, Damaged) else held  # no lock is needed for a right result
         raise StoreUnreachable(f"{self._database.place} could not tell who holds the lock {lease.name}")
 
     def release(self, name: str, holder: str) -> bool:
         with self._database.answered():
             return self._locks.delete_one({"_id": name, "holder": holder}).deleted_count == 1
 
-    def all(self) -> list[Lease]:
+    def all(self) -> list[Lease | Damaged]:
         with self._database.answered():
             return [_lease(document) for document in self._locks.find().sort("_id", 1)]
 
@@ -57,5 +59,5 @@ class MongoLocks:
             return None
 
 
-def _lease(document: Document) -> Lease:
-    return Lease(document["_id"], document["holder"], document["acquired_at"], document["expires_at"])
+def _lease(document: Document) -> Lease | Damaged:
+    return lease_of(document | {"name": document["_id"]})

@@ -2,8 +2,10 @@
 
 from pymongo.errors import DuplicateKeyError
 
+from meterctl.core.errors import Damaged
 from meterctl.core.model import PlanVersion
-from meterctl.core.stores.mongo.database import Database
+from meterctl.core.stores.border import damaged_plan, plan_of
+from meterctl.core.stores.mongo.database import Database, Document
 
 
 class MongoPlans:
@@ -20,7 +22,15 @@ class MongoPlans:
                 return False
         return True
 
-    def all(self) -> list[PlanVersion]:
+    def all(self) -> list[PlanVersion | Damaged]:
         with self._database.answered():
-            found = self._plans.find({}, {"_id": 0}).sort([("plan", 1), ("version", 1)])
-            return [PlanVersion(**document) for document in found]
+            return [_version(document) for document in self._plans.find().sort([("plan", 1), ("version", 1)])]
+
+
+def _version(document: Document) -> PlanVersion | Damaged:
+    name = document.pop("_id")
+    if name == f"{document.get('plan')}/{document.get('version')}":
+        return plan_of(document)
+    # The `_id` says which plan it was. A document of another program names none of ours, and spoils none.
+    plan = name.rpartition("/")[0] if isinstance(name, str) else ""
+    return damaged_plan(f"the document {name!r} among the plan versions", "it is not what its _id says", plan or None)

@@ -63,6 +63,9 @@ class MongoStore:
     def examine(self, clock: Clock) -> list[Observation]:
         return examine(self._database, clock)
 
+    def damage(self) -> list[str] | None:
+        return None  # the server checks its own pages as it reads them
+
     def describe(self) -> str:
         return self._database.place
 

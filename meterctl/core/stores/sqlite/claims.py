@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from meterctl.core.errors import Damaged
+from meterctl.core.stores.border import claim_of, undamaged
 from meterctl.core.stores.sqlite.database import Database
 
 
@@ -16,13 +18,14 @@ class SqliteClaims:
 
     def holders(self, sessions: Iterable[str]) -> dict[str, str]:
         statement = "SELECT session, org FROM claims WHERE session = ?"
-        return {session: org for wanted in sessions for session, org in self._database.rows(statement, (wanted,))}
+        claims = (claim_of(*row) for wanted in sessions for row in self._database.rows(statement, (wanted,)))
+        return dict(map(undamaged, claims))
 
     def move(self, session: str, holder: str, to: str) -> bool:
         with self._database.writing() as connection:
             statement = "UPDATE claims SET org = ? WHERE session = ? AND org = ?"
             return connection.execute(statement, (to, session, holder)).rowcount == 1
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str]]:
+    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
         statement = "SELECT session, org FROM claims WHERE session > ? ORDER BY session LIMIT ?"
-        return ((session, org) for session, org in self._database.stream(statement, (after,)))
+        return (claim_of(*row) for row in self._database.stream(statement, (after,)))

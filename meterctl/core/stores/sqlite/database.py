@@ -6,6 +6,7 @@ connection in it would go unprotected, and could lose what it was told is stored
 """
 
 import os
+import re
 import sqlite3
 import threading
 import weakref
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, index_missing
+from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
     SCHEMA_VERSION,
@@ -40,9 +41,17 @@ _FIRST_PAGE, _LONGEST_PAGE = 32, 512
 #: How often to try to switch a new file to write-ahead logging while other processes look into it.
 _SWITCH_TRIES = 100
 
+#: Problems of the file that are told one by one.
+_MOST_DAMAGE = 10
+
 _Row = tuple[Any, ...]
 
 _NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+_BROKEN = {sqlite3.SQLITE_CORRUPT}
+
+#: SQLite's words for a text that is not JSON, and Python's for one that is not UTF-8.
+_UNREADABLE_TEXT = re.compile("malformed JSON|Could not decode to UTF-8")
 
 _HINTS = {
     sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
@@ -50,7 +59,6 @@ _HINTS = {
     sqlite3.SQLITE_CANTOPEN: "check that the path names a file and that its directory can be written to",
     sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
     sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged: keep it, and restore the last backup",
     sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
 }
 
@@ -153,6 +161,14 @@ class Database:
         with self.writing() as connection:
             made = {*self._made, *create_missing(connection)}
         return [f"{name}: {'made' if name in made else 'found'}" for name in OBJECTS]
+
+    def damage(self) -> list[str] | None:
+        """What SQLite finds wrong with pages, indexes and checks of the file: the first of it."""
+        try:
+            found = self.rows(f"PRAGMA integrity_check({_MOST_DAMAGE})")
+        except StoreDamaged as problem:
+            return [problem.message]
+        return [line for (line,) in found if line != "ok"]
 
     def close(self) -> None:
         """Close the connections of all threads, waiting for what they are doing."""
@@ -267,11 +283,15 @@ class Database:
     def _meaning(self, error: sqlite3.Error) -> Exception:
         """What a SQLite error says to the caller; the error itself if it speaks of a mistake in this program."""
         code = getattr(error, "sqlite_errorcode", None)
+        if _UNREADABLE_TEXT.search(str(error)):
+            return Damaged(f"{self.path} holds a text that cannot be read: bytes of it were changed")
         if code is None:
             return error
         if "no such index" in str(error):
             return index_missing(str(self.path))
         primary = code & 0xFF
+        if primary in _BROKEN:
+            return StoreDamaged(f"{self.path} is damaged: {error}")
         raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
         return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))
 

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text, parse_json
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
+from meterctl.core.stores.border import head_of, parsed
 from meterctl.core.stores.sqlite.database import Database
 
 _FIELDS = ", ".join(Head._fields)
@@ -39,13 +41,13 @@ class SqliteHeads:
     def put(self, heads: Sequence[Head]) -> None:
         self._write(_PUT, heads)
 
-    def get(self, orgs: Iterable[str]) -> dict[str, Head]:
-        return {head.org: head for head in map(_head, self._database.rows(_GET, (json.dumps(list(orgs)),)))}
+    def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
+        return {row[0]: _head(row) for row in self._database.rows(_GET, (json.dumps(list(orgs)),))}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]
 
-    def read(self, *, after: str = "") -> Iterator[Head]:
+    def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         return map(_head, self._database.stream(_READ, (after,)))
 
     def replace(self, heads: Sequence[Head]) -> None:
@@ -61,6 +63,6 @@ def _row(head: Head) -> tuple[Any, ...]:
     return head._replace(state=canonical_text(head.state))  # type: ignore[arg-type]
 
 
-def _head(row: tuple[Any, ...]) -> Head:
-    head = Head(*row)
-    return head._replace(state=parse_json(row[4]))
+def _head(row: tuple[Any, ...]) -> Head | Damaged:
+    fields = dict(zip(Head._fields, row, strict=True))
+    return head_of(fields | {"state": parsed(fields["state"])})

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.canonical import canonical_bytes, canonical_text, parse_json
-from meterctl.core.errors import StoreUnusable
+from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
+from meterctl.core.stores.border import entry_of, parsed, sound_entry_of
 from meterctl.core.stores.sqlite.database import Database
 
 _INSERT = "INSERT INTO journal (doc) VALUES (?)"
@@ -21,14 +22,15 @@ _BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
 
 # Many at once are asked for with one statement, as a JSON array: that takes a third of the time of a statement each.
 _TIPS = """
-    SELECT (SELECT doc FROM journal WHERE org = value ORDER BY seq DESC LIMIT 1) FROM json_each(?)
+    SELECT value, (SELECT doc FROM journal WHERE org = value ORDER BY seq DESC LIMIT 1) FROM json_each(?)
 """
 _GROWN = """
     SELECT org FROM json_each(?) CROSS JOIN journal INDEXED BY journal_seq
     ON org = json_extract(value, '$[0]') AND seq = json_extract(value, '$[1]') + 1
 """
 _BY_KEYS = """
-    SELECT doc FROM json_each(?) CROSS JOIN journal INDEXED BY journal_key
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), doc
+    FROM json_each(?) CROSS JOIN journal INDEXED BY journal_key
     ON org = json_extract(value, '$[0]') AND journal.key = json_extract(value, '$[1]')
 """
 
@@ -82,25 +84,25 @@ class SqliteJournal:
             return connection.total_changes - before
 
     def tip(self, org: str) -> Entry | None:
-        return self._one(_TIP, (org,))
+        return self._one(_TIP, (org,), org)
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
-        return {entry["org"]: entry for (doc,) in rows if doc is not None and (entry := parse_json(doc))}
+        return {org: sound_entry_of(parsed(doc), org) for org, doc in rows if doc is not None}
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
         return {org for (org,) in self._database.rows(_GROWN, (json.dumps(list(seqs.items())),))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
-        return {(entry["org"], entry["key"]): entry for (doc,) in rows if (entry := parse_json(doc))}
+        return {(org, key): sound_entry_of(parsed(doc), org, key=key) for org, key, doc in rows}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         rows = self._database.rows(_STARTING, (json.dumps(list(orgs)), prefix, end_of_prefix(prefix)))
-        return (parse_json(doc) for (doc,) in rows)
+        return (entry_of(parsed(doc)) for (doc,) in rows)
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
-        return self._one(_BY_SEQ, (org, seq))
+        return self._one(_BY_SEQ, (org, seq), org, seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         arms = _arms(org, where)
@@ -112,21 +114,33 @@ class SqliteJournal:
             return tuple(value for arm in arms for value in (*arm.values, *bounds))
 
         start = (before if newest_first else after,)
-        return (parse_json(doc) for _, doc in self._database.stream(_merged(arms, newest_first), start, parameters))
+        rows = self._database.stream(_merged(arms, newest_first), start, parameters)
+        return (entry_of(parsed(doc), org, seq=seq) for seq, doc in rows)
+
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+        if seq is not None:
+            return (parsed(doc) for (doc,) in self._database.rows(_BY_SEQ, (org, seq)))
+        rows = self._database.stream(_TEXTS_OF_ORG, (org, 0))
+        return (parsed(doc) for _, _, doc in rows)
+
+    def strays(self) -> Iterator[Damaged]:
+        return iter(())  # the table takes none, and `Database.damage` looks whether that is so
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         if org is None:
             rows = self._database.stream(_ALERTS, (since, "", 0))
         else:
             rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
-        return (parse_json(row[-1]) for row in rows)
+        return (entry_of(parsed(row[-1])) for row in rows)
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
         rows = self._database.stream(_ALERTS_RECORDED, after, lambda place: (place[0], until, *place))
-        return (parse_json(row[-1]) for row in rows)
+        return (entry_of(parsed(row[-1])) for row in rows)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
-        return (parse_json(doc) for _, _, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
+        return (
+            entry_of(parsed(doc), org, seq=seq) for org, seq, doc in self._database.stream(_SCAN, (after, MAX_UNITS))
+        )
 
     def texts(self, org: str | None = None) -> Iterator[EntryText]:
         if org is None:
@@ -138,9 +152,9 @@ class SqliteJournal:
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return (org for (org,) in self._database.stream(_ORGS, (after,)))
 
-    def _one(self, statement: str, parameters: tuple[Any, ...]) -> Entry | None:
+    def _one(self, statement: str, parameters: tuple[Any, ...], org: str, seq: int | None = None) -> Entry | None:
         rows = self._database.rows(statement, parameters)
-        return parse_json(rows[0][0]) if rows else None
+        return sound_entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
 
 class _Arm(NamedTuple):

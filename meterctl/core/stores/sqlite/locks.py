@@ -1,7 +1,11 @@
 """The leases on SQLite."""
 
+from typing import Any
+
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
+from meterctl.core.stores.border import lease_of
 from meterctl.core.stores.sqlite.database import Database
 
 # Right-hand sides see the row as it was: a holder that renews keeps its acquired_at, a new one brings its own.
@@ -24,11 +28,17 @@ class SqliteLocks:
     def acquire(self, lease: Lease, now: Instant) -> Lease:
         with self._database.writing() as connection:
             connection.execute(_ACQUIRE, (*lease, now))
-            return Lease(*connection.execute(f"SELECT {_FIELDS} FROM locks WHERE name = ?", (lease.name,)).fetchone())  # noqa: S608
+            row = connection.execute(f"SELECT {_FIELDS} FROM locks WHERE name = ?", (lease.name,)).fetchone()  # noqa: S608
+        in_force = _lease(row)
+        return lease if isinstance(in_force, Damaged) else in_force  # no lock is needed for a right result
 
     def release(self, name: str, holder: str) -> bool:
         with self._database.writing() as connection:
             return connection.execute("DELETE FROM locks WHERE name = ? AND holder = ?", (name, holder)).rowcount == 1
 
-    def all(self) -> list[Lease]:
-        return [Lease(*row) for row in self._database.rows(f"SELECT {_FIELDS} FROM locks ORDER BY name")]  # noqa: S608
+    def all(self) -> list[Lease | Damaged]:
+        return [_lease(row) for row in self._database.rows(f"SELECT {_FIELDS} FROM locks ORDER BY name")]  # noqa: S608
+
+
+def _lease(row: tuple[Any, ...]) -> Lease | Damaged:
+    return lease_of(dict(zip(Lease._fields, row, strict=True)))

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text, parse_json
+from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.errors import Damaged
 from meterctl.core.model import PlanVersion
+from meterctl.core.stores.border import parsed, plan_of
 from meterctl.core.stores.sqlite.database import Database
 
 _FIELDS = ", ".join(PlanVersion._fields)
@@ -20,10 +22,10 @@ class SqlitePlans:
         with self._database.writing() as connection:
             return connection.execute(_ADD, row).rowcount == 1
 
-    def all(self) -> list[PlanVersion]:
+    def all(self) -> list[PlanVersion | Damaged]:
         return [_version(row) for row in self._database.rows(_ALL)]
 
 
-def _version(row: tuple[Any, ...]) -> PlanVersion:
-    version = PlanVersion(*row)
-    return version._replace(ratios=parse_json(row[3]))
+def _version(row: tuple[Any, ...]) -> PlanVersion | Damaged:
+    fields = dict(zip(PlanVersion._fields, row, strict=True))
+    return plan_of(fields | {"ratios": parsed(fields["ratios"])})

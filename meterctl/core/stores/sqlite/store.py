@@ -36,6 +36,9 @@ class SqliteStore:
     def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the file has no clock of its own
         return examine(self._database)
 
+    def damage(self) -> list[str] | None:
+        return self._database.damage()
+
     def describe(self) -> str:
         return f"sqlite:{self._database.path}"
 

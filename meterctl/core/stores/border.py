@@ -1,0 +1,181 @@
+"""The border where documents from a store become ours. Every adapter passes what it reads through here.
+
+A document is checked once, as it enters. One that is not ours, or not as it was written, is `Damaged`: raised where a
+single document was asked for, handed on in its place where many are listed, so that it stops nobody else. Behind the
+border nothing looks for malformed documents any more: whatever fails there is a defect of this program.
+"""
+
+import reprlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from meterctl.core.domain.canonical import NOT_CANONICAL, entry_hash, parse_json
+from meterctl.core.domain.checks import check_ratio
+from meterctl.core.domain.entry_shape import (
+    is_instant,
+    is_natural,
+    is_number,
+    is_positive,
+    is_state,
+    is_text,
+    is_whole,
+    malformed,
+)
+from meterctl.core.errors import BadInput, Damaged
+from meterctl.core.model import Entry, PlanVersion
+from meterctl.core.ports import Head, Item, Lease
+
+_Test = Callable[[Any], bool]
+
+_FOREIGN = "see what it is, and take it out if no other program needs it; meterctl leaves it alone"
+
+
+def _or_none(test: _Test) -> _Test:
+    return lambda value: value is None or test(value)
+
+
+def _are_ratios(value: Any) -> bool:
+    try:
+        return isinstance(value, dict) and all(check_ratio(name, ratio) for name, ratio in value.items())
+    except BadInput:
+        return False
+
+
+_HEAD: dict[str, _Test] = {
+    "org": is_text,
+    "seq": is_positive,
+    "key": is_text,
+    "hash": is_text,
+    "state": is_state,
+    "balance": is_whole,
+    "at": is_instant,
+    "next_expiry": _or_none(is_instant),
+    "week_end": _or_none(is_instant),
+}
+
+_PLAN: dict[str, _Test] = {
+    "plan": is_text,
+    "version": is_positive,
+    "weekly_quota": is_natural,
+    "ratios": _are_ratios,
+    "effective_from": is_instant,
+    "published_at": is_instant,
+    "actor": is_text,
+    "reason": _or_none(is_text),
+}
+
+_LEASE: dict[str, _Test] = {"name": is_text, "holder": is_text, "acquired_at": is_instant, "expires_at": is_instant}
+
+
+def entry_of(document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None) -> Entry:
+    """Return ``document`` as the entry that was asked for; raise `Damaged` if it is none, or another."""
+    problem = malformed(document)
+    if problem is None:
+        entry = cast(Entry, document)
+        if is_state(entry["state"]):
+            if org in (None, entry["org"]) and seq in (None, entry["seq"]) and key in (None, entry["key"]):
+                return entry
+            problem = f"it is entry {entry['seq']} of {entry['org']}, under the key {entry['key']}"
+        else:
+            problem = "its state is malformed"
+    raise _damaged_entry(document, problem, org, seq)
+
+
+def sound_entry_of(
+    document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None
+) -> Entry:
+    """Return ``document`` as an entry to book on: its content has the hash that it says, and its sums are right."""
+    entry = entry_of(document, org, seq=seq, key=key)
+    try:
+        right = entry_hash(entry) == entry["hash"]
+    except NOT_CANONICAL:
+        right = False
+    if not right:
+        raise _damaged_entry(document, "its content does not have the hash that it says", org, seq)
+    if balance_of(entry["state"]) != entry["balance"]:
+        raise _damaged_entry(document, "its lots and debt do not make its balance", org, seq)
+    return entry
+
+
+def stray_of(document: Mapping[str, Any]) -> Damaged:
+    """Return the damage of a document in the journal that stands in no org's."""
+    org, seq = document.get("org"), document.get("seq")
+    place = f"its org is {reprlib.repr(org)}, its seq {reprlib.repr(seq)}"
+    known = org if is_text(org) else None
+    return Damaged(f"document {reprlib.repr(document.get('_id'))} is in no journal: {place}", hint=_FOREIGN, org=known)
+
+
+def _damaged_entry(document: object, problem: str, org: str | None, seq: int | None) -> Damaged:
+    fields = document if isinstance(document, dict) else {}
+    org = org if org is not None or not isinstance(fields.get("org"), str) else fields["org"]
+    seq = seq if seq is not None or not is_number(type(fields.get("seq"))) else fields["seq"]
+    name = "an entry" if seq is None else f"entry {seq}"
+    return Damaged(f"{name}{'' if org is None else f' of {org}'} is damaged: {problem}", org=org, seq=seq)
+
+
+def parsed(text: bytes | str) -> object:
+    """Return the value that a stored ``text`` holds; the text itself, which no test lets pass, if it is not JSON."""
+    try:
+        return parse_json(text)
+    except (ValueError, TypeError):
+        return text
+
+
+def undamaged(item: Item | Damaged) -> Item:
+    """Return ``item``; raise it if it is `Damaged`."""
+    if isinstance(item, Damaged):
+        raise item
+    return item
+
+
+def balance_of(state: Mapping[str, Any]) -> int:
+    """Return the balance that the lots and the debt of a state document make."""
+    debt = state["debt"]
+    total: int = sum(lot["remaining"] for lot in state["lots"]) - debt["owed"] - debt["overage"]
+    return total
+
+
+def head_of(fields: Mapping[str, Any]) -> Head | Damaged:
+    """Return the head with these fields."""
+    wrong = _wrong_field(_HEAD, fields)
+    if wrong is None and balance_of(fields["state"]) != fields["balance"]:
+        wrong = "balance"
+    if wrong is None:
+        return Head(*(fields[name] for name in Head._fields))
+    org = fields.get("org")
+    hint = "a head is only a cache: make it again with meterctl verify --all --repair-heads"
+    message = f"the head of {org!r} is damaged: its {wrong} cannot be {reprlib.repr(fields.get(wrong))}"
+    return Damaged(message, hint=hint, org=org if is_text(org) else None)
+
+
+def claim_of(session: object, org: object) -> tuple[str, str] | Damaged:
+    """Return the claim of ``session`` by ``org``."""
+    if isinstance(session, str) and isinstance(org, str) and session and org:
+        return session, org
+    return Damaged(f"the claim {reprlib.repr(session)} is damaged: it names no org", hint=_FOREIGN)
+
+
+def plan_of(fields: Mapping[str, Any]) -> PlanVersion | Damaged:
+    """Return the plan version with these fields. One that is damaged names its plan: no other plan suffers."""
+    wrong = _wrong_field(_PLAN, fields) or next((name for name in fields if name not in PlanVersion._fields), None)
+    if wrong is None:
+        return PlanVersion(**fields)
+    name = f"version {fields.get('version')!r} of plan {fields.get('plan')!r}"
+    return damaged_plan(name, f"its {wrong} cannot be {reprlib.repr(fields.get(wrong))}", fields.get("plan"))
+
+
+def damaged_plan(name: str, problem: str, plan: object) -> Damaged:
+    """Return the damage of a plan version, by ``name``; ``plan`` is the plan that it keeps from being used, if any."""
+    hint = f"{_FOREIGN}; where it is ours: restore a backup"
+    return Damaged(f"{name} is damaged: {problem}", hint=hint, plan=plan if isinstance(plan, str) else None)
+
+
+def lease_of(fields: Mapping[str, Any]) -> Lease | Damaged:
+    """Return the lease with these fields."""
+    if _wrong_field(_LEASE, fields) is None:
+        return Lease(*(fields[name] for name in Lease._fields))
+    return Damaged(f"the lock {reprlib.repr(fields.get('name'))} is damaged: it is no lease", hint=_FOREIGN)
+
+
+def _wrong_field(tests: Mapping[str, _Test], fields: Mapping[str, Any]) -> str | None:
+    return next((name for name, test in tests.items() if not test(fields.get(name))), None)
