@@ -214,6 +214,8 @@ class Meter(Result):
     as_of: Annotated[Instant, instant("the instant these figures are true of")]
     asked: Annotated[int, units("units asked; 0: any at all")] = 0
     gate: bool = hidden(False)
+    pace: Annotated[int | None, units("average metered use a week; null: too little history, or not reckoned")] = None
+    runs_out_at: Annotated[Instant | None, instant("at that pace nothing is left then; null: not foreseen")] = None
 
     @shown
     def remaining(self) -> Annotated[int, units("the rest of the quota")]:

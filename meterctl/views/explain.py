@@ -73,6 +73,9 @@ def _sum(facts: _Facts) -> Iterator[tuple[str, Cell]]:
             yield said, (Said(words.units(total[name]), "bad"), since)
     available = Said(words.units(total["available"]), "good" if facts["allowed"] else "bad")
     yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} too few to run")
+    if ahead := facts["forecast"]:
+        weeks = ", ".join(f"{each['key']}: {words.units(each['used'])}" for each in ahead["weeks"])
+        yield "pace", (f"{words.units(ahead['pace'])} a week", Said(f" ({weeks})", "dim"))
 
 
 # -- lots

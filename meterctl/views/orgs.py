@@ -106,6 +106,8 @@ def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
     yield "", usage_bar(meter.used, meter.quota, {*_MARKS, *meter.alerts})
     if pace := _pace(meter):
         yield "pace", pace
+    if meter.pace is not None:
+        yield "forecast", _forecast(meter)
     if meter.alerts:
         yield "reached", Said(words.percents(meter.alerts), "warn")
     if meter.used > meter.quota:
@@ -156,6 +158,17 @@ def _pace(meter: Meter) -> Cell | None:
     projected = meter.used * (end - start) // gone
     tone: Tone = "warn" if projected > meter.quota else ""
     return f"{text}; ", Said(f"at this pace {words.percent(projected, meter.quota)} at its end", tone)
+
+
+def _forecast(meter: Meter) -> Cell:
+    pace = f"{meter.pace:,} units a week on average, of the last four weeks and this one"
+    if not meter.allowed:
+        return pace
+    if meter.runs_out_at is None:
+        return f"{pace}: will not run out"
+    soon = meter.runs_out_at <= add_days(meter.as_of, _SOON_DAYS)
+    at = f"runs out {words.when_utc(meter.runs_out_at)}, {words.relative(meter.as_of, meter.runs_out_at)}"
+    return f"{pace}; ", Said(at, "warn" if soon else "")
 
 
 def _features(breakdown: Mapping[str, int]) -> Grid:

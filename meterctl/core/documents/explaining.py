@@ -142,6 +142,22 @@ class Upcoming(TypedDict):
     seqs: Seqs
 
 
+class WeekUseDocument(TypedDict):
+    """The metered use of a calendar week."""
+
+    key: WeekKey
+    used: Annotated[int, units("metered units, all cycles together")]
+
+
+class ForecastDocument(TypedDict):
+    """The pace of an org, and when it runs out at it."""
+
+    pace: Annotated[int, units("average metered use a week: the use of these weeks by the time since their begin")]
+    runs_out_at: Annotated[Instant | None, instant("less than one unit is available then; null: not in ten years")]
+    since: Annotated[Instant, instant("begin of the history that it was reckoned from")]
+    weeks: Annotated[list[WeekUseDocument], means("the last four weeks and this one, as far as the journal goes back")]
+
+
 class Again(TypedDict):
     """The instant from which a blocked org may run again by itself."""
 
@@ -177,4 +193,5 @@ class Explain(TypedDict):
     more_lots: Annotated[int, number("live lots that are not told of")]
     upcoming: list[Upcoming]
     allowed_again: Again | None
+    forecast: Annotated[ForecastDocument | None, means("null: too little history")]
     oddities: list[Oddity]

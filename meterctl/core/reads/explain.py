@@ -19,6 +19,8 @@ from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, State
 from meterctl.core.ports import EntryFilter
 from meterctl.core.reads.explain_words import _count, _minute, _units, told
+from meterctl.core.reads.forecast import forecast_record
+from meterctl.core.reads.forecaster import Forecaster
 from meterctl.core.reads.lot_history import CHANGING, MOST_SEQS, Stories
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Result
@@ -95,6 +97,10 @@ class Explainer(Reads):
             **self._lots(standing, recent),
             **self._upcoming(standing, admitted),
         }
+        ahead = Forecaster(self._store.journal, self._terms, self.plans).of(
+            org, standing.state, standing.at, standing.pending
+        )
+        facts["forecast"] = forecast_record(ahead)
         facts["oddities"] = list(self._oddities(standing, recent, facts))
         return Explanation({"said": list(told(facts)), **facts})
 

@@ -23,6 +23,8 @@ def told(facts: Mapping[str, Any]) -> Iterator[str]:
         yield _told_way_out(facts)
     if facts["upcoming"]:
         yield _told_next(facts["upcoming"][0])
+    if facts["forecast"] is not None:
+        yield _forecast_sentence(facts["forecast"], facts["allowed"])
 
 
 def _lacking(total: Mapping[str, Any]) -> str:
@@ -73,6 +75,15 @@ def _told_next(event: Mapping[str, Any]) -> str:
         f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
     )
     return f"On {day} this week ends, and the quota begins anew{settled}."
+
+
+def _forecast_sentence(forecast: Mapping[str, Any], allowed: bool) -> str:
+    pace = f"It used {_units(forecast['pace'])} a week on average since {_day(forecast['since'])}"
+    if not allowed:
+        return f"{pace}."
+    if forecast["runs_out_at"] is None:
+        return f"{pace}; at this pace it will not run out."
+    return f"{pace}; at this pace it runs out on {_day(forecast['runs_out_at'])}."
 
 
 def _day(instant: Instant) -> str:

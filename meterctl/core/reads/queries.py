@@ -24,6 +24,7 @@ from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Met
 
 if TYPE_CHECKING:
     from meterctl.core.documents.reading import BalanceLot, BalanceMark, BalancePoint, NextExpiry
+    from meterctl.core.reads.forecast import Forecast
 
 
 class LedgerQuery(NamedTuple):
@@ -110,9 +111,11 @@ class Reads:
     # -- the meter
 
     def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
-        """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota."""
+        """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota. A ``gate``
+        answers fast: it has no forecast."""
         _, at, state = self._standing(org, None)
         week = state.week
+        ahead = None if gate else self.forecast(org, state, at)
         plan = self.plans.in_force(self._terms.plan_of(state), at)
         quota = plan.weekly_quota if week is None else week.quota
         key = weeks.week_key(at) if week is None else week.key
@@ -138,7 +141,16 @@ class Reads:
             at,
             asked,
             gate,
+            None if ahead is None else ahead.pace,
+            None if ahead is None else ahead.runs_out_at,
         )
+
+    def forecast(self, org: str, state: State, at: Instant) -> "Forecast":
+        """Return the pace of ``org``, which stands in ``state`` now, and when it runs out at it."""
+        from meterctl.core.reads.forecaster import Forecaster  # loads exact fractions, which few reads need
+
+        forecaster = Forecaster(self._store.journal, self._terms, self.plans)
+        return forecaster.of(org, state, at, tuple(self._pending(org)))
 
     def history(self, org: str, limit: int = 12) -> Listing:
         """The closed weeks of ``org``, newest first, each with the entry that closed it."""

@@ -1,0 +1,58 @@
+"""Forecasts of orgs from the store: their closed weeks, and when their journal began."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from meterctl.core.domain import weeks
+from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.model import Entry, Instant, State
+from meterctl.core.ports import EntryFilter, Journal
+from meterctl.core.reads.forecast import NO_FORECAST, PAST_WEEKS, Forecast, WeekUse, forecast, history_of
+
+#: Closed weeks that are read at most: forced resets may close one several times.
+_MOST_RESETS = 50
+
+_WEEK = 7 * 86_400_000
+
+
+class Forecaster:
+    """Forecasts under one set of terms. It costs a few reads an org, whatever the length of its journal."""
+
+    def __init__(self, journal: Journal, terms: Terms, plans: PlanBook) -> None:
+        self._journal = journal
+        self._terms = terms
+        self._plans = plans
+
+    def of(self, org: str, state: State, at: Instant, pending: tuple[Entry, ...] = ()) -> Forecast:
+        """Return the forecast for ``org``, which stands in ``state`` at ``at``; ``pending`` are due entries that led
+        there and are not booked."""
+        first = self._journal.by_seq(org, 1)
+        if first is None or first["at"] > at:
+            return NO_FORECAST
+        oldest = add_millis(weeks.week_start(at), -PAST_WEEKS * _WEEK)
+        closed = [*self._closed(org, oldest, at), *_uses(iter(pending))]
+        history = history_of(closed, state, first["at"], at)
+        quota = state.week.quota if state.week is not None else self._quota_at(state, at)
+        return forecast(
+            history,
+            state,
+            at,
+            quota,
+            lambda monday: self._quota_at(state, monday),
+            settles=self._terms.settle_overage,
+        )
+
+    def _closed(self, org: str, oldest: Instant, at: Instant) -> Iterator[WeekUse]:
+        resets = self._journal.read(org, EntryFilter(kinds=("reset",)), newest_first=True)
+        recent = (entry for entry in islice(resets, _MOST_RESETS) if oldest <= entry["at"] <= at)
+        return _uses(recent)
+
+    def _quota_at(self, state: State, at: Instant) -> int:
+        return self._plans.in_force(self._terms.plan_of(state), at).weekly_quota
+
+
+def _uses(entries: Iterator[Entry]) -> Iterator[WeekUse]:
+    for entry in entries:
+        if entry["kind"] == "reset":
+            yield WeekUse(entry["closed"]["key"], sum(entry["closed"]["breakdown"].values()))
