@@ -29,7 +29,8 @@ OWNED = {
 
 #: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
 PURE = {
-    "domain", "errors", "model", "reads.balance_series", "reads.forecast", "reads.movements", "reads.outstanding", "reads.period",
+    "domain", "errors", "model", "reads.balance_series", "reads.forecast",
+    "reads.movements", "reads.outstanding", "reads.period",
 }  # fmt: skip
 PURE_MAY_IMPORT = {
     "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
