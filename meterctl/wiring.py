@@ -7,11 +7,11 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.config.settings import Profile, Settings, default_store, load_settings, read_store_file
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
 from meterctl.core.stores.url import open_store, same_place, without_secret
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a command loads what it uses, and help none of it
+    from meterctl.config.settings import Profile, Settings
     from meterctl.core.backfill.booker import Backfiller
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import Wanted
@@ -69,7 +69,9 @@ class Wiring:
         self._cleanup = ExitStack()
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
+        from meterctl.config.settings import load_settings
+
         return load_settings(self.options.config, self.environ)
 
     @property
@@ -77,8 +79,10 @@ class Wiring:
         return self.options.profile or self.environ.get("METERCTL_PROFILE") or None
 
     @cached_property
-    def profile(self) -> Profile:
+    def profile(self) -> "Profile":
         """The profile that was chosen; one that says nothing if none was."""
+        from meterctl.config.settings import Profile
+
         name = self.profile_name
         if name is None:
             return Profile()
@@ -92,11 +96,15 @@ class Wiring:
     @cached_property
     def store_url(self) -> str:
         """The store: of --store, else of --profile, else of METERCTL_STORE, else of METERCTL_PROFILE."""
+        from meterctl.config.settings import default_store
+
         named = self.options.store or (self._store_of(self.profile) if self.options.profile else None)
         url = named or self.environ.get("METERCTL_STORE") or self._store_of(self.profile)
         return url or default_store(self.environ)
 
-    def _store_of(self, profile: Profile) -> str | None:
+    def _store_of(self, profile: "Profile") -> str | None:
+        from meterctl.config.settings import read_store_file
+
         if profile.store_file is not None:
             return read_store_file(self.settings, profile.store_file)
         return profile.store
@@ -131,7 +139,7 @@ class Wiring:
                     code="production_not_named",
                 )
 
-    def _works_on(self, name: str, profile: Profile) -> bool:
+    def _works_on(self, name: str, profile: "Profile") -> bool:
         # A profile may leave the store to the environment: then its name alone says that it is in production.
         if name == self.profile_name:
             return True

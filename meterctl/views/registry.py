@@ -11,16 +11,31 @@ from meterctl.views.fallback import show_anything
 View = Callable[[Any], Iterable[Block]]
 V = TypeVar("V", bound=View)
 
-#: Where views stand; each module registers its own.
-_MODULES = ("config", "doctor", "entries", "explain", "orgs", "payments", "runs", "saved", "statement")
+#: The module that holds the view of each result; only that one is loaded.
+MODULES = {
+    name: module
+    for module, names in {
+        "config": ("plan-version", "plans", "plan", "config"),
+        "doctor": ("doctor",),
+        "entries": ("ledger", "ledger-chart", "receipt", "refund-preview"),
+        "explain": ("explain",),
+        "orgs": ("balance", "meter", "history", "alerts", "orgs"),
+        "payments": ("reconcile", "events", "receipts"),
+        "runs": ("sweep", "backfill", "verify"),
+        "saved": ("plan-summary", "apply"),
+        "statement": ("statement", "report"),
+    }.items()
+    for name in names
+}
 
 _VIEWS: dict[str, View] = {}
 
 
 def view(*names: str) -> Callable[[V], V]:
-    """Register a function as the view of the results of these names."""
+    """Register a function as the view of the results of these names; `MODULES` lists them."""
 
     def register(function: V) -> V:
+        assert all(MODULES[name] == function.__module__.rpartition(".")[2] for name in names), names
         _VIEWS.update(dict.fromkeys(names, function))
         return function
 
@@ -29,6 +44,6 @@ def view(*names: str) -> Callable[[V], V]:
 
 def blocks_of(result: Result) -> Iterable[Block]:
     """The blocks that show ``result``."""
-    for module in _MODULES:
-        import_module(f"meterctl.views.{module}")
+    if result.name in MODULES:
+        import_module(f"meterctl.views.{MODULES[result.name]}")
     return _VIEWS.get(result.name, show_anything)(result)

@@ -1,6 +1,9 @@
 """What people are told: the words for figures and times, and what each view must say."""
 
 import io
+import subprocess
+import sys
+from importlib import import_module
 
 import pytest
 
@@ -8,6 +11,7 @@ from meterctl.core.results import Receipt, Result
 from meterctl.render import write
 from meterctl.views import words
 from meterctl.views.blocks import Bar, Pairs, bar_pieces
+from meterctl.views.registry import _VIEWS, MODULES
 from meterctl.views.terminal import draw, widths_for
 from tests import samples
 from tests.samples import SAMPLES
@@ -325,3 +329,17 @@ def test_wide_characters_count_double(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     page = samples.ledger(entries=[samples.debit(reason="退款" * 40)])
     assert max(cell_len(line) for line in shown(page).splitlines()) <= 60
+
+
+def test_a_result_loads_no_view_but_its_own() -> None:
+    code = "import sys; from meterctl.views.registry import blocks_of; from tests.samples import SAMPLES; "
+    code += "blocks_of(SAMPLES['receipt']()); print(*sorted(m for m in sys.modules if m.startswith('meterctl.views.')))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.split()} & set(MODULES.values())
+    assert loaded == {"entries"}
+
+
+def test_each_view_is_registered_where_it_is_looked_for() -> None:
+    for module in set(MODULES.values()):
+        import_module(f"meterctl.views.{module}")
+    assert _VIEWS.keys() == MODULES.keys()
