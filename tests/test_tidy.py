@@ -33,9 +33,9 @@ PURE = {
     "reads.movements", "reads.outstanding", "reads.period",
 }  # fmt: skip
 PURE_MAY_IMPORT = {
-    "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "orjson", "re", "reprlib", "string",
-    "types", "typing",
+    "array", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum",
+    "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "orjson", "re", "reprlib",
+    "string", "types", "typing",
 }  # fmt: skip
 
 #: From top to bottom: a module imports its own layer and those below.

@@ -2,20 +2,28 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option, worker_count
-from meterctl.core.backfill.booker import CHUNK, Account, Booker, ResultsFile
+from meterctl.core.backfill.account import Account
+from meterctl.core.backfill.booker import CHUNK, Booker, ResultsFile
+from meterctl.core.backfill.repeats import MOST_KEYS
+from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
 from meterctl.core.results import Backfill
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
 from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from meterctl.core.model import Instant
 
 app = new_app()
 
@@ -29,26 +37,33 @@ def backfill(
     file: Annotated[str, argument("FILE|-", "NDJSON or CSV, plain or gzip; - reads standard input.")],
     results: Annotated[str | None, option("--results", "FILE", "Write what became of each line, as NDJSON.")] = None,
     workers: Annotated[str | None, option("--workers", "N", "Book in so many processes, split by org.")] = None,
+    sort: Annotated[str | None, option("--sort", "at", "Book in order of org and time, not of the file.")] = None,
+    timezone: Annotated[str | None, option("--timezone", "NAME", "Zone of times without one: Europe/Berlin.")] = None,
 ) -> Backfill:
     """Book a file of operations, once each.
 
     Books what each line asks for, in file order (with several --workers: in that of each org), under the line's own
     ref: running the same file again books nothing twice, and a file or a run that was cut off is finished by running
     it again. A bad line is reported and stops nothing. A line is {"op": "debit", "org": "acme", "units": 5, "ref":
-    "r1"}; in CSV the header names the fields.
+    "r1"}; in CSV the header names the fields. Times need a zone, in the file or by --timezone. In a file that is not in
+    order of time, lines take effect late, behind newer entries of their org: --sort at puts them in order.
 
     \b
     Example:
       meterctl backfill november.ndjson.gz --results answers.ndjson
+      meterctl backfill usage.csv --timezone Europe/Berlin --sort at
     """
     count = worker_count(workers)
+    zone = _zone(timezone)
+    if sort not in (None, "at"):
+        raise BadInput(f"--sort: {sort!r} is no order", hint="write --sort at, or leave it out", code="usage")
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Book the operations in {file}?")
     collect_garbage()
     began = wiring.elapsed()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
-        lines = source.lines()
+        lines = stack.enter_context(_in_order(source.lines(), zone, wiring.at, by_time=sort is not None))
         answers = stack.enter_context(ResultsFile(results, file, *wiring.own_files)) if results is not None else None
         interrupts = stack.enter_context(Interrupts())
         booker = _booker(wiring, count)
@@ -56,10 +71,40 @@ def backfill(
     account.tally.seconds = wiring.elapsed() - began
     if results is None:
         _tell_unbooked(account)
+    _tell_uncompared(account)
     if interrupts.asked:
-        sys.stderr.write(f"stopped after line {account.line}; to go on, run the same again\n")
+        where = f"{account.tally.lines:,} lines" if sort is not None else f"line {account.line}"
+        sys.stderr.write(f"stopped after {where}; to go on, run the same again\n")
         raise KeyboardInterrupt
     return account.tally
+
+
+@contextmanager
+def _in_order(
+    lines: Iterator[Line], zone: "ZoneInfo | None", at: "Instant | None", *, by_time: bool
+) -> Iterator[Iterator[Line]]:
+    """Give the lines in the order in which they are booked. ``at`` is the time of those that name none."""
+    if zone is None and not by_time:
+        yield lines
+        return
+    from meterctl.core.files.local_times import with_instants
+
+    lines = with_instants(lines, zone, at)
+    if not by_time:
+        yield lines
+        return
+    from meterctl.core.backfill.sorting import sorted_lines
+
+    with sorted_lines(lines) as in_order:
+        yield in_order
+
+
+def _zone(name: str | None) -> "ZoneInfo | None":
+    if name is None:
+        return None
+    from meterctl.core.files.local_times import time_zone
+
+    return time_zone(name)
 
 
 def _booker(wiring: Wiring, count: int) -> Booker:
@@ -76,9 +121,9 @@ def _run(booker: Booker, source: InputFile, chunks: Iterator[list[Line]], result
     try:
         with closing(booker.answers(chunks)) as answered:
             for answers in answered:
-                account.take(answers)
+                marked = account.take(answers)
                 if results is not None:
-                    results.write(answers)
+                    results.write(marked)
                 progress.tell(account.tally.lines, lambda: source.position() / source.size if source.size else None)
     finally:
         progress.end()
@@ -86,15 +131,20 @@ def _run(booker: Booker, source: InputFile, chunks: Iterator[list[Line]], result
 
 
 def _tell_unbooked(account: Account) -> None:
-    """Tell the first lines that were not booked, by number, where no file tells them all."""
+    """Name the first lines that booked nothing and should be looked at, where no file tells of them all."""
     from meterctl.views.safety import visible_line
     from meterctl.views.words import plural
 
     for answer in account.kept:
         told = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
         sys.stderr.write(f"{told[:LONGEST_TOLD]}\n")
-    if more := account.tally.unbooked - len(account.kept):
+    if more := account.to_look_at - len(account.kept):
         sys.stderr.write(f"and {plural(more, 'line')} more; all of them are told by --results FILE\n")
+
+
+def _tell_uncompared(account: Account) -> None:
+    if account.keys.is_full:
+        sys.stderr.write(f"keys were only compared within the first {MOST_KEYS:,} operations of the file\n")
 
 
 def _chunks(lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:

@@ -75,7 +75,7 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
 
 
 def _costs_of_file(file: str) -> dict[str, str]:
-    from meterctl.core.files.operation_lines import json_value
+    from meterctl.core.files.json_text import json_value
 
     try:
         return read_costs(json_value(Path(file).read_text(encoding="utf-8")))

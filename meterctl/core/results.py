@@ -313,6 +313,8 @@ class Backfill(Result):
     unchanged: Annotated[int, number("lines that change nothing")] = 0
     disabled: Annotated[int, number("lines of usage while the meter is off")] = 0
     planned: Annotated[int, number("lines that would be booked, on a dry run")] = 0
+    late: Annotated[int, number("lines that took effect later than they say, behind newer entries of their org")] = 0
+    twice_in_file: Annotated[int, number("lines that repeat a key of the same file")] = 0
     seconds: f.Seconds = 0.0
 
     @property

@@ -61,6 +61,11 @@ def show_backfill(backfill: Backfill) -> Iterable[Block]:
         yield Note(
             "--results FILE tells line by line; mend those lines and run the file again: nothing is booked twice"
         )
+    if backfill.late:
+        late = f"{words.plural(backfill.late, 'line')} took effect later than written, behind newer entries of the org"
+        yield Note(f"{late}; before a file is booked, --sort at puts its lines in order of time", "warn")
+    if backfill.twice_in_file:
+        yield Note(f"{words.plural(backfill.twice_in_file, 'line')} repeat a key of this file (twice_in_file)", "warn")
     if backfill.planned:
         yield Note("nothing is booked yet")
 

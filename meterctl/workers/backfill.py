@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from meterctl.core.backfill.booker import Answer
+from meterctl.core.backfill.answers import Answer
 from meterctl.core.backfill.partition import Part, merge, split
 from meterctl.core.errors import MeterctlError
 from meterctl.core.files.operation_lines import Line
@@ -62,14 +62,14 @@ class LineWorkers:
                 self._workers.append(_Worker(self._options, self._environ))
 
     def _hand_out(self, lines: Iterable[Line]) -> list[list[int]]:
-        """The numbers of the lines that each got."""
+        """Give each process its part of the round; return the places of the lines that each got."""
         parts = split(lines, self._count)
         for worker, part in zip(self._workers, parts, strict=True):
             worker.give(part)
-        return [part.numbers for part in parts]
+        return [part.places for part in parts]
 
     def _collect(self, asked: list[list[int]]) -> Iterator[list[Answer]]:
-        answered = [worker.answered(len(numbers)) for worker, numbers in zip(self._workers, asked, strict=True)]
+        answered = [worker.answered(len(places)) for worker, places in zip(self._workers, asked, strict=True)]
         answers, lacking = merge(asked, answered)
         if answers:
             yield answers

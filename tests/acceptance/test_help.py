@@ -148,6 +148,7 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     run.file("export.ndjson", run.journal())
     run.file("events.ndjson", "")
     (run.place / "november.ndjson.gz").write_bytes(gzip.compress(b'{"op": "plan", "org": "acme"}\n'))
+    run.file("usage.csv", "op,org,run,units,at\nattribute,acme,run-7,5,2026-11-16 09:30\n")
     line = ELSEWHERE.sub("", example.removeprefix("meterctl "))
     line = re.sub(r" --store mongodb://\S+", "", line)
     line = re.sub(r"/var/lib/\S+/", f"{run.place}/", line)

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill.booker import CHUNK, Account, Backfiller, Caller
+from meterctl.core.backfill.account import Account
+from meterctl.core.backfill.booker import CHUNK, Backfiller, Caller
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import UNREACHABLE

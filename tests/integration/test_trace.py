@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill.booker import CHUNK, Account, Backfiller, Caller
+from meterctl.core.backfill.account import Account
+from meterctl.core.backfill.booker import CHUNK, Backfiller, Caller
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.policy import Terms
 from meterctl.core.files.operation_lines import open_input

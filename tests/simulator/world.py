@@ -8,7 +8,8 @@ from random import Random
 from typing import NamedTuple
 from unittest.mock import patch
 
-from meterctl.core.backfill.booker import Answer, Backfiller, Caller
+from meterctl.core.backfill.answers import Answer
+from meterctl.core.backfill.booker import Backfiller, Caller
 from meterctl.core.booking import pipeline
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger

@@ -2,20 +2,21 @@
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, TextIO
+from typing import NamedTuple, Protocol, Self, TextIO
 
+from meterctl.core.backfill.answers import Answer
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.files.atomic import check_apart
-from meterctl.core.files.operation_lines import Document, Line
+from meterctl.core.files.json_text import Document
+from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
-from meterctl.core.results import Backfill, Receipt, Warning
+from meterctl.core.results import Receipt
 
 #: Lines that are booked together. More would not be faster, and take longer to stop.
 CHUNK = 2000
@@ -27,48 +28,6 @@ class Caller(NamedTuple):
     actor: str
     reason: str | None = None
     at: Instant | None = None
-
-
-class Answer(NamedTuple):
-    """What became of a line. ``message`` is there where nothing was booked that should have been."""
-
-    line: int
-    status: str
-    reason: str | None
-    org: str | None
-    key: str | None
-    seq: int | None
-    balance: int | None
-    message: str | None
-    warnings: Sequence[Warning] = ()
-
-    def document(self) -> dict[str, Any]:
-        """Return a line of the results file."""
-        document = self._asdict()
-        document["warnings"] = [warning._asdict() for warning in self.warnings]
-        if self.message is None:
-            del document["message"]
-        return document
-
-
-#: Answers of lines that were not booked that an account keeps.
-KEPT = 10
-
-
-class Account:
-    """What was answered so far, up to and with line number ``line``. The first lines that were not booked, and should
-    have been, are ``kept``."""
-
-    def __init__(self) -> None:
-        self.tally = Backfill()
-        self.line = 0
-        self.kept: list[Answer] = []
-
-    def take(self, answers: list[Answer]) -> None:
-        self.line = answers[-1].line
-        unbooked = (answer for answer in answers if answer.message is not None)
-        self.kept += islice(unbooked, KEPT - len(self.kept))
-        self.tally.count(answer.status for answer in answers)
 
 
 class Booker(Protocol):

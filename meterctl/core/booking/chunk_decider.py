@@ -1,6 +1,6 @@
 """Deciding a chunk of requests in memory: what would be booked on top of what was read."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meterctl.core.booking.journal_view import Name, OrgView, OrgViews, UnreadOrg
@@ -13,7 +13,7 @@ from meterctl.core.domain.rules import Context, History, Idle, decide, out_of_ra
 from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
-from meterctl.core.results import Receipt, Status
+from meterctl.core.results import Receipt, Status, Warning
 
 if TYPE_CHECKING:
     from meterctl.core.documents.writing import Difference
@@ -295,9 +295,9 @@ class Batch:
         balance = entry["balance"]
         message = f"{self._verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
         name, key, also = request.operation.name, entry["key"], entries[:-1]
-        return Outcome(
-            request, Receipt(name, view.org, key, self._status, balance, message, None, entry, also), entries
-        )
+        receipt = Receipt(name, view.org, key, self._status, balance, message, None, entry, also)
+        receipt.warnings = tuple(_booking_warnings(entry))
+        return Outcome(request, receipt, entries)
 
     def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Outcome:
         also = tuple(view.pending[pending:])
@@ -315,6 +315,13 @@ def failed(operation: Operation, problem: Damaged) -> Receipt:
     """Return the receipt of an operation that was not booked because its org's journal is damaged."""
     message = f"not booked: {problem.message}; {problem.hint}"
     return Receipt(operation.name, operation.org, operation.key, "failed", 0, message, problem=problem)
+
+
+def _booking_warnings(entry: Entry) -> Iterator[Warning]:
+    """Yield what an operator should see about an entry that is booked."""
+    if "occurred_at" in entry:
+        message = f"it says {entry['occurred_at']}, and took effect at {entry['at']}, behind newer entries of its org"
+        yield Warning("took_effect_later", message)
 
 
 def undo_is_booked(store: Store, session: str, org: str) -> bool:

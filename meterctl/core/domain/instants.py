@@ -7,7 +7,7 @@ lies outside is `BadInput`. A time without a zone is UTC: this program never ask
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from meterctl.core.domain.weeks import week_start
 from meterctl.core.errors import BadInput
@@ -25,7 +25,7 @@ _CANONICAL = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})T{_CLOCK}:[0-5][0-9
 _WRITTEN = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     rf"(?:[T ](?P<minute>{_CLOCK})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
-    r"(?: ?(?:Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?))?)?",
+    r"(?: ?(?P<zone>Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?))?)?",
     re.IGNORECASE,
 )
 _SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
@@ -35,6 +35,33 @@ _TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-
 _FILTER_HINT = f"{_TIME_HINT}; or 2d, 36h, 90m, 3w for that long ago, now, today, yesterday, or a week as 2026-W47"
 _SPAN_HINT = "a span is written 90m, 36h, 14d or 3w"
 _RANGE_HINT = "times lie in the years 0001 to 9999, in UTC"
+
+
+class Written(NamedTuple):
+    """A time as written: its day, its time of day (None for a date alone), and its offset (None: without a zone)."""
+
+    day: str
+    time: str | None
+    offset: timezone | None
+
+    def naive(self) -> datetime:
+        """Return what a local clock showed."""
+        return datetime.fromisoformat(f"{self.day}T{self.time or '00:00:00.000'}")
+
+
+def read_written(text: str, hint: str = _TIME_HINT) -> Written:
+    """Return the parts of ``text`` (ISO 8601). Raises `BadInput`."""
+    found = _WRITTEN.fullmatch(text)
+    if not found or not _is_day(found["day"]):
+        raise BadInput(f"{text!r} is not a time", hint=hint)
+    millis = (found["fraction"] or "")[:3].ljust(3, "0")
+    time = None if found["minute"] is None else f"{found['minute']}:{found['second'] or '00'}.{millis}"
+    return Written(found["day"], time, None if found["zone"] is None else _zone(found))
+
+
+def day_after(day: str) -> str:
+    """Return the date after ``day``, both as 2026-11-22."""
+    return add_days(Instant(day + _MIDNIGHT), 1)[:10]
 
 
 def parse(text: str) -> Instant:
@@ -132,13 +159,8 @@ def _midnight(instant: Instant) -> Instant:
 
 
 def _parse_written(text: str, hint: str) -> Instant:
-    found = _WRITTEN.fullmatch(text)
-    if not found or not _is_day(found["day"]):
-        raise BadInput(f"{text!r} is not a time", hint=hint)
-    minute, second = found["minute"] or "00:00", found["second"] or "00"
-    millis = (found["fraction"] or "")[:3].ljust(3, "0")
-    moment = datetime.fromisoformat(f"{found['day']}T{minute}:{second}.{millis}")
-    return from_datetime(moment.replace(tzinfo=_zone(found)))
+    written = read_written(text, hint)
+    return from_datetime(written.naive().replace(tzinfo=written.offset or UTC))
 
 
 def _zone(found: re.Match[str]) -> timezone:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Set
 from decimal import Decimal
 from typing import Any
 
-from meterctl.core.domain import instants
 from meterctl.core.domain.checks import check_flag, check_integer
+from meterctl.core.domain.file_times import file_instant
 from meterctl.core.domain.operations import (
     Adjust,
     AssignPlan,
@@ -20,7 +20,7 @@ from meterctl.core.domain.operations import (
     ReverseRefund,
     Undo,
 )
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import MAX_UNITS, Instant
 
 
@@ -39,10 +39,8 @@ def _cost_text(cost: object) -> str:
     return str(cost)
 
 
-def _instant(value: object) -> Instant:
-    if not isinstance(value, str):
-        raise BadInput(f"{value!r} is not a time", hint="a time looks like 2026-11-22T10:03:00Z", code="bad_time")
-    return instants.parse(value)
+def _end(value: object) -> Instant:
+    return file_instant(value, ends=True)
 
 
 _ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
@@ -97,7 +95,7 @@ _FORMS: dict[str, _Form] = {
     "adjust": _Form(
         Adjust,
         {"units": lambda value: check_integer(value, "units", least=-MAX_UNITS), "ref": _same},
-        {"expires_at": _instant, "allow_debt": _flag},
+        {"expires_at": _end, "allow_debt": _flag},
     ),
     "attribute": _Form(
         Attribute,
@@ -126,7 +124,8 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
     name = document.get("op")
     form = _FORMS.get(name) if isinstance(name, str) else None
     if form is None:
-        what = "the op is missing" if name is None else f"op {name!r} is unknown"
+        near = did_you_mean(str(name), _FORMS)
+        what = "the op is missing" if name is None else f"op {name!r} is unknown{near}"
         raise BadInput(what, hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
     arguments: dict[str, Any] = {}
     for field, read in form.readers:
@@ -139,7 +138,7 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
         form.make(document["org"], **arguments),
         actor=document.get("actor") or actor,
         reason=document.get("reason") or reason,
-        at=None if at is None else _instant(at),
+        at=None if at is None else file_instant(at),
     )
 
 

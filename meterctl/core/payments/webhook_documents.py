@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.operation_lines import MAX_LINE
+from meterctl.core.files.raw_lines import MAX_LINE
 
 #: Bytes that one value may have. An array or a list of events is held as a whole; a single event has `MAX_LINE`.
 MAX_DOCUMENT = 16 * MAX_LINE

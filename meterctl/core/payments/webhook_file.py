@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.operation_lines import MAX_LINE
+from meterctl.core.files.raw_lines import MAX_LINE
 from meterctl.core.payments.webhook_documents import NO_JSON, Documents, Found
 
 _HINT = "give events as Stripe delivered them"

@@ -8,12 +8,12 @@ from typing import IO, Any
 
 from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.checks import check_org
+from meterctl.core.domain.digest_set import Seen
 from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import seekable
 from meterctl.core.model import Entry
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.digest_set import Seen
 from meterctl.core.verify.journal_check import JournalCheck
 from meterctl.core.verify.report import OnTip, Progress, Run
 from meterctl.core.verify.seal import Seal

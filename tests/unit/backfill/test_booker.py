@@ -1,6 +1,6 @@
 """The answer to a line of a backfill."""
 
-from meterctl.core.backfill.booker import Answer
+from meterctl.core.backfill.answers import Answer
 from meterctl.core.results import Warning
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterctl.core.backfill.booker import Answer
+from meterctl.core.backfill.answers import Answer
 from meterctl.core.backfill.partition import merge, split
 from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import Line
@@ -63,18 +63,19 @@ def test_an_org_has_the_same_part_in_every_process_and_for_ever() -> None:
 
 @given(files(), st.integers(1, 5))
 def test_all_answers_together_are_in_file_order(lines: list[Line], count: int) -> None:
-    asked = [part.numbers for part in split(lines, count)]
-    assert merge(asked, [answers(numbers) for numbers in asked]) == (answers([line.number for line in lines]), None)
+    parts = split(lines, count)
+    asked = [part.places for part in parts]
+    assert merge(asked, [answers(part.numbers) for part in parts]) == (answers([line.number for line in lines]), None)
 
 
 @given(files(), st.integers(1, 5), st.data())
 def test_what_comes_after_a_line_without_an_answer_is_not_told(
     lines: list[Line], count: int, data: st.DataObject
 ) -> None:
-    asked = [part.numbers for part in split(lines, count)]
-    given_ = [numbers[: data.draw(st.integers(0, len(numbers)))] for numbers in asked]
-    told, lacking = merge(asked, [answers(numbers) for numbers in given_])
-    open_ = {number: part for part, numbers in enumerate(asked) for number in numbers if number not in given_[part]}
+    parts = split(lines, count)
+    given_ = [part.numbers[: data.draw(st.integers(0, len(part.numbers)))] for part in parts]
+    told, lacking = merge([part.places for part in parts], [answers(numbers) for numbers in given_])
+    open_ = {number: at for at, part in enumerate(parts) for number in part.numbers if number not in given_[at]}
     first = min(open_, default=None)
     assert [answer.line for answer in told] == [n for n, _ in lines if first is None or n < first]
     assert lacking == (None if first is None else open_[first])

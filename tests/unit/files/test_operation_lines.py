@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.errors import USAGE, BadInput
-from meterctl.core.files.operation_lines import MAX_LINE, Line, open_input
+from meterctl.core.files.operation_lines import Line, open_input
+from meterctl.core.files.raw_lines import MAX_LINE
 
 DEBIT = {"op": "debit", "org": "acme", "units": 5, "ref": "r1"}
 HEADER = b"op,org,units,ref\n"
@@ -27,6 +28,14 @@ def read(data: bytes, tmp_path: Path, name: str = "input") -> list[Line]:
     path.write_bytes(data)
     with open_input(str(path)) as source:
         return list(source.lines())
+
+
+def piped(data: bytes) -> list[Line]:
+    """The lines of standard input, which is no file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        with open_input("-") as source:
+            return list(source.lines())
 
 
 def contents(lines: list[Line]) -> list[Any]:
@@ -223,16 +232,16 @@ def test_costs_as_an_object_or_a_column_each(tmp_path: Path) -> None:
     [
         (b"debit,acme,5\n", "bad_csv"),
         (b"debit,acme,5,r1,more\n", "bad_csv"),
-        (b'debit,acme,5,"r1\n', "bad_csv"),
-        (b'debit,acme,5,"r"1\n', "bad_csv"),
         (b"debit,acme,5,caf\xe9\n", "bad_encoding"),
         (b"debit,acme,5," + b"x" * (MAX_LINE + 1) + b"\n", "line_too_long"),
-        (b"debit,acme,5," + b"x" * 200_000 + b"\n", "bad_csv"),
+        (b"debit,acme,5,r1,,,\ndebit,acme,5,r1,,x\n", "bad_csv"),
     ],
 )
 def test_a_bad_row_is_told_and_the_next_one_read(tmp_path: Path, line: bytes, code: str) -> None:
     lines = read(HEADER + line + b"debit,acme,5,r1\n", tmp_path)
-    assert contents(lines) == [code, {"op": "debit", "org": "acme", "units": "5", "ref": "r1"}]
+    good = {"op": "debit", "org": "acme", "units": "5", "ref": "r1"}
+    assert [content for content in contents(lines) if content != good] == [code]
+    assert contents(lines)[-1] == good
 
 
 @pytest.mark.parametrize(
@@ -246,19 +255,32 @@ def test_costs_in_both_ways_are_refused(tmp_path: Path) -> None:
     assert contents(read(b'op,org,costs,costs.llm\nattribute,a,"{""db"": 1}",1\n', tmp_path)) == ["bad_csv"]
 
 
-def test_a_row_that_is_cut_off_is_not_taken_for_another_one(tmp_path: Path) -> None:
+def test_a_row_that_is_cut_off_is_not_taken_for_another_one() -> None:
     whole = HEADER + b"debit,acme,5,r1\ndebit,acme,5,r123\n"
     for length in range(len(HEADER), len(whole)):
-        documents = [content for content in contents(read(whole[:length], tmp_path)) if isinstance(content, dict)]
-        assert documents == contents(read(whole, tmp_path))[: len(documents)]
+        documents = [content for content in contents(piped(whole[:length])) if isinstance(content, dict)]
+        assert documents == contents(piped(whole))[: len(documents)]
+
+
+def test_a_last_line_without_its_end_is_taken_where_the_end_is_certain(tmp_path: Path) -> None:
+    data = HEADER + b"debit,acme,5,r1"
+    good = {"op": "debit", "org": "acme", "units": "5", "ref": "r1"}
+    assert contents(read(data, tmp_path)) == [good]
+    assert contents(read(gzip.compress(data), tmp_path)) == [good]
+    assert contents(piped(gzip.compress(data))) == [good]
+    assert contents(piped(data)) == ["unfinished_line"]
 
 
 @pytest.mark.parametrize(
     ("header", "told"),
     [
         (b"op,org,unit\n", "'unit'"),
-        (b"op, org\n", "' org'"),
-        (b"op;org;units\n", "'op;org;units'"),
+        (b"op, orgs\n", "'orgs'"),
+        (b"op|org|units\n", "'op|org|units'"),
+        (b"op;org;unit\n", "'unit'"),
+        (b"sep=,\nop;org;units\n", "'op;org;units'"),
+        (b"op,org,units\rdebit,acme,5\r", "CR alone"),
+        (b"op,Org,ORG\n", "twice"),
         (b"op,org,op\n", "twice"),
         (b"org,units\n", "'op'"),
         (b"op,units\n", "'org'"),
@@ -266,7 +288,7 @@ def test_a_row_that_is_cut_off_is_not_taken_for_another_one(tmp_path: Path) -> N
         (b"op,org,costs.base\n", "reserved"),
         (b'op,"org\n', "header"),
         (b"op,caf\xe9\n", "UTF-8"),
-        (b"\xef\xbb\xbf\n", "'op'"),
+        (b"\xef\xbb\xbf\n", "'debit'"),
         (b"x" * (MAX_LINE + 2), "header"),
     ],
 )
@@ -304,6 +326,26 @@ def test_zipped_data_that_is_cut_off_says_where(tmp_path: Path) -> None:
     assert 1000 < len(whole) < 20_000
     assert contents(whole) == documents[: len(whole)]
     assert (last.number, contents([last])) == (len(whole) + 1, ["bad_file"])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b'[{"op": "debit"}]', "array"),
+        (b'[\n  {"op": "debit"},\n  {"op": "debit"}\n]\n', "array"),
+        (b'{\n  "op": "debit",\n  "org": "acme"\n}\n', "several lines"),
+        (b'{"op": "debit",\n "org": "acme"}\n', "several lines"),
+        (b"PK\x03\x04" + b"\0" * 40, "Excel"),
+        (b"BZh91AY&SY", "bzip2"),
+        (b"%PDF-1.7\n", "PDF"),
+    ],
+)
+def test_other_kinds_of_file_are_told_as_what_they_are(tmp_path: Path, data: bytes, told: str) -> None:
+    assert told in refused(data, tmp_path).message
+
+
+def test_a_first_object_that_is_cut_off_refuses_its_line_alone(tmp_path: Path) -> None:
+    assert contents(read(b'{"op": "debit"\n' + ndjson(DEBIT), tmp_path)) == ["bad_json", DEBIT]
 
 
 # anything at all

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain import rules
 from meterctl.core.domain.canonical import entry_hash
+from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.policy import Pack
 from meterctl.core.model import KINDS, MAX_UNITS, Entry
 from meterctl.core.verify import Check, JournalCheck, verify_all, verify_org
-from meterctl.core.verify.digest_set import Seen
 from tests.desk import NOON, Desk
 from tests.journals import (
     NO_DEBT,

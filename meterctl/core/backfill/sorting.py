@@ -1,0 +1,98 @@
+"""Lines in order of org and time, in flat memory: an external merge sort."""
+
+import heapq
+import pickle
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryFile
+from typing import IO
+
+from meterctl.core.errors import BadInput, MeterctlError
+from meterctl.core.files.operation_lines import Line
+
+#: Lines, and bytes of them, that are sorted in memory.
+RUN_LINES, RUN_BYTES = 50_000, 16 * 1024 * 1024
+
+#: Sorted runs, each a temporary file, that are merged at a time.
+MOST_RUNS = 64
+
+#: A line without a time takes effect now: behind all that have one.
+_NOW = "~"
+
+#: A line to be sorted: org, time and number, then the line itself as bytes. No two have the same number.
+_Record = tuple[str, str, int, bytes]
+
+
+@contextmanager
+def sorted_lines(lines: Iterable[Line]) -> Iterator[Iterator[Line]]:
+    """Sort ``lines`` by org, time and number. Those that name no org come first.
+
+    The times in them are instants already. Temporary files hold what does not fit into memory, and are gone at the end
+    of the block, or with the process. Raises `MeterctlError` where they cannot be written.
+    """
+    with ExitStack() as files:
+        yield _sorted(lines, files)
+
+
+def _sorted(lines: Iterable[Line], files: ExitStack) -> Iterator[Line]:
+    runs: list[IO[bytes]] = []
+    for records in _batches(map(_record, lines)):
+        records.sort()
+        if not runs and len(records) < RUN_LINES and sum(len(record[3]) for record in records) < RUN_BYTES:
+            yield from map(_line, records)  # all there is
+            return
+        if len(runs) == MOST_RUNS:
+            runs = [_written(heapq.merge(*map(_records, runs)), files, runs)]
+        runs.append(_written(records, files))
+    yield from map(_line, heapq.merge(*map(_records, runs)))
+
+
+def _record(line: Line) -> _Record:
+    content = line.content
+    whole = pickle.dumps(line, pickle.HIGHEST_PROTOCOL)
+    if isinstance(content, BadInput):
+        return "", "", line.number, whole
+    org, at = content.get("org"), content.get("at")
+    return org if isinstance(org, str) else "", at if isinstance(at, str) else _NOW, line.number, whole
+
+
+def _line(record: _Record) -> Line:
+    line: Line = pickle.loads(record[3])  # noqa: S301 - our own temporary file, which nobody else can open
+    return line
+
+
+def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
+    batch: list[_Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record[3])
+        if len(batch) == RUN_LINES or size >= RUN_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _written(records: Iterable[_Record], files: ExitStack, merged: Iterable[IO[bytes]] = ()) -> IO[bytes]:
+    """Write a run to a temporary file; close those that were ``merged`` into it."""
+    try:
+        file = files.enter_context(TemporaryFile())  # noqa: SIM115 - `files` closes it
+        for record in records:
+            pickle.dump(record, file, pickle.HIGHEST_PROTOCOL)
+        file.seek(0)
+    except OSError as problem:
+        message = f"cannot sort: a temporary file cannot be written: {problem.strerror or problem}"
+        hint = "nothing was booked; make room, or name another directory in TMPDIR"
+        raise MeterctlError(message, hint=hint, code="no_room") from problem
+    for old in merged:
+        old.close()
+    return file
+
+
+def _records(file: IO[bytes]) -> Iterator[_Record]:
+    try:
+        while True:  # bounded: by the file
+            yield pickle.load(file)  # noqa: S301 - as above
+    except EOFError:
+        return

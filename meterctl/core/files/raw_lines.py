@@ -1,0 +1,70 @@
+"""Lines of a binary stream, bounded in length, with the reason for each that cannot be used."""
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from meterctl.core.errors import BadInput
+
+#: Bytes that a line may have. Bounds the memory that a file without line ends takes.
+MAX_LINE = 1024 * 1024
+
+_DAMAGE = (OSError, EOFError, zlib.error)
+
+
+class RawLine(NamedTuple):
+    """A line by its number. ``problem`` tells why it cannot be used; ``text`` then holds its first bytes, and
+    ``quotes`` counts the quote characters in the part that was left out."""
+
+    number: int
+    text: bytes
+    problem: BadInput | None = None
+    quotes: int = 0
+
+
+class Lines(Protocol):
+    def readline(self, limit: int, /) -> bytes: ...
+
+
+def raw_lines(file: Lines) -> Iterator[tuple[int, bytes, BadInput | None]]:
+    """Yield number, text and problem of each line that is not blank."""
+    return ((line.number, line.text, line.problem) for line in all_lines(file) if line.problem or not is_blank(line))
+
+
+def all_lines(file: Lines) -> Iterator[RawLine]:
+    """Yield every line. Where the file cannot be read on, the last one says so."""
+    number = 0
+    try:
+        while True:  # bounded: by the file
+            number += 1
+            text = file.readline(MAX_LINE + 1)
+            if not text:
+                return
+            if len(text) > MAX_LINE and not text.endswith(b"\n"):
+                quotes = _skip_rest(file)
+                problem = BadInput(f"the line is longer than {MAX_LINE} bytes", hint="", code="line_too_long")
+                yield RawLine(number, text, problem, quotes)
+            else:
+                yield RawLine(number, text)
+    except _DAMAGE as damage:
+        yield RawLine(number, b"", bad_file(f"the file cannot be read on: {damage}", "the lines before it were read"))
+
+
+def is_blank(line: RawLine) -> bool:
+    """Return True for a line of nothing but white space."""
+    return line.text.isspace()
+
+
+def bad_file(message: str, hint: str) -> BadInput:
+    """Return the error for a file that is of no use as a whole."""
+    return BadInput(message, hint=hint, code="bad_file")
+
+
+def _skip_rest(file: Lines) -> int:
+    """Read to the end of the line; return how many quote characters were in it."""
+    quotes = 0
+    while rest := file.readline(MAX_LINE):
+        quotes += rest.count(b'"')
+        if rest.endswith(b"\n"):
+            break
+    return quotes
