@@ -3,7 +3,7 @@
 import heapq
 import pickle
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -78,9 +78,10 @@ def _written(records: Iterable[_Record], files: ExitStack, merged: Iterable[IO[b
     """Write a run to a temporary file; close those that were ``merged`` into it."""
     try:
         file = files.enter_context(TemporaryFile())  # noqa: SIM115 - `files` closes it
-        for record in records:
-            pickle.dump(record, file, pickle.HIGHEST_PROTOCOL)
-        file.seek(0)
+        with _closed_on_failure(file):
+            for record in records:
+                pickle.dump(record, file, pickle.HIGHEST_PROTOCOL)
+            file.seek(0)
     except OSError as problem:
         message = f"cannot sort: a temporary file cannot be written: {problem.strerror or problem}"
         hint = "nothing was booked; make room, or name another directory in TMPDIR"
@@ -88,6 +89,17 @@ def _written(records: Iterable[_Record], files: ExitStack, merged: Iterable[IO[b
     for old in merged:
         old.close()
     return file
+
+
+@contextmanager
+def _closed_on_failure(file: IO[bytes]) -> Iterator[None]:
+    """Close ``file`` where it cannot be written: the bytes it still holds would fail again when `ExitStack` does."""
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            file.close()
+        raise
 
 
 def _records(file: IO[bytes]) -> Iterator[_Record]:
