@@ -85,7 +85,7 @@ def test_what_is_left_early_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> N
     opened: list[IO[bytes]] = []
 
     def temporary() -> IO[bytes]:
-        opened.append(TemporaryFile())
+        opened.append(TemporaryFile())  # noqa: SIM115 - what is tested closes it
         return opened[-1]
 
     monkeypatch.setattr(sorting, "TemporaryFile", temporary)

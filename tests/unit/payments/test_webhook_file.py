@@ -8,14 +8,9 @@ from typing import IO, Any
 import pytest
 
 from meterctl.core.errors import BadInput
-<<<<<<< HEAD
 from meterctl.core.files.raw_lines import MAX_LINE
 from meterctl.core.payments.webhook_documents import MAX_DOCUMENT
 from meterctl.core.payments.webhook_file import Delivery, PutAside, deliveries, kept_line, lines
-=======
-from meterctl.core.files.raw_lines import MAX_LINE
-from meterctl.core.payments.webhook_file import Delivery, PutAside, deliveries, lines
->>>>>>> 6298126 (backfill: read records as spreadsheets write them, times with a zone)
 
 EVENTS = [{"id": f"evt_{number}", "object": {"note": "å" * number}} for number in range(3)]
 
