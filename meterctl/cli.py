@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -41,6 +42,7 @@ COMMANDS = {
     "reconcile": "Compare payments with the journal, both ways.",
     "events": "Book what Stripe's webhook events tell, in any order, once each.",
     "export": "Print journals as NDJSON, verifiable offline.",
+    "import": "Bring journals in from an export, or from another store.",
     "verify": "Check journals against the rules.",
     "orgs": "List orgs by what they hold.",
     "init": "Create or complete the store.",
@@ -50,6 +52,11 @@ COMMANDS = {
     "lock": "List or break the locks of sweeps.",
     "demo": "Run the whole story on a throw-away store.",
 }
+
+
+def module_of(command: str) -> str:
+    """Return the module of a command, named after it; a word of Python's own gets an underscore."""
+    return f"meterctl.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"
 
 
 class LazyGroup(TyperGroup):
@@ -63,7 +70,7 @@ class LazyGroup(TyperGroup):
             if not ctx.resilient_parsing:
                 ctx.fail(f"there is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
             return None
-        module = import_module(f"meterctl.commands.{cmd_name.replace('-', '_')}")
+        module = import_module(module_of(cmd_name))
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from meterctl.core.booking.plan_publisher import Published, version_record
+from meterctl.core.imports.report import Imported
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.results import (
     Backfill,
@@ -495,6 +496,9 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "verify-ok": lambda: Verification(orgs=1, entries=1, seconds=0.25),
     "verify-nothing": lambda: Verification(seconds=0.25),
     "config": config,
+    "import": lambda: Imported("backup.ndjson", 3, 8819, 8800, 19, 1, ["gold"], seconds=2.0),
+    "import-planned": lambda: Imported("backup.ndjson", 3, 8819, 0, 8819, dry_run=True),
+    "import-nothing": lambda: Imported("backup.ndjson", 3, 8819, 8819),
     "refund-preview": preview,
     "locks": locks,
     "unknown": unknown,

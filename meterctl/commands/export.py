@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Annotated
 
 from meterctl.commands.command import answering, command, new_app, tell_no_journal
-from meterctl.commands.options import argument, switch
+from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.process.garbage import collect_garbage
@@ -19,26 +19,34 @@ def export(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org; or --all.")] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, one after the other.")] = False,
+    since: Annotated[str | None, option("--since", "TIME", "Only what was recorded from then on: 26h, ...")] = None,
+    plans: Annotated[bool, switch("--plans", "With --all: the plan versions first, for another store.")] = False,
 ) -> None:
     """Print journals as NDJSON, verifiable offline. Books nothing.
 
     An entry a line, oldest first, in canonical form. What it prints is what was hashed: anyone can check it without a
-    store (docs/format.md), and so does `meterctl verify --file`.
+    store (docs/format.md), and so does `meterctl verify --file`. `meterctl import` reads it back.
 
     \b
-    Example:
+    Examples:
       meterctl export acme > acme.ndjson
+      meterctl export --all --plans | gzip > backup.ndjson.gz
+      meterctl export --all --since 26h > since-yesterday.ndjson
     """
     if (org is None) != all_orgs:
         raise BadInput("name one org, or give --all", hint="meterctl export --all", code="usage")
+    if plans and not all_orgs:
+        raise BadInput("plan versions belong to all orgs", hint="meterctl export --all --plans", code="usage")
+    from meterctl.core.reads.export_lines import entry_texts, plan_texts
+
     collect_garbage()
-    texts = wiring.store.journal.texts(None if org is None else check_org(org))
+    texts = entry_texts(wiring.store, None if org is None else check_org(org), filter_time(wiring, "since", since))
     first = next(texts, None)
     if first is None:
         tell_no_journal(org, wiring.describe_store(), "nothing was exported")
-        return
     with answering():
         # Bytes, not text: what was hashed is UTF-8, whatever the terminal speaks.
         sys.stdout.flush()
-        sys.stdout.buffer.writelines(entry.text + b"\n" for entry in chain([first], texts))
+        sys.stdout.buffer.writelines(plan_texts(wiring.store) if plans else ())
+        sys.stdout.buffer.writelines(() if first is None else chain([first], texts))
         sys.stdout.buffer.flush()

@@ -23,6 +23,8 @@ from meterctl.core.documents.fields import Meaning
 from meterctl.core.documents.operating import (
     Config,
     Error,
+    ExportedPlan,
+    ImportDocument,
     Init,
     Lock,
     LocksDocument,
@@ -110,6 +112,8 @@ DOCUMENTS: dict[str, Any] = {
     "config": Config,
     "init": Init,
     "doctor": DoctorDocument,
+    "import": ImportDocument,
+    "exported-plan": ExportedPlan,
     "repair": RepairDocument,
     "schemas": Schemas,
     "error": Error,

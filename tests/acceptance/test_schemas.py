@@ -23,7 +23,7 @@ OF_STRIPE = {"events", "reconcile", "receipts"}
 SHOWN_ONLY = {"plan-summary"}
 
 #: What is printed by no command of its own: lines of files, and what goes to standard error.
-ELSEWHERE = {"entry", "backfill-line", "error", "saved-plan", "saved-plan-line"}
+ELSEWHERE = {"entry", "exported-plan", "backfill-line", "error", "saved-plan", "saved-plan-line"}
 
 
 #: A story that makes entries of every kind, then every document, by the name of its schema. Two weeks lie between the
@@ -114,6 +114,7 @@ PRINTED: dict[str, list[str]] = {
     "config": ["config show"],
     "init": ["init"],
     "doctor": ["doctor"],
+    "import": ["import export.ndjson", "import export.ndjson --store sqlite:other.db --dry-run"],
     "repair": ["verify --all --repair-heads"],
     "schemas": ["schema"],
 }
@@ -144,6 +145,7 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
     run.all(*STORY)
     run.file("lines.ndjson", LINES)
     run("backfill lines.ndjson --plan-out plan.ndjson", now=LATER)
+    run.file("export.ndjson", run("export --all --plans").out)
     for name, lines in PRINTED.items():
         for line in lines:
             if name == "lock":

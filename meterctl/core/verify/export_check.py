@@ -4,14 +4,15 @@ import json
 from array import array
 from collections.abc import Iterator
 from gzip import GzipFile
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from meterctl.core.domain.canonical import parse_json
-from meterctl.core.domain.checks import check_org
+from meterctl.core.domain.checks import check_integer, check_org, check_plan, check_ratio
 from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.instants import parse
 from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import seekable
-from meterctl.core.model import Entry
+from meterctl.core.model import Entry, PlanVersion
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.journal_check import JournalCheck
@@ -28,16 +29,53 @@ def verify_file(
     seal: Seal | None = None,
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
+    base: "Base | None" = None,
 ) -> Verification:
     """Check the journals in an export: an entry a line, orgs one after the other, each in order of seq.
+
+    A journal that begins behind its first entry goes on from its ``base``, which is checked with it.
 
     A file that cannot be sought in (a pipe, gzip) is copied to a temporary one first; gzip that is damaged raises
     `BadInput`. Memory: a few bytes for each key of one org, each org and each session of the file.
     """
     run = Run(progress=progress, on_tip=on_tip, seal=seal)
     with seekable(file) as source:
-        _ExportCheck(_Lines(source), run).run()
+        _ExportCheck(_Lines(source), run, base).run()
     return run.done()
+
+
+class Base(Protocol):
+    """The beginnings of journals, for an export that holds only what came later."""
+
+    def entries(self, org: str, before: int) -> Iterator[Entry]:
+        """Stream the entries of ``org`` with a lower seq than ``before``."""
+        ...
+
+    def entry(self, org: str, seq: int) -> Entry | None:
+        """Return one entry; None if there is none."""
+        ...
+
+
+#: The schema that a plan version in an export names.
+PLAN_LINE = "meterctl.exported-plan.v1"
+
+
+def plan_line(document: object) -> PlanVersion | None:
+    """Return the plan version that a line of an export holds; None if it is none. Raises `BadInput` if malformed."""
+    if not isinstance(document, dict) or document.get("schema") != PLAN_LINE:
+        return None
+    try:
+        version = PlanVersion(**{name: document[name] for name in PlanVersion._fields})
+        check_plan(version.plan)
+        check_integer(version.version, "version", least=1)
+        check_integer(version.weekly_quota, "weekly_quota", least=0)
+        for feature, ratio in version.ratios.items():
+            check_ratio(feature, ratio)
+        for instant in (version.effective_from, version.published_at):
+            parse(instant)
+    except (KeyError, TypeError, AttributeError):
+        raise BadInput("a plan version lacks a field, or has one of another type", code="bad_plan") from None
+    return version
 
 
 class _Lines:
@@ -82,9 +120,10 @@ class _Lines:
 
 
 class _ExportCheck:
-    def __init__(self, lines: _Lines, run: Run) -> None:
+    def __init__(self, lines: _Lines, run: Run, base: Base | None) -> None:
         self._lines = lines
         self._run = run
+        self._base = base
         self._journal: JournalCheck | None = None
         self._orgs = Seen()
         self._sessions = Seen()
@@ -93,13 +132,15 @@ class _ExportCheck:
     def run(self) -> None:
         for number, line in self._lines:
             document = _parse(line)
+            if self._is_plan(document, number):
+                continue
             org = document.get("org") if isinstance(document, dict) else None
             if not _is_org(org):
                 self._no_entry(number, document)
                 continue
             if self._journal is None or org != self._journal.org:
                 self._end_journal()
-                self._begin_journal(str(org))
+                self._begin_journal(str(org), document)
             self._entry(document, line, number)
         self._end_journal()
 
@@ -114,11 +155,28 @@ class _ExportCheck:
             self._lines.passed()
             self._run.entry(self._journal.unreadable(message))
 
-    def _begin_journal(self, org: str) -> None:
+    def _is_plan(self, document: object, number: int) -> bool:
+        try:
+            return plan_line(document) is not None
+        except BadInput as problem:
+            self._run.note(None, None, Check.FORM, f"line {number}: {problem.message}")
+            return True
+
+    def _begin_journal(self, org: str, document: object) -> None:
         if not self._orgs.add(org):
             self._run.note(org, None, Check.ORDER, "its entries are in the file in more than one place")
         self._lines.new_journal()
-        self._journal = self._run.start(org, self._lines.entry)
+        base, first = self._base, document.get("seq") if isinstance(document, dict) else None
+        if base is None or not isinstance(first, int) or first <= 1:
+            self._journal = self._run.start(org, self._lines.entry)
+            return
+        skipped = first - 1
+        self._journal = self._run.start(
+            org, lambda seq: base.entry(org, seq) if seq <= skipped else self._lines.entry(seq - skipped)
+        )
+        for entry in base.entries(org, first):
+            self._run.add(self._journal.feed(entry))
+            self._count_session(entry)
 
     def _entry(self, document: object, line: bytes, number: int) -> None:
         assert self._journal is not None

@@ -193,6 +193,12 @@ TELLS = {
         "meterctl.toml", "80, 100", "5.00 USD, 4.60 EUR", "5,000 JPY", "after 90 days", "never", "llm 1.25",
         "0.5 cents (USD) each", "up to 5,000 for 2 weeks", "5 minutes", "35 days", "TCK-[0-9]+", "metadata.org",
     ],
+    "import": [
+        "✓ imported: backup.ndjson", "3 orgs", "8,800 of them here already", "19 entries, 1 plan version", "gold",
+        "verify --all",
+    ],
+    "import-planned": ["○ would import", "8,819 entries", "nothing is imported yet"],
+    "import-nothing": ["✓ nothing is new", "8,819 of them here already"],
     "refund-preview": [
         "would claw 400 units", "2.50 USD", "300 left, 600 used, 100 expired", "100 units forgiven", "300 → -100",
         "100 owed", "claw at most 500 units", "nothing is booked yet",

@@ -1,0 +1,88 @@
+"""``meterctl import``"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from tempfile import TemporaryFile
+from typing import IO, Annotated
+
+from meterctl.commands.command import command, new_app
+from meterctl.commands.confirmation import agree, is_to_ask, place_of
+from meterctl.commands.options import argument
+from meterctl.core.errors import BadInput
+from meterctl.core.imports.report import Imported
+from meterctl.core.stores.url import open_store, same_place, without_secret
+from meterctl.process.garbage import collect_garbage
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+
+@command(app, "import", writes=True, plans=False)
+def import_journals(
+    wiring: Wiring,
+    source: Annotated[str, argument("EXPORT|-|STORE", "An export, plain or gzip; or another store's URL.")],
+) -> Imported:
+    """Bring journals in from an export, or from another store.
+
+    Checks all of the export first, by itself and against the store. Then it appends, as they are, the entries that the
+    store does not have. A journal may be new here, or go on from where the store has it; anything else is refused, with
+    nothing imported. Claims and heads are made along with the entries, plan versions come with `export --plans`. Run it
+    again after any interruption.
+
+    \b
+    Examples:
+      meterctl import backup.ndjson.gz --store mongodb://db/restored
+      meterctl import sqlite:credits.db --store mongodb://db/credits
+    """
+    from meterctl.core.imports.export_file import import_export
+    from meterctl.process.progress import Progress
+
+    collect_garbage()
+    if is_to_ask(wiring):
+        agree(f"{place_of(wiring)} Import {without_secret(source) if _is_store(source) else source}?")
+    began, line = wiring.elapsed(), Progress("entries")
+    with ExitStack() as stack:
+        stack.callback(line.end)
+        name, lines = stack.enter_context(_opened(wiring, source))
+        result = import_export(
+            lines,
+            name,
+            wiring.store,
+            dry_run=wiring.options.dry_run,
+            progress=lambda _orgs, entries: line.tell(entries, lambda: None),
+        )
+    result.seconds = wiring.elapsed() - began
+    if result.missing_plans:
+        plans = ", ".join(result.missing_plans)
+        sys.stderr.write(
+            f"no version of these plans is known here: {plans}; export them with --plans, or publish them\n"
+        )
+    return result
+
+
+def _is_store(source: str) -> bool:
+    return source.startswith(("sqlite:", "mongodb://", "mongodb+srv://"))
+
+
+@contextmanager
+def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """Open the source, and give its name with a file that can be sought in."""
+    from meterctl.core.files.sources import opened_or_standard_input, said, seekable, unzipped
+    from meterctl.core.imports.export_file import check_readable
+    from meterctl.core.reads.export_lines import whole_store
+
+    if _is_store(source):
+        if same_place(source, wiring.store_url):
+            raise BadInput("that is the store to import into", hint="name another one with --store", code="usage")
+        with closing(open_store(source, only_look=True)) as other, TemporaryFile() as copy:
+            copy.writelines(whole_store(other))
+            copy.seek(0)
+            yield other.describe(), copy
+        return
+    with opened_or_standard_input(source) as file, seekable(unzipped(file)) as lines:
+        start = lines.tell()
+        if first := lines.readline():
+            check_readable(first)
+        lines.seek(start)
+        yield said(source), lines

@@ -1,0 +1,65 @@
+"""Appending entries that are finished: with their claims before them and their orgs' heads after them."""
+
+from collections.abc import Sequence
+
+from meterctl.core.booking.chunk_decider import undo_is_booked
+from meterctl.core.booking.head_cache import head_of
+from meterctl.core.errors import MOVED, MeterctlError
+from meterctl.core.model import Entry
+from meterctl.core.ports import Store
+
+
+class JournalMoved(MeterctlError):
+    """Another process booked in a journal that is being imported."""
+
+    code = "moved"
+    exit_code = MOVED
+    hint = "stop other writers, then run the same import again: it goes on where it stopped"
+
+
+class SessionTaken(MeterctlError):
+    """A payment that an imported journal holds belongs to another org of the store."""
+
+    code = "session_claimed"
+    exit_code = MOVED
+    hint = "nothing more was imported; see whose it is: meterctl ledger --session ID"
+
+
+class Appender:
+    """Appends entries to a store in the order given. ``undone`` holds topups, as ``(org, seq)``, whose undo follows:
+    another org may hold the claims on their sessions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.undone: set[tuple[str, int]] = set()
+        self.appended = 0
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Append all of ``entries``. Raises `JournalMoved` or `SessionTaken`; what stands before that is stored."""
+        self._claim([entry for entry in entries if entry["kind"] == "topup"])
+        done = 0
+        while done < len(entries):  # bounded: each turn passes an entry, or raises
+            taken = self._store.journal.append(entries[done:])
+            done += taken
+            self.appended += taken
+            if done < len(entries):
+                self._check_ours(entries[done])
+                done += 1
+        newest = {entry["org"]: entry for entry in entries}
+        self._store.heads.put([head_of(entry) for entry in newest.values()])
+
+    def _check_ours(self, entry: Entry) -> None:
+        """Pass over an entry that another run of the same import stored."""
+        stored = self._store.journal.by_seq(entry["org"], entry["seq"])
+        if stored is None or stored["hash"] != entry["hash"]:
+            raise JournalMoved(f"somebody booked entry {entry['seq']} of {entry['org']} during the import")
+
+    def _claim(self, topups: Sequence[Entry]) -> None:
+        holders = self._store.claims.take([(topup["session"], topup["org"]) for topup in topups])
+        for topup in topups:
+            org, session = topup["org"], topup["session"]
+            holder = holders[session]
+            if holder == org or (org, topup["seq"]) in self.undone:
+                continue
+            if not (undo_is_booked(self._store, session, holder) and self._store.claims.move(session, holder, org)):
+                raise SessionTaken(f"session {session} of {org} is credited to {holder} already")

@@ -1,0 +1,42 @@
+"""Journals as the lines of an export."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from meterctl.core.domain.canonical import canonical_bytes, parse_json
+from meterctl.core.model import Instant
+from meterctl.core.ports import EntryText, Store
+from meterctl.core.verify.export_check import PLAN_LINE
+
+
+def entry_texts(store: Store, org: str | None = None, since: Instant | None = None) -> Iterator[bytes]:
+    """Stream the canonical form of each entry of ``org``, or of all orgs; ``since``: only what was recorded from then
+    on, and with it all that follows in the same journal. Reads all of it either way."""
+    texts = store.journal.texts(org)
+    if since is not None:
+        texts = _recorded_since(texts, since)
+    return (entry.text + b"\n" for entry in texts)
+
+
+def _recorded_since(texts: Iterator[EntryText], since: Instant) -> Iterator[EntryText]:
+    org, new = "", False
+    for entry in texts:
+        if entry.org != org:
+            org, new = entry.org, False
+        # Writers' clocks differ a little, so times of recording may go back within a journal: what follows the first
+        # new entry is new.
+        new = new or parse_json(entry.text)["recorded_at"] >= since
+        if new:
+            yield entry
+
+
+def plan_texts(store: Store) -> Iterator[bytes]:
+    """Stream the published plan versions, a line each."""
+    for version in store.plans.all():
+        record = {"schema": PLAN_LINE, **version._asdict(), "ratios": dict(version.ratios)}
+        yield canonical_bytes(record) + b"\n"
+
+
+def whole_store(store: Store) -> Iterator[bytes]:
+    """Stream everything that another store needs to go on from here."""
+    return chain(plan_texts(store), entry_texts(store))
