@@ -25,10 +25,10 @@ def import_journals(
 ) -> Imported:
     """Bring journals in from an export, or from another store.
 
-    Checks all of the export first, by itself and against the store. Then it appends, as they are, the entries that the
-    store does not have. A journal may be new here, or go on from where the store has it; anything else is refused, with
-    nothing imported. Claims and heads are made along with the entries, plan versions come with `export --plans`. Run it
-    again after any interruption.
+    Checks all of the export first, by itself and against the store. Books the entries that the store does not have, as
+    they are. A journal may be new here, or go on from where the store has it; anything else is refused, with nothing
+    imported. Claims and heads are made along with the entries, plan versions come with `export --plans`. Run it again
+    after any interruption.
 
     \b
     Examples:

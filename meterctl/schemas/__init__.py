@@ -24,7 +24,6 @@ from meterctl.core.documents.operating import (
     Config,
     Error,
     ExportedPlan,
-    ImportDocument,
     Init,
     Lock,
     LocksDocument,
@@ -48,6 +47,7 @@ from meterctl.core.documents.writing import (
     EventsDocument,
     ReceiptsDocument,
 )
+from meterctl.core.imports.report import Imported
 from meterctl.core.model import Instant
 from meterctl.core.results import (
     Backfill,
@@ -112,7 +112,7 @@ DOCUMENTS: dict[str, Any] = {
     "config": Config,
     "init": Init,
     "doctor": DoctorDocument,
-    "import": ImportDocument,
+    "import": Imported,
     "exported-plan": ExportedPlan,
     "repair": RepairDocument,
     "schemas": Schemas,

@@ -146,6 +146,8 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     if "lock break" in example:
         hold_lock(run)
     run.file("export.ndjson", run.journal())
+    (run.place / "backup.ndjson.gz").write_bytes(gzip.compress(run.journal().encode()))
+    run.all("--store sqlite:credits.db adjust other 5 --ref a1 --reason why")
     run.file("events.ndjson", "")
     (run.place / "november.ndjson.gz").write_bytes(gzip.compress(b'{"op": "plan", "org": "acme"}\n'))
     run.file("usage.csv", "op,org,run,units,at\nattribute,acme,run-7,5,2026-11-16 09:30\n")

@@ -10,7 +10,6 @@ from meterctl.core.documents.fields import (
     Quota,
     Ratios,
     Reason,
-    Seconds,
     Version,
     cents,
     instant,
@@ -87,22 +86,6 @@ class Lock(LeaseDocument):
     dry_run: Annotated[bool, means("true: it was left alone")]
     reason: Annotated[str, text("why")]
     actor: Actor
-
-
-class ImportDocument(TypedDict):
-    """What an import found, and what of it is new."""
-
-    schema: Literal["meterctl.import.v1"]
-    source: Annotated[str, text("file, or store without any secret, that it came from")]
-    status: Annotated[Literal["applied", "unchanged", "planned"], means("unchanged: nothing of it was new")]
-    orgs: Annotated[int, number("orgs in the source")]
-    entries: Annotated[int, number("entries in the source")]
-    known: Annotated[int, number("entries of it that the store had already")]
-    imported: Annotated[int, number("entries of it that were appended, or would be on a dry run")]
-    plans: Annotated[int, number("plan versions of it that are new here")]
-    missing_plans: Annotated[list[str], means("plans that imported orgs are on, of which no version is known")]
-    dry_run: Annotated[bool, means("true: nothing was imported")]
-    seconds: Seconds
 
 
 class ExportedPlan(VersionRecord):

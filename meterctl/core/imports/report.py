@@ -1,39 +1,38 @@
 """What an import answers."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from meterctl.core.results import Result
+from meterctl.core.results import Result, shown
+
+if TYPE_CHECKING:
+    from meterctl.core.documents import fields as f
+    from meterctl.core.documents.fields import means, number, text
 
 
 @dataclass(slots=True)
 class Imported(Result):
-    """What an import found in its source, and what of it is new here. ``missing_plans`` are plans that open weeks or
-    orgs are on, and that neither the export nor the store has a version of."""
+    """The outcome of an import."""
 
     name = "import"
 
-    source: str
-    orgs: int = 0
-    entries: int = 0
-    known: int = 0
-    imported: int = 0
-    plans: int = 0
-    missing_plans: Sequence[str] = ()
-    dry_run: bool = False
-    seconds: float = 0.0
+    source: Annotated[str, text("file, or store without any secret, that it came from")]
+    orgs: Annotated[int, number("orgs in the source")] = 0
+    entries: Annotated[int, number("entries in the source")] = 0
+    known: Annotated[int, number("entries of it that the store had already")] = 0
+    imported: Annotated[int, number("entries of it that were appended, or would be on a dry run")] = 0
+    plans: Annotated[int, number("plan versions of it that are new here")] = 0
+    missing_plans: Annotated[
+        Sequence[str], means("plans that imported orgs are on, of which neither source nor store has a version")
+    ] = ()
+    dry_run: Annotated[bool, means("true: nothing was imported")] = False
+    seconds: f.Seconds = 0.0
 
-    def fields(self) -> dict[str, Any]:
-        return {
-            "source": self.source,
-            "status": "planned" if self.dry_run else "applied" if self.imported or self.plans else "unchanged",
-            "orgs": self.orgs,
-            "entries": self.entries,
-            "known": self.known,
-            "imported": self.imported,
-            "plans": self.plans,
-            "missing_plans": list(self.missing_plans),
-            "dry_run": self.dry_run,
-            "seconds": round(self.seconds, 3),
-        }
+    @shown
+    def status(self) -> Annotated[Literal["applied", "unchanged", "planned"], means("unchanged: nothing was new")]:
+        if self.dry_run:
+            return "planned"
+        return "applied" if self.imported or self.plans else "unchanged"
