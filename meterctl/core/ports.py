@@ -79,6 +79,14 @@ class EntryText(NamedTuple):
 Item = TypeVar("Item")
 
 
+def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
+    """Return the items; raise the first damaged one: a copy must leave nothing out."""
+    for item in items:
+        if isinstance(item, Damaged):
+            raise item
+        yield item
+
+
 def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:
     """Pass over the damaged items, where the rest is of use without them."""
     return (item for item in items if not isinstance(item, Damaged))

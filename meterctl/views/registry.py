@@ -21,7 +21,7 @@ MODULES = {
         "explain": ("explain",),
         "orgs": ("balance", "meter", "history", "alerts", "orgs"),
         "payments": ("reconcile", "events", "receipts"),
-        "runs": ("sweep", "backfill", "verify"),
+        "runs": ("sweep", "backfill", "verify", "import"),
         "saved": ("plan-summary", "apply"),
         "statement": ("statement", "report"),
     }.items()

@@ -9,7 +9,7 @@ from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Entry, PlanVersion
-from meterctl.core.ports import EntryFilter, Store
+from meterctl.core.ports import EntryFilter, Store, undamaged
 from meterctl.core.results import Verification
 from meterctl.core.verify import verify_file
 from meterctl.core.verify.export_check import Base, plan_line
@@ -93,7 +93,7 @@ class _ImportPlan:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._published = {(version.plan, version.version): version for version in store.plans.all()}
+        self._published = {(version.plan, version.version): version for version in undamaged(store.plans.all())}
         self.orgs = self.entries = self.known = 0
         self.versions: list[PlanVersion] = []
         self.undone: set[tuple[str, int]] = set()

@@ -5,7 +5,7 @@ from itertools import chain
 
 from meterctl.core.domain.canonical import canonical_bytes, parse_json
 from meterctl.core.model import Instant
-from meterctl.core.ports import EntryText, Store
+from meterctl.core.ports import EntryText, Store, undamaged
 from meterctl.core.verify.export_check import PLAN_LINE
 
 
@@ -32,7 +32,7 @@ def _recorded_since(texts: Iterator[EntryText], since: Instant) -> Iterator[Entr
 
 def plan_texts(store: Store) -> Iterator[bytes]:
     """Stream the published plan versions, a line each."""
-    for version in store.plans.all():
+    for version in undamaged(store.plans.all()):
         record = {"schema": PLAN_LINE, **version._asdict(), "ratios": dict(version.ratios)}
         yield canonical_bytes(record) + b"\n"
 
