@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
+from meterctl.core.stores.prefix import with_prefix
 from meterctl.core.stores.url import open_store, same_place, without_secret
 
 if TYPE_CHECKING:  # a command loads what it uses, and help none of it
@@ -99,15 +100,21 @@ class Wiring:
         from meterctl.config.settings import default_store
 
         named = self.options.store or (self._store_of(self.profile) if self.options.profile else None)
-        url = named or self.environ.get("METERCTL_STORE") or self._store_of(self.profile)
-        return url or default_store(self.environ)
+        return named or self._store_of_environment() or self._store_of(self.profile) or default_store(self.environ)
+
+    def _store_of_environment(self) -> str | None:
+        url = self.environ.get("METERCTL_STORE")
+        if not url or self.profile.store or self.profile.store_file:
+            return url
+        return with_prefix(url, self.profile.collection_prefix)  # the profile leaves its store to the environment
 
     def _store_of(self, profile: "Profile") -> str | None:
         from meterctl.config.settings import read_store_file
 
+        url = profile.store
         if profile.store_file is not None:
-            return read_store_file(self.settings, profile.store_file)
-        return profile.store
+            url = read_store_file(self.settings, profile.store_file)
+        return None if url is None else with_prefix(url, profile.collection_prefix)
 
     @property
     def limits(self) -> "Limits":

@@ -7,21 +7,12 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import (
-    Clock,
-    DueOrg,
-    EntryFilter,
-    EntryText,
-    Head,
-    Lease,
-    Observation,
-    Recorded,
-    StoredDocument,
-)
+from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Observation, Recorded
 from meterctl.core.stores.border import claim_of, entry_of, head_of, sound_entry_of, undamaged
 
 
@@ -86,9 +77,9 @@ class MemoryJournal:
             for seq, text in sorted(self._texts.get(name, {}).items()):
                 yield EntryText(name, seq, text.encode())
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
         texts = self._texts.get(org, {})
-        return (StoredDocument(json.loads(texts[number])) for number in sorted(texts) if seq in (None, number))
+        return (json.loads(texts[number]) for number in sorted(texts) if seq in (None, number))
 
     def strays(self) -> Iterator[Damaged]:
         return iter(())
@@ -212,6 +203,9 @@ class MemoryStore:
 
     def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the signature is given
         return [Observation("store", True, "in memory")]
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     def damage(self) -> list[str] | None:
         return None

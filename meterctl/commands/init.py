@@ -19,4 +19,5 @@ def init(wiring: Wiring) -> Listing:
     """
     wiring.check_named()
     lines = wiring.store.init()
-    return Listing("init", "steps", [{"step": line} for line in lines], {"store": wiring.store.describe()})
+    about = {"store": wiring.store.describe(), "role": None, "reader_role": None, **wiring.store.roles()}
+    return Listing("init", "steps", [{"step": line} for line in lines], about)

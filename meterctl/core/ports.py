@@ -68,13 +68,6 @@ class EntryFilter(NamedTuple):
     session: str | None = None
 
 
-class StoredDocument(NamedTuple):
-    """A document as a store keeps it, unchecked; ``text`` is there where the store keeps it as text."""
-
-    content: object
-    text: bytes | None = None
-
-
 class EntryText(NamedTuple):
     """The canonical form of an entry, with its place in the store."""
 
@@ -172,7 +165,7 @@ class Journal(Protocol):
         keeps the form hands on the stored bytes, and does not look inside."""
         ...
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
         """What is stored for ``org`` as it is, unchecked, in order of seq; with ``seq`` only what has that number. For
         those who look for damage: everybody else wants `read`."""
         ...
@@ -325,6 +318,11 @@ class Store(Protocol):
     def examine(self, clock: Clock) -> list[Observation]:
         """How the store is set up, against how it has to be, and how far the server's time is from ``clock``. Makes and
         changes nothing; empty if nothing is there yet. Raises `StoreUnreachable` and `StoreUnusable` as any read."""
+        ...
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        """The commands that make the roles with the fewest rights: ``role`` for a user that books, ``reader_role`` for
+        one that only reads. Empty where the store knows no users."""
         ...
 
     def damage(self) -> list[str] | None:

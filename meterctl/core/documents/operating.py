@@ -1,6 +1,6 @@
 """Documents of commands that keep things running."""
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from meterctl.core.documents.fields import (
     Actor,
@@ -206,6 +206,8 @@ class Init(TypedDict):
 
     schema: Literal["meterctl.init.v1"]
     store: Annotated[str, text("the store, without any secret")]
+    role: Annotated[dict[str, Any] | None, means("MongoDB: the command that makes the role of a user that books")]
+    reader_role: Annotated[dict[str, Any] | None, means("MongoDB: the same for a user that only reads")]
     steps: list[StepDocument]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from meterctl.core.domain.canonical import canonical_bytes, parse_json
+from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import EntryText, Store, undamaged
 from meterctl.core.verify.export_check import PLAN_LINE
@@ -11,11 +12,27 @@ from meterctl.core.verify.export_check import PLAN_LINE
 
 def entry_texts(store: Store, org: str | None = None, since: Instant | None = None) -> Iterator[bytes]:
     """Stream the canonical form of each entry of ``org``, or of all orgs; ``since``: only what was recorded from then
-    on, and with it all that follows in the same journal. Reads all of it either way."""
-    texts = store.journal.texts(org)
+    on, and with it all that follows in the same journal. Reads all of it either way.
+
+    Raises `Damaged`, after the last entry, if the store did not give every one: a damaged index loses some."""
+    texts = _without_gaps(store.journal.texts(org))
     if since is not None:
         texts = _recorded_since(texts, since)
     return (entry.text + b"\n" for entry in texts)
+
+
+def _without_gaps(texts: Iterator[EntryText]) -> Iterator[EntryText]:
+    org, seq = "", 0
+    gap: Damaged | None = None
+    for entry in texts:
+        expected = seq + 1 if entry.org == org else 1
+        if entry.seq != expected and gap is None:
+            message = f"the export is incomplete: entry {expected} of {entry.org} is missing, before entry {entry.seq}"
+            gap = Damaged(message, org=entry.org, seq=expected)
+        org, seq = entry.org, entry.seq
+        yield entry
+    if gap is not None:
+        raise gap
 
 
 def _recorded_since(texts: Iterator[EntryText], since: Instant) -> Iterator[EntryText]:

@@ -5,6 +5,7 @@ A dry run books on it, so it takes the very path of the real run and cannot disa
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
@@ -22,7 +23,6 @@ from meterctl.core.ports import (
     Plans,
     Recorded,
     Store,
-    StoredDocument,
     sound,
 )
 
@@ -47,6 +47,9 @@ class OverlayStore:
 
     def examine(self, clock: Clock) -> list[Observation]:
         return self._below.examine(clock)
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        return self._below.roles()
 
     def damage(self) -> list[str] | None:
         return self._below.damage()
@@ -107,7 +110,7 @@ class _OverlayJournal:
             yield from self._below.texts(name)
             yield from self._layer.texts(name)
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
         yield from self._below.documents(org, seq=seq)
         yield from self._layer.documents(org, seq=seq)
 

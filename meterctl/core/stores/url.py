@@ -1,9 +1,11 @@
 """Open the store that a URL names."""
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from meterctl.core.errors import BadInput
+from meterctl.core.stores.prefix import PREFIX, PREFIX_OPTION, split_prefix
 
 if TYPE_CHECKING:
     from meterctl.core.ports import Store
@@ -18,7 +20,9 @@ def without_secret(url: str) -> str:
     if not scheme.replace("+", "").isalnum() or not slashes:
         scheme, slashes, rest = "", "", url
     place, _, options = rest.partition("?")
-    return f"{scheme}{slashes}{'***' if '@' in options else place.rpartition('@')[2]}"
+    shown = "***" if "@" in options else place.rpartition("@")[2]
+    prefixes = re.findall(rf"(?:^|&){PREFIX_OPTION}=({PREFIX.pattern})(?=&|$)", options, re.IGNORECASE)
+    return f"{scheme}{slashes}{shown}" + (f"?{PREFIX_OPTION}={prefixes[-1]}" if prefixes else "")
 
 
 def same_place(url: str, other: str) -> bool:
@@ -28,7 +32,8 @@ def same_place(url: str, other: str) -> bool:
     if url.startswith("mongodb") and other.startswith("mongodb"):
         from meterctl.core.stores.mongo import same_database
 
-        return same_database(url, other)
+        (uri, prefix), (another, its_prefix) = split_prefix(url), split_prefix(other)
+        return prefix == its_prefix and same_database(uri, another)
     return url == other
 
 
@@ -44,7 +49,8 @@ def open_store(url: str, *, only_look: bool = False) -> "Store":
     if url.startswith(("mongodb://", "mongodb+srv://")):
         from meterctl.core.stores.mongo import connect
 
-        return connect(url)
+        uri, prefix = split_prefix(url)
+        return connect(uri, prefix=prefix)
     scheme, colon, _ = url.partition(":")
     raise BadInput(
         f"{scheme!r} is not a kind of store"

@@ -1,8 +1,6 @@
 """Verifying what a store holds: journals, heads and claims."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple, cast
@@ -20,8 +18,8 @@ from meterctl.core.verify.seal import Seal
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
 
-#: Entries that another process checks at a time, as far as heads tell how many there are.
-PART = 5000
+#: Orgs that are checked elsewhere at a time: few, for the journals of some are long.
+PART = 20
 
 _REPAIR = "meterctl verify --all --repair-heads mends it"
 
@@ -36,8 +34,9 @@ def verify_org(
 ) -> Verification:
     """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing."""
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org)
-    with _medium(store, run):
-        _StoreCheck(store, run).orgs([org])
+    _medium(store, run)
+    check = _StoreCheck(store, run)
+    check.orgs([org])
     return run.done()
 
 
@@ -81,14 +80,13 @@ def verify_all(
         return org > after and (shard is None or shard(org))
 
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
+    size = CHUNK if checker is None else PART
     check = checker or partial(_checked_here, store, run)
+    _medium(store, run)
     names = readable(store.journal.orgs(after=after), partial(run.note, None, None, Check.FORM))
-    orgs = _chunks(filter(scope, names), CHUNK)
-    if checker is not None:
-        orgs = (part for some in orgs for part in _parts(store, some))
-    with _medium(store, run):
-        for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
-            run.take(checked)
+    orgs = _chunks(filter(scope, names), size)
+    for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
+        run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal(after)
     rest.claims()
@@ -96,32 +94,9 @@ def verify_all(
     return run.done()
 
 
-def _parts(store: Store, orgs: list[str]) -> Iterator[list[str]]:
-    """Split ``orgs`` into parts of about `PART` entries."""
-    with suppress(StoreDamaged):  # said where the journals are checked
-        heads = store.heads.get(orgs)
-        sizes = {org: head.seq for org, head in heads.items() if not isinstance(head, Damaged)}
-        part, entries = list[str](), 0
-        for org in orgs:
-            part.append(org)
-            entries += sizes.get(org, 1)
-            if entries >= PART:
-                yield part
-                part, entries = [], 0
-        orgs = part
-    if orgs:
-        yield orgs
-
-
-@contextmanager
-def _medium(store: Store, run: Run) -> Iterator[None]:
-    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find. SQLite
-    does that outside of Python's lock, so it goes on beside the checks in the block."""
-    pool = ThreadPoolExecutor(1, "meterctl-medium")
-    looking = pool.submit(store.damage)
-    pool.shutdown(wait=False)
-    yield
-    for problem in looking.result() or ():
+def _medium(store: Store, run: Run) -> None:
+    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find."""
+    for problem in store.damage() or ():
         run.note(None, None, Check.FORM, f"the store is damaged: {problem}")
 
 
@@ -161,8 +136,8 @@ class _StoreCheck:
         """Check the journal of ``org``; its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
-        for stored in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
-            run.entry(check.feed(*stored))
+        for entry in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
+            run.entry(check.feed(entry))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
                 self._topup(_Topup(org, tip["seq"], tip["session"]))
@@ -171,8 +146,7 @@ class _StoreCheck:
 
     def _look_up(self, org: str, seq: int) -> object:
         note = partial(self._run.note, org, seq, Check.FORM)
-        stored = next(readable(self._store.journal.documents(org, seq=seq), note), None)
-        return None if stored is None else stored.content
+        return next(readable(self._store.journal.documents(org, seq=seq), note), None)
 
     # -- check 13
 
@@ -216,13 +190,12 @@ class _StoreCheck:
         org = next(orgs, None)
         note = partial(self._run.note, None, None, Check.HEAD)
         for head in readable(self._store.heads.read(after=after), note):
-            if isinstance(head, Damaged):
-                if head.org is None:  # those of orgs were found beside their journals
-                    note(head.message)
-                continue
-            while org is not None and org < head.org:  # bounded: by the orgs
+            while org is not None and head.org is not None and org < head.org:  # bounded: by the orgs
                 org = next(orgs, None)
-            if org != head.org and self._run.covers(head.org):
+            if isinstance(head, Damaged):
+                if head.org is None or head.org != org:  # those of orgs were found beside their journals
+                    note(head.message)
+            elif org != head.org and self._run.covers(head.org):
                 self._lone_head(head)
 
     def _lone_head(self, head: Head) -> None:

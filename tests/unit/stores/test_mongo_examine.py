@@ -67,6 +67,7 @@ class Deployment:
     @property
     def journal(self) -> Any:
         return SimpleNamespace(
+            name="journal",
             write_concern=SimpleNamespace(document=self.concern),
             index_information=lambda: self.indexes[schema.JOURNAL],
         )
@@ -106,7 +107,8 @@ def test_all_is_as_it_should_be() -> None:
             "it only has level moderate, action error",
         ),
         ({"users": []}, "rights", None, "nobody logged in"),
-        ({"actions": ["find"]}, "rights", False, "may not insert in the journal"),
+        ({"actions": ["find"]}, "rights", None, "may read the journal, and not add to it"),
+        ({"actions": ["insert"]}, "rights", False, "may not find in the journal"),
         ({"actions": []}, "rights", False, "may not find nor insert in the journal"),
         ({"actions": ["find", "insert", "remove"]}, "rights", False, "may also remove in the journal"),
         ({"indexes": {schema.JOURNAL: {}, schema.HEADS: {}}}, "indexes of heads", False, "missing: "),

@@ -16,7 +16,8 @@ from pymongo.write_concern import WriteConcern
 
 from meterctl.core.errors import index_missing
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.failures import answered, is_building
+from meterctl.core.stores.mongo.failures import answered, is_building, is_denied
+from meterctl.core.stores.mongo.foreign import refuse_foreign
 
 Document = dict[str, Any]
 Place = TypeVar("Place")
@@ -50,12 +51,16 @@ FIRST_PAGE, LARGEST_PAGE = 32, 1024
 
 
 class Database:
-    """``place`` names it without any secret; ``timeout_seconds`` is what one call may take altogether."""
+    """``place`` names it without any secret; ``timeout_seconds`` is what one call may take altogether. ``prefix``
+    stands before the names of its collections."""
 
-    def __init__(self, client: MongoClient[Document], name: str, place: str, timeout_seconds: float) -> None:
+    def __init__(
+        self, client: MongoClient[Document], name: str, place: str, timeout_seconds: float, prefix: str = ""
+    ) -> None:
         self.client = client
         self.name = name
         self.place = place
+        self.prefix = prefix
         self._timeout = timeout_seconds
         self._database = client[name]
         self.journal = self._collection(schema.JOURNAL)
@@ -63,11 +68,30 @@ class Database:
         self.plans = self._collection(schema.PLANS)
         self.locks = self._collection(schema.LOCKS)
         self.heads = self._collection(schema.HEADS, _CACHED, _NEWEST)
+        self._live: Mapping[str, Any] | None = None
         self._ready = False
 
     def answered(self, seconds: float | None = None) -> AbstractContextManager[None]:
-        """Bounds what is done inside, and translates what it raises."""
+        """Bounds what is done inside, and translates what it raises. The first use of a process makes sure that the
+        collections are ours."""
+        if self._live is None:
+            self._live = self._indexes_of_ours()
         return answered(self.place, self._timeout if seconds is None else seconds)
+
+    def _indexes_of_ours(self) -> Mapping[str, Any]:
+        """Return the journal's indexes; raise `StoreUnusable` if another application has a collection of ours."""
+        ours = (self.journal, self.heads, self.claims, self.plans, self.locks)
+        names = (schema.JOURNAL, schema.HEADS, schema.CLAIMS, schema.PLANS, schema.LOCKS)
+        with answered(self.place, self._timeout):
+            try:
+                live = self.journal.index_information()
+                if schema.BY_SEQ not in live:
+                    refuse_foreign(self.place, dict(zip(names, ours, strict=True)), self.journal_options)
+            except OperationFailure as error:
+                if not is_denied(error):
+                    raise
+                return {}  # who may not look may hardly write either, and is told so then
+            return live
 
     def stream(
         self, page: Callable[[Place, int], list[Document]], after: Place, place_of: Callable[[Document], Place]
@@ -98,7 +122,8 @@ class Database:
         if self._ready:
             return
         with self.answered():
-            live = self.journal.index_information()
+            seen = self._live or {}
+            live = seen if _keeps_seq_unique(seen) else self.journal.index_information()
             if not live:
                 self.complete()
             elif not _keeps_seq_unique(live):
@@ -110,13 +135,13 @@ class Database:
         made = [line for name, indexes in schema.expected_indexes().items() for line in self._make(name, indexes)]
         return [*made, self._validate()]
 
-    def role(self) -> str:
-        """The shell command that makes the least role."""
-        return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(schema.least_role(self.name))})"
+    def in_shell(self, command: Document) -> str:
+        """Return a command to this database as it is typed into MongoDB's shell."""
+        return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(command)})"
 
     def journal_options(self) -> Document:
         """What the journal was made with; nothing if it is not there."""
-        found = self._database.command({"listCollections": 1, "filter": {"name": schema.JOURNAL}})
+        found = self._database.command({"listCollections": 1, "filter": {"name": self.journal.name}})
         options: Document = next((live.get("options", {}) for live in found["cursor"]["firstBatch"]), {})
         return options
 
@@ -125,7 +150,7 @@ class Database:
     ) -> Collection[Document]:
         # Set here, whatever the URI says.
         return self._database.get_collection(
-            name,
+            self.prefix + name,
             codec_options=_CODEC,
             write_concern=write,
             read_concern=read,
@@ -138,22 +163,22 @@ class Database:
         live = collection.index_information()
         collection.create_indexes([_index_model(index) for index in indexes])
         for index in indexes:
-            yield f"{name}: index {index.name} {'found' if index.name in live else 'made'}"
+            yield f"{collection.name}: index {index.name} {'found' if index.name in live else 'made'}"
 
     def _validate(self) -> str:
         wanted = schema.expected_validator()
         if self.journal_options().get("validator") == wanted:
-            return f"{schema.JOURNAL}: validator found"
+            return f"{self.journal.name}: validator found"
         while not self._set_validator(wanted):  # bounded: by the others that make the journal now, and `answered`
             # Asked for indexes that are being made, the server answers once they are there.
             list(self._make(schema.JOURNAL, schema.expected_indexes()[schema.JOURNAL]))
-        return f"{schema.JOURNAL}: validator made"
+        return f"{self.journal.name}: validator made"
 
     def _set_validator(self, wanted: Document) -> bool:
         """False if MongoDB before 5.0 does not do that yet: another process makes indexes."""
         options = {"validator": wanted, "validationLevel": "strict", "validationAction": "error"}
         try:
-            self._database.command({"collMod": schema.JOURNAL, **options})
+            self._database.command({"collMod": self.journal.name, **options})
         except OperationFailure as error:
             if is_building(error):
                 return False

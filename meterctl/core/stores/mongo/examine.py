@@ -156,8 +156,10 @@ def _rights(database: Database) -> _Finding:
     if not told["authenticatedUsers"]:
         found = "nobody logged in: if the server does not ask for it, anyone who reaches it may change entries"
         return None, found, f"switch access control on, and {least}"
-    may = _may(told["authenticatedUserPrivileges"], database.name)
+    may = _may(told["authenticatedUserPrivileges"], database)
     harmful, lacking = sorted(may & _HARMFUL), sorted({"find", "insert"} - may)
+    if lacking == ["insert"] and not harmful:
+        return None, "may read the journal, and not add to it", "to book, connect as a user with the role meterctl"
     if lacking:
         return False, f"may not {' nor '.join(lacking)} in the journal", least
     if harmful:
@@ -165,14 +167,12 @@ def _rights(database: Database) -> _Finding:
     return True, "may add to the journal and read it, and not change or remove an entry", None
 
 
-def _may(privileges: Iterable[Mapping[str, Any]], name: str) -> set[str]:
+def _may(privileges: Iterable[Mapping[str, Any]], database: Database) -> set[str]:
     """What the privileges allow on the journal."""
-    return {
-        action for privilege in privileges if _covers(privilege["resource"], name) for action in privilege["actions"]
-    }
+    covering = (privilege for privilege in privileges if _covers(privilege["resource"], database))
+    return {action for privilege in covering for action in privilege["actions"]}
 
 
-def _covers(resource: Mapping[str, Any], name: str) -> bool:
-    return bool(resource.get("anyResource")) or (
-        resource.get("db") in ("", name) and resource.get("collection") in ("", schema.JOURNAL)
-    )
+def _covers(resource: Mapping[str, Any], database: Database) -> bool:
+    named = resource.get("db") in ("", database.name) and resource.get("collection") in ("", database.journal.name)
+    return bool(resource.get("anyResource")) or named

@@ -1,5 +1,6 @@
 """What goes wrong with MongoDB, in the words of the ports."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,8 @@ from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable,
 
 DUPLICATE_KEY = 11000
 
-_ACCESS = {13, 18, 8000}  # Unauthorized, AuthenticationFailed, AtlasError
+_UNAUTHORIZED = 13
+_ACCESS = {_UNAUTHORIZED, 18, 8000}  # AuthenticationFailed, AtlasError
 _REJECTED = 121  # DocumentValidationFailure
 _BAD_VALUE = 2
 _BUILDING = 12587  # BackgroundOperationInProgressForNamespace
@@ -61,9 +63,51 @@ def translated(error: Exception, place: str) -> MeterctlError:
     if code == _BAD_VALUE and "hint provided" in str(error):
         return index_missing(place)
     if code in _ACCESS:
-        hint = "check user and password, and that the user has the role that meterctl init prints"
-        return StoreUnusable(f"{place} denies access: {_brief(error)}", hint=hint)
+        return _denial(error, place)
     return StoreUnusable(f"{place} cannot do that: {_brief(error)}")
+
+
+#: The right that each command of the server needs, where it is not called like the command.
+_RIGHTS = {
+    "aggregate": "find",
+    "count": "find",
+    "distinct": "find",
+    "getMore": "find",
+    "delete": "remove",
+    "findAndModify": "update",
+    "findandmodify": "update",
+    "createIndexes": "createIndex",
+    "create": "createCollection",
+}
+
+_LACKING = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
+
+
+def _denial(error: Exception, place: str) -> StoreUnusable:
+    """Return the error of a user who lacks a right: with the right and the role, and without the command itself, which
+    holds ids and signatures of the session."""
+    found = _LACKING.search(_brief(error))
+    if found is None:
+        problem = "user or password is wrong, or the user may not log in here"
+        return StoreUnusable(
+            f"{place} denies access: {problem}",
+            hint="check user, password and authSource in the URL; the user needs a role that meterctl init prints",
+            code="access_denied",
+        )
+    database, command, collection = found.groups()
+    right = _RIGHTS.get(command, command)
+    where = f"the collection {collection}" if collection else f"the database {database}"
+    if right in ("createIndex", "collMod", "createCollection"):
+        role, hint = "dbAdmin", "run meterctl init as a user with the role dbAdmin; to book, the role meterctl suffices"
+    elif right in ("find", "listIndexes", "listCollections"):
+        role, hint = "meterctlReader (to read) or meterctl (to book)", "make the roles that meterctl init prints"
+    else:
+        role, hint = "meterctl", "make the role that meterctl init prints, and grant it to this user"
+    return StoreUnusable(
+        f"{place} denies access: this user lacks the right {right} on {where}, which the role {role} has",
+        hint=hint,
+        code="access_denied",
+    )
 
 
 def is_unanswered(error: Exception) -> bool:
@@ -78,6 +122,11 @@ def is_unanswered(error: Exception) -> bool:
 def is_building(error: OperationFailure) -> bool:
     """Whether indexes have to be made first that somebody else is making."""
     return _code(error) == _BUILDING
+
+
+def is_denied(error: Exception) -> bool:
+    """Return True if the user is logged in, and lacks a right."""
+    return _code(error) == _UNAUTHORIZED
 
 
 def duplicates(error: BulkWriteError) -> list[int]:

@@ -17,7 +17,7 @@ BY_SEQ, BY_KIND, BY_SESSION, BY_FIRST = "org_seq", "org_kind", "org_session", "f
 BY_ALERT, BY_ORG_ALERT, BY_RECORDED_ALERT = "alert", "org_alert", "recorded_alert"
 BY_DUE = "due"
 
-ROLE = "meterctl"
+ROLE, READER_ROLE = "meterctl", "meterctlReader"
 
 
 class Index(NamedTuple):
@@ -103,20 +103,33 @@ def expected_validator() -> dict[str, Any]:
     return {**_FIELDS, "$or": signs, "$expr": {"$and": [identity, moving]}}
 
 
-#: What each collection is used for by everything but `init`. Nothing may change or remove an entry.
+#: The rights that booking needs in each collection; `init` needs more. Nothing may change or remove an entry.
 _ACTIONS: dict[str, tuple[str, ...]] = {
     JOURNAL: ("find", "insert", "listIndexes"),
-    HEADS: ("find", "insert", "update"),
+    HEADS: ("find", "insert", "update", "listIndexes"),
     CLAIMS: ("find", "insert", "update"),
     PLANS: ("find", "insert"),
     LOCKS: ("find", "insert", "update", "remove"),
 }
 
+#: Those of them that only read.
+_READING = {"find", "listIndexes"}
 
-def least_role(database: str) -> dict[str, Any]:
-    """The command that makes the role with the fewest rights that booking and reading need."""
+
+def least_roles(database: str, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Return the commands that make the roles with the fewest rights: ``role`` for who books, ``reader_role`` for who
+    only reads. Either suffices for `doctor`."""
+    reading = {name: tuple(action for action in actions if action in _READING) for name, actions in _ACTIONS.items()}
+    return {
+        "role": _role(f"{prefix}{ROLE}", database, prefix, _ACTIONS),
+        "reader_role": _role(f"{prefix}{READER_ROLE}", database, prefix, reading),
+    }
+
+
+def _role(role: str, database: str, prefix: str, actions: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    rights = [("", ("listCollections",)), *((prefix + name, allowed) for name, allowed in actions.items())]
     privileges = [
-        {"resource": {"db": database, "collection": collection}, "actions": list(actions)}
-        for collection, actions in _ACTIONS.items()
+        {"resource": {"db": database, "collection": collection}, "actions": list(allowed)}
+        for collection, allowed in rights
     ]
-    return {"createRole": ROLE, "privileges": privileges, "roles": []}
+    return {"createRole": role, "privileges": privileges, "roles": []}

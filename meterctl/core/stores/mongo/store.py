@@ -1,6 +1,7 @@
 """The store: five repositories over one database."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 from urllib.parse import unquote
 
 from bson.errors import BSONError
@@ -9,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
 from meterctl.core.ports import Clock, Observation
+from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.claims import MongoClaims
 from meterctl.core.stores.mongo.database import Database, Document
 from meterctl.core.stores.mongo.examine import examine
@@ -16,6 +18,7 @@ from meterctl.core.stores.mongo.heads import MongoHeads
 from meterctl.core.stores.mongo.journal import MongoJournal
 from meterctl.core.stores.mongo.locks import MongoLocks
 from meterctl.core.stores.mongo.plans import MongoPlans
+from meterctl.core.stores.prefix import PREFIX_OPTION
 
 DEFAULT_DATABASE = "meterctl"
 TIMEOUT_SECONDS = 10.0
@@ -41,8 +44,9 @@ class MongoStore:
         *,
         place: str = "mongodb",
         timeout_seconds: float = TIMEOUT_SECONDS,
+        prefix: str = "",
     ) -> None:
-        self._database = Database(client, database_name, place, timeout_seconds)
+        self._database = Database(client, database_name, place, timeout_seconds, prefix)
         self.journal = MongoJournal(self._database)
         self.heads = MongoHeads(self._database)
         self.claims = MongoClaims(self._database)
@@ -58,7 +62,11 @@ class MongoStore:
             self._database.journal.index_information()  # whether anybody is there shows as soon as ever
         with self._database.answered(BUILD_SECONDS):
             lines = self._database.complete()
-        return [*lines, f"least role, for the user that meterctl connects as: {self._database.role()}"]
+        uses = {"role": "for the user that books", "reader_role": "for a user that only reads"}
+        return [*lines, *(f"{use}: {self._database.in_shell(self.roles()[name])}" for name, use in uses.items())]
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        return schema.least_roles(self._database.name, self._database.prefix)
 
     def examine(self, clock: Clock) -> list[Observation]:
         return examine(self._database, clock)
@@ -73,8 +81,9 @@ class MongoStore:
         self._database.client.close()
 
 
-def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore:
+def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str = "") -> MongoStore:
     """The store at ``uri``, in the database it names, else in ``meterctl``. A shorter ``timeoutMS`` in it holds.
+    ``prefix`` stands before the names of its collections.
 
     Does not wait for the server. Raises `BadInput` for a URI that cannot be understood, `StoreUnreachable` for one
     whose servers cannot be looked up.
@@ -96,7 +105,8 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> MongoStore
         timeout_seconds = min(timeout_seconds, client.options.timeout or timeout_seconds)
     except (PyMongoError, BSONError, ValueError, TypeError) as error:
         raise _unusable_uri(uri, error) from None
-    return MongoStore(client, name, place=_place(uri, name), timeout_seconds=timeout_seconds)
+    place = _place(uri, name) + (f"?{PREFIX_OPTION}={prefix}" if prefix else "")
+    return MongoStore(client, name, place=place, timeout_seconds=timeout_seconds, prefix=prefix)
 
 
 def same_database(uri: str, other: str) -> bool:

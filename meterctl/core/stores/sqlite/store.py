@@ -1,6 +1,7 @@
 """The store: five repositories over one database file."""
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.sqlite.claims import SqliteClaims
@@ -35,6 +36,9 @@ class SqliteStore:
 
     def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the file has no clock of its own
         return examine(self._database)
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     def damage(self) -> list[str] | None:
         return self._database.damage()
