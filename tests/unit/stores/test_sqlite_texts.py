@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.core.stores.sqlite.database import Database
 from tests.builders import make_entries, make_entry
 
 
@@ -42,3 +43,19 @@ def test_a_text_of_another_program_takes_one_line(store: SqliteStore, spaces: st
     (text,) = (entry.text for entry in store.journal.texts())
     assert len(text.splitlines()) == 1
     assert json.loads(text) == entry
+
+
+def test_a_page_of_long_entries_holds_few_of_them(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.journal.append(make_entries("acme", 300))
+    length = len(stored(store)[-1])
+    monkeypatch.setattr("meterctl.core.stores.sqlite.database._PAGE_LENGTH", 10 * length)
+    sizes = []
+
+    def rows(database: Database, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        sizes.append(parameters[-1])
+        return plain(database, statement, parameters)
+
+    plain = Database.rows
+    monkeypatch.setattr(Database, "rows", rows)
+    assert [entry.seq for entry in store.journal.texts("acme")] == list(range(1, 301))
+    assert set(sizes[1:]) <= {9, 10, 11}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+from bson import encode
 from bson.codec_options import CodecOptions
 from pymongo import IndexModel, MongoClient
 from pymongo.collection import Collection
@@ -48,6 +49,9 @@ MOST_STRAYS, STRAY_SECONDS = 100, 600.0
 
 #: Documents of a stream's first page, and of one at most: more of them do not stay in the processor's cache.
 FIRST_PAGE, LARGEST_PAGE = 32, 1024
+
+#: Bytes on the wire that a page may come to; in memory it takes some six times as many.
+PAGE_BYTES = 2 * 1024 * 1024
 
 
 class Database:
@@ -105,7 +109,7 @@ class Database:
                 found = page(after, size)
             more = len(found) == size
             if more:
-                after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE)
+                after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE, _fitting(found[-1]))
             # Let go one by one: a page that is held to its end, and freed then, takes twice the time to read.
             found.reverse()
             while found:
@@ -184,6 +188,11 @@ class Database:
                 return False
             raise
         return True
+
+
+def _fitting(document: Document) -> int:
+    """Return how many documents like this one a page may hold."""
+    return max(1, PAGE_BYTES // len(encode(document)))
 
 
 def find(collection: Collection[Document], query: Document, fields: Document | None = None) -> Cursor[Document]:

@@ -38,6 +38,9 @@ _PAGES_PER_CHECKPOINT = 4000
 #: Rows of a stream's first page; each later one is twice as long, up to the last number.
 _FIRST_PAGE, _LONGEST_PAGE = 32, 512
 
+#: Characters that a page may come to, as far as the last one tells: entries of an org with very many lots are long.
+_PAGE_LENGTH = 2 * 1024 * 1024
+
 #: How often to try to switch a new file to write-ahead logging while other processes look into it.
 _SWITCH_TRIES = 100
 
@@ -120,7 +123,7 @@ class Database:
             yield from page
             if len(page) < size:
                 return
-            position, size = page[-1][: len(start)], min(2 * size, _LONGEST_PAGE)
+            position, size = page[-1][: len(start)], min(2 * size, _LONGEST_PAGE, _fitting(page))
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -294,6 +297,12 @@ class Database:
             return StoreDamaged(f"{self.path} is damaged: {error}")
         raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
         return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))
+
+
+def _fitting(page: list[_Row]) -> int:
+    """Return how many rows like these a page may hold. The last value of a row is its longest."""
+    length = sum(len(row[-1]) for row in page if isinstance(row[-1], str))
+    return max(1, _PAGE_LENGTH * len(page) // max(1, length))
 
 
 @contextmanager
