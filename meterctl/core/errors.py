@@ -5,9 +5,12 @@ A `Refusal` is an answer: a rule refused the operation, nothing was booked, and 
 reach). ``cli.main`` holds the only handler that turns one into an exit code.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
 DONE = 0
 UNEXPECTED = 1
@@ -51,6 +54,13 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
     "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }
+
+
+def shell_word(word: str) -> str:
+    """Return ``word`` as it is typed in a shell: an id may hold a | or a #."""
+    if _PLAIN_WORD.fullmatch(word):
+        return word
+    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -149,7 +159,8 @@ class Damaged(StoreDamaged):
         seq: int | None = None,
         plan: str | None = None,
     ) -> None:
-        see = f"see all that is damaged: meterctl verify {'--all' if org is None else org}; then restore a backup"
+        which = "--all" if org is None else shell_word(org)
+        see = f"see all that is damaged: meterctl verify {which}; then restore a backup"
         super().__init__(message, hint=hint or see)
         self.org = org
         self.seq = seq

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from meterctl.core.errors import shell_word
 from meterctl.core.results import Facts, LedgerChart, LedgerPage, Receipt
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Chart, Column, Grid, Heading, Note, Pairs, Row, Said, Step, Tone, in_row
@@ -48,7 +49,7 @@ def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
     if chart.lowest["balance"] < 0:
         before = chart.lowest["seq"] + 1
-        yield Note(f"what took it there: meterctl ledger {chart.org} --before {before}")
+        yield Note(f"what took it there: meterctl ledger {shell_word(chart.org)} --before {before}")
 
 
 def _extreme(mark: _Entry) -> Cell:
@@ -202,7 +203,7 @@ def _answer(receipt: Receipt) -> Iterable[Block]:
         yield Note(f"warning [{warning.code}]: {warning.message}", "warn")
     yield Pairs([*_entry_pairs(receipt), ("balance", _balance(receipt))])
     if receipt.hint:
-        yield Note(f"try: {receipt.hint.replace('ORG', receipt.org)}")
+        yield Note(f"try: {receipt.hint.replace('ORG', shell_word(receipt.org))}")
 
 
 def _difference(diff: Mapping[str, Mapping[str, Any]]) -> Grid:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from meterctl.core.domain.instants import to_datetime
+from meterctl.core.errors import shell_word
 from meterctl.core.model import Instant
 from meterctl.core.reads.explain import Explanation
 from meterctl.core.reads.lot_history import FATES
@@ -38,7 +39,9 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
     if facts["lots"]:
         yield _lots(facts["lots"])
     if facts["more_lots"]:
-        yield Note(f"and {words.plural(facts['more_lots'], 'live lot')} more: meterctl balance {facts['org']}")
+        yield Note(
+            f"and {words.plural(facts['more_lots'], 'live lot')} more: meterctl balance {shell_word(facts['org'])}"
+        )
     if not all(lot["complete"] for lot in facts["lots"]):
         yield Note("* opened before the entries that were read: what was clawed back before them is under used")
     if facts["upcoming"]:
@@ -46,9 +49,8 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
     for oddity in facts["oddities"]:
         yield Note(("! ", oddity["message"], _entries(oddity["seqs"])), "warn")
     if seq := facts["seq"]:
-        yield Note(
-            f"to see an entry, say {seq}: meterctl ledger {facts['org']} --all-kinds --before {seq + 1} --limit 1"
-        )
+        which = f"{shell_word(facts['org'])} --all-kinds --before {seq + 1} --limit 1"
+        yield Note(f"to see an entry, say {seq}: meterctl ledger {which}")
 
 
 # -- the sum

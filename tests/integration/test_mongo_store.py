@@ -82,7 +82,7 @@ def replica_set() -> Iterator[ReplicaSet]:
 
 def stored(entry: Entry, **changes: Any) -> Document:
     """The document that the adapter makes of an entry, changed."""
-    document = {"_id": f"{entry['org']}/{entry['key']}", **entry, "moving": entry["amount"] != 0, **changes}
+    document = {"_id": f"{entry['org']} {entry['key']}", **entry, "moving": entry["amount"] != 0, **changes}
     return {name: value for name, value in document.items() if value is not ...}
 
 
@@ -101,7 +101,7 @@ WRONG: dict[str, Document] = {
     "no_hash": {"hash": ...},
     "no_state": {"state": ...},
     "state_as_text": {"state": "{}"},
-    "another_id": {"_id": "acme/other"},
+    "another_id": {"_id": "acme other"},
     "not_moving": {"moving": False},
     "moving_missing": {"moving": ...},
 }
@@ -217,8 +217,8 @@ def test_a_validator_that_is_refused_is_told(dial: Dial, own_mongod: Mongod) -> 
 def test_what_does_not_fit_its_entry_is_not_hidden(store: MongoStore, database: Database[Document]) -> None:
     entry = make_entry("acme", 1)
     database.command({"collMod": "journal", "validator": {}})
-    database.journal.insert_one(stored(entry, _id="acme/other", moving=False))
-    assert list(store.journal.documents("acme")) == [{**entry, "_id": "acme/other", "moving": False}]
+    database.journal.insert_one(stored(entry, _id="acme other", moving=False))
+    assert list(store.journal.documents("acme")) == [{**entry, "_id": "acme other", "moving": False}]
     with pytest.raises(Damaged, match="no field '_id', 'moving'"):
         store.journal.tip("acme")
 

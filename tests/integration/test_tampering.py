@@ -114,7 +114,7 @@ class MongoIntruder:
         assert self._journal.replace_one({"_id": place}, {**entry, **moving}).matched_count == 1
 
     def insert(self, entry: dict[str, Any]) -> None:
-        name = f"{entry['org']}/{entry['key']}"
+        name = f"{entry['org']} {entry['key']}"
         self._journal.insert_one({"_id": name, **entry, "moving": entry["amount"] != 0})
 
     def delete(self, org: str, seq: int) -> None:

@@ -19,7 +19,11 @@ MAX_FEATURES = 100
 MAX_REASON = 2000
 
 
-_ORG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+#: Ids as identity providers make them: auth0|507f1f77, ops@example.com, urn:org:9. No space, quote, comma or percent.
+_ORG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@|:/+=~#-]{0,127}")
+
+
+_FEATURE = re.compile(r"[A-Za-z0-9_.:/@+-]{1,64}")
 
 
 _PLAIN_REF = re.compile(r"[!-~]{1,200}")
@@ -37,6 +41,10 @@ _RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
 
 
+#: A number in groups of three, as people and spreadsheets write it: one country's point is another one's comma.
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,'\u00a0\u202f ][0-9]{3})+")
+
+
 def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> str:
     if not isinstance(value, str) or pattern.fullmatch(value) is None:
         raise BadInput(f"{value!r} is not {what}", hint=f"{what} is {rule}", code=f"bad_{what.split()[-1]}")
@@ -44,7 +52,8 @@ def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> s
 
 
 def check_org(value: object) -> str:
-    return _matches(_ORG, "an org", value, "a letter or digit, then up to 63 letters, digits or any of _ . -")
+    rule = "1-128 letters, digits or any of _ . @ | : / + = ~ # -, the first a letter, a digit or _"
+    return _matches(_ORG, "an org", value, rule)
 
 
 def check_ref(value: object, what: str = "a ref") -> str:
@@ -71,7 +80,7 @@ def check_plan(value: object) -> str:
 
 
 def check_feature(value: object) -> str:
-    feature = _matches(_NAME, "a feature", value, "1-64 letters, digits or any of _ -")
+    feature = _matches(_FEATURE, "a feature", value, "1-64 letters, digits or any of _ . : / @ + -")
     if feature in RESERVED_FEATURES:
         raise BadInput(f"the feature name {feature!r} is reserved", hint="name it otherwise", code="bad_feature")
     return feature
@@ -83,9 +92,10 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
         value = int(value)
     # What was stored may come back as a subclass: a store's driver has one for long integers.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadInput(
-            f"{what}: {value!r} is not a whole number", hint=f"{what} is a whole number >= {least}", code="bad_number"
-        )
+        hint = f"{what} is a whole number >= {least}"
+        if isinstance(value, str) and (grouped := _GROUPED.fullmatch(value)):
+            hint = f"write {re.sub('[^0-9+-]', '', grouped[0])}, without separators, if that is what it means"
+        raise BadInput(f"{what}: {value!r} is not a whole number", hint=hint, code="bad_number")
     if not least <= value <= most:
         raise BadInput(
             f"{what}: {value} is out of range", hint=f"{what} lies within {least} .. {most}", code="bad_number"

@@ -15,7 +15,7 @@ from meterctl.core.domain.effects import apply
 from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.rules import Admission, admission
-from meterctl.core.errors import Damaged
+from meterctl.core.errors import Damaged, shell_word
 from meterctl.core.model import Entry, Instant, State
 from meterctl.core.ports import EntryFilter
 from meterctl.core.reads.explain_words import _count, _minute, _units, told
@@ -364,7 +364,7 @@ def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
 def _pending_oddity(standing: _Standing) -> dict[str, Any]:
     since = _minute(standing.pending[0]["at"])
     what = _count(len(standing.pending), "due event")
-    message = f"{what} not booked yet, the first since {since}; book with: meterctl expire {standing.org}"
+    message = f"{what} not booked yet, the first since {since}; book with: meterctl expire {shell_word(standing.org)}"
     return _oddity("overdue", message, [])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import ClassVar
 
+from meterctl.core.domain.checks import check_org
 from meterctl.core.domain.instants import add_millis, parse
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Entry, Instant
@@ -39,10 +40,12 @@ def follow(journal: Journal, clock: Clock, org: str, after: int) -> Iterator[Ent
 
 def place_of(cursor: str) -> Recorded:
     """The place in a feed that ``cursor`` names: where a page ended, or an instant to start from."""
-    recorded_at, *rest = cursor.split("/")
+    recorded_at, _, rest = cursor.partition("/")
+    org, _, seq = rest.rpartition("/")  # an org may hold slashes
     try:
-        org, seq = rest or ("", "0")
-        return Recorded(parse(recorded_at), org, int(seq))
+        if org:
+            check_org(org)
+        return Recorded(parse(recorded_at), org, int(seq or "0"))
     except (BadInput, ValueError):
         raise BadInput(
             f"{cursor!r} is no cursor",

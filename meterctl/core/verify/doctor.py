@@ -14,7 +14,7 @@ from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.plan_publisher import Wanted, not_published
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.policy import PlanBook
-from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean
+from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean, shell_word
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Clock, Head, Observation, Store, sound
 from meterctl.core.results import Result
@@ -197,7 +197,7 @@ class Doctor:
         org, key = missing[0]
         session = key.partition(":")[2]
         told = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
-        fix = f"a credit was cut off: run it again, meterctl credit-pack {org} PACK --session {session}"
+        fix = f"a credit was cut off: run it again, meterctl credit-pack {shell_word(org)} PACK --session {session}"
         return Observation("claims", False, told, fix)
 
     def _not_booked(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -206,7 +206,8 @@ def _first(found: Cursor[Document], org: str, seq: int | None = None) -> Entry |
 
 
 def _id(org: str, key: str) -> str:
-    return f"{org}/{key}"
+    # Neither an org nor a key holds a space, so no two pairs have the same text.
+    return f"{org} {key}"
 
 
 def _document(entry: Entry) -> Document:

@@ -97,7 +97,7 @@ _SIGNS: dict[Kind, dict[str, Any]] = {
 def expected_validator() -> dict[str, Any]:
     """What the server checks on every document that is written to the journal."""
     # A key is used once because `_id` is unique, so `_id` must be made of it.
-    identity = {"$eq": ["$_id", {"$concat": ["$org", "/", "$key"]}]}
+    identity = {"$eq": ["$_id", {"$concat": ["$org", " ", "$key"]}]}
     moving = {"$eq": ["$moving", {"$ne": ["$amount", 0]}]}
     signs = [{"kind": kind, "amount": sign} for kind, sign in _SIGNS.items()]
     return {**_FIELDS, "$or": signs, "$expr": {"$and": [identity, moving]}}
