@@ -14,6 +14,7 @@ from meterctl.core.stores.url import open_store, same_place, without_secret
 if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.config.settings import Profile, Settings
     from meterctl.core.backfill.booker import Backfiller
+    from meterctl.core.booking.checked_clock import CheckedClock, Confirm
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import Wanted
     from meterctl.core.domain.operations import Operation, Refund, Request
@@ -49,6 +50,8 @@ class Options(NamedTuple):
     dry_run: bool = False
     yes: bool = False
     plan_out: str | None = None
+    #: A person was told that the clock has jumped, and said to go on.
+    clock_confirmed: bool = False
 
 
 class Wiring:
@@ -68,6 +71,8 @@ class Wiring:
         self.environ = os.environ if environ is None else environ
         self._alone = alone
         self._cleanup = ExitStack()
+        #: Asks a person about a clock that has jumped; None where nobody is there.
+        self.ask_about_clock: Confirm | None = None
 
     @cached_property
     def settings(self) -> "Settings":
@@ -178,6 +183,38 @@ class Wiring:
             raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
         return FixedClock(now)
 
+    @property
+    def is_pinned(self) -> bool:
+        """Return True if the clock was set by hand."""
+        return bool(self.options.now or self.environ.get("METERCTL_NOW"))
+
+    @cached_property
+    def write_clock(self) -> "CheckedClock":
+        """The clock of everything that books: compared with the store's before its time is used."""
+        return self._checked_clock(writes=not self.options.dry_run)
+
+    def check_clock(self) -> None:
+        """Raise `ClockSkew` or `ClockJump` before a write that books nothing, and so asks for no time."""
+        self.write_clock.now()
+
+    def _checked_clock(self, *, writes: bool) -> "CheckedClock":
+        from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
+
+        settings = self.settings
+        skew = None if settings.allow_time_travel else settings.max_clock_skew
+        limits = ClockLimits(skew, settings.max_clock_jump)
+        return CheckedClock(
+            self.clock, self.store.clock, limits, pinned=self.is_pinned, writes=writes, confirm=self._confirm_clock
+        )
+
+    def _confirm_clock(self, problem: str) -> bool:
+        options, ask = self.options, self.ask_about_clock
+        if options.yes or options.clock_confirmed:
+            return True
+        if ask is not None and ask(problem):
+            self.options = options._replace(clock_confirmed=True)
+        return self.options.clock_confirmed
+
     @cached_property
     def output(self) -> str:
         """The output format: as said, else the environment's, else tables."""
@@ -255,13 +292,13 @@ class Wiring:
             return self.rehearsal()
         # An append on SQLite is this process's own work, on MongoDB mostly a wait.
         overlap = self._alone and not self._embedded
-        return Ledger(self.store, self.clock, self.settings.terms, overlap=overlap)
+        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":
         """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
         from meterctl.core.booking.ledger import Ledger
 
-        return Ledger(self._scratch(), self.clock, self.settings.terms, dry_run=True)
+        return Ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, dry_run=True)
 
     def _scratch(self) -> "OverlayStore":
         from tempfile import TemporaryDirectory
@@ -298,7 +335,7 @@ class Wiring:
         """A ledger that rehearses what it is asked to book, and writes it down in ``plan``."""
         from meterctl.core.saved_plans.plan_file import Planner
 
-        return Planner(self._scratch(), self.clock, self.settings.terms, plan)
+        return Planner(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
 
     @cached_property
     def reads(self) -> "Reads":
@@ -326,7 +363,7 @@ class Wiring:
         """A sweep as ``command``, booked by this process unless a ``booker`` does."""
         from meterctl.core.sweep.sweeper import Sweeper
 
-        return Sweeper(self.ledger, command, self.actor, self.at, booker=booker)
+        return Sweeper(self.ledger, command, self.actor, self.at, booker=booker, store=self.describe_store())
 
     def backfiller(self) -> "Backfiller":
         """Books the lines of a file by this process."""
@@ -343,6 +380,7 @@ class Wiring:
 
     def diagnose(self, sample: int) -> "Diagnosis":
         """A look over config and store. What is wrong with the config does not keep from looking at the store."""
+        from meterctl.config.settings import Settings
         from meterctl.core.verify.doctor import Diagnosis, Doctor
         from meterctl.process.clock import SystemClock
 
@@ -356,7 +394,8 @@ class Wiring:
             diagnosis.unreached(problem)
         else:
             plans = (self._wanted_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
-            Doctor(store, now, machine, sample, *plans).look(diagnosis)
+            max_jump = (self.settings if diagnosis.ok else Settings()).max_clock_jump
+            Doctor(store, now, machine, sample, *plans, max_jump=max_jump).look(diagnosis)
         return diagnosis
 
     def _wanted_plans(self) -> "list[Wanted]":

@@ -51,6 +51,9 @@ class HandClock:
     def now(self) -> Instant:
         return self.instant
 
+    def elapsed(self) -> float:
+        return sum(self.slept)
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 

@@ -12,7 +12,7 @@ from typing import Any
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Observation, Recorded
+from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Mark, Observation, Recorded
 from meterctl.core.stores.border import claim_of, entry_of, head_of, sound_entry_of, undamaged
 
 
@@ -115,6 +115,9 @@ class MemoryHeads:
         waiting = [DueOrg(head.next_due, head.org) for head in self._heads.values() if head.next_due is not None]
         return sorted(due for due in waiting if due.since <= at and (after is None or due > after))[:limit]
 
+    def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
+        return [(org, self._heads[org].at) for org in sorted(self._heads) if self._heads[org].at > of][:limit]
+
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         return iter([head_of(self._heads[org]._asdict()) for org in sorted(self._heads) if org > after])
 
@@ -169,7 +172,7 @@ class MemoryLocks:
         held = self._leases.get(lease.name)
         if held is not None and held.holder == lease.holder:
             lease = lease._replace(acquired_at=held.acquired_at)
-        elif held is not None and held.expires_at > now:
+        elif held is not None and now < held.expires_at <= lease.latest:
             return held
         self._leases[lease.name] = lease
         return lease
@@ -185,6 +188,24 @@ class MemoryLocks:
         return [self._leases[name] for name in sorted(self._leases)]
 
 
+class MemoryClock:
+    """Keeps a mark at once: here nothing else is written with it."""
+
+    def __init__(self) -> None:
+        self._mark: Mark | None = None
+
+    def server_time(self) -> Instant | None:
+        return None
+
+    def mark(self) -> Mark | None:
+        return self._mark
+
+    def leave_mark(self, mark: Mark) -> None:
+        known = self._mark
+        if known is None or mark.at > known.at or (known.pinned and not mark.pinned):
+            self._mark = Mark(mark.at, mark.pinned and (known is None or known.pinned))
+
+
 class MemoryStore:
     """All five repositories."""
 
@@ -194,6 +215,7 @@ class MemoryStore:
         self.claims = MemoryClaims()
         self.plans = MemoryPlans()
         self.locks = MemoryLocks()
+        self.clock = MemoryClock()
 
     def together(self) -> AbstractContextManager[object]:
         return nullcontext()

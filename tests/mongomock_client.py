@@ -1,5 +1,6 @@
 """mongomock as far as the adapter needs it: what it lacks is added here, never in the product."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import mongomock.collection
@@ -65,6 +66,8 @@ class _Database(_mock.database.Database):  # type: ignore[misc]
         return super().get_collection(name, **options)
 
     def command(self, command: Any, **options: Any) -> Any:
+        if command == "hello":
+            return {"localTime": datetime.now(UTC)}
         if "listCollections" in command:
             return {"cursor": {"firstBatch": [{"options": self._store.__dict__.get("options", {})}]}}
         if "collMod" in command:

@@ -484,7 +484,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "plans": plans,
     "plan": lambda: Listing("plan", "versions", [version_record(version())], {"plan": "pro"}),
     "plans-published": lambda: Listing(
-        "plans", "plans", [Published(status, version()).fields() for status in ("applied", "unchanged", "planned")]
+        "plans", "plans", [Published(status, version()).record() for status in ("applied", "unchanged", "planned")]
     ),
     "plan-version": lambda: Published("applied", version()),
     "sweep": sweep,

@@ -113,6 +113,7 @@ def _booker(wiring: Wiring, count: int) -> Booker:
         return wiring.backfiller()
     from meterctl.workers.backfill import LineWorkers  # loads what starts processes
 
+    wiring.check_clock()  # here, where somebody can be asked
     return LineWorkers(count, wiring.options, wiring.environ)
 
 

@@ -151,6 +151,7 @@ def _run(
         if writes and not options.dry_run:
             wiring.check_named()
             _tell_where(wiring)
+            _ask_about_clock(wiring)
         result = function(wiring, **values)
         if options.plan_out is not None:
             _save_plan(wiring, options.plan_out)
@@ -158,6 +159,8 @@ def _run(
             return 0
         from meterctl.render import emit
 
+        if writes and wiring.is_pinned:
+            _warn_of_pinned_clock(result, wiring.now)
         with answering():
             emit(result, wiring.output)
         return result.exit_code
@@ -194,6 +197,22 @@ def _tell_where(wiring: Wiring) -> None:
     if wiring.profile_name is not None and wiring.output == "table" and sys.stderr.isatty():
         kind = " (production)" if wiring.profile.production else ""
         typer.echo(f"profile {wiring.profile_name}{kind}, {wiring.describe_store()}", err=True)
+
+
+def _ask_about_clock(wiring: Wiring) -> None:
+    """Let a person, if there is one, say to go on although the clock is far from the last write."""
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        from meterctl.commands.confirmation import agrees
+
+        wiring.ask_about_clock = lambda problem: agrees(f"{problem}. Is the clock right?")
+
+
+def _warn_of_pinned_clock(result: "Result", now: str) -> None:
+    from meterctl.core.results import WriteResult
+
+    if isinstance(result, WriteResult):
+        message = f"the clock is pinned at {now[:10]} {now[11:16]} UTC, by --now or METERCTL_NOW"
+        result.warn("clock_pinned", message)
 
 
 def _save_plan(wiring: Wiring, path: str) -> None:

@@ -59,9 +59,14 @@ def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
         agree(f"{place_of(wiring)} Book this?")
 
 
+def agrees(question: str) -> bool:
+    """Ask a question; return True if the answer is yes."""
+    return bool(_answer(lambda: typer.confirm(question, err=True)))
+
+
 def agree(question: str) -> None:
     """Ask a question; raises unless the answer is yes."""
-    if not _answer(lambda: typer.confirm(question, err=True)):
+    if not agrees(question):
         raise _not_confirmed()
 
 

@@ -8,6 +8,7 @@ from meterctl.commands.sweep_options import (
     MaxErrors,
     Metrics,
     OrgOrAll,
+    RequireJournal,
     ShardOption,
     Wanted,
     Workers,
@@ -31,6 +32,7 @@ def expire(
     workers: Workers = None,
     fail_if_locked: FailIfLocked = False,
     metrics_file: Metrics = None,
+    require_journal: RequireJournal = False,
 ) -> Sweep:
     """Book what is due: expired lots and ended weeks.
 
@@ -44,6 +46,6 @@ def expire(
       meterctl expire --all --shard 3/8 --metrics-file /var/lib/node_exporter/meterctl.prom
       meterctl expire acme --dry-run
     """
-    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
+    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal)
     check_wanted("expire", wanted)
     return run_sweep(wiring, "expire", wanted)

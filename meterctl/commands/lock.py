@@ -7,6 +7,7 @@ from meterctl.commands.options import argument
 from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.ports import sound
 from meterctl.core.results import Facts, Listing
+from meterctl.core.sweep.lease import LEASE_MS
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -26,9 +27,8 @@ def list_locks(wiring: Wiring) -> Listing:
     Example:
       meterctl lock list
     """
-    leases = [
-        lease._asdict() | {"expired": lease.expires_at <= wiring.now} for lease in sound(wiring.store.locks.all())
-    ]
+    now = wiring.now
+    leases = [lease._asdict() | {"expired": lease.is_over(now, LEASE_MS)} for lease in sound(wiring.store.locks.all())]
     return Listing("locks", "locks", leases)
 
 
@@ -44,6 +44,7 @@ def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, 
     """
     if not wiring.options.reason:
         raise BadInput("breaking a lock needs a reason", hint="say why with --reason", code="reason_required")
+    wiring.check_clock()
     held = {lease.name: lease for lease in sound(wiring.store.locks.all())}.get(name)
     if held is None:
         raise NotFound(f"there is no lock {name!r}", code="unknown_lock", hint="meterctl lock list")

@@ -64,8 +64,8 @@ def publish_version(
 def _publish(wiring: Wiring, plan: str, weekly_quota: int, ratios: dict[str, str], since: Instant | None) -> Published:
     wanted = Wanted(plan, weekly_quota, ratios, since, wiring.actor, wiring.options.reason)
     if is_to_ask(wiring):
-        _confirm(wiring, publish(wiring.store.plans, wiring.clock, wanted, dry_run=True))
-    return publish(wiring.store.plans, wiring.clock, wanted, dry_run=wiring.options.dry_run)
+        _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=True))
+    return publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=wiring.options.dry_run)
 
 
 def _confirm(wiring: Wiring, planned: Published) -> None:
@@ -86,7 +86,7 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
         for name, spec in specs.items()
         if only in (None, name)
     ]
-    return Listing("plans", "plans", [result.fields() for result in published])
+    return Listing("plans", "plans", [result.record() for result in published])
 
 
 def _ratios(pairs: list[str]) -> dict[str, str]:

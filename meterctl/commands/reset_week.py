@@ -12,6 +12,7 @@ from meterctl.commands.sweep_options import (
     MaxErrors,
     Metrics,
     OrgOrAll,
+    RequireJournal,
     ShardOption,
     Wanted,
     Workers,
@@ -37,6 +38,7 @@ def reset_week(
     workers: Workers = None,
     fail_if_locked: FailIfLocked = False,
     metrics_file: Metrics = None,
+    require_journal: RequireJournal = False,
     force: Annotated[bool, switch("--force", "Close the open week now; needs --ref and --reason.")] = False,
     ref: Annotated[str | None, option("--ref", "REF", "Your name for it: it is booked once.")] = None,
 ) -> Result:
@@ -50,7 +52,7 @@ def reset_week(
       meterctl reset-week --all
       meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
-    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file)
+    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal)
     if force:
         if org is None or ref is None:
             raise BadInput("--force needs an org, --ref and --reason", hint="meterctl reset-week --help", code="usage")

@@ -9,7 +9,6 @@ from meterctl.commands.options import argument, option, switch, worker_count
 from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import check_apart
-from meterctl.core.ports import Store
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_orgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.prometheus import MetricsFile
@@ -30,6 +29,8 @@ Workers = Annotated[str | None, option("--workers", "N", "With --all: sweep in s
 FailIfLocked = Annotated[bool, switch("--fail-if-locked", "With --all: exit 9 if another sweep is running.")]
 Metrics = Annotated[str | None, option("--metrics-file", "FILE", "With --all: write figures for Prometheus there.")]
 
+RequireJournal = Annotated[bool, switch("--require-journal", "Exit 10 if there is no journal: for cron.")]
+
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
 
@@ -44,27 +45,27 @@ class Wanted(NamedTuple):
     workers: str | None = None
     fail_if_locked: bool = False
     metrics_file: str | None = None
+    require_journal: bool = False
 
 
 def check_wanted(name: str, wanted: Wanted) -> None:
     """Raise `BadInput` for what does not go together."""
     if (wanted.org is None) != wanted.all_orgs:
         raise BadInput("name one org, or give --all", hint=f"meterctl {name} --all", code="usage")
-    if wanted.org is not None and wanted != Wanted(check_org(wanted.org)):
+    if wanted.org is not None and wanted._replace(require_journal=False) != Wanted(check_org(wanted.org)):
         message = "only a sweep of all orgs has parts, limits, workers, a lock and metrics"
         raise BadInput(message, hint=f"meterctl {name} --all", code="usage")
 
 
 def run_sweep(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
     """Sweep one org or all of them, as `check_wanted` has found it in order."""
-    sweep = _sweep_all(wiring, name, wanted) if wanted.org is None else wiring.sweeper(name).one(wanted.org)
-    if not sweep.due and sweep.locked_by is None and _has_no_journal(wiring.store, wanted.org):
+    if wanted.org is None:
+        sweep = _sweep_all(wiring, name, wanted)
+    else:
+        sweep = wiring.sweeper(name).one(wanted.org, require_journal=wanted.require_journal)
+    if not sweep.journal_found:
         tell_no_journal(wanted.org, wiring.describe_store(), "nothing is due")
     return sweep
-
-
-def _has_no_journal(store: Store, org: str | None) -> bool:
-    return (next(store.journal.orgs(), None) if org is None else store.journal.tip(org)) is None
 
 
 def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
@@ -73,7 +74,7 @@ def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
     file = None if wanted.metrics_file is None else _metrics(wiring, wanted.metrics_file)
     collect_garbage()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
-        sweep = _watched(sweeper, extent, interrupts, fail_if_locked=wanted.fail_if_locked)
+        sweep = _watched(sweeper, extent, interrupts, wanted)
         if interrupts.asked:
             raise KeyboardInterrupt
     return sweep
@@ -94,12 +95,13 @@ def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
     return SweepWorkers(count, wiring)
 
 
-def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, *, fail_if_locked: bool) -> Sweep:
+def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: Wanted) -> Sweep:
     progress = Progress("orgs")
     try:
         return sweeper.all(
             extent,
-            fail_if_locked=fail_if_locked,
+            fail_if_locked=wanted.fail_if_locked,
+            require_journal=wanted.require_journal,
             told=lambda sweep: progress.tell(sweep.due, lambda: None),
             stop=lambda: interrupts.asked,
         )

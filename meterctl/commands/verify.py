@@ -19,6 +19,7 @@ from meterctl.core.verify import (
     Progress,
     Seal,
     SealWriter,
+    latest_at,
     read_seal,
     repair_heads,
     verify_all,
@@ -73,6 +74,7 @@ def verify(
         found = _verify(wiring, org, file, worker_count(workers), how)
         if sealing is not None:
             sealing.sound = found.ok
+    found.journal_found = found.orgs > 0
     if found.ok and not found.entries:
         place = wiring.describe_store() if file is None else said(file)
         tell_no_journal(org, place, "nothing was checked")
@@ -90,10 +92,10 @@ class _How(TypedDict):
 def _verify(wiring: Wiring, org: str | None, file: str | None, workers: int, how: _How) -> Verification:
     if file is not None:
         with opened_or_standard_input(file) as source:
-            return verify_file(unzipped(source), **how)
+            return verify_file(unzipped(source), latest=latest_at(wiring.clock), **how)
     if org is not None:
-        return verify_org(wiring.store, check_org(org), **how)
-    return verify_all(wiring.store, checker=_checker(wiring, workers), **how)
+        return verify_org(wiring.store, check_org(org), clock=wiring.clock, **how)
+    return verify_all(wiring.store, checker=_checker(wiring, workers), clock=wiring.clock, **how)
 
 
 def _checker(wiring: Wiring, workers: int) -> Checker | None:

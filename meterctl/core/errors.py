@@ -176,6 +176,22 @@ def index_missing(place: str) -> StoreUnusable:
     )
 
 
+class ClockSkew(MeterctlError):
+    """This machine's clock differs from the database server's. Nothing was booked."""
+
+    code = "clock_skew"
+    exit_code = UNREACHABLE
+    hint = "nothing was booked: set both clocks by NTP, then run the same command again; compare them: meterctl doctor"
+
+
+class ClockJump(MeterctlError):
+    """This machine's clock is far from the last write to the store's file. Nothing was booked."""
+
+    code = "clock_jump"
+    exit_code = UNREACHABLE
+    hint = "nothing was booked: check this machine's clock with: date; if it is right, run the same again with --yes"
+
+
 class StripeUnavailable(MeterctlError):
     """Stripe could not be asked: no key or a rejected one, no answer, too many requests. Nothing was booked."""
 

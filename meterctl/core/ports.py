@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, Kind, PlanVersion
 
@@ -195,6 +196,11 @@ class Heads(Protocol):
         The cost grows with what is returned: neither with the number of orgs nor with how much else is due."""
         ...
 
+    def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
+        """Return org and time of heads whose entry takes effect later than ``of``, by org, at most ``limit``. Reads all
+        heads, inside the store."""
+        ...
+
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         """All heads in order of org, from behind ``after`` on. A stream."""
         ...
@@ -237,6 +243,10 @@ class Plans(Protocol):
         ...
 
 
+#: Milliseconds that the clocks of two holders may differ: as much as `doctor` lets pass.
+LEASE_SKEW_MS = 5_000
+
+
 class Lease(NamedTuple):
     """A lock as it stands: held by ``holder`` until ``expires_at`` unless renewed."""
 
@@ -245,13 +255,26 @@ class Lease(NamedTuple):
     acquired_at: Instant
     expires_at: Instant
 
+    @property
+    def latest(self) -> Instant:
+        """The latest expiry that a lease of another holder may have when this one is asked for.
+
+        A later one was dated by a clock that runs ahead, and would keep everybody out until then.
+        """
+        return add_millis(self.expires_at, LEASE_SKEW_MS)
+
+    def is_over(self, now: Instant, length_ms: int) -> bool:
+        """Return True if the lease has expired by ``now``, or ends later than one of ``length_ms`` can."""
+        return self.expires_at <= now or self.expires_at > add_millis(now, length_ms + LEASE_SKEW_MS)
+
 
 class Locks(Protocol):
     """Leases that keep two sweeps from doing the same work twice. Correctness never needs them."""
 
     def acquire(self, lease: Lease, now: Instant) -> Lease:
-        """Take the lock if it is free or its lease has expired by ``now``, or renew it if ``lease.holder`` holds it
-        (``acquired_at`` stays). Returns the lease in force: the caller's own when it was taken."""
+        """Take the lock if it is free or its lease is over by ``now`` (see `Lease.is_over`), or renew it if
+        ``lease.holder`` holds it (``acquired_at`` stays). Returns the lease in force: the caller's own when it was
+        taken."""
         ...
 
     def release(self, name: str, holder: str) -> bool:
@@ -267,11 +290,45 @@ class Clock(Protocol):
     """Time, and waiting for it."""
 
     def now(self) -> Instant:
-        """The current instant, in UTC."""
+        """Return the current instant, in UTC."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return seconds on a clock that nobody can set: only the difference of two readings means anything.
+
+        Deadlines count by it. It includes the time slept here, even where sleeping takes no real time.
+        """
         ...
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+
+class Mark(NamedTuple):
+    """The latest time at which a write ran. ``pinned``: only pinned clocks have written so far."""
+
+    at: Instant
+    pinned: bool
+
+
+class StoreClock(Protocol):
+    """The times that a store knows, to compare a writer's clock with."""
+
+    def server_time(self) -> Instant | None:
+        """Return the time by the server's clock; None where the store has no server."""
+        ...
+
+    def mark(self) -> Mark | None:
+        """Return the mark that earlier writes left; None where there is none, or the store keeps none."""
+        ...
+
+    def leave_mark(self, mark: Mark) -> None:
+        """Store ``mark`` with the next write of this process, in the same transaction.
+
+        A mark only moves forward, but for one thing: a real clock replaces the mark of a pinned one. A store with a
+        server keeps none.
+        """
         ...
 
 
@@ -304,6 +361,9 @@ class Store(Protocol):
 
     @property
     def locks(self) -> Locks: ...
+
+    @property
+    def clock(self) -> StoreClock: ...
 
     def together(self) -> AbstractContextManager[object]:
         """What is written inside is written in one step, all of it or nothing, if that is how the store works best; if

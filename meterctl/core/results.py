@@ -91,6 +91,8 @@ def _plain(value: Any) -> Any:
         return round(value, 3)
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, Finding):
+        return value.document()
     if hasattr(value, "_asdict"):  # a named tuple
         return value._asdict()
     if isinstance(value, Result):
@@ -105,8 +107,23 @@ class Warning(NamedTuple):
     message: str
 
 
+class WriteResult(Result):
+    """Base of the results of commands that write: each may carry ``warnings``."""
+
+    __slots__ = ()
+    warnings: Sequence[Warning]
+
+    def warn(self, code: str, message: str) -> None:
+        """Add a warning."""
+        object.__setattr__(self, "warnings", (*self.warnings, Warning(code, message)))
+
+    def warning_records(self) -> list[dict[str, str]]:
+        """Return the warnings as documents hold them."""
+        return [warning._asdict() for warning in self.warnings]
+
+
 @dataclass(slots=True)
-class Receipt(Result):
+class Receipt(WriteResult):
     """The outcome of one operation."""
 
     name = "receipt"
@@ -151,7 +168,7 @@ class Receipt(Result):
 
 
 @dataclass(slots=True)
-class Sweep(Result):
+class Sweep(WriteResult):
     """The outcome of a sweep. Every org that was due is counted once more: as done, failed or skipped."""
 
     name = "sweep"
@@ -171,7 +188,12 @@ class Sweep(Result):
     errors: list[Failure] = field(default_factory=list)
     locked_by: Annotated[str | None, text("the holder of the sweep lock, so that this call stopped")] = None
     seconds: f.Seconds = 0.0
-    status: Literal["done", "disabled"] = "done"
+    status: Annotated[
+        Literal["done", "disabled", "locked"], means("locked: left to another sweep; disabled: the meter is off")
+    ] = "done"
+    store: Annotated[str, text("the store, without any secret")] = ""
+    journal_found: Annotated[bool, means("false: the store has no journal, or none of the org")] = True
+    warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
 
     @property
     def exit_code(self) -> int:
@@ -269,7 +291,7 @@ class LedgerChart(Result):
 
 
 @dataclass(slots=True)
-class Listing(Result):
+class Listing(WriteResult):
     """Any list of records under one name: ``items`` stand in the document under ``plural``, after ``about``. They may
     be a stream: then the result is read once."""
 
@@ -277,28 +299,31 @@ class Listing(Result):
     plural: str
     items: Iterable[Mapping[str, Any]]
     about: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[Warning] = ()
 
     def fields(self) -> dict[str, Any]:
-        return {**self.about, self.plural: list(self.items)}
+        warnings = {"warnings": self.warning_records()} if self.warnings else {}
+        return {**self.about, self.plural: list(self.items), **warnings}
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.items
 
 
 @dataclass(slots=True)
-class Facts(Result):
+class Facts(WriteResult):
     """Any single record under one name."""
 
     name: str  # type: ignore[misc]
     facts: Mapping[str, Any]
     exit_code: int = errors.DONE
+    warnings: Sequence[Warning] = ()
 
     def fields(self) -> dict[str, Any]:
-        return dict(self.facts)
+        return {**self.facts, **({"warnings": self.warning_records()} if self.warnings else {})}
 
 
 @dataclass(slots=True)
-class Backfill(Result):
+class Backfill(WriteResult):
     """The number of lines of an input file by their outcome."""
 
     name = "backfill"
@@ -316,6 +341,7 @@ class Backfill(Result):
     late: Annotated[int, number("lines that took effect later than they say, behind newer entries of their org")] = 0
     twice_in_file: Annotated[int, number("lines that repeat a key of the same file")] = 0
     seconds: f.Seconds = 0.0
+    warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
 
     @property
     def unbooked(self) -> int:
@@ -333,12 +359,22 @@ class Backfill(Result):
 
 
 class Finding(NamedTuple):
-    """A result of `verify`: the number of the check (see docs/format.md), and the place, as far as it is known."""
+    """A result of `verify`: the number of the check (see docs/format.md), and the place, as far as it is known.
+
+    It was found ``times`` times, at different entries; ``seq`` is the first.
+    """
 
     org: str | None
     seq: int | None
     check: int
     message: str
+    times: int = 1
+
+    def document(self) -> dict[str, Any]:
+        """Return it as documents hold it."""
+        fields = self._asdict()
+        fields["count"] = fields.pop("times")
+        return fields
 
 
 @dataclass(slots=True)
@@ -352,6 +388,7 @@ class Verification(Result):
     findings: list[Finding] = field(default_factory=list)
     more: Annotated[int, number("findings beyond those listed")] = 0
     seconds: f.Seconds = 0.0
+    journal_found: Annotated[bool, means("false: there was no journal to check")] = True
 
     @shown
     def ok(self) -> Annotated[bool, means("true: there is no finding")]:

@@ -13,6 +13,9 @@ class SystemClock:
     def now(self) -> Instant:
         return from_millis(time.time_ns() // 1_000_000)
 
+    def elapsed(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
@@ -22,9 +25,14 @@ class FixedClock:
 
     def __init__(self, instant: Instant) -> None:
         self._now = instant
+        self._slept = 0.0
 
     def now(self) -> Instant:
         return self._now
 
+    def elapsed(self) -> float:
+        return time.monotonic() + self._slept
+
     def sleep(self, seconds: float) -> None:
+        self._slept += seconds
         self._now = add_millis(self._now, math.ceil(seconds * 1000))

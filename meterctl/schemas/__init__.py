@@ -76,7 +76,7 @@ _NAMES: dict[str, Any] = {
     "Instant": Instant,
     "Entry": entries.EntryDocument,
     "Finding": reading.FindingRecord,
-    "Warning": writing.WarningRecord,
+    "Warning": fields.WarningRecord,
 }
 
 #: Every document by its name: the part of ``schema`` between ``meterctl.`` and ``.v1``, and the lines of files.

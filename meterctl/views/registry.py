@@ -1,11 +1,12 @@
 """Which view shows which result, by the name of its document; a result without a view of its own is shown as it is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from itertools import chain
 from typing import Any, TypeVar
 
-from meterctl.core.results import Result
-from meterctl.views.blocks import Block
+from meterctl.core.results import Receipt, Result, WriteResult
+from meterctl.views.blocks import Block, Note
 from meterctl.views.fallback import show_anything
 
 View = Callable[[Any], Iterable[Block]]
@@ -42,8 +43,14 @@ def view(*names: str) -> Callable[[V], V]:
     return register
 
 
-def blocks_of(result: Result) -> Iterable[Block]:
+def blocks_of(result: Result) -> Iterator[Block]:
     """The blocks that show ``result``."""
     if result.name in MODULES:
         import_module(f"meterctl.views.{MODULES[result.name]}")
-    return _VIEWS.get(result.name, show_anything)(result)
+    return chain(_VIEWS.get(result.name, show_anything)(result), _warnings(result))
+
+
+def _warnings(result: Result) -> Iterator[Block]:
+    if isinstance(result, WriteResult) and not isinstance(result, Receipt):  # which shows them before its figures
+        for warning in result.warnings:
+            yield Note(f"warning [{warning.code}]: {warning.message}", "warn")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.imports.report import Imported
-from meterctl.core.results import Backfill, Sweep, Verification
+from meterctl.core.results import Backfill, Finding, Sweep, Verification
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
 from meterctl.views.registry import view
@@ -89,7 +89,7 @@ def show_verification(verification: Verification) -> Iterable[Block]:
     if verification.findings:
         columns = [Column("org"), Column("seq", right=True), Column("check", right=True), Column("finding", least=24)]
         rows = [
-            Row([finding.org or "-", _seq(finding.seq), str(finding.check), finding.message])
+            Row([finding.org or "-", _seq(finding.seq), str(finding.check), _message(finding)])
             for finding in verification.findings
         ]
         yield Grid(columns, rows)
@@ -99,8 +99,13 @@ def show_verification(verification: Verification) -> Iterable[Block]:
 
 def _verify_outcome(verification: Verification) -> Said:
     if not verification.ok:
-        return Said(f"✗ {words.plural(len(verification.findings) + verification.more, 'finding')}", "bad")
+        count = sum(finding.times for finding in verification.findings) + verification.more
+        return Said(f"✗ {words.plural(count, 'finding')}", "bad")
     return Said("✓ all checks hold", "good") if verification.entries else Said("○ nothing to check", "warn")
+
+
+def _message(finding: Finding) -> str:
+    return finding.message if finding.times == 1 else f"{finding.message} ({finding.times:,} times)"
 
 
 def _seq(seq: int | None) -> str:

@@ -40,16 +40,15 @@ class Workers(Generic[Item, Answer]):
         answers any more, what is begun is broken off, not done to its end."""
         self._count = count
         self._task = task
-        self._options = wiring.options
-        self._environ = dict(wiring.environ)
+        self._wiring = wiring
         self._breaks_off = breaks_off
 
     def answers(self, items: Iterable[Item]) -> Generator[Answer, None, None]:
         """The answer to each item, in order."""
         # Not forked: neither a connection nor a thread of this process survives that whole.
-        pool = ProcessPoolExecutor(
-            self._count, get_context("spawn"), initializer=_start, initargs=(self._task, self._options, self._environ)
-        )
+        wiring = self._wiring
+        start = (self._task, wiring.options, dict(wiring.environ))
+        pool = ProcessPoolExecutor(self._count, get_context("spawn"), initializer=_start, initargs=start)
         asked: deque[Future[Answer]] = deque()
         try:
             for item in items:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import threading
 from collections.abc import Callable
@@ -83,6 +84,11 @@ def conforms(document: dict[str, Any], name: str | None = None) -> None:
     if "$schema" not in document:
         name = name or document["schema"].removeprefix("meterctl.").removesuffix(".v1")
         assert _adapter(name).validate_python(document, strict=True) == document, name
+
+
+def without_clock(text: str) -> str:
+    """Leave out the line which says that the clock is pinned: pages that show a story say so once."""
+    return re.sub(r"^\s*(?:> )?warning \[clock_pinned\].*\n", "", text, flags=re.MULTILINE)
 
 
 class Shell:

@@ -145,12 +145,12 @@ def test_a_feed_of_alerts_misses_and_repeats_nothing(run_anywhere: Shell) -> Non
     run.all("plan publish free --quota 100", "meter attribute corp run1 --units 200")
     cursor = poll("2026-11-16", "2026-11-16T12:00:30Z")
     run.all("meter attribute bolt run1 --units 90", now="2026-11-16T12:01:00Z")
-    cursor = poll(cursor, "2026-11-16T12:01:30Z")
+    cursor = poll(cursor, "2026-11-16T12:01:50Z")
     assert told == [("corp", 80), ("corp", 100)], "the newest is not settled yet"
     # Stamped before what the last poll could have seen, and there only after it.
     run.all("meter attribute acme run1 --units 90", now="2026-11-16T12:00:45Z")
-    cursor = poll(cursor, "2026-11-16T12:01:40Z")
-    cursor = poll(cursor, "2026-11-16T12:02:30Z")
+    cursor = poll(cursor, "2026-11-16T12:02:00Z")
+    cursor = poll(cursor, "2026-11-16T12:03:00Z")
     assert told == [("corp", 80), ("corp", 100), ("acme", 80), ("bolt", 80)]
     assert poll(cursor, "2026-11-16T13:00:00Z") == cursor
     assert len(told) == 4
@@ -159,7 +159,7 @@ def test_a_feed_of_alerts_misses_and_repeats_nothing(run_anywhere: Shell) -> Non
 def test_a_feed_begins_where_it_is_told(run: Shell) -> None:
     page = run.doc("meter alerts --after 1h")
     assert page["alerts"] == []
-    assert (page["until"], page["next"]) == ("2026-11-16T11:59:00.000Z", "2026-11-16T11:00:00.000Z//0")
+    assert (page["until"], page["next"]) == ("2026-11-16T11:58:30.000Z", "2026-11-16T11:00:00.000Z//0")
     assert "go on with: --after 2026-11-16T11:00:00.000Z//0" in run("meter alerts --after 1h").out
     for cursor in ("2026-11-16T11:00:00.000Z/acme/x", "2026-11-16T11:00:00.000Z/acme", "soon/acme/1", "a/b/c/d"):
         answer = run.json("meter", "alerts", "--after", cursor)
@@ -180,7 +180,7 @@ def test_a_page_of_a_feed_has_an_end(run: Shell, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_feed_waits_longer_than_any_writer_tries() -> None:
-    assert MARGIN >= 2 * 1000 * PATIENCE
+    assert MARGIN >= 3 * 1000 * PATIENCE, "to wait, one call on SQLite, and clocks that differ"
 
 
 # The ledger

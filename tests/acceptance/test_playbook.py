@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.shell import Shell
+from tests.acceptance.shell import Shell, without_clock
 
 ROOT = Path(__file__).parents[2]
 PAGE, PLANS = ROOT / "docs" / "playbook.md", ROOT / "docs" / "plans.md"
@@ -106,7 +106,7 @@ def played(run: Shell, block: str) -> str:
     for line in re.findall(r"^\$ meterctl (.*)$", block, re.MULTILINE):
         answer = run(line)
         assert answer.code in (0, 4), (line, answer)
-        shown.append(f"$ meterctl {line}\n{answer.err}{answer.out}")
+        shown.append(f"$ meterctl {line}\n{without_clock(answer.err + answer.out)}")
     return re.sub(r"took( +)[0-9.]+ s", r"took\g<1>0.01 s", "\n".join(shown))
 
 

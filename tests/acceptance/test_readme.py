@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from meterctl.cli import COMMANDS
-from tests.acceptance.shell import Shell
+from tests.acceptance.shell import Shell, without_clock
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "README.md"
@@ -38,7 +38,7 @@ def test_the_tour_shows_what_the_commands_answer(desk: Shell) -> None:
         for line in re.findall(r"^\$ meterctl (.*)$", found[2], re.MULTILINE):
             answer = desk(line, now=found[1])
             assert answer.code == 0, (line, answer)
-            shown += f"$ meterctl {line}\n{_same_every_time(answer.err + answer.out)}"
+            shown += f"$ meterctl {line}\n{_same_every_time(without_clock(answer.err + answer.out))}"
         return f"<!-- play {found[1]} -->\n```console\n{shown}```\n"
 
     now = BLOCK.sub(replayed, page)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.shell import Shell
+from tests.acceptance.shell import Shell, without_clock
 from tests.stripe_server import KEY, StandIn, seconds, serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "stripe.md"
@@ -28,7 +28,7 @@ def play(run: Shell, block: str) -> str:
     shown = []
     for line in re.findall(r"^\$ meterctl (.*)$", block, re.MULTILINE):
         answer = run(line)
-        text = re.sub(r"took +[0-9.]+ m?s", "took            0.1 s", answer.err + answer.out)
+        text = re.sub(r"took +[0-9.]+ m?s", "took            0.1 s", without_clock(answer.err + answer.out))
         shown.append(f"$ meterctl {line}\n{text}")
     return "".join(shown)
 

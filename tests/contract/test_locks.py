@@ -10,6 +10,9 @@ def instant(second: int) -> Instant:
     return Instant(f"2026-11-22T10:00:{second:02}.000Z")
 
 
+MARCH = Instant("2027-03-10T10:01:00.000Z")
+
+
 def lease(holder: str, start: int, end: int, *, name: str = "sweep") -> Lease:
     return Lease(name, holder, instant(start), instant(end))
 
@@ -38,6 +41,24 @@ def test_an_expired_lease_is_taken_over(store: Store) -> None:
     assert store.locks.acquire(lease("two", 30, 59), instant(30)) == lease("two", 30, 59)
     assert store.locks.acquire(lease("one", 31, 58), instant(31)) == lease("two", 30, 59)
     assert store.locks.release("sweep", "one") is False
+
+
+def test_a_lease_that_a_fast_clock_dated_is_taken_over(store: Store) -> None:
+    store.locks.acquire(Lease("sweep", "fast", Instant("2027-03-10T10:00:00.000Z"), MARCH), MARCH)
+    mine = lease("mine", 0, 30)
+    assert store.locks.acquire(mine, instant(0)) == mine
+    assert store.locks.release("sweep", "fast") is False
+
+
+def test_clocks_of_holders_may_differ_by_seconds(store: Store) -> None:
+    held = lease("one", 5, 35)
+    store.locks.acquire(held, instant(5))
+    assert store.locks.acquire(lease("two", 0, 30), instant(0)) == held
+    assert not held.is_over(instant(0), 30_000)
+    later = lease("one", 6, 36, name="other")
+    store.locks.acquire(later, instant(6))
+    assert later.is_over(instant(0), 30_000)
+    assert store.locks.acquire(lease("two", 0, 30, name="other"), instant(0)).holder == "two"
 
 
 def test_a_released_lock_is_free(store: Store) -> None:

@@ -219,6 +219,9 @@ class SimulatedClock:
         self._process.times.append(instant)
         return instant
 
+    def elapsed(self) -> float:
+        return self._scheduler.now / 1000
+
     def sleep(self, seconds: float) -> None:
         self._scheduler.sleep(round(seconds * 1000))
 

@@ -5,7 +5,9 @@ decide anew.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Any, NamedTuple
 
@@ -18,37 +20,51 @@ from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
 from meterctl.core.ports import Clock, Store
 
-#: How long one chunk may go on losing races or looking for an answer, in seconds.
+#: How long one chunk may go on losing races or looking for an answer, in seconds. As old at most may an entry's
+#: ``recorded_at`` be when a try to append it begins: the feed of alerts stays further behind than that and one call.
 PATIENCE = 30.0
 
 
 class Pace:
     """Waits between tries: jittered, growing from 2 to 50 ms, and over at a deadline."""
 
-    def __init__(self, clock: Clock, patience: float, random: Random) -> None:
+    def __init__(self, clock: Clock, patience: float, random: Random, *, latest: float = inf) -> None:
+        """``latest``: no try may begin later, by `Clock.elapsed`, however much patience is left."""
         self._clock = clock
         self._random = random
-        self._left = patience
+        self._latest = latest
+        # Real time: a try that gets no answer takes seconds, and a clock that was set by hand shows none of them.
+        self._end = clock.elapsed() + patience
         self._longest = 0.002
+
+    def for_entries(self, decided_at: float) -> "Pace":
+        """Return the pace for appending what was decided at that reading of `Clock.elapsed`."""
+        pace = copy(self)
+        pace._latest = decided_at + PATIENCE
+        return pace
+
+    @property
+    def is_late(self) -> bool:
+        """True when it is too late for even a first try."""
+        return self._clock.elapsed() > self._latest
 
     def wait(self, trouble: StoreUnreachable) -> None:
         """Wait a little before the next try; raises ``trouble`` when there is no time left for one."""
-        if self._left <= 0:
-            raise trouble
         pause = self._random.uniform(0.001, self._longest)
+        if self._clock.elapsed() + pause > min(self._end, self._latest):
+            raise trouble
         self._longest = min(0.05, self._longest * 1.6)
-        # A try costs time of its own, which a clock that is set for a rehearsal does not show: count it in.
-        self._left -= max(pause, 0.005)
         self._clock.sleep(pause)
 
 
 class Booked(NamedTuple):
-    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and whether
-    another writer was in the way."""
+    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and why the
+    rest is not: another writer was in the way, or the store took so long that the entries became too old."""
 
     settled: int
     cut: tuple[Entry, ...]
     clashed: bool
+    late: bool = False
 
 
 @dataclass
@@ -74,6 +90,10 @@ class Writer:
         message = f"other writers were first each time for {self.patience:.0f} seconds"
         return StoreUnreachable(message, code="contended", hint="run the same command again")
 
+    def too_slow(self) -> StoreUnreachable:
+        """Return the trouble when entries grew too old before the store took them."""
+        return StoreUnreachable(f"{self.store.describe()} is too slow: reading and claiming took {PATIENCE:.0f} s")
+
     def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Outcome]:
         """What would become of ``requests``; see `Batch`."""
         now = self.clock.now()
@@ -85,6 +105,8 @@ class Writer:
         claimed = self._claimed(outcomes)
         if len(claimed) < len(outcomes):
             entries = [entry for outcome in claimed for entry in outcome.entries]
+        if entries and pace.is_late:
+            return Booked(0, (), clashed=False, late=True)
         taken = self._append(entries, pace)
         settled, cut = _settled(claimed, taken)
         # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.

@@ -80,6 +80,7 @@ class Execution:
         self._pace = writer.pace()
         self._contended: set[str] = set()
         self._carried: tuple[Entry, ...] = ()
+        self._decided_at = 0.0
 
     def run(self) -> Iterator[list[Receipt]]:
         """The receipts of all requests, in order."""
@@ -105,6 +106,7 @@ class Execution:
         return self._again.popleft() if self._again else next(self._chunks, None)
 
     def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
+        self._decided_at = self._writer.clock.elapsed()
         flying = self._flight.names if self._flight else NOTHING
         repeats = self._writer.dry_run or self._repeats.expected(chunk)  # a layer takes keys that are used below it
         return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
@@ -122,7 +124,8 @@ class Execution:
     def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Outcome]) -> Iterator[list[Receipt]]:
         """Have the entries appended: in the background if there are many, else at once, with the receipts."""
         flight = self._flight = _Flight(chunk, outcomes)
-        flight.booked = partial(self._writer.book, outcomes, flight.entries, self._pace)
+        pace = self._pace.for_entries(self._decided_at)
+        flight.booked = partial(self._writer.book, outcomes, flight.entries, pace)
         self._views.launch(flight.orgs)
         if self._overlap and len(flight.entries) >= WORTH_A_THREAD:
             flight.booked = self._in_background(flight.booked)
@@ -144,7 +147,7 @@ class Execution:
         yield self._receipts(flight, booked)
         left = flight.requests[booked.settled :]
         if left:
-            self._turn_back(left, waiting, clashed=booked.clashed)
+            self._turn_back(left, waiting, booked)
         else:
             self._views.land(flight.orgs)
             self._repeats.learn(flight.outcomes)
@@ -161,14 +164,16 @@ class Execution:
         self._carried += booked.cut
         return receipts
 
-    def _turn_back(self, left: Sequence[Request], waiting: Sequence[Request] | None, *, clashed: bool) -> None:
+    def _turn_back(self, left: Sequence[Request], waiting: Sequence[Request] | None, booked: Booked) -> None:
         """Decide anew from ``left`` on: what was read is old, and what was decided on top of it means nothing."""
         self._views.forget()
         self._writer.heads.catch_up()  # what is read anew is looked for by them
         if waiting is not None:
             self._again.appendleft(waiting)
         self._again.appendleft(left)
-        if clashed:
+        if booked.late:
+            self._pace.wait(self._writer.too_slow())
+        elif booked.clashed:
             self._repeats.clashed()
             self._suspect(left)
             self._pace.wait(self._writer.contended())

@@ -1,6 +1,6 @@
 """Publishing plan versions: immutable, numbered, one after the other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import UNREACHABLE, MeterctlError
 from meterctl.core.model import Instant, PlanVersion
 from meterctl.core.ports import Clock, Plans
-from meterctl.core.results import Result
+from meterctl.core.results import Warning, WriteResult
 
 #: Waits before another try when someone else published the same number first, in seconds.
 BACKOFF = (0.1, 0.3, 0.9)
@@ -39,16 +39,21 @@ class Wanted:
             check_ratio(feature, ratio)
 
 
-@dataclass(frozen=True, slots=True)
-class Published(Result):
+@dataclass(slots=True)
+class Published(WriteResult):
     """A plan version and whether this call published it."""
 
     name = "plan-version"
 
     status: Literal["applied", "unchanged", "planned"]
     version: PlanVersion
+    warnings: Sequence[Warning] = ()
 
     def fields(self) -> dict[str, Any]:
+        return {**self.record(), "warnings": self.warning_records()}
+
+    def record(self) -> dict[str, Any]:
+        """Return the version and its status, as a list of plans holds them."""
         return {"status": self.status, "applied": self.status == "applied", **version_record(self.version)}
 
 

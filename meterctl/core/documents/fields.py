@@ -3,7 +3,7 @@
 Only annotations carry these; nothing reads them but `meterctl.schemas`.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypedDict
 
 from meterctl.core.model import MAX_UNITS, Instant
 
@@ -51,6 +51,16 @@ def instant(meaning: str) -> Meaning:
 
 def signed(meaning: str) -> Meaning:
     return units(meaning, least=-MAX_UNITS)
+
+
+class WarningRecord(TypedDict):
+    """Something to see about an operation that was not refused for it."""
+
+    code: Annotated[str, text("code of the warning")]
+    message: Annotated[str, text("the warning, for people")]
+
+
+Warnings = Annotated[list[WarningRecord], means("points an operator should see about it")]
 
 
 # The same field has the same meaning in every document.

@@ -1,6 +1,6 @@
 """Documents of commands that keep things running."""
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.fields import (
     Actor,
@@ -11,6 +11,7 @@ from meterctl.core.documents.fields import (
     Ratios,
     Reason,
     Version,
+    Warnings,
     cents,
     instant,
     means,
@@ -41,6 +42,7 @@ class PlanVersionDocument(PublishedRecord):
     """A plan version, and whether this call published it."""
 
     schema: Literal["meterctl.plan-version.v1"]
+    warnings: Warnings
 
 
 class PlanVersions(TypedDict):
@@ -56,6 +58,7 @@ class PlansDocument(TypedDict):
 
     schema: Literal["meterctl.plans.v1"]
     plans: list[PublishedRecord | VersionRecord]
+    warnings: NotRequired[Warnings]
 
 
 class LeaseDocument(TypedDict):
@@ -86,6 +89,7 @@ class Lock(LeaseDocument):
     dry_run: Annotated[bool, means("true: it was left alone")]
     reason: Annotated[str, text("why")]
     actor: Actor
+    warnings: NotRequired[Warnings]
 
 
 class ExportedPlan(VersionRecord):

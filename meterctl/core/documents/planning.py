@@ -10,6 +10,7 @@ from meterctl.core.documents.fields import (
     Reason,
     Seconds,
     Seq,
+    Warnings,
     instant,
     means,
     number,
@@ -135,3 +136,4 @@ class Apply(TypedDict):
     more_problems: Annotated[int, number("problems that are counted only")]
     receipts: Annotated[list["Receipt"], means("of the first hundred operations")]
     seconds: Seconds
+    warnings: Warnings

@@ -1,6 +1,6 @@
 """Documents of commands that show and check."""
 
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.entries import DebtDocument, DrawDocument, LotDocument, WeekDocument
 from meterctl.core.documents.fields import (
@@ -20,6 +20,7 @@ from meterctl.core.documents.fields import (
     Seq,
     Session,
     Used,
+    Warnings,
     WeekKey,
     cents,
     instant,
@@ -164,6 +165,7 @@ class RefundPreview(TypedDict):
     debt_after: Annotated[DebtDocument, means("the debt with it")]
     refundable_cents_after: Annotated[int, cents("money that could still be refunded")]
     clawable_units_after: Annotated[int, units("units that could still be clawed back")]
+    warnings: NotRequired[Warnings]
 
 
 class FindingRecord(TypedDict):
@@ -173,6 +175,7 @@ class FindingRecord(TypedDict):
     seq: Seq | None
     check: Annotated[int, number("the check; 0: it is no entry at all")]
     message: Annotated[str, text("the fault, for people")]
+    count: Annotated[int, number("findings equal to it, itself included; seq is the first one's", least=1)]
 
 
 class Disagreement(TypedDict):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
-from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, means, number, text
+from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, Warnings, number, text
 
 if TYPE_CHECKING:
     from meterctl.core.results import Receipt
@@ -15,22 +15,13 @@ class Difference(TypedDict):
     now: Any
 
 
-class WarningRecord(TypedDict):
-    """Something to see about an operation that was not refused for it."""
-
-    code: Annotated[str, text("code of the warning")]
-    message: Annotated[str, text("the warning, for people")]
-
-
-Warnings = Annotated[list[WarningRecord], means("points an operator should see about it")]
-
-
 class ReceiptsDocument(TypedDict):
     """The outcomes of several operations of one command."""
 
     schema: Literal["meterctl.receipts.v1"]
     command: Annotated[str, text("command")]
     receipts: "list[Receipt]"
+    warnings: Warnings
 
 
 class Failure(TypedDict):
@@ -89,3 +80,4 @@ class EventsDocument(TypedDict):
     problems: list[EventProblem]
     more: Annotated[int, number("problems that are not listed")]
     seconds: Seconds
+    warnings: Warnings

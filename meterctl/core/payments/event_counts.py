@@ -1,12 +1,13 @@
 """What became of a run's webhook events, counted, with the first few that need somebody."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from meterctl.core import errors
 from meterctl.core.payments.webhook_file import Rejected, Source
-from meterctl.core.results import Result
+from meterctl.core.results import Warning, WriteResult
 
 EventStatus = Literal[
     "applied",
@@ -32,7 +33,7 @@ MOST_PROBLEMS = 10
 
 
 @dataclass(slots=True)
-class Events(Result):
+class Events(WriteResult):
     """What became of a run's events, counted by the payments, refunds and disputes they speak of. ``problems`` name
     the first that need somebody, or another event; ``more`` were not listed."""
 
@@ -57,6 +58,7 @@ class Events(Result):
     kept: list[Source] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     seconds: float = 0.0
+    warnings: Sequence[Warning] = ()
     _listed: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -68,7 +70,8 @@ class Events(Result):
             "events applied planned replayed unchanged waiting pending unpaid refused conflict failed foreign other "
             "invalid problems more"
         )
-        return {name: getattr(self, name) for name in names.split()} | {"seconds": round(self.seconds, 3)}
+        counts = {name: getattr(self, name) for name in names.split()}
+        return counts | {"seconds": round(self.seconds, 3), "warnings": self.warning_records()}
 
     def count(self, status: str) -> None:
         setattr(self, status, getattr(self, status) + 1)

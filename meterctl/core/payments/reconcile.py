@@ -15,7 +15,7 @@ from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Clawback, Credit, Giveback, Payment, base_of, claims_on, free_name
-from meterctl.core.results import Receipt, Result
+from meterctl.core.results import Receipt, Result, Warning, WriteResult
 
 FindingKind = Literal[
     "paid_not_credited",
@@ -101,21 +101,23 @@ class Reconciliation(Result):
         return [finding.document() for finding in self.findings]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipts(Result):
+@dataclass(slots=True)
+class Receipts(WriteResult):
     """What became of several operations that one command asked for."""
 
     name = "receipts"
 
     command: str
     receipts: Sequence[Receipt]
+    warnings: Sequence[Warning] = ()
 
     @property
     def exit_code(self) -> int:
         return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
 
     def fields(self) -> dict[str, Any]:
-        return {"command": self.command, "receipts": [receipt.fields() for receipt in self.receipts]}
+        receipts = [receipt.fields() for receipt in self.receipts]
+        return {"command": self.command, "receipts": receipts, "warnings": self.warning_records()}
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return [receipt.fields() for receipt in self.receipts]

@@ -14,9 +14,10 @@ from meterctl.core.results import LedgerPage
 #: Seconds between two looks: soon enough for a person, and one index lookup for the store.
 PAUSE = 1.0
 
-#: Milliseconds that a feed stays behind the time. A writer stamps an entry before the store has it, and may try for
-#: half as long; what was recorded before then has arrived, unless clocks or replicas are further apart than the rest.
-MARGIN = 60_000
+#: Milliseconds that a feed stays behind the time. A writer stamps an entry before the store has it. Its last try begins
+#: at most 30 seconds later (`chunk_writer.PATIENCE`), and may take 30 more while an SQLite file is locked. So entries
+#: recorded before then have arrived, unless clocks or replicas are more than the remaining 30 seconds apart.
+MARGIN = 90_000
 
 #: The most entries on a page of a feed.
 MOST = 1000

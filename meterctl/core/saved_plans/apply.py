@@ -1,7 +1,7 @@
 """Carrying out a saved plan: each operation as it was reviewed, or not at all."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -11,7 +11,7 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.precondition import Basis
 from meterctl.core.model import Entry
-from meterctl.core.results import Receipt, Result
+from meterctl.core.results import Receipt, Result, Warning, WriteResult
 from meterctl.core.saved_plans.plan_file import Header, SavedPlan, Step
 
 CHUNK = 500
@@ -30,7 +30,7 @@ _TROUBLE = ("refused", "conflict", "failed")
 
 
 @dataclass(slots=True)
-class Application(Result):
+class Application(WriteResult):
     """What became of a plan. ``moved`` orgs are told with the entries that the plan did not know of."""
 
     name = "apply"
@@ -43,6 +43,7 @@ class Application(Result):
     receipts: list[Receipt] = field(default_factory=list)
     worst: int = errors.DONE
     seconds: float = 0.0
+    warnings: Sequence[Warning] = ()
 
     @property
     def exit_code(self) -> int:
@@ -65,6 +66,7 @@ class Application(Result):
             "more_problems": told - len(self.problems),
             "receipts": [receipt.fields() for receipt in self.receipts],
             "seconds": round(self.seconds, 3),
+            "warnings": self.warning_records(),
         }
 
     def rows(self) -> Iterable[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
-from meterctl.core.domain.canonical import canonical_bytes
+from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes
 from meterctl.core.domain.operation_documents import request_document, request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
@@ -209,7 +209,7 @@ def _check(path: str, first: bytes, header: Header, rest: Iterable[bytes]) -> No
     try:
         found.update(header.covered())
         unchanged = header.line() == first and (lines, found.hexdigest()) == (header.operations, header.sha256)
-    except (ValueError, RecursionError):  # there is something in it that no header can hold
+    except (*NOT_CANONICAL, RecursionError):  # there is something in it that no header can hold
         unchanged = False
     if not unchanged:
         raise _bad(f"{path} was cut off or changed since it was saved")
@@ -240,7 +240,7 @@ def _step(number: int, line: bytes) -> Step:
 def _object(line: bytes) -> dict[str, Any]:
     try:
         document = json.loads(line)
-    except (ValueError, RecursionError):
+    except (*NOT_CANONICAL, RecursionError):
         document = None
     return document if isinstance(document, dict) else {}
 

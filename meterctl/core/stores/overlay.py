@@ -23,6 +23,7 @@ from meterctl.core.ports import (
     Plans,
     Recorded,
     Store,
+    StoreClock,
     sound,
 )
 
@@ -38,6 +39,7 @@ class OverlayStore:
         self.claims: Claims = _OverlayClaims(below.claims, layer.claims)
         self.plans: Plans = _OverlayPlans(below.plans, layer.plans)
         self.locks: Locks = layer.locks
+        self.clock: StoreClock = below.clock
 
     def together(self) -> AbstractContextManager[object]:
         return self._layer.together()
@@ -138,6 +140,9 @@ class _OverlayHeads:
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return self._below.due(at, after=after, limit=limit)
+
+    def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
+        return self._below.ahead(of, limit)
 
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         return self._below.read(after=after)

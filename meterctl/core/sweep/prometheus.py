@@ -26,6 +26,7 @@ _MEANINGS = {
     "expired_units": "Units that expired.",
     "weeks_closed": "Weeks that were closed.",
     "settled_units": "Units of debt settled from the next week's quota.",
+    "journal_found": "Whether the store has a journal at all: 0 is a wrong store, most likely.",
 }
 
 
@@ -58,7 +59,7 @@ class MetricsFile:
                 self._write(sweep, success=False)
             raise
         try:
-            self._write(sweep, success=sweep.exit_code == DONE)
+            self._write(sweep, success=sweep.exit_code == DONE and sweep.journal_found)
         except OSError as problem:
             raise MetricsLost(f"cannot write {self._path}: {problem}") from problem
 
@@ -67,7 +68,7 @@ class MetricsFile:
             return
         labels = f'command="{sweep.command}",shard="{sweep.shard}"'
         now = to_millis(self._clock.now()) / 1000
-        counts = {name: getattr(sweep, name) for name in _MEANINGS if hasattr(sweep, name)}
+        counts = {name: int(getattr(sweep, name)) for name in _MEANINGS if hasattr(sweep, name)}
         figures = {
             "last_success_timestamp_seconds": now if success else self._last_success(labels),
             "last_run_timestamp_seconds": now,

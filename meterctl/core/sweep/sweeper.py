@@ -11,7 +11,7 @@ from typing import Protocol
 from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
-from meterctl.core.errors import REFUSED, LockHeld, MeterctlError
+from meterctl.core.errors import REFUSED, UNREACHABLE, LockHeld, MeterctlError
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_booker import DueBooker, Tally
@@ -31,6 +31,14 @@ class InFuture(MeterctlError):
     code = "in_future"
     exit_code = REFUSED
     hint = "nothing can be booked before it is due: leave --at out"
+
+
+class NoJournal(MeterctlError):
+    """A sweep that requires a journal found none. Nothing was booked."""
+
+    code = "no_journal"
+    exit_code = UNREACHABLE
+    hint = "check --store and METERCTL_STORE; a store that is new and empty is swept without --require-journal"
 
 
 class Booker(Protocol):
@@ -54,25 +62,29 @@ class Sweeper:
         *,
         holder: str | None = None,
         booker: Booker | None = None,
+        store: str | None = None,
     ) -> None:
-        """``booker`` books in place of this process."""
+        """``booker`` books in place of this process. ``store`` names the store, if not by its own description."""
         now = ledger.clock.now()
         if at is not None and at > instants.add_millis(now, FUTURE_MS):
             raise InFuture(f"{at} is more than five minutes ahead of now ({now})")
-        self.sweep = Sweep(command, at or now, dry_run=ledger.dry_run)
+        self.sweep = Sweep(command, at or now, dry_run=ledger.dry_run, store=store or ledger.store.describe())
         self._ledger = ledger
         self._holder = holder or process_name()
         self._booker = booker or DueBooker(ledger, actor, at)
 
-    def one(self, org: str) -> Sweep:
+    def one(self, org: str, *, require_journal: bool = False) -> Sweep:
         """Sweep one org."""
         began = monotonic()
+        if require_journal:
+            self._require_journal(org)
         for tally in self._booker.book([[org]]):
             self._count(tally)
         self.sweep.seconds = monotonic() - began
         # Found by name, not by what is due: an org with nothing to book was not due.
         self.sweep.due -= self.sweep.skipped
         self.sweep.skipped = 0
+        self._look_for_journal(org)
         return self.sweep
 
     def all(
@@ -80,25 +92,47 @@ class Sweeper:
         extent: Extent = EVERYTHING,
         *,
         fail_if_locked: bool = False,
+        require_journal: bool = False,
         told: Listener = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Sweep:
-        """Sweep every org that has something due, under a lock that only saves double work. A lock that another
-        process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to. ``stop`` is asked before
-        each page whether to end there."""
+        """Sweep every org that has something due, under a lock that only saves double work.
+
+        A lock that another process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to.
+        ``require_journal``: raise `NoJournal` where there is none at all. ``stop`` is asked before each page: True ends
+        the sweep there.
+        """
         began = monotonic()
         self.sweep.shard = str(extent.shard)
         # On a dry run the lock, like all that is written, is on a layer of its own.
         lock = KeptLock(self._ledger.store.locks, self._ledger.clock, extent.lock_name, self._holder)
         try:
+            if require_journal:
+                self._require_journal(None)
             self.sweep.locked_by = lock.take()
             if self.sweep.locked_by is None:
                 self._under(lock, extent, told, stop)
-            elif fail_if_locked:
+                self._look_for_journal(None)
+                return self.sweep
+            self.sweep.status = "locked"
+            if fail_if_locked:
                 raise LockHeld(f"the sweep is being run by {self.sweep.locked_by}")
         finally:
             self.sweep.seconds = monotonic() - began
         return self.sweep
+
+    def _require_journal(self, org: str | None) -> None:
+        self._look_for_journal(org)
+        if not self.sweep.journal_found:
+            of = "" if org is None else f" of {org}"
+            raise NoJournal(f"no journal{of} was found in {self.sweep.store}")
+
+    def _look_for_journal(self, org: str | None) -> None:
+        """Note if there is a journal. Where something was due there is one."""
+        journal = self._ledger.store.journal
+        self.sweep.journal_found = (
+            self.sweep.due > 0 or (next(journal.orgs(), None) if org is None else journal.tip(org)) is not None
+        )
 
     def _under(self, lock: KeptLock, extent: Extent, told: Listener, stop: Callable[[], bool]) -> None:
         most = extent.max_errors
@@ -118,6 +152,8 @@ class Sweeper:
         finally:
             lock.release()
             self.sweep.locked_by = lock.lost_to
+            if lock.lost_to is not None:
+                self.sweep.status = "locked"
 
     def _count(self, tally: Tally) -> None:
         sweep = self.sweep

@@ -11,7 +11,16 @@ from meterctl.core.verify.export_check import verify_file
 from meterctl.core.verify.journal_check import JournalCheck, Sealed
 from meterctl.core.verify.report import Checked, OnTip, Progress, Scope
 from meterctl.core.verify.seal import SEAL, Seal, SealWriter, read_seal
-from meterctl.core.verify.store_check import Checker, Part, Repair, check_part, repair_heads, verify_all, verify_org
+from meterctl.core.verify.store_check import (
+    Checker,
+    Part,
+    Repair,
+    check_part,
+    latest_at,
+    repair_heads,
+    verify_all,
+    verify_org,
+)
 
 __all__ = [
     "SEAL",
@@ -28,6 +37,7 @@ __all__ = [
     "SealWriter",
     "Sealed",
     "check_part",
+    "latest_at",
     "read_seal",
     "repair_heads",
     "verify_all",

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 
 class Check(IntEnum):
-    """1 to 14 are the checks of a journal; 0 and 15 frame them: what can be checked at all, and against a seal."""
+    """1 to 14 and 17 are the checks of a journal. 0 and 15 frame them: unreadable entries, and what a seal proves."""
 
     FORM = 0
     ORDER = 1
@@ -23,6 +23,7 @@ class Check(IntEnum):
     HEAD = 13
     CLAIM = 14
     SEAL = 15
+    AHEAD = 17
 
 
 #: Told of what a check found: its number, and a sentence about the entry at hand.

@@ -10,14 +10,17 @@ from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
+from meterctl.core.booking.checked_clock import jump_of
+from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.plan_publisher import Wanted, not_published
-from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.instants import add_millis, to_millis
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean, shell_word
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Clock, Head, Observation, Store, sound
+from meterctl.core.ports import Clock, Head, Lease, Mark, Observation, Store, sound
 from meterctl.core.results import Result
+from meterctl.core.sweep.lease import LEASE_MS
 
 #: How many orgs, claims and due orgs are looked at, unless said.
 SAMPLE = 200
@@ -29,6 +32,9 @@ _HOUR = 3_600_000
 
 #: Damaged documents that are told one by one.
 _MOST_TOLD = 5
+
+#: Orgs that are named in one observation.
+_NAMED = 20
 
 
 @dataclass(slots=True)
@@ -77,6 +83,8 @@ class Doctor:
         sample: int = SAMPLE,
         wanted: Sequence[Wanted] = (),
         default_plan: str | None = None,
+        *,
+        max_jump: float,
     ) -> None:
         self._store = store
         self._wanted = wanted
@@ -84,6 +92,7 @@ class Doctor:
         self._now = now
         self._clock = clock
         self._sample = sample
+        self._max_jump = max_jump
 
     def look(self, diagnosis: Diagnosis) -> None:
         """Add to ``diagnosis`` what there is to see. A store that does not answer is a finding like any other."""
@@ -101,6 +110,8 @@ class Doctor:
         return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
+        if (mark := self._store.clock.mark()) is not None:
+            yield self._mark(mark)
         if self._default_plan is not None:
             yield _looked("default plan", partial(self._default, self._default_plan))
             yield _looked("plans", self._plans)
@@ -108,6 +119,7 @@ class Doctor:
             "documents": self._documents,
             "locks": self._locks,
             "due": self._due,
+            "ahead": self._ahead,
             "heads": self._heads,
             "claims": self._claims,
         }
@@ -151,12 +163,37 @@ class Doctor:
 
     def _locks(self) -> Observation:
         leases = list(sound(self._store.locks.all()))
-        stale = [lease for lease in leases if lease.expires_at <= self._now]
+        stale = [lease for lease in leases if lease.is_over(self._now, LEASE_MS)]
         if not stale:
             return Observation("locks", True, f"{len(leases)} held" if leases else "none held")
-        told = ", ".join(f"{lease.name} of {lease.holder}, expired {lease.expires_at}" for lease in stale)
-        fix = f"its process died; the next sweep takes it over, or: meterctl lock break {stale[0].name} --reason TEXT"
-        return Observation("locks", False, f"stale: {told}", fix)
+        names = ", ".join(self._stale(lease) for lease in stale)
+        break_it = f"the next sweep takes it over, or: meterctl lock break {stale[0].name} --reason TEXT"
+        if any(lease.expires_at > self._now for lease in stale):
+            return Observation("locks", False, f"stale: {names}", f"set the clock of its machine by NTP; {break_it}")
+        return Observation("locks", False, f"stale: {names}", f"its process died; {break_it}")
+
+    def _stale(self, lease: Lease) -> str:
+        ahead = lease.expires_at > self._now
+        state = "dated by a clock that runs ahead, until" if ahead else "expired"
+        return f"{lease.name} of {lease.holder}, {state} {lease.expires_at}"
+
+    def _mark(self, mark: Mark) -> Observation:
+        """Compare this machine's clock with the last write to a file."""
+        now = self._clock.now()
+        problem = None if mark.pinned else jump_of(mark, now, self._max_jump)
+        if problem is None:
+            pinned = ", by a pinned clock" if mark.pinned else ""
+            return Observation("clock", True, f"it is {now}; the last write noted ran at {mark.at}{pinned}")
+        return Observation("clock", False, problem, "set this machine's clock by NTP; if it is right, write with --yes")
+
+    def _ahead(self) -> Observation:
+        ahead = self._store.heads.ahead(add_millis(self._now, FUTURE_MS), self._sample)
+        if not ahead:
+            return Observation("ahead", True, "no journal lies ahead of now")
+        names = ", ".join(f"{org} until {at}" for org, at in ahead[:_NAMED])
+        rest = f" and {len(ahead) - _NAMED:,} more" if len(ahead) > _NAMED else ""
+        fix = "a clock ran ahead; list them all with: meterctl verify --all; docs/operating.md says how to put it right"
+        return Observation("ahead", False, f"orgs whose last entry lies ahead of now: {names}{rest}", fix)
 
     def _due(self) -> Observation:
         due = self._store.heads.due(self._now, limit=self._sample)

@@ -12,7 +12,7 @@ from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.instants import parse
 from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import seekable
-from meterctl.core.model import Entry, PlanVersion
+from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.journal_check import JournalCheck
@@ -30,15 +30,17 @@ def verify_file(
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
     base: "Base | None" = None,
+    latest: Instant | None = None,
 ) -> Verification:
     """Check the journals in an export: an entry a line, orgs one after the other, each in order of seq.
 
     A journal that begins behind its first entry goes on from its ``base``, which is checked with it.
 
     A file that cannot be sought in (a pipe, gzip) is copied to a temporary one first; gzip that is damaged raises
-    `BadInput`. Memory: a few bytes for each key of one org, each org and each session of the file.
+    `BadInput`. Memory: a few bytes for each key of one org, each org and each session of the file. ``latest``: no entry
+    may take effect later.
     """
-    run = Run(progress=progress, on_tip=on_tip, seal=seal)
+    run = Run(progress=progress, on_tip=on_tip, seal=seal, latest=latest)
     with seekable(file) as source:
         _ExportCheck(_Lines(source), run, base).run()
     return run.done()

@@ -32,7 +32,10 @@ class JournalCheck:
     ``seq``, ``hash`` and ``tip`` tell where the journal ends so far; ``text`` is what the last entry's hash covers.
     """
 
-    def __init__(self, org: str, lookup: Lookup, sealed: Sealed | None = None) -> None:
+    def __init__(
+        self, org: str, lookup: Lookup, sealed: Sealed | None = None, *, latest: Instant | None = None
+    ) -> None:
+        """``latest``: no entry may take effect later."""
         self.org = org
         self.seq = 0
         self.hash = NO_HASH
@@ -46,6 +49,7 @@ class JournalCheck:
         self._keys = Seen()
         self._past = Past(lookup)
         self._sealed = sealed
+        self._latest = latest
         self._found: list[Finding] = []
         self._place = 0  # the seq that findings are about
 
@@ -79,6 +83,9 @@ class JournalCheck:
         if self._sealed is not None and self.seq < self._sealed.seq:
             message = f"the journal ends at entry {self.seq}; when it was sealed, it reached {self._sealed.seq}"
             self._note(Check.SEAL, message)
+        if self._latest is not None and self._at > self._latest:
+            message = f"it takes effect at {self._at}, which has not come: until then nothing is booked at its own time"
+            self._note(Check.AHEAD, message)
         return self._found
 
     def _unusable(self, message: str, seq: int | None) -> list[Finding]:

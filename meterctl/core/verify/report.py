@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from meterctl.core.errors import StoreDamaged
+from meterctl.core.model import Instant
 from meterctl.core.results import Finding, Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.journal_check import JournalCheck
@@ -31,32 +32,53 @@ KEPT = 10_000
 _TOLD_EVERY = 10_000
 
 
+class Doubt(NamedTuple):
+    """Something that a writer may be about to put right: the head of ``org``, to reach entry ``seq``; or, with a
+    ``key``, the topup of a session that ``org`` has claimed."""
+
+    org: str
+    seq: int
+    key: str | None = None
+
+
 class Checked(NamedTuple):
-    """What came of checking some orgs, and where their journals end."""
+    """What came of checking some orgs, where their journals end, and what has to be looked at again."""
 
     result: Verification
     tips: list[Tip]
+    doubts: list[Doubt]
 
 
 class Run:
-    """Collects what one run finds. ``seal``: what to compare journals with; ``scope``: which orgs it is about."""
+    """Collects what one run finds. ``seal``: what to compare journals with; ``scope``: which orgs it is about;
+    ``latest``: no entry may take effect later (None: not checked)."""
 
     def __init__(
-        self, *, progress: Progress | None, on_tip: OnTip | None, seal: Seal | None, scope: Scope | None = None
+        self,
+        *,
+        progress: Progress | None,
+        on_tip: OnTip | None,
+        seal: Seal | None,
+        scope: Scope | None = None,
+        latest: Instant | None = None,
     ) -> None:
         self._progress = progress
         self._on_tip = on_tip
         self._seal = seal
         self._scope = scope
+        self._latest = latest
         self._started = time.monotonic()
         self._result = Verification()
+        self._kept: dict[tuple[str | None, int, str], int] = {}
+        self.doubts: list[Doubt] = []
 
     def covers(self, org: str) -> bool:
         return self._scope is None or self._scope(org)
 
     def start(self, org: str, lookup: Lookup) -> JournalCheck:
         self._result.orgs += 1
-        return JournalCheck(org, lookup, self._seal.take(org) if self._seal is not None else None)
+        sealed = None if self._seal is None else self._seal.take(org)
+        return JournalCheck(org, lookup, sealed, latest=self._latest)
 
     def entry(self, found: list[Finding]) -> None:
         """Count an entry, with what is wrong with it."""
@@ -83,6 +105,8 @@ class Run:
         self._result.orgs += checked.result.orgs
         self._result.entries += checked.result.entries
         self._result.more += checked.result.more
+        for doubt in checked.doubts:
+            self.doubt(doubt)
         self.add(checked.result.findings)
         if self._on_tip is not None:
             for tip in checked.tips:
@@ -90,14 +114,31 @@ class Run:
         self.tell()
 
     def add(self, found: Iterable[Finding]) -> None:
+        findings = self._result.findings
         for finding in found:
-            if len(self._result.findings) < KEPT:
-                self._result.findings.append(finding)
+            name = (finding.org, finding.check, finding.message)
+            place = self._kept.get(name)
+            if place is not None:
+                findings[place] = findings[place]._replace(times=findings[place].times + finding.times)
+            elif len(findings) < KEPT:
+                self._kept[name] = len(findings)
+                findings.append(finding)
             else:
-                self._result.more += 1
+                self._result.more += finding.times
+
+    def doubt(self, doubt: Doubt) -> None:
+        """Remember something to look at again when all else is done; beyond some thousands it is only counted."""
+        if len(self.doubts) < KEPT:
+            self.doubts.append(doubt)
+        else:
+            self._result.more += 1
 
     def note(self, org: str | None, seq: int | None, check: Check, message: str) -> None:
         self.add([Finding(org, seq, int(check), message)])
+
+    def group_by_org(self) -> None:
+        """Put the findings of each org together: the order in which orgs are checked, and looked at again, varies."""
+        self._result.findings.sort(key=lambda finding: (finding.org is None, finding.org or ""))
 
     def done(self) -> Verification:
         """The result, once everything was looked at."""

@@ -3,25 +3,25 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.domain.entry_shape import is_state, malformed
+from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged, StoreDamaged
-from meterctl.core.model import Entry
-from meterctl.core.ports import Head, Store
+from meterctl.core.model import Entry, Instant
+from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.report import Checked, Item, OnTip, Progress, Run, Scope, Tip, readable
+from meterctl.core.verify.report import Checked, Doubt, Item, OnTip, Progress, Run, Scope, Tip, readable
 from meterctl.core.verify.seal import Seal
+from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, is_right, settle
 
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
 
 #: Orgs that are checked elsewhere at a time: few, for the journals of some are long.
 PART = 20
-
-_REPAIR = "meterctl verify --all --repair-heads mends it"
 
 
 def verify_org(
@@ -31,20 +31,29 @@ def verify_org(
     seal: Seal | None = None,
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
+    clock: Clock | None = None,
 ) -> Verification:
-    """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing."""
-    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org)
+    """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing. ``clock``
+    as in `verify_all`."""
+    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org, latest=latest_at(clock))
     _medium(store, run)
     check = _StoreCheck(store, run)
     check.orgs([org])
+    settle(store, run, clock)
     return run.done()
 
 
+def latest_at(clock: Clock | None) -> Instant | None:
+    """Return the latest time at which an entry may take effect: as far ahead as a caller's clock may be."""
+    return None if clock is None else add_millis(clock.now(), FUTURE_MS)
+
+
 class Part(NamedTuple):
-    """Orgs to check, with what a seal says of them."""
+    """Orgs to check, with what a seal says of them, and the latest time at which an entry may take effect."""
 
     orgs: list[str]
     seal: Seal | None
+    latest: Instant | None = None
 
 
 #: Has parts checked, by other processes say, and answers in order.
@@ -54,12 +63,11 @@ Checker = Callable[[Iterable[Part]], Iterator[Checked]]
 def check_part(store: Store, part: Part, progress: Progress | None = None) -> Checked:
     """Check the orgs of ``part``: their journals and heads, and that each topup holds its claim. Writes nothing."""
     tips: list[Tip] = []
-    run = Run(progress=progress, on_tip=lambda *tip: tips.append(tip), seal=part.seal)
+    run = Run(progress=progress, on_tip=lambda *tip: tips.append(tip), seal=part.seal, latest=part.latest)
     _StoreCheck(store, run).orgs(part.orgs)
     result = run.done()
-    # What is wrong with an org stands together, however many of them are checked at a time.
-    result.findings.sort(key=lambda finding: finding.org or "")
-    return Checked(result, tips)
+    run.group_by_org()
+    return Checked(result, tips, run.doubts)
 
 
 def verify_all(
@@ -71,27 +79,35 @@ def verify_all(
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
     checker: Checker | None = None,
+    clock: Clock | None = None,
 ) -> Verification:
     """Check every org from behind ``after`` on that ``shard`` takes: journals, heads and claims. Writes nothing, and
-    can run while others write. Memory depends on neither the length of journals nor the number of orgs. ``checker``
-    checks the orgs in place of this process."""
+    can run while others write. Memory depends on neither the length of journals nor the number of orgs.
+
+    ``checker`` checks the orgs in place of this process. With a ``clock`` no entry may lie ahead of now (check 17),
+    and writers get time to catch up with their heads and claims; without, both are left out.
+    """
 
     def scope(org: str) -> bool:
         return org > after and (shard is None or shard(org))
 
+    latest = latest_at(clock)
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
     size = CHUNK if checker is None else PART
     check = checker or partial(_checked_here, store, run)
     _medium(store, run)
     names = readable(store.journal.orgs(after=after), partial(run.note, None, None, Check.FORM))
     orgs = _chunks(filter(scope, names), size)
-    for checked in check(Part(some, None if seal is None else seal.part(some)) for some in orgs):
+    for checked in check(Part(some, None if seal is None else seal.part(some), latest) for some in orgs):
         run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal(after)
     rest.claims()
     rest.strangers()
-    return run.done()
+    settle(store, run, clock)
+    result = run.done()
+    run.group_by_org()
+    return result
 
 
 def _medium(store: Store, run: Run) -> None:
@@ -125,7 +141,7 @@ class _StoreCheck:
         for org, tip in tips.items():
             head = heads.get(org)
             if isinstance(head, Damaged):
-                self._run.note(org, None, Check.HEAD, f"{head.message}; {_REPAIR}")
+                self._run.note(org, None, Check.HEAD, f"{head.message}; {REPAIR}")
             elif tip is not None:
                 self._head(tip, head)
             elif head is not None:
@@ -161,28 +177,11 @@ class _StoreCheck:
 
     def _head(self, tip: Entry, head: Head | None) -> None:
         org, seq = tip["org"], tip["seq"]
-        due = _head_of(tip)
+        due = head_of_entry(tip)
         if due is None or head == due:
             return  # what is wrong with an entry that makes no head is found already
-        if head is None or head.seq < seq:
-            # A writer puts the head a moment after it appended: look once more.
-            head = self._sound_head(org)
-        if head is None:
-            self._run.note(org, seq, Check.HEAD, f"there is no head; {_REPAIR}")
-        elif head.seq < seq:
-            self._run.note(org, seq, Check.HEAD, f"the head is behind, at entry {head.seq} of {seq}; {_REPAIR}")
-        elif not self._is_right(head):
-            self._run.note(org, seq, Check.HEAD, f"the head is not that of entry {head.seq}; {_REPAIR}")
-
-    def _sound_head(self, org: str) -> Head | None:
-        head = self._store.heads.get([org]).get(org)
-        return None if isinstance(head, Damaged) else head
-
-    def _is_right(self, head: Head) -> bool:
-        """Whether ``head`` is that of an entry, which may have been appended while the journal was read."""
-        entry = self._look_up(head.org, head.seq)
-        due = _head_of(entry)
-        return head == due
+        if head is None or head.seq < seq or not is_right(self._store, head):
+            self._run.doubt(Doubt(org, seq))
 
     def heads_without_journal(self, after: str) -> None:
         """Find heads of orgs that have no entry: their journals were removed."""
@@ -221,7 +220,7 @@ class _StoreCheck:
             if holder is None:
                 message = f"session {topup.session!r} is credited, but not claimed by anyone"
                 self._run.note(topup.org, topup.seq, Check.CLAIM, message)
-            elif holder != topup.org and not self._is_booked(topup.org, f"undo:{topup.seq}"):
+            elif holder != topup.org and not is_booked(self._store, topup.org, f"undo:{topup.seq}"):
                 message = f"session {topup.session!r} is credited here, but claimed by {holder}"
                 self._run.note(topup.org, topup.seq, Check.CLAIM, message)
 
@@ -251,22 +250,14 @@ class _StoreCheck:
         wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
         booked = self._booked(wanted)
         for org, key in wanted:
-            # A topup is appended a moment after its claim: look once more.
-            if (org, key) not in booked and not self._is_booked(org, key):
-                message = f"session {key.partition(':')[2]!r} is claimed, but not credited: credit it again"
-                self._run.note(org, None, Check.CLAIM, message)
+            if (org, key) not in booked:
+                self._run.doubt(Doubt(org, 0, key))
 
     def _booked(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
         try:
             return set(self._store.journal.by_keys(keys)) if keys else set()
         except StoreDamaged:
-            return {key for key in keys if self._is_booked(*key)}
-
-    def _is_booked(self, org: str, key: str) -> bool:
-        try:
-            return bool(self._store.journal.by_keys([(org, key)]))
-        except StoreDamaged:
-            return True  # there is something, and the check of the journal says what is wrong with it
+            return {key for key in keys if is_booked(self._store, *key)}
 
     # -- what is nobody's
 
@@ -315,13 +306,6 @@ def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> 
         wrong.append(due)
     elif head != due:
         (behind if head is None or head.seq < due.seq else wrong).append(due)
-
-
-def _head_of(entry: object) -> Head | None:
-    """The head that ``entry`` makes; None if it makes none."""
-    if malformed(entry) is not None or not is_state((document := cast(Entry, entry))["state"]):
-        return None
-    return head_of(document)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

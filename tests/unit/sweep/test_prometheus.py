@@ -46,7 +46,7 @@ def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
         "# TYPE meterctl_sweep_last_success_timestamp_seconds gauge\n"
         f'meterctl_sweep_last_success_timestamp_seconds{{command="expire",shard="3/8"}} {SECONDS}\n'
     )
-    assert text.endswith('meterctl_sweep_settled_units{command="expire",shard="3/8"} 40\n')
+    assert text.endswith('meterctl_sweep_journal_found{command="expire",shard="3/8"} 1\n')
     found = {name.partition("{")[0]: value for name, value in figures(path).items()}
     assert found == {
         "last_success_timestamp_seconds": str(SECONDS),
@@ -61,6 +61,7 @@ def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
         "expired_units": "9007199254740991",
         "weeks_closed": "2",
         "settled_units": "40",
+        "journal_found": "1",
     }
 
 

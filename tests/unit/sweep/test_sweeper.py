@@ -532,6 +532,7 @@ def test_a_lock_that_was_taken_away_is_not_taken_back() -> None:
 
 def test_a_lock_that_was_not_taken_is_not_given_back() -> None:
     keeping = Keeping()
+    keeping.desk.go(LATER)
     keeping.desk.store.locks.acquire(OTHER, Instant(LATER))
     assert keeping.lock.take() == OTHER.holder
     keeping.lock.release()

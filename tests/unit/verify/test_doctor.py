@@ -17,7 +17,7 @@ def test_a_part_that_cannot_be_used_is_a_finding_of_its_own() -> None:
 
     desk.store.heads.on("due", unusable)  # type: ignore[attr-defined]
     diagnosis = Diagnosis("memory:")
-    Doctor(desk.store, desk.clock.now(), desk.clock, default_plan="free").look(diagnosis)
+    Doctor(desk.store, desk.clock.now(), desk.clock, default_plan="free", max_jump=35 * 86_400).look(diagnosis)
     found = {check.name: check for check in diagnosis.checks}
     assert (found["due"].ok, found["due"].found, found["due"].fix) == (False, "may not read heads", "ask who may")
     assert found.keys() >= {"plans", "locks", "heads", "claims"}

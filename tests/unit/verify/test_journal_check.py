@@ -65,7 +65,7 @@ def test_findings_are_named_in_the_document() -> None:
     result = check_lines([lines[0].replace(b'"units":1000', b'"units":1001'), *lines[1:]])
     document = result.document()
     assert (document["schema"], document["ok"], result.exit_code) == ("meterctl.verify.v1", False, 8)
-    assert document["findings"][0].keys() == {"org", "seq", "check", "message"}
+    assert document["findings"][0].keys() == {"org", "seq", "check", "message", "count"}
     assert json.loads(json.dumps(document["findings"])) == document["findings"]
 
 

@@ -271,8 +271,8 @@ def test_checked_in_parts_the_same_is_found_told_and_sealed(monkeypatch: pytest.
     assert alone.progress == (alone.result.orgs, alone.result.entries)
     assert [(finding.org, finding.check) for finding in alone.result.findings] == [
         ("acme", Check.SEAL),
-        ("acme", Check.HEAD),
         ("acme", Check.CLAIM),
+        ("acme", Check.HEAD),
         ("beta", Check.SEAL),
         ("beta", Check.HEAD),
         ("beta", Check.CLAIM),

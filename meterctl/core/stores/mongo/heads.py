@@ -53,6 +53,11 @@ class MongoHeads:
             page = found.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
             return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
 
+    def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
+        with self._database.answered():
+            found = find(self._heads, {"head.at": {"$gt": of}}, {"head.at": 1}).sort("_id", 1).limit(limit)
+            return [(document["_id"], document["head"]["at"]) for document in found]
+
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         def page(org: str, size: int) -> list[Document]:
             return list(find(self._heads, {"_id": {"$gt": org}}).sort("_id", 1).limit(size))

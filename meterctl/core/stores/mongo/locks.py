@@ -46,11 +46,11 @@ class MongoLocks:
         )
 
     def _taken(self, lease: Lease, now: Instant) -> Document | None:
-        """The lock, if it was free or had expired; an unexpired one clashes with the insert."""
+        """Return the lock if it was free or its lease was over; one in force clashes with the insert."""
         fields = {"holder": lease.holder, "acquired_at": lease.acquired_at, "expires_at": lease.expires_at}
         try:
             return self._locks.find_one_and_update(
-                {"_id": lease.name, "expires_at": {"$lte": now}},
+                {"_id": lease.name, "$or": [{"expires_at": {"$lte": now}}, {"expires_at": {"$gt": lease.latest}}]},
                 {"$set": fields},
                 upsert=True,
                 return_document=ReturnDocument.AFTER,

@@ -12,6 +12,7 @@ from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.claims import MongoClaims
+from meterctl.core.stores.mongo.clock import MongoClock
 from meterctl.core.stores.mongo.database import Database, Document
 from meterctl.core.stores.mongo.examine import examine
 from meterctl.core.stores.mongo.heads import MongoHeads
@@ -52,6 +53,7 @@ class MongoStore:
         self.claims = MongoClaims(self._database)
         self.plans = MongoPlans(self._database)
         self.locks = MongoLocks(self._database)
+        self.clock = MongoClock(self._database)
 
     def together(self) -> AbstractContextManager[object]:
         # A transaction would cost a round trip of its own, for heads that can be made again.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
+from meterctl.core.ports import Mark
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
     SCHEMA_VERSION,
@@ -46,6 +47,13 @@ _SWITCH_TRIES = 100
 
 #: Problems of the file that are told one by one.
 _MOST_DAMAGE = 10
+
+#: Forward only; but a real clock begins anew where only pinned ones have written.
+_LEAVE_MARK = """
+    INSERT INTO clock (only, at, pinned) VALUES (1, ?, ?)
+    ON CONFLICT (only) DO UPDATE SET at = excluded.at, pinned = pinned AND excluded.pinned
+    WHERE excluded.at > at OR (pinned AND NOT excluded.pinned)
+"""
 
 _Row = tuple[Any, ...]
 
@@ -102,6 +110,8 @@ class Database:
         # What opening the file had to make, for `complete_schema` to tell.
         self._made: list[str] = []
         self._ready = False
+        #: Stored with the next transaction, if any.
+        self.mark: Mark | None = None
         _databases.add(self)
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
@@ -137,8 +147,13 @@ class Database:
                 yield connection
                 return
             link.set_durable(connection, durable)
+            mark = self.mark
             with _transaction(connection):
                 yield connection
+                if mark is not None:
+                    connection.execute(_LEAVE_MARK, mark)
+            if mark is not None and self.mark == mark:
+                self.mark = None
 
     def is_made(self) -> bool:
         """Whether the file holds a store: an empty one does not yet. Raises `StoreUnusable` for anything else."""

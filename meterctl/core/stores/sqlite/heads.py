@@ -47,6 +47,9 @@ class SqliteHeads:
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]
 
+    def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
+        return list(self._database.rows("SELECT org, at FROM heads WHERE at > ? ORDER BY org LIMIT ?", (of, limit)))
+
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         return map(_head, self._database.stream(_READ, (after,)))
 

@@ -15,7 +15,7 @@ _ACQUIRE = """
         holder = excluded.holder,
         acquired_at = CASE holder WHEN excluded.holder THEN acquired_at ELSE excluded.acquired_at END,
         expires_at = excluded.expires_at
-    WHERE holder = excluded.holder OR expires_at <= ?
+    WHERE holder = excluded.holder OR expires_at <= ? OR expires_at > ?
 """
 
 _FIELDS = "name, holder, acquired_at, expires_at"
@@ -27,7 +27,7 @@ class SqliteLocks:
 
     def acquire(self, lease: Lease, now: Instant) -> Lease:
         with self._database.writing() as connection:
-            connection.execute(_ACQUIRE, (*lease, now))
+            connection.execute(_ACQUIRE, (*lease, now, lease.latest))
             row = connection.execute(f"SELECT {_FIELDS} FROM locks WHERE name = ?", (lease.name,)).fetchone()  # noqa: S608
         in_force = _lease(row)
         return lease if isinstance(in_force, Damaged) else in_force  # no lock is needed for a right result

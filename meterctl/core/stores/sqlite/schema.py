@@ -9,7 +9,7 @@ import sqlite3
 from meterctl.core.model import MAX_UNITS
 
 #: Kept in the file as ``user_version``; raised when a table changes its shape.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # The sign table of the rules once more, for writers that are not this program. An unknown kind fits nothing.
 _SIGN_FITS_KIND = """
@@ -90,6 +90,15 @@ _LOCKS = """
     ) WITHOUT ROWID
 """
 
+# One row: the latest time at which a write ran, and whether only pinned clocks have written.
+_CLOCK = """
+    CREATE TABLE clock (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        at TEXT NOT NULL,
+        pinned INTEGER NOT NULL
+    )
+"""
+
 #: Every object by name, in the order of making. `EntryFilter` needs no index beyond these: see `SqliteJournal.read`.
 OBJECTS: dict[str, str] = {
     "journal": _JOURNAL,
@@ -115,6 +124,7 @@ OBJECTS: dict[str, str] = {
     "claims": _CLAIMS,
     "plans": _PLANS,
     "locks": _LOCKS,
+    "clock": _CLOCK,
 }
 
 #: What no append goes without: every guarantee stands on an org's seqs and keys being unique.

@@ -5,6 +5,7 @@ from typing import Any
 
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.sqlite.claims import SqliteClaims
+from meterctl.core.stores.sqlite.clock import SqliteClock
 from meterctl.core.stores.sqlite.database import Database
 from meterctl.core.stores.sqlite.examine import examine
 from meterctl.core.stores.sqlite.heads import SqliteHeads
@@ -27,6 +28,7 @@ class SqliteStore:
         self.claims = SqliteClaims(self._database)
         self.plans = SqlitePlans(self._database)
         self.locks = SqliteLocks(self._database)
+        self.clock = SqliteClock(self._database)
 
     def together(self) -> AbstractContextManager[object]:
         return self._database.writing()

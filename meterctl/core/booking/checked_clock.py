@@ -1,0 +1,158 @@
+"""A clock that is compared with the store before its time is used to write.
+
+A wrong clock books wrongly and for good: one that runs ahead expires every lot, closes every week, and freezes each
+org it touches until that time has come. MongoDB has a clock of its own to compare with. An SQLite file has none, so it
+keeps a mark: the latest time at which a write ran.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from meterctl.core.domain.instants import add_millis, to_millis
+from meterctl.core.errors import ClockJump, ClockSkew
+from meterctl.core.model import Instant
+from meterctl.core.ports import Clock, Mark, StoreClock
+
+#: Seconds that the clock may be behind the last write to an SQLite file.
+MAX_BEHIND = 300.0
+
+#: Seconds after which a long run asks the server, or looks for the mark, again.
+RENEWED_AFTER = 60.0
+
+#: The mark moves at most this often, in milliseconds.
+_MARK_EVERY = 3_600_000
+
+#: Asked whether to go on although the clock has jumped; told why it is asked.
+Confirm = Callable[[str], bool]
+
+
+class ClockLimits(NamedTuple):
+    """Seconds that a clock may differ from the server's (None: any number), and be ahead of the last write."""
+
+    skew: float | None
+    jump: float
+
+
+class _Reading(NamedTuple):
+    """The server's time, which was read between two instants of a clock that nobody can set."""
+
+    server: int
+    before: float
+    after: float
+
+    def skew(self, now: int, elapsed: float) -> int:
+        """Return by how many milliseconds ``now`` differs at least from the server's time, negative if it is behind."""
+        earliest = self.server + int((elapsed - self.after) * 1000)
+        latest = self.server + int((elapsed - self.before) * 1000)
+        return now - latest if now > latest else min(0, now - earliest)
+
+
+def jump_of(mark: Mark, now: Instant, limit: float) -> str | None:
+    """Say how ``now`` is too far from the last write; None if it is not."""
+    distance = (to_millis(now) - to_millis(mark.at)) / 1000
+    if -MAX_BEHIND <= distance <= limit:
+        return None
+    direction = "behind" if distance < 0 else "ahead of"
+    return f"the clock says {now}, {span_of(distance)} {direction} the last write to this store, at {mark.at}"
+
+
+def span_of(seconds: float) -> str:
+    """Return a length of time in words, whatever its sign."""
+    seconds = abs(seconds)
+    for length, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:,.0f} seconds"
+
+
+class CheckedClock:
+    """``clock`` for whoever writes: `now` raises `ClockSkew` or `ClockJump` where its time is not to be trusted."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: StoreClock,
+        limits: ClockLimits,
+        *,
+        pinned: bool = False,
+        writes: bool = True,
+        confirm: Confirm = lambda _: False,
+    ) -> None:
+        """``pinned``: the clock was set by hand. ``writes`` False: for a rehearsal, which leaves no mark, and whose
+        clock may be pinned to any time. ``confirm`` is asked once at most, and only by the first reading."""
+        self._clock = clock
+        self._store = store
+        self._limits = limits
+        self._pinned = pinned
+        self._writes = writes
+        self._confirm: Confirm | None = confirm
+        self._confirmed = False
+        self._reading: _Reading | None = None
+        self._has_server = limits.skew is not None
+        self._mark: Mark | None = None
+        self._mark_read: float | None = None
+
+    def now(self) -> Instant:
+        now = self._clock.now()
+        if self._has_server:
+            self._check_server(now)
+        self._check_mark(now)
+        self._confirm = None
+        return now
+
+    def elapsed(self) -> float:
+        return self._clock.elapsed()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
+    # -- a server's clock
+
+    def _check_server(self, now: Instant) -> None:
+        assert self._limits.skew is not None
+        limit, elapsed, reading = self._limits.skew * 1000, self.elapsed(), self._reading
+        if reading is None or elapsed - reading.after > RENEWED_AFTER or abs(self._skew(reading)) > limit:
+            reading = self._reading = self._read_server()
+            now = self._clock.now()
+        if reading is None:
+            self._has_server = False
+        elif abs(skew := self._skew(reading)) > limit:
+            raise ClockSkew(
+                f"this machine's clock says {now}, {span_of(skew / 1000)} {'ahead of' if skew > 0 else 'behind'} the "
+                f"database server's; at most {span_of(limit / 1000)} are allowed"
+            )
+
+    def _skew(self, reading: _Reading) -> int:
+        return reading.skew(to_millis(self._clock.now()), self.elapsed())
+
+    def _read_server(self) -> _Reading | None:
+        before = self.elapsed()
+        server = self._store.server_time()
+        return None if server is None else _Reading(to_millis(server), before, self.elapsed())
+
+    # -- the mark in a file
+
+    def _check_mark(self, now: Instant) -> None:
+        elapsed = self.elapsed()
+        if self._mark_read is None or elapsed - self._mark_read > RENEWED_AFTER:
+            self._mark, self._mark_read = self._store.mark(), elapsed
+        mark = self._mark
+        if mark is not None and not self._is_exempt(mark):
+            problem = jump_of(mark, now, self._limits.jump)
+            if problem is not None and not self._may_go_on(problem):
+                raise ClockJump(problem)
+        if self._writes:
+            self._leave(mark, now)
+
+    def _is_exempt(self, mark: Mark) -> bool:
+        return self._confirmed or (self._pinned and (mark.pinned or not self._writes))
+
+    def _may_go_on(self, problem: str) -> bool:
+        self._confirmed = self._confirm is not None and self._confirm(problem)
+        return self._confirmed
+
+    def _leave(self, mark: Mark | None, now: Instant) -> None:
+        takes_over = mark is not None and mark.pinned and not self._pinned
+        if mark is None or takes_over or now >= add_millis(mark.at, _MARK_EVERY):
+            self._mark = Mark(now, self._pinned and (mark is None or mark.pinned))
+            self._store.leave_mark(self._mark)

@@ -1,0 +1,20 @@
+"""The mark of time in the SQLite file: there is no second clock to ask."""
+
+from meterctl.core.model import Instant
+from meterctl.core.ports import Mark
+from meterctl.core.stores.sqlite.database import Database
+
+
+class SqliteClock:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def server_time(self) -> Instant | None:
+        return None
+
+    def mark(self) -> Mark | None:
+        rows = self._database.rows("SELECT at, pinned FROM clock")
+        return Mark(rows[0][0], bool(rows[0][1])) if rows else None
+
+    def leave_mark(self, mark: Mark) -> None:
+        self._database.mark = mark
