@@ -33,6 +33,9 @@ _HOUR = 3_600_000
 #: Damaged documents that are told one by one.
 _MOST_TOLD = 5
 
+#: Seconds that the clock may be ahead of the last write, unless said.
+MAX_JUMP = 35 * 86_400.0
+
 #: Orgs that are named in one observation.
 _NAMED = 20
 
@@ -84,7 +87,7 @@ class Doctor:
         wanted: Sequence[Wanted] = (),
         default_plan: str | None = None,
         *,
-        max_jump: float,
+        max_jump: float = MAX_JUMP,
     ) -> None:
         self._store = store
         self._wanted = wanted
