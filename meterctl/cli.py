@@ -43,6 +43,7 @@ COMMANDS = {
     "events": "Book what Stripe's webhook events tell, in any order, once each.",
     "export": "Print journals as NDJSON, verifiable offline.",
     "import": "Bring journals in from an export, or from another store.",
+    "audit": "Look for what is wrong in the data of another system.",
     "verify": "Check journals against the rules.",
     "orgs": "List orgs by what they hold.",
     "init": "Create or complete the store.",

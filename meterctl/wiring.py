@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand
     from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
+    from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import Booker, Sweeper
     from meterctl.core.verify.doctor import Diagnosis
@@ -358,6 +359,16 @@ class Wiring:
         gateway = connect(self.environ, self.clock.sleep)
         check_mode(gateway, self.store)
         return gateway
+
+    def devkit(self, uri: str | None) -> "DevkitDatabase":
+        """The old database that ``uri`` names, else METERCTL_DEVKIT. It is read, never written to."""
+        uri = uri or self.environ.get("METERCTL_DEVKIT")
+        if not uri or not uri.startswith("mongodb"):
+            hint = "--from mongodb://host/database, or METERCTL_DEVKIT"
+            raise BadInput("the old database is not named", hint=hint, code="usage")
+        from meterctl.core.stores.mongo.devkit import connect_devkit
+
+        return self._cleanup.enter_context(closing(connect_devkit(uri)))
 
     def sweeper(self, command: "SweepCommand", booker: "Booker | None" = None) -> "Sweeper":
         """A sweep as ``command``, booked by this process unless a ``booker`` does."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from meterctl.core.booking.plan_publisher import Published, version_record
+from meterctl.core.imports.devkit.audit import AuditFinding
+from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.results import (
@@ -400,6 +402,13 @@ def config_pack(**fields: Any) -> dict[str, Any]:
     return defaults | fields
 
 
+def audited() -> Audited:
+    result = Audited("mongodb://db/devkit", 3, 40, plan_out="amends.ndjson", seconds=2.0)
+    for units, finding in ((80, "whole_pack_expiration"), (-25, "settlement_not_charged"), (None, "no_id")):
+        result.take(AuditFinding("acme", finding, "e1", units, f"a {finding} of acme", mend=units is not None))
+    return result
+
+
 def preview() -> Facts:
     return Facts(
         "refund-preview",
@@ -496,6 +505,8 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "verify-ok": lambda: Verification(orgs=1, entries=1, seconds=0.25),
     "verify-nothing": lambda: Verification(seconds=0.25),
     "config": config,
+    "audit": audited,
+    "audit-ok": lambda: Audited("mongodb://db/devkit", 3, 40),
     "import": lambda: Imported("backup.ndjson", 3, 8819, 8800, 19, 1, ["gold"], seconds=2.0),
     "import-planned": lambda: Imported("backup.ndjson", 3, 8819, 0, 8819, dry_run=True),
     "import-nothing": lambda: Imported("backup.ndjson", 3, 8819, 8819),

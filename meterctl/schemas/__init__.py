@@ -47,6 +47,7 @@ from meterctl.core.documents.writing import (
     EventsDocument,
     ReceiptsDocument,
 )
+from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Instant
 from meterctl.core.results import (
@@ -113,6 +114,7 @@ DOCUMENTS: dict[str, Any] = {
     "init": Init,
     "doctor": DoctorDocument,
     "import": Imported,
+    "audit": Audited,
     "exported-plan": ExportedPlan,
     "repair": RepairDocument,
     "schemas": Schemas,

@@ -22,7 +22,8 @@ MODULES = {
         "explain": ("explain",),
         "orgs": ("balance", "meter", "history", "alerts", "orgs"),
         "payments": ("reconcile", "events", "receipts"),
-        "runs": ("sweep", "backfill", "verify", "import"),
+        "runs": ("sweep", "backfill", "verify"),
+        "imports": ("import", "audit"),
         "saved": ("plan-summary", "apply"),
         "statement": ("statement", "report"),
     }.items()

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from meterctl.core.imports.report import Imported
 from meterctl.core.results import Backfill, Finding, Sweep, Verification
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
@@ -110,24 +109,3 @@ def _message(finding: Finding) -> str:
 
 def _seq(seq: int | None) -> str:
     return "-" if seq is None else str(seq)
-
-
-@view("import")
-def show_import(imported: Imported) -> Iterable[Block]:
-    new = bool(imported.imported or imported.plans)
-    if imported.dry_run and new:
-        outcome = Said("○ would import", "accent")
-    else:
-        outcome = Said("✓ imported", "good") if new else Said("✓ nothing is new", "accent")
-    yield Heading((outcome, f": {imported.source}"))
-    known = f", {imported.known:,} of them here already" if imported.known else ""
-    pairs: list[tuple[str, Cell]] = [
-        ("journals", words.plural(imported.orgs, "org")),
-        ("entries", f"{imported.entries:,} in the export{known}"),
-        ("new", f"{words.plural(imported.imported, 'entry')}, {words.plural(imported.plans, 'plan version')}"),
-        ("took", words.duration(imported.seconds)),
-    ]
-    if imported.missing_plans:
-        pairs.append(("plans without a version", Said(", ".join(imported.missing_plans), "warn")))
-    yield Pairs(pairs)
-    yield Note("nothing is imported yet" if imported.dry_run else "check it with: meterctl verify --all")

@@ -46,6 +46,8 @@ ELSEWHERE = re.compile(r"\s(&&|\||>)\s.*$")
 
 #: Examples that need what only a user has, and how they end without it.
 NEED_MORE = {
+    "audit devkit --from mongodb://db/devkit --plan-out amends.ndjson": 10,
+    "import devkit --from mongodb://db/devkit --dry-run": 10,
     "credit-pack --from-stripe cs_live_1234": UNREACHABLE,
     "refund --from-stripe re_3Q2x": UNREACHABLE,
     "reconcile stripe --since 7d": UNREACHABLE,

@@ -193,6 +193,11 @@ TELLS = {
         "meterctl.toml", "80, 100", "5.00 USD, 4.60 EUR", "5,000 JPY", "after 90 days", "never", "llm 1.25",
         "0.5 cents (USD) each", "up to 5,000 for 2 weeks", "5 minutes", "35 days", "TCK-[0-9]+", "metadata.org",
     ],
+    "audit": [
+        "✗ 3 findings", "80 units", "25 units", "whole_pack_expiration", "-25", "a no_id of acme",
+        "apply amends.ndjson",
+    ],
+    "audit-ok": ["✓ nothing is wrong", "3 orgs of mongodb://db/devkit"],
     "import": [
         "✓ imported: backup.ndjson", "3 orgs", "8,800 of them here already", "19 entries, 1 plan version", "gold",
         "verify --all",

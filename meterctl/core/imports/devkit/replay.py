@@ -1,0 +1,108 @@
+"""Which credit each removal came from: devkit never stored that, so it is found by walking the ledger in order.
+
+A credit first repays uncovered debt; the rest is its remainder. A refund with a session takes from that session's pack
+first. An expiration named after a credit takes from that one, and closes it. Everything else takes from credits that
+are neither closed nor expired at the entry's own time: the soonest expiry first (never-expiring last), then the oldest.
+What nothing covers is uncovered debt. Always: remainders less uncovered debt are the sum of all amounts.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from meterctl.core.imports.devkit.records import OldEntry
+from meterctl.core.model import Instant
+
+_BEGINNING = Instant("")
+
+
+@dataclass(slots=True)
+class Credit:
+    """Units that came in by the entry in ``place``, and what is left of them."""
+
+    place: int
+    entry: OldEntry
+    remaining: int
+    closed: bool = False
+    clawed: int = 0
+
+    def is_open(self, at: Instant) -> bool:
+        expires_at = self.entry.expires_at
+        return not self.closed and self.remaining > 0 and (expires_at is None or expires_at > at)
+
+
+class Effect(NamedTuple):
+    """What one entry did: ``draws`` as ``(place of the credit, units)``, ``uncovered`` debt made, debt ``repaid``.
+
+    ``own`` is the credit that it is about, and ``own_units`` the part taken from that one.
+    """
+
+    at: Instant
+    draws: tuple[tuple[int, int], ...] = ()
+    uncovered: int = 0
+    repaid: int = 0
+    own: int | None = None
+    own_units: int = 0
+
+
+@dataclass(slots=True)
+class Replay:
+    """A walk over a ledger: feed it every entry in array order."""
+
+    credits: dict[int, Credit] = field(default_factory=dict)
+    uncovered: int = 0
+    at: Instant = _BEGINNING
+    _by_id: dict[str, Credit] = field(default_factory=dict)
+    _by_session: dict[str, Credit] = field(default_factory=dict)
+
+    def feed(self, place: int, entry: OldEntry) -> Effect:
+        """Return the effect of the next entry. One without a time happened when the last one did."""
+        self.at = max(self.at, entry.at or self.at)
+        at = entry.at or self.at
+        if entry.amount > 0:
+            return self._credit(place, entry)
+        own = self._own(entry)
+        wanted = -entry.amount
+        draws: list[tuple[int, int]] = []
+        own_units = 0
+        if own is not None:
+            own_units = min(own.remaining, wanted)
+            wanted -= self._take(own, own_units, draws)
+            own.closed = own.closed or entry.kind == "expiration"
+            own.clawed += -entry.amount if entry.kind == "refund" else 0
+        for credit in self._open(at):
+            wanted -= self._take(credit, min(credit.remaining, wanted), draws)
+        self.uncovered += wanted
+        return Effect(self.at, tuple(draws), wanted, 0, None if own is None else own.place, own_units)
+
+    def _credit(self, place: int, entry: OldEntry) -> Effect:
+        repaid = min(self.uncovered, entry.amount)
+        self.uncovered -= repaid
+        credit = self.credits[place] = Credit(place, entry, entry.amount - repaid)
+        self._by_id.setdefault(entry.id, credit)
+        if entry.session is not None and entry.kind == "topup":
+            self._by_session.setdefault(entry.session, credit)
+        return Effect(self.at, repaid=repaid)
+
+    def _own(self, entry: OldEntry) -> Credit | None:
+        if entry.kind == "expiration" and entry.expires is not None:
+            return self._by_id.get(entry.expires)
+        if entry.kind == "refund" and entry.session is not None:
+            return self._by_session.get(entry.session)
+        return None
+
+    def _open(self, at: Instant) -> list[Credit]:
+        found = [credit for credit in self.credits.values() if credit.is_open(at)]
+        return sorted(found, key=lambda each: (each.entry.expires_at is None, each.entry.expires_at or "", each.place))
+
+    def _take(self, credit: Credit, units: int, draws: list[tuple[int, int]]) -> int:
+        if units:
+            credit.remaining -= units
+            draws.append((credit.place, units))
+        return units
+
+
+def replay(entries: Iterable[OldEntry]) -> tuple[Replay, list[Effect]]:
+    """Walk a whole ledger: return where it ends, and the effect of each entry."""
+    walk = Replay()
+    return walk, [walk.feed(place, entry) for place, entry in enumerate(entries)]

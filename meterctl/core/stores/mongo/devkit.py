@@ -1,0 +1,111 @@
+"""Reading devkit's collections: never a write, ids as hex texts, dates as instants."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+import bson
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from meterctl.core.domain.instants import from_datetime
+from meterctl.core.stores.mongo.failures import answered
+from meterctl.core.stores.mongo.store import connect
+
+LEDGERS, WEEKS, PLANS = "billingextrabalances", "billingusages", "subscriptions"
+
+#: The field that names the org, by collection.
+_ORG = {LEDGERS: "organization", WEEKS: "organizationId", PLANS: "organization"}
+
+#: Orgs that are read together.
+_TOGETHER = 50
+
+#: Seconds that one answer may take.
+_PATIENCE = 60.0
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
+
+class OldDocuments(NamedTuple):
+    """The documents of one org, with whether one names it by a text, and how large the largest is."""
+
+    org: str
+    ledgers: list[dict[str, Any]]
+    weeks: list[dict[str, Any]]
+    subscriptions: list[dict[str, Any]]
+    has_text_id: bool
+    largest_bytes: int
+
+
+class DevkitDatabase:
+    """The database that a URI names, read only."""
+
+    def __init__(self, client: MongoClient[dict[str, Any]], name: str, place: str) -> None:
+        self.place = place
+        self._client = client
+        self._database = client.get_database(name, _PLAIN, ReadPreference.PRIMARY, None, ReadConcern("majority"))
+
+    def orgs(self) -> list[str]:
+        """Return every org that a document names, in order."""
+        found: set[str] = set()
+        with answered(self.place, _PATIENCE):
+            for collection, field in _ORG.items():
+                query = {"weekKey": {"$exists": True}} if collection == WEEKS else {}
+                for document in self._database[collection].find(query, {field: 1, "_id": 0}):
+                    if document.get(field) is not None:
+                        found.add(str(document[field]))
+        return sorted(found)
+
+    def read(self, orgs: Iterable[str]) -> Iterator[OldDocuments]:
+        """Stream the documents of these orgs, in the order given."""
+        names = iter(orgs)
+        while chunk := list(islice(names, _TOGETHER)):  # bounded: by the orgs
+            found = {org: OldDocuments(org, [], [], [], has_text_id=False, largest_bytes=0) for org in chunk}
+            for collection, field in _ORG.items():
+                with answered(self.place, _PATIENCE):
+                    self._gather(collection, field, found)
+            yield from found.values()
+
+    def _gather(self, collection: str, field: str, found: dict[str, OldDocuments]) -> None:
+        ids: list[Any] = [*found, *(ObjectId(org) for org in found if ObjectId.is_valid(org))]
+        query = {field: {"$in": ids}}
+        raws: Any = self._database.get_collection(collection, _RAW)
+        source = raws.find(query).sort("_id", 1)
+        for raw in source:
+            document = bson.decode(raw.raw, _PLAIN)
+            org, is_text = str(document[field]), isinstance(document[field], str)
+            known = found[org]
+            plain: dict[str, Any] = _plain(document)
+            {LEDGERS: known.ledgers, WEEKS: known.weeks, PLANS: known.subscriptions}[collection].append(plain)
+            found[org] = known._replace(
+                has_text_id=known.has_text_id or is_text, largest_bytes=max(known.largest_bytes, len(raw.raw))
+            )
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def connect_devkit(uri: str) -> DevkitDatabase:
+    """Return the database that ``uri`` names. Raises as opening a store does."""
+    store = connect(uri)
+    name = store._database.name
+    return DevkitDatabase(store._database.client, name, store.describe())
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of BSON as JSON has it."""
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, datetime):
+        return from_datetime(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value

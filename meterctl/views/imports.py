@@ -1,0 +1,73 @@
+"""Data from elsewhere: what an import brought in, and what an audit found."""
+
+from collections.abc import Iterable
+
+from meterctl.core.imports.devkit.audit_report import Audited
+from meterctl.core.imports.report import Imported
+from meterctl.views import words
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
+from meterctl.views.registry import view
+
+#: Findings that a person is shown one by one.
+SHOWN = 40
+
+
+@view("import")
+def show_import(imported: Imported) -> Iterable[Block]:
+    new = bool(imported.imported or imported.plans)
+    if imported.dry_run and new:
+        outcome = Said("○ would import", "accent")
+    else:
+        outcome = Said("✓ imported", "good") if new else Said("✓ nothing is new", "accent")
+    yield Heading((outcome, f": {imported.source}"))
+    known = f", {imported.known:,} of them here already" if imported.known else ""
+    pairs: list[tuple[str, Cell]] = [
+        ("journals", words.plural(imported.orgs, "org")),
+        ("entries", f"{imported.entries:,} in the export{known}"),
+        ("new", f"{words.plural(imported.imported, 'entry')}, {words.plural(imported.plans, 'plan version')}"),
+        ("took", words.duration(imported.seconds)),
+    ]
+    if imported.missing_plans:
+        pairs.append(("plans without a version", Said(", ".join(imported.missing_plans), "warn")))
+    yield Pairs(pairs)
+    yield Note("nothing is imported yet" if imported.dry_run else "check it with: meterctl verify --all")
+
+
+@view("audit")
+def show_audit(audited: Audited) -> Iterable[Block]:
+    count = sum(audited.counts.values())
+    outcome = Said(f"✗ {words.plural(count, 'finding')}", "bad") if count else Said("✓ nothing is wrong", "good")
+    yield Heading((outcome, f": {words.plural(audited.orgs, 'org')} of {audited.source}"))
+    yield Pairs(
+        [
+            ("entries", words.units(audited.entries)),
+            ("owed to customers", words.plural(audited.owed, "unit")),
+            ("owed by customers", words.plural(audited.owing, "unit")),
+        ]
+    )
+    if not count:
+        return
+    kinds = [Row([name, words.units(number)]) for name, number in sorted(audited.counts.items())]
+    yield Grid([Column("finding", least=12), Column("times", right=True)], kinds, "by kind")
+    columns = [
+        Column("org", least=10),
+        Column("finding", least=10),
+        Column("units", right=True),
+        Column("what", least=20),
+    ]
+    rows = [
+        Row(
+            [
+                each["org"],
+                each["finding"],
+                "" if each["units"] is None else words.signed(each["units"]),
+                each["message"],
+            ]
+        )
+        for each in audited.findings[:SHOWN]
+    ]
+    yield Grid(columns, rows, "findings")
+    if count > SHOWN:
+        yield Note(f"{words.plural(count - SHOWN, 'finding')} more: -o json or -o ndjson lists them")
+    if audited.plan_out is not None:
+        yield Note(f"to carry out the adjustments: meterctl apply {audited.plan_out}")
