@@ -99,8 +99,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 #: The columns of lists that tell them by their first record, for when there is none.
 _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
     "orgs": (
-        *("org", "balance", "owed", "overage", "lots", "next_expiry", "expiring_units", "plan", "quota", "used"),
-        *("last_at", "seq"),
+        *("org", "balance", "available", "allowed", "owed", "overage", "debt_since", "lots", "next_expiry"),
+        *("expiring_units", "plan", "quota", "used", "pace", "runs_out", "last_at", "seq", "checked"),
     ),
     "locks": ("name", "holder", "acquired_at", "expires_at", "expired"),
     "plans": ("plan", "version", "weekly_quota", "ratios", "effective_from", "published_at", "actor", "reason"),

@@ -12,7 +12,18 @@ from typing import Any
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Entry, Instant, PlanVersion
-from meterctl.core.ports import Clock, DueOrg, EntryFilter, EntryText, Head, Lease, Mark, Observation, Recorded
+from meterctl.core.ports import (
+    Clock,
+    DueOrg,
+    EntryFilter,
+    EntryText,
+    Head,
+    Lease,
+    Mark,
+    Observation,
+    Recorded,
+    StoredDocument,
+)
 from meterctl.core.stores.border import claim_of, entry_of, head_of, sound_entry_of, undamaged
 
 
@@ -77,9 +88,9 @@ class MemoryJournal:
             for seq, text in sorted(self._texts.get(name, {}).items()):
                 yield EntryText(name, seq, text.encode())
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         texts = self._texts.get(org, {})
-        return (json.loads(texts[number]) for number in sorted(texts) if seq in (None, number))
+        return (StoredDocument(json.loads(texts[number])) for number in sorted(texts) if seq in (None, number))
 
     def strays(self) -> Iterator[Damaged]:
         return iter(())

@@ -298,10 +298,13 @@ def alerts() -> Listing:
 
 def orgs() -> Listing:
     known = {"owed": 0, "overage": 0, "lots": 2, "next_expiry": "2026-11-25T10:03:00.000Z", "expiring_units": 880}
-    known |= {"plan": "pro", "quota": 200_000, "used": 170_000, "last_at": NOW, "seq": 9}
-    poor = {"org": "umbrella", "balance": -1250, "owed": 1250, "lots": 0, "next_expiry": None, "expiring_units": 0}
+    known |= {"plan": "pro", "quota": 200_000, "used": 170_000, "last_at": NOW, "seq": 9, "checked": True}
+    known |= {"available": 41_080, "allowed": True, "debt_since": None, "pace": 4000, "runs_out": None}
+    poor = {"available": -1250, "allowed": False, "debt_since": NOW, "runs_out": NOW}
+    poor |= {"org": "umbrella", "balance": -1250, "owed": 1250, "lots": 0, "next_expiry": None, "expiring_units": 0}
     items = [{"org": "acme", "balance": 11_080, **known}, {**known, **poor, "used": 260_000}]
-    return Listing("orgs", "orgs", items, {"expiring_by": None, "idle_since": None})
+    about = ("prefix", "expiring_by", "idle_since", "owing_since", "runs_out_by")
+    return Listing("orgs", "orgs", items, {"as_of": NOW, **dict.fromkeys(about)})
 
 
 def version(**fields: Any) -> PlanVersion:

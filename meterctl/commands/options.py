@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,12 @@ def switch(flag: str, explained: str) -> Any:
 
 #: Processes that one command may book in.
 MOST_WORKERS = 64
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def worker_count(text: str | None) -> int:

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import filter_time, option, switch, tell_time
+from meterctl.commands.options import argument, filter_time, option, switch, tell_time
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.instants import add_millis, parse_ahead
-from meterctl.core.errors import BadInput, said_by
-from meterctl.core.model import Instant
-from meterctl.core.reads.org_list import SORTS, OrgFilter, list_orgs
+from meterctl.core.errors import BadInput, did_you_mean, said_by
+from meterctl.core.model import MAX_UNITS, Instant
+from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery
 from meterctl.core.results import Listing
 from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
@@ -19,39 +19,60 @@ app = new_app()
 @command(app)
 def orgs(
     wiring: Wiring,
+    prefix: Annotated[str | None, argument("[PREFIX]", "Those whose id begins so.")] = None,
     negative: Annotated[bool, switch("--negative", "Those with a balance below 0.")] = False,
+    blocked: Annotated[bool, switch("--blocked", "Those that may not run.")] = False,
+    below: Annotated[str | None, option("--below", "N", "Those with a balance below N.")] = None,
+    owing_since: Annotated[str | None, option("--owing-since", "SPAN", "Those in debt for 30d or longer.")] = None,
+    runs_out: Annotated[str | None, option("--runs-out", "SPAN", "Those that run out within 14d.")] = None,
     expiring: Annotated[str | None, option("--expiring", "SPAN", "Those with units expiring within 14d, 36h.")] = None,
     plan: Annotated[str | None, option("--plan", "PLAN", "Those on that plan.")] = None,
     week_over: Annotated[str | None, option("--week-over", "PERCENT", "Those past that share of their quota.")] = None,
     idle: Annotated[str | None, option("--idle", "SPAN", "Those with no entry for so long.")] = None,
+    as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now, from the journals.")] = None,
     sort: Annotated[str, option("--sort", "FIELD", f"By {', '.join(SORTS)}.")] = "org",
     limit: Annotated[str | None, option("--limit", "N", "At most so many.")] = None,
 ) -> Listing:
     """List orgs by what they hold. Books nothing.
 
-    Reads the cached heads; what is due but not booked yet is counted in.
+    Finds them by the cached heads; what is due but not booked yet is counted in. The first 1,000 rows are then held
+    against the journal; further ones are marked as cached. --owing-since, --runs-out and --as-of read the journal of
+    every org that the other filters leave.
 
     \b
     Examples:
+      meterctl orgs --blocked
       meterctl orgs --negative --sort balance
-      meterctl orgs --expiring 14d
+      meterctl orgs --runs-out 14d --sort runs_out
+      meterctl orgs --blocked --as-of yesterday
     """
     if sort not in SORTS:
-        raise BadInput(f"cannot sort by {sort!r}", hint=f"by one of: {', '.join(SORTS)}", code="bad_sort")
+        message = f"cannot sort by {sort!r}{did_you_mean(sort, SORTS)}"
+        raise BadInput(message, hint=f"by one of: {', '.join(SORTS)}", code="bad_sort")
     wanted = OrgFilter(
         negative=negative,
-        expiring_by=None if expiring is None else _expiring_by(wiring, expiring),
+        expiring_by=_ahead(wiring, "expiring by", "--expiring", expiring),
         plan=None if plan is None else check_plan(plan),
         week_over=None if week_over is None else check_integer(week_over, "percent", least=0, most=100_000),
         idle_since=filter_time(wiring, "idle since", idle, "--idle"),
+        prefix=prefix or "",
+        blocked=blocked,
+        below=None if below is None else check_integer(below, "--below", least=-MAX_UNITS, most=MAX_UNITS),
+        owing_since=filter_time(wiring, "owing since", owing_since, "--owing-since"),
+        runs_out_by=_ahead(wiring, "runs out by", "--runs-out", runs_out),
     )
+    instant = filter_time(wiring, "as of", as_of)
     collect_garbage()
     most = None if limit is None else check_integer(limit, "limit", least=1)
-    return list_orgs(wiring.store, wiring.now, wiring.settings.terms, wanted, sort=sort, limit=most)
+    lister = OrgLister(wiring.store, wiring.now, wiring.settings.terms)
+    return lister.list(OrgQuery(wanted, sort, most, instant))
 
 
-def _expiring_by(wiring: Wiring, span: str) -> Instant:
-    with said_by("--expiring"):
+def _ahead(wiring: Wiring, name: str, flag: str, span: str | None) -> Instant | None:
+    """Return the instant that lies ``span`` ahead; None without one."""
+    if span is None:
+        return None
+    with said_by(flag):
         by = add_millis(wiring.now, parse_ahead(span))
-    tell_time(wiring, "expiring by", by)
+    tell_time(wiring, name, by)
     return by

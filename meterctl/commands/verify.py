@@ -1,12 +1,13 @@
 """``meterctl verify``"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Annotated, TypedDict
 
 from meterctl.commands.command import command, new_app, tell_no_journal
-from meterctl.commands.options import argument, option, switch, worker_count
+from meterctl.commands.options import argument, core_count, option, switch, worker_count
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, check_apart, writing
@@ -14,11 +15,14 @@ from meterctl.core.files.sources import opened, opened_or_standard_input, said, 
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
     SEAL,
+    Checked,
     Checker,
     OnTip,
+    Part,
     Progress,
     Seal,
     SealWriter,
+    check_part,
     latest_at,
     read_seal,
     repair_heads,
@@ -31,6 +35,9 @@ from meterctl.process.progress import Progress as ProgressLine
 from meterctl.wiring import Wiring
 
 app = new_app()
+
+#: Seconds of checking from which on several processes are worth their start.
+_WORTH_PROCESSES = 0.5
 
 
 @command(app)
@@ -47,7 +54,8 @@ def verify(
     """Check journals against the rules. Books nothing.
 
     Exit 8 if anything is found, each finding with its org, entry and check. With --file no store is needed. A seal kept
-    elsewhere proves later, with --against, that no journal was cut off or written anew.
+    elsewhere proves later, with --against, that no journal was cut off or written anew. A long check of all orgs uses
+    every core, unless --workers says otherwise.
 
     \b
     Examples:
@@ -71,7 +79,7 @@ def verify(
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None
         how: _How = {"seal": _seal(against), "progress": progress, "on_tip": sealing.on_tip if sealing else None}
-        found = _verify(wiring, org, file, worker_count(workers), how)
+        found = _verify(wiring, org, file, workers, how)
         if sealing is not None:
             sealing.sound = found.ok
     found.journal_found = found.orgs > 0
@@ -89,7 +97,7 @@ class _How(TypedDict):
     on_tip: OnTip | None
 
 
-def _verify(wiring: Wiring, org: str | None, file: str | None, workers: int, how: _How) -> Verification:
+def _verify(wiring: Wiring, org: str | None, file: str | None, workers: str | None, how: _How) -> Verification:
     if file is not None:
         with opened_or_standard_input(file) as source:
             return verify_file(unzipped(source), latest=latest_at(wiring.clock), **how)
@@ -98,13 +106,28 @@ def _verify(wiring: Wiring, org: str | None, file: str | None, workers: int, how
     return verify_all(wiring.store, checker=_checker(wiring, workers), clock=wiring.clock, **how)
 
 
-def _checker(wiring: Wiring, workers: int) -> Checker | None:
-    """Processes that check, if several are wanted."""
-    if workers == 1:
+def _checker(wiring: Wiring, workers: str | None) -> Checker | None:
+    """Return the processes that check; None if this one does."""
+    count = core_count() if workers is None else worker_count(workers)
+    if count == 1:
         return None
+    return partial(_in_several if workers else _here_first, wiring, count)
+
+
+def _here_first(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[Checked]:
+    """Check parts in this process for as long as others would take to start, and the rest in ``count`` of them."""
+    left = iter(parts)
+    began = wiring.elapsed()
+    for part in left:
+        yield check_part(wiring.store, part)
+        if wiring.elapsed() - began > _WORTH_PROCESSES:
+            yield from _in_several(wiring, count, left)
+
+
+def _in_several(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[Checked]:
     from meterctl.workers.verify import checker  # loads what starts processes
 
-    return checker(workers, wiring)
+    return checker(count, wiring)(parts)
 
 
 def _repair(wiring: Wiring) -> Facts:

@@ -69,6 +69,13 @@ class EntryFilter(NamedTuple):
     session: str | None = None
 
 
+class StoredDocument(NamedTuple):
+    """A document as a store keeps it, unchecked; ``text`` is there where the store keeps it as text."""
+
+    content: object
+    text: bytes | None = None
+
+
 class EntryText(NamedTuple):
     """The canonical form of an entry, with its place in the store."""
 
@@ -166,7 +173,7 @@ class Journal(Protocol):
         keeps the form hands on the stored bytes, and does not look inside."""
         ...
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         """What is stored for ``org`` as it is, unchecked, in order of seq; with ``seq`` only what has that number. For
         those who look for damage: everybody else wants `read`."""
         ...

@@ -266,13 +266,16 @@ def show_orgs(orgs: Listing) -> Iterable[Block]:
     columns = [
         Column("org", least=12, usual=20),
         Column("balance", right=True),
-        Column("debt", right=True, rank=3),
-        Column("lots", right=True, rank=5),
-        Column("next expiry (UTC)", rank=2, least=10, usual=16),
-        Column("expiring", right=True, rank=2),
-        Column("plan", rank=4, least=8),
-        Column("week", right=True, rank=1),
-        Column("last entry (UTC)", rank=6, least=10, usual=16),
+        Column("available", right=True, rank=1),
+        Column("debt", right=True, rank=2),
+        Column("since", rank=4, usual=10),
+        Column("lots", right=True, rank=8),
+        Column("expires", rank=3, usual=10),
+        Column("expiring", right=True, rank=3),
+        Column("plan", rank=7, least=8),
+        Column("week", right=True, rank=5),
+        Column("runs out", rank=2, usual=10),
+        Column("last entry", rank=9, usual=10),
     ]
     yield Grid(columns, (_org_row(org) for org in orgs.items), empty="no org matches")
 
@@ -281,14 +284,21 @@ def _org_row(org: Mapping[str, Any]) -> Row:
     over = org["used"] > org["quota"]
     return Row(
         [
-            org["org"],
+            org["org"] if org["checked"] else f"{org['org']} (cached)",
             Said(words.units(org["balance"]), "bad" if org["balance"] < 0 else "strong"),
+            Said(words.units(org["available"]), "" if org["allowed"] else "bad"),
             _unless_zero(org["owed"] + org["overage"]),
+            _day(org["debt_since"]),
             str(org["lots"]),
-            words.when(org["next_expiry"]),
+            _day(org["next_expiry"]),
             _unless_zero(org["expiring_units"]),
             org["plan"],
             Said(words.percent(org["used"], org["quota"]), "warn" if over else ""),
-            words.when(org["last_at"]),
+            _day(org["runs_out"]),
+            _day(org["last_at"]),
         ]
     )
+
+
+def _day(instant: str | None) -> Cell:
+    return instant[:10] if instant else Said("-", "dim")

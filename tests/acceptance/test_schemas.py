@@ -97,7 +97,7 @@ PRINTED: dict[str, list[str]] = {
         "report --since 30d --by pack",
         "report --month 2026-11 --by org",
     ],
-    "orgs": ["orgs", "orgs --expiring 30d --idle 1d"],
+    "orgs": ["orgs", "orgs --expiring 30d --idle 1d", "orgs ac --blocked --owing-since 1d --runs-out 9d --as-of now"],
     "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],
     "verify": ["verify --all", "verify acme", "verify --file lines.ndjson"],
     "backfill": ["backfill lines.ndjson --dry-run", "backfill lines.ndjson --results answers.ndjson"],

@@ -20,13 +20,15 @@ from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.ports import Store
 from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.url import open_store
-from meterctl.core.verify.store_check import PART
 from meterctl.process.clock import FixedClock
 from meterctl.wiring import Options, Wiring
 from meterctl.workers.pool import Workers
 from tests.waiting import wait_for, workers_of
 
 NOW = "2026-11-22T10:00:00.000Z"
+
+#: Orgs of a part.
+PART = 20
 
 #: Those of some parts, the last of them not full.
 ORGS = [f"org-{number:03}" for number in range(3 * PART + 5)]
@@ -73,6 +75,7 @@ def verify(url: str, capsys: pytest.CaptureFixture[str]) -> Verify:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meterctl.toml").write_text("allow_time_travel = true\n")
     monkeypatch.setenv("METERCTL_CONFIG", str(tmp_path / "meterctl.toml"))
+    monkeypatch.setattr("meterctl.core.verify.store_check.PART", 2 * PART)  # in entries
 
 
 def cut_off(store: Store, org: str) -> None:
@@ -128,6 +131,25 @@ def write_seal(path: Path, tips: list[str]) -> None:
             document = json.loads(tip)
             seal.add(document["org"], document["seq"], document["hash"])
         seal.close()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_long_check_uses_every_core_unless_told_otherwise(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Counted(Workers[Any, Any]):
+        def __init__(self, count: int, *rest: Any, **options: Any) -> None:
+            asked.append(count)
+            super().__init__(count, *rest, **options)
+
+    monkeypatch.setattr("meterctl.workers.verify.Workers", Counted)
+    monkeypatch.setattr("meterctl.commands.verify.core_count", lambda: 3)
+    alone = verify("--workers", "1")
+    assert (verify(), asked) == (alone, [])  # too short to be worth it
+    monkeypatch.setattr("meterctl.commands.verify._WORTH_PROCESSES", 0)
+    assert (verify(), asked) == (alone, [3])
+    monkeypatch.setattr("meterctl.commands.verify.core_count", lambda: 1)
+    assert (verify(), asked) == (alone, [3])
 
 
 def test_one_worker_is_this_process(store: Store, verify: Verify) -> None:

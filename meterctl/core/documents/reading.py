@@ -119,24 +119,34 @@ class OrgRecord(TypedDict):
 
     org: Org
     balance: Balance
+    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    allowed: Annotated[bool, means("true: it may run; false: it is blocked")]
     owed: Annotated[int, units("debt of clawbacks and forced debits")]
     overage: Annotated[int, units("debt of usage beyond quota and lots")]
+    debt_since: Annotated[Instant | None, instant("begin of today's debt; null: none, or not looked up")]
     lots: Annotated[int, number("live lots")]
     next_expiry: Expiry | None
     expiring_units: Annotated[int, units("units that expire then")]
     plan: Plan
     quota: Quota
     used: Used
+    pace: Annotated[int | None, units("average metered use a week; null: too little history, or not looked up")]
+    runs_out: Annotated[Instant | None, instant("at that pace nothing is left then; null: not foreseen")]
     last_at: Annotated[Instant, instant("the instant its newest entry takes effect")]
     seq: Seq
+    checked: Annotated[bool, means("true: held against the journal; false: as cached, beyond the first 1,000 rows")]
 
 
 class Orgs(TypedDict):
     """Orgs and their balances."""
 
     schema: Literal["meterctl.orgs.v1"]
+    as_of: Annotated[Instant, instant("the instant these figures are true of")]
+    prefix: Annotated[str | None, text("those whose id begins so")]
     expiring_by: Annotated[Instant | None, instant("those with units that expire by then")]
     idle_since: Annotated[Instant | None, instant("those with no entry since then")]
+    owing_since: Annotated[Instant | None, instant("those in debt since then or longer")]
+    runs_out_by: Annotated[Instant | None, instant("those that run out by then at their pace")]
     orgs: list[OrgRecord]
 
 

@@ -47,6 +47,11 @@ def hashed_bytes(entry: Mapping[str, Any]) -> bytes:
     return canonical_bytes(bare)
 
 
+def without_hash(text: bytes, digest: str) -> bytes:
+    """Return the `hashed_bytes` of an entry from its canonical form, ``text``, and its hash."""
+    return text.replace(b'"hash":"%b",' % digest.encode(), b"", 1)
+
+
 def chain_hash(prev: str, text: bytes) -> str:
     """Return the SHA-256, in hex, over the previous entry's hash and the `hashed_bytes` of an entry."""
     return sha256(prev.encode() + text).hexdigest()

@@ -16,8 +16,9 @@ from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.rules import Admission, admission
 from meterctl.core.errors import Damaged, shell_word
-from meterctl.core.model import Entry, Instant, State
+from meterctl.core.model import Entry, Instant, State, state_after
 from meterctl.core.ports import EntryFilter
+from meterctl.core.reads.debt_age import debt_began
 from meterctl.core.reads.explain_words import _count, _minute, _units, told
 from meterctl.core.reads.forecast import forecast_record
 from meterctl.core.reads.forecaster import Forecaster
@@ -98,7 +99,7 @@ class Explainer(Reads):
             **self._upcoming(standing, admitted),
         }
         ahead = Forecaster(self._store.journal, self._terms, self.plans).of(
-            org, standing.state, standing.at, standing.pending
+            org, state_after(standing.newest), standing.state, standing.at
         )
         facts["forecast"] = forecast_record(ahead)
         facts["oddities"] = list(self._oddities(standing, recent, facts))
@@ -180,7 +181,10 @@ class Explainer(Reads):
         debt = standing.state.debt
         if not debt.total:
             return None
-        first, exact = self._first_debt(standing, recent)
+        assert standing.newest is not None
+        began = debt_began(self._store.journal, standing.org, standing.newest)
+        assert began is not None  # what is due makes no debt
+        first, exact = began
         return {
             "owed": debt.owed,
             "overage": debt.overage,
@@ -189,23 +193,6 @@ class Explainer(Reads):
             "exact": exact,
             "seqs": {part: recent.debtors(part, first) for part in ("owed", "overage")},
         }
-
-    def _first_debt(self, standing: _Standing, recent: "_Recent") -> tuple[Entry, bool]:
-        """The entry that today's debt began with, and whether that is sure.
-
-        Only what pays debt can end it. So above the last such entry that left none, once there is debt it stays: a
-        binary search finds where it begins."""
-        assert standing.newest is not None
-        cleared, sure = recent.last_without_debt()
-        low, high, found = cleared + 1, standing.seq, standing.newest
-        while low < high:  # bounded: the range halves
-            middle = (low + high) // 2
-            entry = self._store.journal.by_seq(standing.org, middle)
-            if entry is not None and _in_debt(entry):
-                found, high = entry, middle
-            else:
-                low = middle + 1
-        return found, sure
 
     # -- lots
 
@@ -315,22 +302,9 @@ class _Recent:
         found = {entry["seq"] for entry in (first, *self._draws, *self._changes) if entry.get("debt", {}).get(part)}
         return sorted(seq for seq in found if seq >= first["seq"])[-MOST_SEQS:]
 
-    def last_without_debt(self) -> tuple[int, bool]:
-        """The newest entry of the kinds that pay debt that left none, and whether it is sure that there is none newer:
-        where neither page holds one, it lies before them, or the journal begins with debt."""
-        payers = [entry for entry in (*self._changes, *self.resets) if not _in_debt(entry)]
-        newest = max((entry["seq"] for entry in payers), default=0)
-        unread = max(self._since, self.resets[-1]["seq"] if len(self.resets) == RESETS else 0)
-        return max(newest, unread), newest >= unread
-
 
 def _fits(entry: Entry, where: EntryFilter) -> bool:
     return (not where.kinds or entry["kind"] in where.kinds) and (not where.moving or entry["amount"] != 0)
-
-
-def _in_debt(entry: Entry) -> bool:
-    debt = entry["state"]["debt"]
-    return bool(debt["owed"] or debt["overage"])
 
 
 def _event(entry: Entry, balance: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from itertools import islice
 from meterctl.core.domain import weeks
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.model import Entry, Instant, State
+from meterctl.core.model import Instant, State
 from meterctl.core.ports import EntryFilter, Journal
 from meterctl.core.reads.forecast import NO_FORECAST, PAST_WEEKS, Forecast, WeekUse, forecast, history_of
 
@@ -24,15 +24,14 @@ class Forecaster:
         self._terms = terms
         self._plans = plans
 
-    def of(self, org: str, state: State, at: Instant, pending: tuple[Entry, ...] = ()) -> Forecast:
-        """Return the forecast for ``org``, which stands in ``state`` at ``at``; ``pending`` are due entries that led
-        there and are not booked."""
+    def of(self, org: str, booked: State, state: State, at: Instant) -> Forecast:
+        """Return the forecast for ``org``, which stands in ``state`` at ``at``; ``booked`` is its state before due
+        events."""
         first = self._journal.by_seq(org, 1)
         if first is None or first["at"] > at:
             return NO_FORECAST
         oldest = add_millis(weeks.week_start(at), -PAST_WEEKS * _WEEK)
-        closed = [*self._closed(org, oldest, at), *_uses(iter(pending))]
-        history = history_of(closed, state, first["at"], at)
+        history = history_of([*self._closed(org, oldest, at), *_ended(booked, at)], state, first["at"], at)
         quota = state.week.quota if state.week is not None else self._quota_at(state, at)
         return forecast(
             history,
@@ -45,14 +44,16 @@ class Forecaster:
 
     def _closed(self, org: str, oldest: Instant, at: Instant) -> Iterator[WeekUse]:
         resets = self._journal.read(org, EntryFilter(kinds=("reset",)), newest_first=True)
-        recent = (entry for entry in islice(resets, _MOST_RESETS) if oldest <= entry["at"] <= at)
-        return _uses(recent)
+        for entry in islice(resets, _MOST_RESETS):
+            if oldest <= entry["at"] <= at:
+                yield WeekUse(entry["closed"]["key"], sum(entry["closed"]["breakdown"].values()))
 
     def _quota_at(self, state: State, at: Instant) -> int:
         return self._plans.in_force(self._terms.plan_of(state), at).weekly_quota
 
 
-def _uses(entries: Iterator[Entry]) -> Iterator[WeekUse]:
-    for entry in entries:
-        if entry["kind"] == "reset":
-            yield WeekUse(entry["closed"]["key"], sum(entry["closed"]["breakdown"].values()))
+def _ended(booked: State, at: Instant) -> Iterator[WeekUse]:
+    """Yield the week that is open in ``booked`` if it has ended by ``at``."""
+    week = booked.week
+    if week is not None and weeks.week_end(week.key) <= at:
+        yield WeekUse(week.key, sum(week.breakdown.values()))

@@ -1,4 +1,8 @@
-"""Listing orgs by what they hold, from the cached heads."""
+"""List orgs by their units, debt and forecast.
+
+Heads, the cache of tips, say which orgs match. The rows that are shown are then held against the journal, the first
+`MOST_CHECKED` of them, and carry ``checked: true``. A past instant is answered from the journals alone.
+"""
 
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
@@ -8,12 +12,21 @@ from typing import Any, NamedTuple
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.domain.due_events import next_expiry_of, state_at
 from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.domain.rules import admission
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Instant, state_from_document
+from meterctl.core.model import Instant, State, state_from_document
 from meterctl.core.ports import Head, Store
+from meterctl.core.reads.debt_age import debt_began
+from meterctl.core.reads.forecaster import Forecaster
+from meterctl.core.reads.past import entry_at
 from meterctl.core.results import Listing
 
-SORTS = ("org", "balance", "next_expiry", "used", "last_at")
+SORTS = ("org", "balance", "available", "next_expiry", "used", "last_at", "debt_since", "runs_out")
+
+#: Rows that are held against the journal; each takes a few reads.
+MOST_CHECKED = 1000
+
+_Record = dict[str, Any]
 
 
 class OrgFilter(NamedTuple):
@@ -24,77 +37,210 @@ class OrgFilter(NamedTuple):
     plan: str | None = None
     week_over: int | None = None
     idle_since: Instant | None = None
+    prefix: str = ""
+    blocked: bool = False
+    below: int | None = None
+    owing_since: Instant | None = None
+    runs_out_by: Instant | None = None
+
+    @property
+    def looks_deeper(self) -> bool:
+        """True if a head alone cannot tell whether an org matches."""
+        return self.owing_since is not None or self.runs_out_by is not None
+
+
+class OrgQuery(NamedTuple):
+    """Which orgs to list, in which order, and as of when (None: now)."""
+
+    wanted: OrgFilter
+    sort: str = "org"
+    limit: int | None = None
+    as_of: Instant | None = None
 
 
 def list_orgs(
     store: Store, now: Instant, terms: Terms, wanted: OrgFilter, *, sort: str = "org", limit: int | None = None
 ) -> Listing:
-    """The orgs that match, as they stand now. In order of org it is a stream. Any other order holds as many records as
-    it lists, and without a limit that is all that match."""
-    records = _matching(store, now, terms, wanted)
-    found = islice(records, limit) if sort == "org" else _sorted(records, sort, limit)
-    return Listing("orgs", "orgs", found, {"expiring_by": wanted.expiring_by, "idle_since": wanted.idle_since})
+    """Return the orgs that match now. In order of org it is a stream; any other order holds as many records as it
+    lists, and without a limit that is all that match."""
+    return OrgLister(store, now, terms).list(OrgQuery(wanted, sort, limit))
 
 
-def _matching(store: Store, now: Instant, terms: Terms, wanted: OrgFilter) -> Iterator[dict[str, Any]]:
-    plans = PlanBook(store.plans.all)
-    for head in store.heads.read():
-        sound_head = _from_journal(store, head) if isinstance(head, Damaged) else head
-        if sound_head is None:
-            continue
-        record = _record(sound_head, now, terms, plans)
-        if _wanted(record, wanted):
-            yield record
+class _Standing(NamedTuple):
+    """An org at an instant: the head it was read from, and its state with due events."""
+
+    head: Head
+    at: Instant
+    state: State
+    record: _Record
 
 
-def _from_journal(store: Store, damaged: Damaged) -> Head | None:
-    """The head that the org of a damaged one should have; None if it has no journal."""
-    tip = None if damaged.org is None else store.journal.tip(damaged.org)
-    return None if tip is None else head_of(tip)
+class OrgLister:
+    """Lists orgs under one set of terms. Reads only."""
+
+    def __init__(self, store: Store, now: Instant, terms: Terms) -> None:
+        self._store = store
+        self._now = now
+        self._terms = terms
+        self._plans = PlanBook(store.plans.all)
+        self._forecaster = Forecaster(store.journal, terms, self._plans)
+
+    def list(self, query: OrgQuery) -> Listing:
+        """Return the orgs that ``query`` asks for."""
+        wanted = query.wanted
+        shown = self._in_order(query)
+        about = {
+            "as_of": query.as_of or self._now,
+            "prefix": wanted.prefix or None,
+            "expiring_by": wanted.expiring_by,
+            "idle_since": wanted.idle_since,
+            "owing_since": wanted.owing_since,
+            "runs_out_by": wanted.runs_out_by,
+        }
+        return Listing("orgs", "orgs", shown, about)
+
+    def _in_order(self, query: OrgQuery) -> Iterator[_Record]:
+        """Yield the records in order, the first ones checked. One that no longer matches once checked is left out."""
+        records = self._matching(query)
+        if query.sort != "org":
+            records = iter(_sorted(records, query))
+        return islice(records if query.as_of is not None else self._checked(records, query.wanted), query.limit)
+
+    def _matching(self, query: OrgQuery) -> Iterator[_Record]:
+        past = query.as_of is not None
+        deeper = past or query.wanted.looks_deeper or query.sort in ("debt_since", "runs_out")
+        for head in self._heads(query):
+            standing = self._standing(head, query.as_of, checked=past)
+            if not _wanted(standing.record, query.wanted):
+                continue
+            if deeper:
+                self._look_deeper(standing)
+            if _wanted_deeper(standing.record, query.wanted):
+                yield standing.record
+
+    def _heads(self, query: OrgQuery) -> Iterator[Head]:
+        prefix = query.wanted.prefix
+        if query.as_of is not None:
+            for org in self._orgs(prefix):
+                entry = entry_at(self._store.journal, org, query.as_of)
+                if entry is not None:
+                    yield head_of(entry)
+            return
+        if prefix:
+            yield from (head for head in map(self._sound, self._store.heads.get([prefix]).values()) if head is not None)
+        for cached in self._store.heads.read(after=prefix):
+            head = self._sound(cached)
+            if head is None:
+                continue
+            if not head.org.startswith(prefix):
+                return
+            yield head
+
+    def _orgs(self, prefix: str) -> Iterator[str]:
+        if prefix and self._store.journal.tip(prefix) is not None:
+            yield prefix
+        for org in self._store.journal.orgs(after=prefix):
+            if not org.startswith(prefix):
+                return
+            yield org
+
+    def _sound(self, cached: Head | Damaged) -> Head | None:
+        """Return the cached head, or the one that its org should have if it is damaged; None if it has no journal."""
+        if not isinstance(cached, Damaged):
+            return cached
+        tip = None if cached.org is None else self._store.journal.tip(cached.org)
+        return None if tip is None else head_of(tip)
+
+    def _standing(self, head: Head, as_of: Instant | None, *, checked: bool) -> _Standing:
+        at = max(self._now, head.at) if as_of is None else as_of
+        state = state_at(state_from_document(head.state), at, self._terms, self._plans)
+        return _Standing(head, at, state, self._record(head, state, at, checked=checked))
+
+    def _record(self, head: Head, state: State, at: Instant, *, checked: bool) -> _Record:
+        plan, week, next_expiry = self._terms.plan_of(state), state.week, next_expiry_of(state)
+        quota = self._plans.in_force(plan, at).weekly_quota if week is None else week.quota
+        admitted = admission(state, quota)
+        expiring = sum(lot.remaining for lot in state.lots if lot.expires_at == next_expiry) if next_expiry else 0
+        return {
+            "org": head.org,
+            "balance": state.balance,
+            "available": admitted.available,
+            "allowed": admitted.allowed,
+            "owed": state.debt.owed,
+            "overage": state.debt.overage,
+            "debt_since": None,
+            "lots": len(state.lots),
+            "next_expiry": next_expiry,
+            "expiring_units": expiring,
+            "plan": plan,
+            "quota": quota,
+            "used": 0 if week is None else week.used,
+            "pace": None,
+            "runs_out": None,
+            "last_at": head.at,
+            "seq": head.seq,
+            "checked": checked,
+        }
+
+    def _look_deeper(self, standing: _Standing) -> None:
+        """Fill in the figures that take reads of the journal: the age of the debt, and the forecast."""
+        record = standing.record
+        if record["owed"] or record["overage"]:
+            record["debt_since"] = self._debt_since(standing.head)
+        booked = state_from_document(standing.head.state)
+        ahead = self._forecaster.of(standing.head.org, booked, standing.state, standing.at)
+        record["pace"], record["runs_out"] = ahead.pace, ahead.runs_out_at
+
+    def _debt_since(self, head: Head) -> Instant | None:
+        newest = self._store.journal.by_seq(head.org, head.seq)
+        began = None if newest is None else debt_began(self._store.journal, head.org, newest)
+        return None if began is None else began[0]["at"]
+
+    def _checked(self, records: Iterator[_Record], wanted: OrgFilter) -> Iterator[_Record]:
+        for record in islice(records, MOST_CHECKED):
+            tip = self._store.journal.tip(record["org"])
+            if tip is None:
+                continue
+            standing = self._standing(head_of(tip), None, checked=True)
+            self._look_deeper(standing)
+            if _wanted(standing.record, wanted) and _wanted_deeper(standing.record, wanted):
+                yield standing.record
+        yield from records
 
 
-def _sorted(records: Iterator[dict[str, Any]], sort: str, limit: int | None) -> Sequence[dict[str, Any]]:
-    def key(record: dict[str, Any]) -> tuple[bool, Any, str]:
-        return _sort_key(record, sort)
+def _sorted(records: Iterator[_Record], query: OrgQuery) -> Sequence[_Record]:
+    def key(record: _Record) -> tuple[bool, Any, str]:
+        return _sort_key(record, query.sort)
 
-    return sorted(records, key=key) if limit is None else nsmallest(limit, records, key)
-
-
-def _record(head: Head, now: Instant, terms: Terms, plans: PlanBook) -> dict[str, Any]:
-    state = state_at(state_from_document(head.state), max(now, head.at), terms, plans)
-    plan = terms.plan_of(state)
-    week = state.week
-    next_expiry = next_expiry_of(state)
-    return {
-        "org": head.org,
-        "balance": state.balance,
-        "owed": state.debt.owed,
-        "overage": state.debt.overage,
-        "lots": len(state.lots),
-        "next_expiry": next_expiry,
-        "expiring_units": sum(lot.remaining for lot in state.lots if lot.expires_at == next_expiry)
-        if next_expiry
-        else 0,
-        "plan": plan,
-        "quota": plans.in_force(plan, now).weekly_quota if week is None else week.quota,
-        "used": 0 if week is None else week.used,
-        "last_at": head.at,
-        "seq": head.seq,
-    }
+    return sorted(records, key=key) if query.limit is None else nsmallest(query.limit, records, key)
 
 
-def _wanted(record: dict[str, Any], wanted: OrgFilter) -> bool:
+def _wanted(record: _Record, wanted: OrgFilter) -> bool:
+    """Return True if the figures that a head has match."""
     expiry = record["next_expiry"]
-    return (
-        (not wanted.negative or record["balance"] < 0)
-        and (wanted.expiring_by is None or (expiry is not None and expiry <= wanted.expiring_by))
-        and (wanted.plan is None or record["plan"] == wanted.plan)
-        and (wanted.week_over is None or record["used"] * 100 > wanted.week_over * record["quota"])
-        and (wanted.idle_since is None or record["last_at"] < wanted.idle_since)
+    return all(
+        (
+            not wanted.negative or record["balance"] < 0,
+            not wanted.blocked or not record["allowed"],
+            wanted.below is None or record["balance"] < wanted.below,
+            wanted.expiring_by is None or (expiry is not None and expiry <= wanted.expiring_by),
+            wanted.plan is None or record["plan"] == wanted.plan,
+            wanted.week_over is None or record["used"] * 100 > wanted.week_over * record["quota"],
+            wanted.idle_since is None or record["last_at"] < wanted.idle_since,
+            wanted.owing_since is None or record["owed"] + record["overage"] > 0,
+        )
     )
 
 
-def _sort_key(record: dict[str, Any], sort: str) -> tuple[bool, Any, str]:
+def _wanted_deeper(record: _Record, wanted: OrgFilter) -> bool:
+    """Return True if the figures match that take reads of the journal."""
+    since, out = record["debt_since"], record["runs_out"]
+    return (wanted.owing_since is None or (since is not None and since <= wanted.owing_since)) and (
+        wanted.runs_out_by is None or (out is not None and out <= wanted.runs_out_by)
+    )
+
+
+def _sort_key(record: _Record, sort: str) -> tuple[bool, Any, str]:
     value = record[sort]
     # The most used first; everything else ascending, what has no value last.
     return (value is None, -value if sort == "used" else value, record["org"])

@@ -20,6 +20,7 @@ from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
+from meterctl.core.reads.past import entry_at
 from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
 
 if TYPE_CHECKING:
@@ -55,18 +56,7 @@ class Reads:
     def entry_at(self, org: str, at: Instant) -> Entry | None:
         """The newest entry of ``org`` with ``at`` not after the given instant: a binary search over seqs, so it costs
         the same wherever in a long journal it lies."""
-        newest = self._store.journal.tip(org)
-        if newest is None or newest["at"] <= at:
-            return newest
-        found, low, high = None, 1, newest["seq"] - 1
-        while low <= high:  # bounded: the range halves
-            middle = (low + high) // 2
-            entry = self._store.journal.by_seq(org, middle)
-            if entry is not None and entry["at"] <= at:
-                found, low = entry, middle + 1
-            else:
-                high = middle - 1
-        return found
+        return entry_at(self._store.journal, org, at)
 
     def _entry_before(self, org: str, instant: Instant) -> Entry | None:
         """The newest entry of ``org`` with ``at`` before the given instant."""
@@ -113,9 +103,9 @@ class Reads:
     def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
         """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota. A ``gate``
         answers fast: it has no forecast."""
-        _, at, state = self._standing(org, None)
+        newest, at, state = self._standing(org, None)
         week = state.week
-        ahead = None if gate else self.forecast(org, state, at)
+        ahead = None if gate else self._forecast(org, state_after(newest), state, at)
         plan = self.plans.in_force(self._terms.plan_of(state), at)
         quota = plan.weekly_quota if week is None else week.quota
         key = weeks.week_key(at) if week is None else week.key
@@ -145,12 +135,11 @@ class Reads:
             None if ahead is None else ahead.runs_out_at,
         )
 
-    def forecast(self, org: str, state: State, at: Instant) -> "Forecast":
-        """Return the pace of ``org``, which stands in ``state`` now, and when it runs out at it."""
+    def _forecast(self, org: str, booked: State, state: State, at: Instant) -> "Forecast":
+        """Return the pace of ``org``, which stands in ``state`` with due events, and when it runs out at it."""
         from meterctl.core.reads.forecaster import Forecaster  # loads exact fractions, which few reads need
 
-        forecaster = Forecaster(self._store.journal, self._terms, self.plans)
-        return forecaster.of(org, state, at, tuple(self._pending(org)))
+        return Forecaster(self._store.journal, self._terms, self.plans).of(org, booked, state, at)
 
     def history(self, org: str, limit: int = 12) -> Listing:
         """The closed weeks of ``org``, newest first, each with the entry that closed it."""

@@ -24,6 +24,7 @@ from meterctl.core.ports import (
     Recorded,
     Store,
     StoreClock,
+    StoredDocument,
     sound,
 )
 
@@ -112,7 +113,7 @@ class _OverlayJournal:
             yield from self._below.texts(name)
             yield from self._layer.texts(name)
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         yield from self._below.documents(org, seq=seq)
         yield from self._layer.documents(org, seq=seq)
 

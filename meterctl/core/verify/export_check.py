@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from gzip import GzipFile
 from typing import IO, Any, Protocol
 
-from meterctl.core.domain.canonical import parse_json
+from meterctl.core.domain.canonical import parse_json, without_hash
 from meterctl.core.domain.checks import check_integer, check_org, check_plan, check_ratio
 from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.instants import parse
@@ -230,7 +230,7 @@ def _parse(line: bytes) -> object:
 
 def _says_each_once(line: bytes, entry: Entry, text: bytes) -> bool:
     """Whether no object in ``line`` names a field twice. A line in canonical form cannot."""
-    written = line.rstrip(b"\r\n").replace(b'"hash":"%b",' % entry["hash"].encode(), b"", 1)
+    written = without_hash(line.rstrip(b"\r\n"), entry["hash"])
     if written == text:
         return True
     try:

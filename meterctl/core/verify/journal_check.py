@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, cast
 
-from meterctl.core.domain.canonical import NOT_CANONICAL, chain_hash, hashed_bytes
+from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes, chain_hash, hashed_bytes, without_hash
 from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.effects import apply, draw_order
 from meterctl.core.domain.entry_shape import is_number, is_plain, is_state, malformed
@@ -53,19 +53,22 @@ class JournalCheck:
         self._found: list[Finding] = []
         self._place = 0  # the seq that findings are about
 
-    def feed(self, document: object) -> list[Finding]:
-        """What is wrong with the next entry."""
+    def feed(self, document: object, stored: bytes | None = None) -> list[Finding]:
+        """Return the findings of the next entry. ``stored`` is its text, where the store keeps the canonical form."""
         self._found = []
         problem = malformed(document)
         if problem is None:
             entry = cast(Entry, document)
             try:
-                self.text = hashed_bytes(entry)
+                written = stored is None or stored == canonical_bytes(entry)
+                self.text = without_hash(stored, entry["hash"]) if stored and written else hashed_bytes(entry)
                 digest = chain_hash(entry["prev"], self.text)
             except NOT_CANONICAL as error:
                 problem = f"it cannot be written as JSON in UTF-8: {error}"
             else:
                 self._check(entry, digest)
+                if not written:
+                    self._note(Check.FORM, "its text is not in canonical form: readers may see different entries")
                 return self._found
         seq = document.get("seq") if isinstance(document, dict) else None
         return self._unusable(problem, seq if is_number(type(seq)) else self.seq + 1)

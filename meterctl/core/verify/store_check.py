@@ -1,6 +1,8 @@
 """Verifying what a store holds: journals, heads and claims."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
@@ -20,8 +22,8 @@ from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, i
 #: Orgs, claims or topups that are looked up together.
 CHUNK = 500
 
-#: Orgs that are checked elsewhere at a time: few, for the journals of some are long.
-PART = 20
+#: Entries that another process checks at a time, as far as heads tell how many there are.
+PART = 5000
 
 
 def verify_org(
@@ -36,9 +38,8 @@ def verify_org(
     """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing. ``clock``
     as in `verify_all`."""
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org, latest=latest_at(clock))
-    _medium(store, run)
-    check = _StoreCheck(store, run)
-    check.orgs([org])
+    with _medium(store, run):
+        _StoreCheck(store, run).orgs([org])
     settle(store, run, clock)
     return run.done()
 
@@ -93,13 +94,14 @@ def verify_all(
 
     latest = latest_at(clock)
     run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
-    size = CHUNK if checker is None else PART
     check = checker or partial(_checked_here, store, run)
-    _medium(store, run)
     names = readable(store.journal.orgs(after=after), partial(run.note, None, None, Check.FORM))
-    orgs = _chunks(filter(scope, names), size)
-    for checked in check(Part(some, None if seal is None else seal.part(some), latest) for some in orgs):
-        run.take(checked)
+    orgs = _chunks(filter(scope, names), CHUNK)
+    if checker is not None:
+        orgs = (part for some in orgs for part in _parts(store, some))
+    with _medium(store, run):
+        for checked in check(Part(some, None if seal is None else seal.part(some), latest) for some in orgs):
+            run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal(after)
     rest.claims()
@@ -110,9 +112,32 @@ def verify_all(
     return result
 
 
-def _medium(store: Store, run: Run) -> None:
-    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find."""
-    for problem in store.damage() or ():
+def _parts(store: Store, orgs: list[str]) -> Iterator[list[str]]:
+    """Split ``orgs`` into parts of about `PART` entries."""
+    with suppress(StoreDamaged):  # said where the journals are checked
+        heads = store.heads.get(orgs)
+        sizes = {org: head.seq for org, head in heads.items() if not isinstance(head, Damaged)}
+        part, entries = list[str](), 0
+        for org in orgs:
+            part.append(org)
+            entries += sizes.get(org, 1)
+            if entries >= PART:
+                yield part
+                part, entries = [], 0
+        orgs = part
+    if orgs:
+        yield orgs
+
+
+@contextmanager
+def _medium(store: Store, run: Run) -> Iterator[None]:
+    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find. SQLite
+    does that outside of Python's lock, so it goes on beside the checks in the block."""
+    pool = ThreadPoolExecutor(1, "meterctl-medium")
+    looking = pool.submit(store.damage)
+    pool.shutdown(wait=False)
+    yield
+    for problem in looking.result() or ():
         run.note(None, None, Check.FORM, f"the store is damaged: {problem}")
 
 
@@ -152,8 +177,8 @@ class _StoreCheck:
         """Check the journal of ``org``; its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
-        for entry in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
-            run.entry(check.feed(entry))
+        for stored in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
+            run.entry(check.feed(*stored))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
                 self._topup(_Topup(org, tip["seq"], tip["session"]))
@@ -162,7 +187,8 @@ class _StoreCheck:
 
     def _look_up(self, org: str, seq: int) -> object:
         note = partial(self._run.note, org, seq, Check.FORM)
-        return next(readable(self._store.journal.documents(org, seq=seq), note), None)
+        stored = next(readable(self._store.journal.documents(org, seq=seq), note), None)
+        return None if stored is None else stored.content
 
     # -- check 13
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, note, settings
 from meterctl.core.domain.instants import add_millis, parse
 from meterctl.core.domain.operations import Attribute, Request
 from meterctl.core.model import Entry
+from meterctl.core.reads import debt_age
 from meterctl.core.reads import explain as explaining
 from meterctl.core.reads.explain import Explainer
 from meterctl.core.reads.lot_history import FATES, Stories
@@ -245,7 +246,7 @@ def test_debt_is_dated_and_its_makers_are_named(desk: Desk) -> None:
 
 
 def test_debt_older_than_what_is_read_is_at_least_so_old(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explaining, "CHANGES", 3)
+    monkeypatch.setattr(debt_age, "MOST_PAYERS", 3)
     desk.debit(50, "d1", allow_debt=True)
     for number in range(5):
         desk.adjust(1, f"a{number}")

@@ -1,6 +1,6 @@
 """Movements: each entry has a place in the sum, or the statement fails."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,20 +17,16 @@ from meterctl.core.reads.movements import (
     money_record,
     parts_of,
 )
-from tests.builders import make_entry
 
 SINCE = Instant("2026-11-01T00:00:00.000Z")
 WEEK = {"key": "2026-W47", "cycle": 1, "plan": "free", "quota": 100}
 
 
 def entry(kind: str, amount: int, seq: int = 1, balance: int | None = None, **fields: Any) -> Entry:
-    about: dict[str, Any] = {
-        "kind": kind,
-        "amount": amount,
-        "balance": amount if balance is None else balance,
-        "at": "2026-11-20T00:00:00.000Z",
-    }
-    return make_entry("acme", seq, **(about | fields))
+    """An entry with these effects and no others."""
+    about: dict[str, Any] = {"kind": kind, "amount": amount, "balance": amount if balance is None else balance}
+    about |= {"org": "acme", "seq": seq, "at": "2026-11-20T00:00:00.000Z", "reason": None}
+    return cast(Entry, about | fields)
 
 
 @pytest.mark.parametrize(

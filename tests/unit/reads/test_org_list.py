@@ -8,7 +8,8 @@ import pytest
 
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head
-from meterctl.core.reads.org_list import SORTS, OrgFilter, list_orgs
+from meterctl.core.reads import org_list
+from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery, list_orgs
 from meterctl.core.stores.border import undamaged
 from tests.desk import Desk
 
@@ -99,7 +100,7 @@ def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
     desk.store.heads.read = heads  # type: ignore[method-assign]
     rows = list_orgs(desk.store, Instant(LATER), desk.ledger.terms, OrgFilter()).rows()
     assert len(list(islice(rows, 20))) == 20
-    assert read == 20
+    assert read == org_list.MOST_CHECKED + 20  # those of the first have no journal
 
 
 @pytest.mark.parametrize("broken", [{"state": None}, {"state": {"lots": 5}}, {"at": None}])
@@ -108,3 +109,107 @@ def test_where_a_head_is_broken_the_journal_says_what_is_true(desk: Desk, broken
     head = undamaged(desk.store.heads.get(["rich"])["rich"])
     desk.store.heads.replace([head._replace(**broken), head._replace(org="ghost", state={})])
     assert listed(desk) == before
+
+
+# what the journal adds
+
+
+def record(desk: Desk, org: str, **more: Any) -> dict[str, Any]:
+    return next(each for each in listed(desk, **more) if each["org"] == org)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"prefix": "b"}, ["brief", "busy"]),
+        ({"prefix": "busy"}, ["busy"]),
+        ({"prefix": "c"}, []),
+        ({"blocked": True}, []),
+        ({"below": 0}, ["poor"]),
+        ({"below": 1}, ["brief", "busy", "poor"]),
+        ({"owing_since": "2026-11-16T12:00:00.000Z"}, ["poor"]),
+        ({"owing_since": "2026-11-16T11:59:59.999Z"}, []),
+        ({"runs_out_by": "2027-11-16T00:00:00.000Z"}, []),
+    ],
+)
+def test_more_filters_say_which_orgs_are_listed(desk: Desk, wanted: dict[str, Any], expected: list[str]) -> None:
+    assert names(desk, **wanted) == expected
+
+
+def test_a_prefix_is_no_pattern(desk: Desk) -> None:
+    desk.adjust(1, "x", org="a.b")
+    desk.adjust(1, "x", org="axb")
+    desk.adjust(1, "x", org="a.")
+    assert names(desk, prefix="a.") == ["a.", "a.b"]
+    assert names(desk, prefix="b.*") == []
+
+
+def test_blocked_orgs_are_those_that_admission_refuses(desk: Desk) -> None:
+    desk.debit(61, "d2", org="poor", allow_debt=True)
+    assert names(desk, blocked=True) == ["poor"]
+    assert (record(desk, "poor")["available"], record(desk, "poor")["allowed"]) == (-1, False)
+
+
+def test_debt_is_dated_by_the_entry_that_began_it(desk: Desk) -> None:
+    desk.go("2026-11-17T09:00:00.000Z")
+    desk.debit(5, "d2", org="poor", allow_debt=True)
+    assert record(desk, "poor")["debt_since"] == "2026-11-16T12:00:00.000Z"
+    desk.adjust(45, "a1", org="poor")
+    desk.debit(9, "d3", org="poor", allow_debt=True)
+    assert record(desk, "poor")["debt_since"] == "2026-11-17T09:00:00.000Z"
+
+
+def test_run_out_dates_come_from_the_pace(desk: Desk) -> None:
+    desk.adjust(1100, "g1", org="worn")
+    for week in range(4):
+        desk.go(f"2026-11-{16 + 7 * week}" if week < 2 else f"2026-{'11-30' if week == 2 else '12-07'}")
+        desk.run(f"r{week}", 350, org="worn")
+    now = "2026-12-14T00:00:00.000Z"
+    worn = record(desk, "worn", now=now)
+    assert (worn["pace"], worn["balance"]) == (356, 100)
+    assert worn["runs_out"] is not None
+    assert [each["org"] for each in listed(desk, now=now, runs_out_by=worn["runs_out"])] == ["worn"]
+    assert listed(desk, now=now, runs_out_by=now) == []
+    assert listed(desk, now=now, sort="runs_out", limit=1)[0]["org"] == "worn"
+
+
+def test_rows_that_are_shown_are_those_of_the_journal(desk: Desk) -> None:
+    """Heads that are behind, forged or of nobody change nothing that is shown."""
+    head = undamaged(desk.store.heads.get(["rich"])["rich"])
+    desk.debit(200, "d9", org="rich")
+    desk.store.heads.replace([head._replace(state={**head.state, "lots": []}, balance=9)])
+    desk.store.heads.put([head._replace(org="nobody")])
+    shown = record(desk, "rich")
+    assert (shown["balance"], shown["seq"], shown["checked"]) == (1000, 3, True)
+    assert "nobody" not in names(desk)
+
+
+def test_a_row_that_no_longer_matches_is_left_out(desk: Desk) -> None:
+    head = undamaged(desk.store.heads.get(["poor"])["poor"])
+    desk.adjust(1000, "a1", org="poor")
+    desk.store.heads.replace([head])
+    assert names(desk, negative=True) == []
+
+
+def test_rows_beyond_the_first_are_marked_as_cached(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(org_list, "MOST_CHECKED", 2)
+    assert [each["checked"] for each in listed(desk)] == [True, True, False, False]
+    assert [each["checked"] for each in listed(desk, sort="balance")] == [True, True, False, False]
+
+
+def test_a_past_instant_is_answered_from_the_journals(desk: Desk) -> None:
+    desk.go("2026-11-17T09:00:00.000Z")
+    desk.adjust(1000, "a1", org="poor")
+    desk.adjust(5, "a1", org="young")
+    lister = OrgLister(desk.store, Instant(LATER), desk.ledger.terms)
+
+    def at(instant: str, **wanted: Any) -> list[tuple[str, int]]:
+        query = OrgQuery(OrgFilter(**wanted), as_of=Instant(instant))
+        return [(each["org"], each["balance"]) for each in lister.list(query).rows()]
+
+    before = "2026-11-16T23:00:00.000Z"
+    assert at(before) == [("brief", 100), ("busy", 0), ("poor", -40), ("rich", 1200)]
+    assert at(before, negative=True) == [("poor", -40)]
+    assert at(before, prefix="poor", owing_since=Instant("2026-11-16T12:00:00.000Z")) == [("poor", -40)]
+    assert at(LATER, prefix="p") == [("poor", 960)]
+    assert at("2026-11-16T11:00:00.000Z") == []

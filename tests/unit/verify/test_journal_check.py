@@ -4,7 +4,7 @@ import copy
 import gc
 import json
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterctl.core.domain import rules
-from meterctl.core.domain.canonical import entry_hash
+from meterctl.core.domain.canonical import canonical_bytes, entry_hash
 from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.policy import Pack
 from meterctl.core.model import KINDS, MAX_UNITS, Entry
@@ -491,3 +491,35 @@ def test_seen_remembers_every_text_once() -> None:
     texts = [str(number) for number in range(5000)]
     assert all(seen.add(text) for text in texts)
     assert not any(seen.add(text) for text in texts)
+
+
+# the text that a store keeps
+
+
+def fed(text: bytes, entry: object) -> list[tuple[int, str]]:
+    found = JournalCheck("acme", lambda _: None).feed(entry, text)
+    return [(finding.check, finding.message.partition(":")[0]) for finding in found]
+
+
+def test_a_stored_text_is_hashed_as_it_is() -> None:
+    entry = journal()[0]
+    assert fed(canonical_bytes(entry), entry) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text + b" ",
+        lambda text: text.replace(b'{"actor"', b'{"amount":7,"actor"'),  # a name twice: readers may take either
+        lambda text: text.replace(b'"seq":1', b'"seq":1.0'),
+        lambda text: json.dumps(json.loads(text)).encode(),
+    ],
+)
+def test_a_stored_text_in_another_form_is_found(spoil: Callable[[bytes], bytes]) -> None:
+    entry = journal()[0]
+    assert fed(spoil(canonical_bytes(entry)), entry) == [(0, "its text is not in canonical form")]
+
+
+def test_a_stored_text_with_another_content_is_found() -> None:
+    entry = {**journal()[0], "actor": "somebody else"}
+    assert fed(canonical_bytes(entry), entry)[0][0] == int(Check.CHAIN)

@@ -8,7 +8,7 @@ import pytest
 from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.errors import Damaged, StoreDamaged
 from meterctl.core.model import Entry
-from meterctl.core.ports import Head
+from meterctl.core.ports import Head, StoredDocument
 from meterctl.core.results import Verification
 from meterctl.core.stores.border import undamaged
 from meterctl.core.verify import Check, Checked, Part, Seal, Sealed, check_part, repair_heads, verify_all, verify_org
@@ -216,9 +216,9 @@ class Torn(MemoryJournal):
         for org in ORGS:
             self.append(list(whole.read(org)))
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         for document in super().documents(org, seq=seq):
-            self._look(org, cast(Entry, document)["seq"])
+            self._look(org, cast(Entry, document.content)["seq"])
             yield document
 
     def by_seq(self, org: str, seq: int) -> Entry | None:

@@ -11,7 +11,7 @@ from pymongo.errors import BulkWriteError
 from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Damaged
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
 from meterctl.core.stores.border import entry_of, sound_entry_of, stray_of
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Database, Document, behind, find
@@ -98,7 +98,7 @@ class MongoJournal:
         documents = self._database.stream(page, bounds.get(behind), lambda document: document["seq"])
         return (entry_of(_bare(document), org) for document in documents)
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         def page(after: Any, size: int) -> list[Document]:
             found = self._find({"org": org, "seq": {"$gt": after}}, schema.BY_SEQ)
             return list(found.sort("seq", 1).limit(size))
@@ -108,7 +108,7 @@ class MongoJournal:
         else:
             with self._database.answered():
                 documents = iter(list(self._find({"org": org, "seq": seq}, schema.BY_SEQ)))
-        yield from map(_bare, documents)
+        yield from map(_stored, documents)
 
     def strays(self) -> Iterator[Damaged]:
         # Numbers that are none are no place in an order either. Looked for in the index alone.
@@ -221,6 +221,10 @@ def _bare(document: Document) -> Document:
     if document.get("moving") is (document.get("amount") != 0):
         del document["moving"]
     return document
+
+
+def _stored(document: Document) -> StoredDocument:
+    return StoredDocument(_bare(document))
 
 
 def _read(document: Document) -> Entry:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from meterctl.core.domain.canonical import canonical_bytes, canonical_text, parse_json
 from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, EntryText, Recorded, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
 from meterctl.core.stores.border import entry_of, parsed, sound_entry_of
 from meterctl.core.stores.sqlite.database import Database
 from meterctl.core.stores.sqlite.neighbours import check_neighbours
@@ -119,13 +119,13 @@ class SqliteJournal:
         rows = self._database.stream(_merged(arms, newest_first), start, parameters)
         return (entry_of(parsed(doc), org, seq=seq) for seq, doc in rows)
 
-    def documents(self, org: str, *, seq: int | None = None) -> Iterator[object]:
+    def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         if seq is None:
             rows = self._database.stream(_TEXTS_OF_ORG, (org, 0))
         else:
             rows = iter(self._database.rows(_BY_SEQ, (org, seq)))
         for row in rows:
-            yield parsed(row[-1])
+            yield _stored(row[-1])
 
     def strays(self) -> Iterator[Damaged]:
         return iter(())  # the table takes none, and `Database.damage` looks whether that is so
@@ -190,6 +190,11 @@ def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
     costs the same wherever in the journal it lies, and whatever lies between two entries that match."""
     selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
     return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
+
+
+def _stored(doc: Any) -> StoredDocument:
+    # A page that is damaged may hold a value of another type.
+    return StoredDocument(parsed(doc), doc.encode()) if isinstance(doc, str) else StoredDocument(doc)
 
 
 def _on_one_line(doc: str) -> bytes:

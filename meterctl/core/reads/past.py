@@ -1,0 +1,20 @@
+"""An org's journal at a past instant."""
+
+from meterctl.core.model import Entry, Instant
+from meterctl.core.ports import Journal
+
+
+def entry_at(journal: Journal, org: str, at: Instant) -> Entry | None:
+    """Return the newest entry of ``org`` with ``at`` not after the given instant, by a binary search over seqs."""
+    newest = journal.tip(org)
+    if newest is None or newest["at"] <= at:
+        return newest
+    found, low, high = None, 1, newest["seq"] - 1
+    while low <= high:  # bounded: the range halves
+        middle = (low + high) // 2
+        entry = journal.by_seq(org, middle)
+        if entry is not None and entry["at"] <= at:
+            found, low = entry, middle + 1
+        else:
+            high = middle - 1
+    return found
