@@ -22,7 +22,8 @@ from meterctl.core.domain.instants import add_days, add_millis
 from meterctl.core.domain.operations import Adjust, Debit, Request
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.queries import Reads
 from meterctl.core.sweep.due_orgs import EVERYTHING
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.process.clock import SystemClock

@@ -20,7 +20,8 @@ from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.errors import NOT_FOUND, REFUSALS, BadInput, MeterctlError, NotFound, did_you_mean, said_by
 from meterctl.core.model import KINDS, Instant, Kind
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Balance, LedgerPage, Meter, Receipt
 from meterctl.wiring import Options, Wiring
 

@@ -7,13 +7,15 @@ from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
-from meterctl.core.reads.queries import LedgerQuery
+from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.results import LedgerChart, LedgerPage
+from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
 
 app = new_app()
 
-MOST = 1000
+#: Entries on a page, and the most that --limit may ask for.
+PAGE, MOST = 20, 1000
 
 
 @command(app)
@@ -24,19 +26,24 @@ def ledger(
     all_kinds: Annotated[bool, switch("--all-kinds", "Also entries that move no units.")] = False,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
     until: Annotated[str | None, option("--until", "TIME", "Before then.")] = None,
-    limit: Annotated[str, option("--limit", "N", "Entries on a page.")] = "20",
+    limit: Annotated[str | None, option("--limit", "N", "Entries on a page (20; csv and ndjson: all).")] = None,
     before: Annotated[str | None, option("--before", "SEQ", "Below this entry: pages on.")] = None,
     session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
     ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
     run: Annotated[str | None, option("--run", "RUN", "Of that run.")] = None,
+    by: Annotated[str | None, option("--by", "ACTOR", "Booked by that actor.")] = None,
+    reason_has: Annotated[str | None, option("--reason-has", "TEXT", "With that text in the reason.")] = None,
+    least: Annotated[str, option("--min", "UNITS", "That moved so many units or more, in or out.")] = "0",
+    all_orgs: Annotated[bool, switch("--all-orgs", "Search every org.")] = False,
     follow: Annotated[bool, switch("--follow", "Go on with each entry as it is booked, until Ctrl-C.")] = False,
     chart: Annotated[bool, switch("--chart", "Draw the balance over time.")] = False,
 ) -> LedgerPage | LedgerChart:
     """Page through an org's journal, newest first. Books nothing.
 
-    Shows the entries that moved units, with the running balance. What is due but not booked yet stands at the top,
-    marked as such. With --session, --ref or --run alone it finds the org; by ref or run that takes longer the more
-    orgs there are.
+    Shows the entries that moved units, with the running balance; with --since or --until the balance at both ends. What
+    is due but not booked yet stands at the top, marked as such. With --session, --ref or --run alone it finds the org;
+    by ref or run that takes longer the more orgs there are. --all-orgs searches every journal: it reads all entries, or
+    those from --since on. csv and ndjson print every entry, a table and json the newest 20.
 
     \b
     Examples:
@@ -44,33 +51,57 @@ def ledger(
       meterctl ledger --session cs_1234
       meterctl ledger --ref r7
       meterctl ledger acme --chart
+      meterctl ledger --all-orgs --kind adjustment --by kim --since 7d
     """
     query = LedgerQuery(
         kinds=tuple(_kind(name) for name in kind or ()),
         all_kinds=all_kinds,
         since=filter_time(wiring, "since", since),
         until=filter_time(wiring, "until", until),
-        limit=check_integer(limit, "limit", least=1, most=MOST),
+        limit=_limit(wiring, limit),
         before=None if before is None else check_integer(before, "before", least=1),
         session=None if session is None else check_ref(session, "a session"),
         ref=None if ref is None else check_ref(ref),
         run=None if run is None else check_ref(run, "a run"),
+        actor=by,
+        reason_has=reason_has,
+        least=check_integer(least, "--min", least=0),
     )
+    if all_orgs:
+        return _search(wiring, org, query, alone=not (chart or follow))
     if chart:
-        return _chart(wiring, org, query, follow=follow)
+        return _chart(wiring, org, query, alone=not follow and limit is None)
     if not follow:
         return wiring.reads.ledger(org, query)
     if query.until or query.before or query.ref or query.run:
         raise BadInput("what is followed has no end", hint="leave out --until, --before, --ref, --run", code="usage")
     if wiring.output not in ("table", "ndjson", "csv"):
         raise BadInput(f"a feed never ends, {wiring.output} has to", hint="-o ndjson gives one line each", code="usage")
-    return wiring.reads.follow(org, query)
+    return wiring.reads.follow(org, query._replace(limit=query.limit or PAGE))
 
 
-def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, follow: bool) -> LedgerChart:
+def _limit(wiring: Wiring, text: str | None) -> int | None:
+    """Return how many entries to show; None for all of them, in formats that are read by programs line by line."""
+    if text is not None:
+        return check_integer(text, "limit", least=1, most=MOST)
+    return None if wiring.output in ("csv", "ndjson") else PAGE
+
+
+def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerPage:
+    if org is not None or query.session or query.ref or query.run or query.before or not alone:
+        message = "--all-orgs goes with --kind, --all-kinds, --since, --until, --by, --reason-has, --min and --limit"
+        raise BadInput(message, hint="leave out the rest", code="usage")
+    from meterctl.core.reads.search_all import LedgerSearch
+
+    collect_garbage()
+    search = LedgerSearch(wiring.store, wiring.clock, wiring.settings.terms)
+    return search.stream(query) if query.limit is None else search.newest(query, query.limit)
+
+
+def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerChart:
     if org is None:
         raise BadInput("a chart is of one org", hint="name it: meterctl ledger ORG --chart", code="usage")
-    if follow or query != LedgerQuery(since=query.since, until=query.until):
+    if not alone or query != LedgerQuery(since=query.since, until=query.until, limit=query.limit):
         only = "it goes with --since and --until only"
         raise BadInput("a chart shows the balance after every entry, not after some", hint=only, code="usage")
     return wiring.reads.chart(org, query.since, query.until)

@@ -255,12 +255,14 @@ class LedgerPage(Result):
 
     name = "ledger"
 
-    org: f.Org
-    balance: f.Balance
+    org: Annotated[f.Org | None, means("null: all orgs")]
+    balance: Annotated[f.Balance | None, means("balance now; null: of all orgs")]
     entries: Iterable[Entry]
     next_before: Annotated[f.Seq | None, means("--before of the next page; null: this is the last")]
     since: Annotated[Instant | None, instant("entries from then on")] = None
     until: Annotated[Instant | None, instant("entries before then")] = None
+    opening: Annotated[int | None, signed("balance as that window begins; null: no window")] = None
+    closing: Annotated[int | None, signed("balance as that window ends, or now; null: no window")] = None
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.entries

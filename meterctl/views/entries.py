@@ -31,10 +31,23 @@ _LEDGER = (
 def show_ledger(page: LedgerPage) -> Iterable[Block]:
     since = f"since {words.when_utc(page.since)}" if page.since else None
     until = f"until {words.when_utc(page.until)}" if page.until else None
-    yield Heading(in_row(Said(page.org, "strong"), balance_said(page.balance), since, until))
+    whose = Said(page.org or "all orgs", "strong" if page.org else "")
+    yield Heading(in_row(whose, _balances(page), since, until))
+    if page.org is None:
+        columns = (Column("org", least=12, usual=20), *_LEDGER)
+        rows = (Row([entry["org"], *row.cells], row.tone) for entry in page.entries for row in [_ledger_row(entry)])
+        yield Grid(columns, rows, empty="no entries")
+        return
     yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
     if page.next_before is not None:
         yield Note(f"older ones: the same command with --before {page.next_before}")
+
+
+def _balances(page: LedgerPage) -> Said | None:
+    """The balance now, or at both ends of the window that was asked for."""
+    if page.opening is not None and page.closing is not None:
+        return Said(f"balance {page.opening:,} → {page.closing:,}", "bad" if page.closing < 0 else "")
+    return None if page.balance is None else balance_said(page.balance)
 
 
 @view("ledger-chart")

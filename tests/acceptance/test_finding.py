@@ -13,7 +13,8 @@ import pytest
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import INTERRUPTED, NOT_FOUND, USAGE
 from meterctl.core.model import Instant
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.queries import Reads
 from tests.acceptance.shell import NOW, Shell
 from tests.builders import make_entry
 from tests.memory_store import MemoryStore

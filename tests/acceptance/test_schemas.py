@@ -72,6 +72,7 @@ PRINTED: dict[str, list[str]] = {
         "ledger acme --kind topup --kind reset --since 2026-W47",
         "ledger --session s1 --until now",
         "ledger nobody",
+        "ledger --all-orgs --by tester --min 5",
     ],
     "ledger-chart": [
         "ledger acme --chart",

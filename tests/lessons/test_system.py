@@ -21,7 +21,8 @@ from meterctl.core.errors import BadInput, Damaged, StoreUnreachable, StoreUnusa
 from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import MAX_UNITS, Entry, Instant
 from meterctl.core.ports import Store, sound
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.queries import Reads
 from meterctl.core.results import LedgerPage
 from meterctl.core.stores.mongo import MongoStore
 from meterctl.core.stores.mongo.store import connect

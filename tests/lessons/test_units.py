@@ -7,8 +7,9 @@ import pytest
 from meterctl.core.domain.operations import Adjust, Refund, Request, Undo
 from meterctl.core.errors import BadInput
 from meterctl.core.ports import Store, sound
+from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.org_list import OrgFilter, list_orgs
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all

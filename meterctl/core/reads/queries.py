@@ -5,7 +5,7 @@ What is due but not booked yet is shown as if it were: an answer does not depend
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from meterctl.core.booking.journal_view import OrgView
 from meterctl.core.domain import weeks
@@ -16,30 +16,17 @@ from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.domain.rules import Refundable, admission, refundable
 from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.model import Entry, Instant, Kind, Lot, State, state_after
+from meterctl.core.model import Entry, Instant, Lot, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
+from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.past import entry_at
 from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
 
 if TYPE_CHECKING:
     from meterctl.core.documents.reading import BalanceLot, BalanceMark, BalancePoint, NextExpiry
     from meterctl.core.reads.forecast import Forecast
-
-
-class LedgerQuery(NamedTuple):
-    """Which page of a journal to show: ``since`` <= at < ``until``, below seq ``before``, at most ``limit`` entries."""
-
-    kinds: tuple[Kind, ...] = ()
-    all_kinds: bool = False
-    since: Instant | None = None
-    until: Instant | None = None
-    limit: int = 20
-    before: int | None = None
-    session: str | None = None
-    ref: str | None = None
-    run: str | None = None
 
 
 class Reads:
@@ -182,11 +169,30 @@ class Reads:
         _, _, state = self._standing(org, None)
         look = self._look(query)
         found = self._page(org, query) if look is None else search.newest_first(look, org)
-        page = list(islice((entry for entry in found if _matches(entry, query)), query.limit + 1))
+        matching = filter(query.matches, found)
+        ends = self._ends(org, query)
+        if query.limit is None:
+            return LedgerPage(org, state.balance, matching, None, query.since, query.until, *ends)
+        page = list(islice(matching, query.limit + 1))
         more = len(page) > query.limit
         shown = page[: query.limit]
         next_before = shown[-1]["seq"] if more and shown else None
-        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until)
+        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until, *ends)
+
+    def _ends(self, org: str, query: LedgerQuery) -> tuple[int | None, int | None]:
+        """Return the balance where the window of ``query`` begins and where it ends; nothing without a window."""
+        if query.since is None and query.until is None:
+            return None, None
+        opening = 0 if query.since is None else self._balance_before(org, query.since)
+        now = self._standing(org, None)[2].balance
+        return opening, now if query.until is None else self._balance_before(org, query.until)
+
+    def _balance_before(self, org: str, instant: Instant) -> int:
+        """Return the balance as ``instant`` begins, now at the latest."""
+        if instant == EARLIEST:
+            return 0
+        _, now, state = self._standing(org, None)
+        return state.balance if instant > now else self._standing(org, add_millis(instant, -1))[2].balance
 
     def chart(self, org: str, since: Instant | None, until: Instant | None) -> LedgerChart:
         """The balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now). Reads all
@@ -227,7 +233,7 @@ class Reads:
         last = 0 if tip is None else tip["seq"]
         page = self.ledger(org, query._replace(before=last + 1))
         booked = [entry for entry in page.entries if "pending" not in entry][::-1]
-        new = (entry for entry in follow(self._store.journal, self._clock, org, last) if _matches(entry, query))
+        new = (entry for entry in follow(self._store.journal, self._clock, org, last) if query.matches(entry))
         return LedgerFeed(org, page.balance, chain(booked, new), None, query.since)
 
     def _org(self, org: str | None, query: LedgerQuery) -> str:
@@ -326,22 +332,6 @@ def next_expiry(state: State) -> "NextExpiry | None":
     if soonest is None:
         return None
     return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}
-
-
-def _matches(entry: Entry, query: LedgerQuery) -> bool:
-    """Whether ``query`` asks for ``entry``. Stores leave out most of what it does not; what is due, and what a ref
-    finds, has passed no store's filter."""
-    return (
-        (entry["kind"] in query.kinds if query.kinds else query.all_kinds or query.ref or query.run or _moves(entry))
-        and (query.since is None or entry["at"] >= query.since)
-        and (query.until is None or entry["at"] < query.until)
-        and (query.before is None or entry["seq"] < query.before)
-        and (query.session is None or entry.get("session") == query.session)
-    )
-
-
-def _moves(entry: Entry) -> bool:
-    return entry["amount"] != 0
 
 
 def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Refund
-from meterctl.core.reads.queries import LedgerQuery, Reads
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.queries import Reads
 from meterctl.core.reads.refund_preview import preview_refund
 from meterctl.core.stores.overlay import OverlayStore
 from tests.desk import Desk, request

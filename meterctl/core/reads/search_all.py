@@ -1,0 +1,64 @@
+"""Search the journals of all orgs.
+
+No index holds actors, reasons or amounts of all orgs: it would cost every append, for a question that is seldom asked.
+So every entry is looked at once, in a stream, as `verify` does. With ``since`` an org whose newest entry is older costs
+one look-up, and of the others only the entries from then on are read.
+"""
+
+from collections.abc import Iterator
+from heapq import nlargest
+from itertools import groupby
+
+from meterctl.core.domain.instants import EARLIEST, add_millis
+from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.model import Entry, Instant
+from meterctl.core.ports import Clock, EntryFilter, Store
+from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.past import entry_at
+from meterctl.core.reads.statement import due_after
+from meterctl.core.results import LedgerPage
+
+
+class LedgerSearch:
+    """Searches all journals. Reads only."""
+
+    def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
+        self._journal = store.journal
+        self._clock = clock
+        self._terms = terms
+        self._plans = PlanBook(store.plans.all)
+
+    def newest(self, query: LedgerQuery, limit: int) -> LedgerPage:
+        """Return the newest entries that match, newest first; memory holds no more than ``limit``."""
+        found = nlargest(limit, self.all(query), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
+        return LedgerPage(None, None, found, None, query.since, query.until)
+
+    def stream(self, query: LedgerQuery) -> LedgerPage:
+        """Return every entry that matches, by org and oldest first, each as it is found."""
+        return LedgerPage(None, None, self.all(query), None, query.since, query.until)
+
+    def all(self, query: LedgerQuery) -> Iterator[Entry]:
+        """Yield every entry that matches, by org and oldest first. What is due and not booked counts, as pending."""
+        entries = self._every_entry() if query.since is None else self._entries_since(query, query.since)
+        return filter(query.matches, entries)
+
+    def _every_entry(self) -> Iterator[Entry]:
+        for org, entries in groupby(self._journal.scan(), key=lambda entry: entry["org"]):
+            last = None
+            for entry in entries:
+                yield entry
+                last = entry
+            yield from self._due(org, last)
+
+    def _entries_since(self, query: LedgerQuery, since: Instant) -> Iterator[Entry]:
+        for org in self._journal.orgs():
+            tip = self._journal.tip(org)
+            if tip is not None and tip["at"] >= since:
+                before = None if since == EARLIEST else entry_at(self._journal, org, add_millis(since, -1))
+                after = None if before is None else before["seq"]
+                yield from self._journal.read(org, EntryFilter(after=after, kinds=query.kinds))
+            yield from self._due(org, tip)
+
+    def _due(self, org: str, last: Entry | None) -> Iterator[Entry]:
+        now = self._clock.now()
+        return due_after(org, last, now, self._terms, self._plans, now)
