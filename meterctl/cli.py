@@ -60,6 +60,10 @@ def module_of(command: str) -> str:
     return f"meterctl.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"
 
 
+#: Commands that have commands of their own.
+GROUPS = frozenset({"meter", "plan", "lock", "config", "audit", "reconcile", "lot"})
+
+
 class LazyGroup(TyperGroup):
     """The root command: knows its commands by name and imports each when it is needed."""
 
@@ -122,7 +126,10 @@ LONGEST_LINE = 500
 def report(error: MeterctlError, *, as_json: bool) -> int:
     """Say on standard error what happened and what to do next; the exit code."""
     message, hint = _cut(error.message), _cut(error.hint)
-    if as_json:
+    record = getattr(sys.stderr, "record", None)
+    if record is not None:
+        record("error", message, code=error.code, hint=hint or None)
+    elif as_json:
         import json
 
         document = {"schema": "meterctl.error.v1", "code": error.code, "message": message, "hint": hint}
@@ -171,9 +178,41 @@ def _invoke(arguments: list[str]) -> int:
         return end.exit_code
 
 
+def _log_format(argv: Sequence[str]) -> str | None:
+    """Return the form in which lines on standard error are wanted; None: as they are."""
+    after = [word for option, word in pairwise(argv) if option == "--log-format"]
+    joined = [word.partition("=")[2] for word in argv if word.startswith("--log-format=")]
+    named = joined or after
+    return named[-1] if named else os.environ.get("METERCTL_LOG_FORMAT") or None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code. Data goes to standard output, all talk to standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    form = _log_format(arguments)
+    if form is None:
+        return _answer(arguments)
+    from meterctl.process.log_lines import LOG_FORMATS, logged
+
+    if form not in LOG_FORMATS:
+        hint = f"--log-format or METERCTL_LOG_FORMAT is one of {', '.join(LOG_FORMATS)}"
+        problem = errors.BadInput(f"{form!r} is no log format", hint=hint, code="usage")
+        return report(problem, as_json=wants_json(arguments))
+    with logged(form, " ".join(_words(arguments))) as codes:
+        codes.append(_answer(arguments))
+    return codes[0]
+
+
+def _words(arguments: Sequence[str]) -> list[str]:
+    """Return the name of the command in ``arguments``, without anything that was said of it."""
+    name = next((word for word in arguments if word in COMMANDS), None)
+    if name is None:
+        return ["meterctl"]
+    after = arguments[arguments.index(name) + 1 :][:1]
+    return [name, *(word for word in after if name in GROUPS and word.isalpha())]
+
+
+def _answer(arguments: list[str]) -> int:
     as_json = wants_json(arguments)
     try:
         code = _invoke(arguments)

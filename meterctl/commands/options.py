@@ -53,7 +53,9 @@ Org = Annotated[str, argument("ORG", "The org's id.")]
 
 
 def _text(name: str, metavar: str, explained: str, *also: str) -> inspect.Parameter:
-    return _shared(name, str | None, typer.Option(f"--{name}", *also, metavar=metavar, help=explained), None)
+    return _shared(
+        name.replace("-", "_"), str | None, typer.Option(f"--{name}", *also, metavar=metavar, help=explained), None
+    )
 
 
 def _flag(name: str, explained: str, *also: str) -> inspect.Parameter:
@@ -73,6 +75,7 @@ SHARED = [
     _flag("json", "Short for -o json."),
     _text("actor", "NAME", "Who acts (else the login name)."),
     _text("now", "TIME", "Pin the clock, for tests and rehearsals."),
+    _text("log-format", "FORM", "Lines on standard error as json or text, with time and run."),
 ]
 
 

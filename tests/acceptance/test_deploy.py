@@ -1,0 +1,215 @@
+"""The files in deploy/ and the runbook: valid for who reads them, and every command in them works."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from meterctl.core.sweep import prometheus
+from tests.acceptance.shell import CONFIG, Shell
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "meterctl.yaml").read_text(encoding="utf-8")))
+JOBS = [manifest for manifest in MANIFESTS if manifest["kind"] == "CronJob"]
+UNITS = sorted(path.name for path in (DEPLOY / "systemd").iterdir())
+
+#: Commands of the runbook that find something on the store that the tests have.
+FIND = {"doctor": (0, 8)}
+
+
+@pytest.fixture
+def prod(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A machine set up as the runbook has it, with its directories in the test's own."""
+    (run.place / "store").write_text(f"sqlite:{run.place}/prod.db\n")
+    (run.place / "store").chmod(0o600)
+    profile = "[plans.free]\nweekly_quota = 100\n[profiles.prod]\nproduction = true\nstore_file = 'store'\n"
+    run.config(CONFIG + profile)
+    monkeypatch.delenv("METERCTL_STORE")
+    run.all("--profile prod init", "--profile prod adjust acme 5 --ref a1 --reason why --yes")
+    run.file("credits.ndjson", run("--profile prod export --all --plans").out)
+    run.file("since-yesterday.ndjson", "")
+    return run
+
+
+def here(run: Shell, line: str) -> str:
+    return re.sub(r"/(?:var/lib/node_exporter|var/backups|var/log/meterctl|etc/meterctl)/", f"{run.place}/", line)
+
+
+# Kubernetes
+
+
+@pytest.mark.parametrize(
+    "manifest", MANIFESTS, ids=lambda manifest: f"{manifest['kind']} {manifest['metadata']['name']}"
+)
+@pytest.mark.parametrize("version", ["1.27", "1.37"])
+def test_a_manifest_fits_the_schema_of_the_api(manifest: dict[str, Any], version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_validator_sees_a_mistake() -> None:
+    broken = json.loads(json.dumps(JOBS[0]))
+    broken["spec"]["concurrencyPolcy"] = "Forbid"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, "1.37", strict=True)
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job["metadata"]["name"])
+def test_a_job_runs_alone_without_rights_and_within_bounds(job: dict[str, Any], prod: Shell) -> None:
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert {"requests", "limits"} <= set(container["resources"])
+    names = {volume["name"] for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == names
+    assert prod(*container["args"]).code == 0
+
+
+def test_the_config_in_the_manifest_is_one() -> None:
+    from meterctl.config.file import read_settings
+
+    (config,) = (manifest for manifest in MANIFESTS if manifest["kind"] == "ConfigMap")
+    settings = read_settings(Path("meterctl.toml"), config["data"]["meterctl.toml"])
+    mounted = {mount["mountPath"] for job in JOBS for mount in _mounts(job)}
+    assert str(Path(settings.profiles["prod"].store_file or "").parent) in mounted
+
+
+def _mounts(job: dict[str, Any]) -> list[dict[str, Any]]:
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    mounts: list[dict[str, Any]] = container["volumeMounts"]
+    return mounts
+
+
+# systemd, cron, logrotate
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_takes_a_unit(unit: str, tmp_path: Path) -> None:
+    for name in UNITS:
+        text = (DEPLOY / "systemd" / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("/opt/meterctl/bin/meterctl", "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / unit)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == []
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("timer", [unit for unit in UNITS if unit.endswith(".timer")])
+def test_a_timer_names_a_time(timer: str) -> None:
+    text = (DEPLOY / "systemd" / timer).read_text(encoding="utf-8")
+    (when,) = re.findall(r"^OnCalendar=(.*)$", text, re.MULTILINE)
+    assert (
+        subprocess.run(["systemd-analyze", "calendar", when], capture_output=True, timeout=60, check=False).returncode
+        == 0
+    )
+
+
+def scheduled() -> list[str]:
+    """Every command that systemd and cron run."""
+    services = [(DEPLOY / "systemd" / unit).read_text("utf-8") for unit in UNITS if unit.endswith(".service")]
+    lines = [line for text in services for line in re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)]
+    cron = (DEPLOY / "cron" / "meterctl").read_text(encoding="utf-8")
+    lines += [line.partition(" >> ")[0] for line in re.findall(r"^[\d*].*?meterctl +(/opt.*)$", cron, re.MULTILINE)]
+    return [line.removeprefix("/opt/meterctl/bin/meterctl ") for line in lines]
+
+
+def test_what_is_scheduled_works(prod: Shell) -> None:
+    assert len(scheduled()) == 4
+    for line in scheduled():
+        assert prod(here(prod, line)).code == 0, line
+
+
+def test_the_logs_that_cron_writes_are_rotated() -> None:
+    cron = (DEPLOY / "cron" / "meterctl").read_text(encoding="utf-8")
+    rotated = (DEPLOY / "logrotate" / "meterctl").read_text(encoding="utf-8")
+    folders = {str(Path(path).parent) for path in re.findall(r"2?>> (\S+)", cron)}
+    assert folders == {"/var/log/meterctl"}
+    assert all(f"{folder}/*" in rotated for folder in folders)
+
+
+# Grafana
+
+
+def test_the_dashboard_shows_figures_that_there_are() -> None:
+    board = json.loads((DEPLOY / "grafana" / "meterctl.json").read_text(encoding="utf-8"))
+    shown = {
+        name
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"meterctl_sweep_(\w+)", target["expr"])
+    }
+    assert shown
+    assert shown <= set(prometheus._MEANINGS)
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+# The image
+
+
+def test_the_image_runs_without_root_and_holds_compiled_code() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    last = text.rpartition("FROM ")[2]
+    assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
+    assert "compileall" in text
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
+    assert all((ROOT / name).exists() for line in copied for name in line.split())
+
+
+@pytest.mark.long
+def test_the_steps_that_build_the_image_work_elsewhere(tmp_path: Path) -> None:
+    """Its own commands, with its directories in the test's: no daemon is needed for that."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").partition("\nFROM ")[0]
+    source = tmp_path / "src"
+    source.mkdir()
+    for names, target in re.findall(r"^COPY (.*) (\S+)$", text, re.MULTILINE):
+        for name in names.split():
+            place = source / target
+            _ = shutil.copytree(ROOT / name, place) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, source)
+    for step in re.findall(r"^RUN (.*)$", text, re.MULTILINE):
+        words = [word.replace("/opt/meterctl", str(tmp_path / "opt")) for word in shlex.split(step)]
+        subprocess.run(words, cwd=source, check=True, timeout=600, capture_output=True)
+    done = subprocess.run([str(tmp_path / "opt" / "bin" / "meterctl"), "demo"], timeout=120, check=False, cwd=tmp_path)
+    assert done.returncode == 0
+    assert list((tmp_path / "opt").rglob("meterctl/__pycache__/cli.*.pyc"))
+
+
+# The runbook
+
+
+def runbook() -> list[str]:
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def test_every_command_of_the_runbook_works(prod: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = runbook()
+    assert len(lines) > 12
+    for line in lines:
+        command, _, target = here(prod, line).partition(" > ")
+        answer = prod(command.removeprefix("meterctl "))
+        assert answer.code in FIND.get(command.split()[1], (0,)), (line, answer)
+        if target:
+            Path(target).write_text(answer.out, encoding="utf-8")
+    restored = prod("--store sqlite:restored.db export --all --plans").out
+    assert restored == prod("--profile prod export --all --plans").out
+
+
+def test_every_file_that_the_runbook_names_is_there() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        assert (ROOT / "docs" / target).exists(), target
