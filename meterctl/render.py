@@ -103,7 +103,18 @@ _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
         *("expiring_units", "plan", "quota", "used", "pace", "runs_out", "last_at", "seq", "checked"),
     ),
     "locks": ("name", "holder", "acquired_at", "expires_at", "expired"),
-    "plans": ("plan", "version", "weekly_quota", "ratios", "effective_from", "published_at", "actor", "reason"),
+    "plans": (
+        "plan",
+        "version",
+        "weekly_quota",
+        "ratios",
+        "effective_from",
+        "published_at",
+        "actor",
+        "reason",
+        "rollover_max",
+        "rollover_weeks",
+    ),
 }
 
 #: The column for the fields of an entry that not every entry has.

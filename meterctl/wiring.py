@@ -414,7 +414,10 @@ class Wiring:
         from meterctl.core.booking.plan_publisher import Wanted
 
         plans = self.settings.plans.items()
-        return [Wanted(name, spec.weekly_quota, spec.ratios, None, self.actor, None) for name, spec in plans]
+        return [
+            Wanted(name, spec.weekly_quota, spec.ratios, None, self.actor, None, spec.rollover_max, spec.rollover_weeks)
+            for name, spec in plans
+        ]
 
     def _examine_config(self) -> "Observation":
         from meterctl.core.ports import Observation

@@ -5,8 +5,9 @@ from functools import cache
 from typing import Any, cast
 
 from meterctl.core.domain.canonical import entry_hash
-from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, Kind, PlanVersion, state_document
-from meterctl.core.ports import Head
+from meterctl.core.domain.due_events import next_due_of, next_expiry_of
+from meterctl.core.model import EMPTY, NO_HASH, Claim, Entry, Hold, Instant, Kind, Lot, PlanVersion, state_document
+from meterctl.core.ports import Head, Store, sound
 
 AT = Instant("2026-11-22T10:03:00.000Z")
 
@@ -21,6 +22,9 @@ AMOUNTS: dict[Kind, int] = {
     "usage": 0,
     "reset": 0,
     "plan": 0,
+    "extension": 0,
+    "hold": 0,
+    "release": 0,
 }
 
 
@@ -75,11 +79,33 @@ def make_entries(org: str, count: int, *, first: int = 1, **fields: Any) -> list
     return [make_entry(org, seq, **fields) for seq in range(first, first + count)]
 
 
-def make_head(org: str = "acme", seq: int = 1, *, expiry: str | None = None, week_end: str | None = None) -> Head:
-    """A head; ``expiry`` and ``week_end`` are what is next due."""
+def make_head(org: str = "acme", seq: int = 1, *, expiry: str | None = None, due: str | None = None) -> Head:
+    """Return a head of a state that fits it; ``due`` is when something but an expiry becomes due."""
     entry = make_entry(org, seq)
-    due = [None if when is None else Instant(when) for when in (expiry, week_end)]
-    return Head(org, seq, entry["key"], entry["hash"], entry["state"], entry["balance"], entry["at"], due[0], due[1])
+    lots = () if expiry is None else (Lot(1, 1, Instant(expiry)),)
+    holds = () if due is None else (Hold("job", 1, Instant(due)),)
+    state = EMPTY._replace(lots=lots, holds=holds)
+    return Head(
+        org,
+        seq,
+        entry["key"],
+        entry["hash"],
+        state_document(state),
+        state.balance,
+        entry["at"],
+        next_expiry_of(state),
+        next_due_of(state),
+    )
+
+
+def make_claim(name: str, org: str, session: str | None = None) -> Claim:
+    """Return a claim on a payment that has one name alone, unless told otherwise."""
+    return Claim(name, org, session or name)
+
+
+def holders(store: Store) -> dict[str, str]:
+    """Return the org that holds each name."""
+    return {claim.name: claim.org for claim in sound(store.claims.read())}
 
 
 def make_version(plan: str = "pro", version: int = 1, **fields: Any) -> PlanVersion:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
@@ -16,12 +16,16 @@ from meterctl.core.domain.operations import (
     BookDue,
     CreditPack,
     Debit,
+    ExtendLot,
     ForceReset,
+    Hold,
     Operation,
     Refund,
+    Release,
     Request,
     ReverseRefund,
     Undo,
+    VoidLot,
 )
 from meterctl.core.domain.policy import Pack, PlanBook, Terms
 from meterctl.core.model import Entry, Instant, PlanVersion, State
@@ -73,10 +77,12 @@ class Desk:
         """Set the clock."""
         self.clock.instant = instants.parse(when)
 
-    def publish(self, plan: str, quota: int, effective_from: str = MONDAY, **ratios: str) -> PlanVersion:
+    def publish(
+        self, plan: str, quota: int, effective_from: str = MONDAY, rollover: tuple[int, int] = (0, 1), **ratios: str
+    ) -> PlanVersion:
         number = 1 + sum(version.plan == plan for version in self.store.plans.all())
         when = instants.parse(effective_from)
-        version = PlanVersion(plan, number, quota, ratios, when, when, "tester", None)
+        version = PlanVersion(plan, number, quota, ratios, when, when, "tester", None, *rollover)
         assert self.store.plans.add(version)
         return version
 
@@ -86,9 +92,16 @@ class Desk:
         return self.ledger.one(request(operation, at, reason=reason))
 
     def credit(
-        self, session: str, pack: str = "small", *, org: str = "acme", cents: int | None = None, at: str | None = None
+        self,
+        session: str,
+        pack: str = "small",
+        *names: str,
+        org: str = "acme",
+        cents: int | None = None,
+        at: str | None = None,
+        **more: Any,
     ) -> Receipt:
-        return self.do(CreditPack(org, pack, session, cents), at)
+        return self.do(CreditPack(org, pack, session, cents, names=names, **more), at)
 
     def debit(
         self, units: int, ref: str, *, org: str = "acme", allow_debt: bool = False, at: str | None = None
@@ -103,9 +116,12 @@ class Desk:
         org: str = "acme",
         expires: str | None = None,
         allow_debt: bool = False,
+        priority: int | None = None,
+        lot: int | None = None,
         at: str | None = None,
     ) -> Receipt:
-        return self.do(Adjust(org, units, ref, instants.parse(expires) if expires else None, allow_debt), at)
+        expires_at = instants.parse(expires) if expires else None
+        return self.do(Adjust(org, units, ref, expires_at, allow_debt, priority, lot), at)
 
     def refund(self, session: str, cents: int, refund_id: str, *, org: str = "acme", at: str | None = None) -> Receipt:
         return self.do(Refund(org, session, cents, refund_id), at)
@@ -113,8 +129,24 @@ class Desk:
     def reverse(self, refund_id: str, *, org: str = "acme", at: str | None = None) -> Receipt:
         return self.do(ReverseRefund(org, refund_id), at)
 
-    def undo(self, seq: int, *, org: str = "acme", at: str | None = None) -> Receipt:
-        return self.do(Undo(org, seq), at)
+    def undo(
+        self, seq: int | None = None, *, of: str | None = None, org: str = "acme", at: str | None = None
+    ) -> Receipt:
+        return self.do(Undo(org, seq, of), at)
+
+    def extend(self, lot: int, expires: str | None, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(ExtendLot(org, lot, instants.parse(expires) if expires else None, ref), at)
+
+    def void(self, lot: int, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(VoidLot(org, lot, ref), at)
+
+    def hold(
+        self, units: int, ref: str, lasts: str | None = None, *, org: str = "acme", at: str | None = None
+    ) -> Receipt:
+        return self.do(Hold(org, units, ref, None, lasts), at)
+
+    def release(self, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
+        return self.do(Release(org, ref), at)
 
     def run(
         self,
@@ -125,12 +157,16 @@ class Desk:
         step: str = "main",
         costs: dict[str, str] | None = None,
         version: int | None = None,
+        hold: str | None = None,
         at: str | None = None,
     ) -> Receipt:
-        return self.do(Attribute(org, run, step, costs, units, version), at)
+        return self.do(Attribute(org, run, step, costs, units, version, hold), at)
 
-    def assign(self, plan: str, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
-        return self.do(AssignPlan(org, plan, ref), at)
+    def assign(
+        self, plan: str, ref: str, from_at: str | None = None, *, org: str = "acme", at: str | None = None
+    ) -> Receipt:
+        when = cast(Any, from_at if from_at in (None, "next-week") else instants.parse(str(from_at)))
+        return self.do(AssignPlan(org, plan, ref, when), at)
 
     def reset(self, ref: str, *, org: str = "acme", at: str | None = None) -> Receipt:
         return self.do(ForceReset(org, ref), at)
@@ -152,7 +188,7 @@ class Desk:
         """What a read shows now: the journal's last state, with what is due by now."""
         tip = tip_of(self.store.journal.tip(org))
         plans = PlanBook(self.store.plans.all)
-        return state_at(tip.state, max(self.clock.now(), tip.at), self.ledger.terms, plans)
+        return state_at(tip.state, tip.seq, max(self.clock.now(), tip.at), self.ledger.terms, plans)
 
     def balance(self, org: str = "acme") -> int:
         return self.state(org).balance

@@ -27,6 +27,7 @@ def tell_story(store: Store | None = None) -> Desk:
     _into_debt(desk)
     _next_week(desk)
     _moved_pack(desk)
+    _second_edition(desk)
     desk.assign("pro", "start", org="plain")
     return desk
 
@@ -115,6 +116,31 @@ def _moved_pack(desk: Desk) -> None:
     desk.undo(desk.tip()["seq"])
     desk.credit("cs_moved", "forever", org="beta")
     desk.debit(7, "b:1", org="beta")
+
+
+def _second_edition(desk: Desk) -> None:
+    """Single lots, several names, undone runs, holds, dated plans and rollover."""
+    desk.publish("roll", 50, rollover=(20, 2))
+    desk.credit("cs_4", "forever", "pi_4", "ch_4", quantity=3, tax_cents=100, cents=2200)
+    desk.adjust(30, "promo", priority=10, expires="2026-12-20T00:00:00Z")
+    desk.extend(desk.tip()["seq"], "2026-12-30T00:00:00Z", "longer")
+    desk.extend(desk.tip()["lot"], None, "for-ever")
+    desk.adjust(-5, "one-lot", lot=desk.tip()["lot"])
+    desk.adjust(40, "wrong", expires="2027-01-01T00:00:00Z")
+    desk.void(desk.tip()["seq"], "void")
+    desk.undo(of="void:void")
+    desk.run("tenfold", 400)
+    desk.run("fine", 20)
+    desk.undo(of="run:tenfold:main")
+    desk.hold(30, "job", "2h")
+    desk.hold(20, "idle", "1h")
+    desk.hold(10, "let-go", "3h")
+    desk.release("let-go")
+    desk.run("job", 15, hold="job")
+    desk.assign("roll", "monday", "next-week")
+    desk.go("2026-12-22T10:00:00Z")  # the dated plan came into force, and an idle week has rolled over
+    desk.run("rolled", 60)
+    desk.refund("pi_4", 300, "re_4")
 
 
 # ----------------------------------------------------------------------------------------------------------- checking
@@ -210,7 +236,7 @@ class Scribe:
     def write(
         self, kind: str, key: str, amount: int, given: dict[str, Any], *, at: str = NOON, **effects: Any
     ) -> "Scribe":
-        due = given["op"] in ("expire", "close-week")
+        due = given["op"] in ("expire", "close-week", "run-out", "plan-due")
         stamp = Stamp("meterctl", None, Instant(NOON)) if due else Stamp("tester", "because", Instant(NOON))
         draft = Draft(cast(Any, kind), key, amount, given, effects)
         entry, self.tip = book("acme", self.tip, Instant(at), draft, stamp)
@@ -219,13 +245,14 @@ class Scribe:
 
     def topup(self, session: str, units: int = 100, *, cents: int = 100, expires: str | None = None) -> "Scribe":
         sold: dict[str, Any] = {"pack": "p", "session": session, "paid_cents": cents}
+        sold |= {"quantity": 1, "tax_cents": 0, "currency": "usd"}
         return self.write(
             "topup",
             f"session:{session}",
             units,
-            {"op": "credit-pack", **sold},
+            {"op": "credit-pack", **sold, "expires_at": None},
             **sold,
-            currency="usd",
+            names=[],
             lot=self.tip.seq + 1,
             units=units,
             expires_at=expires,
@@ -256,9 +283,9 @@ class Scribe:
 
     def undo(self, seq: int, units: int, **about: str) -> "Scribe":
         voided = {"lot": seq, "units": units}
-        return self.write(
-            "reversal", f"undo:{seq}", -units, {"op": "undo", "seq": seq}, reverses=seq, voided=voided, **about
-        )
+        of = self.entries[seq - 1]["key"] if seq <= len(self.entries) else "debit:none"
+        given = {"op": "undo", "of": of}
+        return self.write("reversal", f"undo:{of}", -units, given, reverses=seq, voided=voided, **about)
 
     def usage(self, units: int, quota: int = 100, **effects: Any) -> "Scribe":
         given = {"op": "attribute", "run": "r", "step": "s", "costs": None, "units": units, "plan_version": None}

@@ -11,7 +11,7 @@ from typing import Any
 
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry, Instant, PlanVersion
+from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Clock,
     DueOrg,
@@ -72,12 +72,12 @@ class MemoryJournal:
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         entries = (entry for name in (self.orgs() if org is None else [org]) for entry in self.read(name))
-        found = [entry for entry in entries if entry.get("alerts") and entry["at"] >= since]
+        found = [entry for entry in entries if _is_alert(entry) and entry["at"] >= since]
         return iter(sorted(found, key=lambda entry: (entry["at"], entry["org"], entry["seq"])))
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
         placed = [(Recorded(entry["recorded_at"], entry["org"], entry["seq"]), entry) for entry in self.scan()]
-        found = [(place, entry) for place, entry in placed if entry.get("alerts")]
+        found = [(place, entry) for place, entry in placed if _is_alert(entry)]
         return iter([entry for place, entry in sorted(found) if place > after and place.recorded_at < until])
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
@@ -97,6 +97,10 @@ class MemoryJournal:
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return iter([org for org in sorted(self._texts) if org > after])
+
+
+def _is_alert(entry: Entry) -> bool:
+    return "alerts" in entry or "low" in entry
 
 
 def _matches(entry: Entry, where: EntryFilter) -> bool:
@@ -138,26 +142,26 @@ class MemoryHeads:
 
 class MemoryClaims:
     def __init__(self) -> None:
-        self._holders: dict[str, str] = {}
+        self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
 
-    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
         with self._lock:
-            return {session: self._holders.setdefault(session, org) for session, org in wanted}
+            return {claim.name: self._claims.setdefault(claim.name, claim) for claim in wanted}
 
-    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        claims = (claim_of(session, self._holders[session]) for session in sessions if session in self._holders)
-        return dict(map(undamaged, claims))
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
+        claims = (undamaged(claim_of(*self._claims[name])) for name in names if name in self._claims)
+        return {claim.name: claim for claim in claims}
 
-    def move(self, session: str, holder: str, to: str) -> bool:
+    def move(self, holder: Claim, to: Claim) -> bool:
         with self._lock:
-            if self._holders.get(session) != holder:
+            if self._claims.get(holder.name) != holder:
                 return False
-            self._holders[session] = to
+            self._claims[holder.name] = to
             return True
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
-        return iter([claim_of(*item) for item in sorted(self._holders.items()) if item[0] > after])
+    def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
+        return iter([claim_of(*claim) for name, claim in sorted(self._claims.items()) if name > after])
 
 
 class MemoryPlans:

@@ -100,8 +100,8 @@ def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
     if receipt.entry is not None and (debt := sum(receipt.entry.get("debt", {}).values())):
         told.append(f"This puts {receipt.org} {debt:,} units into debt: whatever it buys next pays that first.")
     match request.operation:
-        case Undo(org, seq):
-            told.append(_undone(org, seq, wiring.store.journal.by_seq(org, seq)))
+        case Undo(org) if receipt.entry is not None:
+            told.append(_undone(org, wiring.store.journal.by_seq(org, receipt.entry["reverses"])))
         case ForceReset(org) if receipt.entry is not None:
             week = receipt.entry["closed"]
             used = f"{week['used']:,} of {week['quota']:,} units used"
@@ -109,9 +109,10 @@ def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
     return "\n".join(told)
 
 
-def _undone(org: str, seq: int, entry: Entry | None) -> str:
+def _undone(org: str, entry: Entry | None) -> str:
     if entry is None:
         return ""
+    seq = entry["seq"]
     booked = f"{entry['kind']} of {entry['amount']:+,} units, booked by {entry['actor']} on {entry['at'][:10]}"
     return f"This takes back entry {seq} of {org}: {booked}. An undo cannot be undone, nor its key be used again."
 

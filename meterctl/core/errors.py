@@ -27,10 +27,12 @@ INTERRUPTED = 130
 
 
 class Refusal(NamedTuple):
-    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` gives the reason in the figures of the case."""
+    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` gives the reason in the figures of the case. ``hint`` is
+    the next step, where the case has a better one than its code."""
 
     code: str
     message: str
+    hint: str | None = None
 
 
 #: Every refusal: its exit code, and the operator's next step.
@@ -45,12 +47,26 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "insufficient_balance": (REFUSED, "see the lots with: meterctl balance ORG; or take it as debt: --allow-debt"),
     "undone": (REFUSED, "that topup was undone, so there is nothing to claw back; credit the session to the right org"),
     "refund_exceeds_payment": (REFUSED, "see the refunds so far with: meterctl ledger ORG --session ID"),
-    "not_undoable": (REFUSED, "only a debit, an adjustment or a topup can be undone; a refund by: refund --reverse"),
+    "unknown_lot": (NOT_FOUND, "see the lots with: meterctl lot list ORG --all"),
+    "unknown_hold": (NOT_FOUND, "see the holds with: meterctl balance ORG"),
+    "unknown_currency": (REFUSED, "see the packs and their prices with: meterctl config show"),
+    "amount_required": (REFUSED, "give the amount paid, tax included: --paid-cents N"),
+    "entry_moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then name the entry anew"),
+    "week_closed": (REFUSED, "make good the units it took with: meterctl adjust ORG +UNITS"),
+    "not_undoable": (
+        REFUSED,
+        "only a debit, an adjustment, a topup or a run of the open week can be undone; a refund by: refund --reverse",
+    ),
+    "insufficient_lot": (REFUSED, "see the rest of each lot with: meterctl lot list ORG"),
+    "lot_gone": (REFUSED, "see its history with: meterctl lot list ORG --all"),
+    "too_many_lots": (REFUSED, "void or spend old lots first; see them with: meterctl lot list ORG"),
+    "too_far_ahead": (REFUSED, "a hold lasts 31 days at most, and a plan is dated a year ahead at most"),
+    "from_in_past": (REFUSED, "leave --from out to assign the plan now"),
     "lot_partly_used": (REFUSED, "correct the rest with: meterctl adjust ORG -UNITS"),
     "no_open_week": (REFUSED, "there is no usage in this week yet, so there is nothing to reset"),
     "invalid_cost": (REFUSED, "a cost is a decimal number of US dollars >= 0, such as 0.0125"),
     "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
-    "expires_in_past": (REFUSED, "give an --expires that lies after the time of the adjustment"),
+    "expires_in_past": (REFUSED, "give an --expires that lies after the time of the operation"),
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
     "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }

@@ -14,8 +14,11 @@ operation   what a caller asks for; see `meterctl.core.domain.operations`
 lot         units that were credited together and expire together; named by the ``seq`` that opened it
 pack        a priced number of units as sold; its topup opens a lot
 session     the payment reference of a pack (a checkout session)
-claim       the fact that a session belongs to one org
+name        any id of a payment: its checkout session, intent, charge or invoice; one of them is the session
+claim       the fact that a name of a payment belongs to one org
+priority    0-100: lots with a lower number are drawn first; 50 unless a pack or a grant says otherwise
 draw        units taken from one lot
+hold        units reserved for a run that is under way; drawn from no lot, and let go at its expiry at the latest
 debt        units below zero: ``owed`` (clawbacks, forced debits) and ``overage`` (usage beyond quota and lots)
 repaid      the part of a credit that went into debt
 clawback    units taken back because money was given back
@@ -26,12 +29,15 @@ quota       units a plan grants each week
 used        units counted against the quota of the week
 overflow    the part of a usage above the quota
 uncovered   overflow that was neither drawn nor booked (``overage = "absorb"``)
+uncounted   usage that an undo took out of the open week again
 settled     overage paid from the next week's quota
+rolled over unused quota of a week that became a lot when the week ended
 alert       a percent of the quota that ``used`` has reached
+low         a balance that an entry fell below
 plan        a name for quota and ratios; its versions are immutable
 tip         the newest entry of a journal
 head        a cache of an org's tip, for sweeps and listings
-due         an expiry or a week's end that lies in the past but is not booked yet
+due         an expiry, a hold's or a week's end, or a dated plan that lies in the past but is not booked yet
 receipt     what a write answers
 """
 
@@ -54,9 +60,7 @@ DUE_ACTOR = "meterctl"
 #: and one form serves rules, stores, hash and JSON. Made by `meterctl.core.domain.instants`.
 Instant = NewType("Instant", str)
 
-Kind = Literal["topup", "debit", "refund", "expiration", "adjustment", "reversal", "usage", "reset", "plan"]
-
-KINDS: tuple[Kind, ...] = (
+Kind = Literal[
     "topup",
     "debit",
     "refund",
@@ -66,15 +70,47 @@ KINDS: tuple[Kind, ...] = (
     "usage",
     "reset",
     "plan",
-)
+    "extension",
+    "hold",
+    "release",
+]
+
+#: What the amount of a kind may be.
+Sign = Literal["> 0", "< 0", ">= 0", "<= 0", "!= 0", "= 0", "any"]
+
+#: The one table of kinds: both stores and `verify` make their checks of it.
+SIGNS: dict[Kind, Sign] = {
+    "topup": "> 0",
+    "debit": "< 0",
+    "refund": "<= 0",
+    "expiration": "< 0",
+    "adjustment": "!= 0",
+    "reversal": "any",
+    "usage": "<= 0",
+    "reset": ">= 0",
+    "plan": "= 0",
+    "extension": "= 0",
+    "hold": "= 0",
+    "release": "= 0",
+}
+
+KINDS: tuple[Kind, ...] = tuple(SIGNS)
+
+#: The priority of a lot that nobody gave one.
+PRIORITY = 50
+
+#: Live lots that an org may have: each of its entries carries them all.
+MOST_LOTS = 1000
 
 
 class Lot(NamedTuple):
-    """Live units of one credit. ``remaining`` > 0; ``expires_at`` None means never."""
+    """Live units of one credit. ``remaining`` > 0; ``expires_at`` None means never; ``paid``: of a topup."""
 
     id: int
     remaining: int
     expires_at: Instant | None
+    priority: int = PRIORITY
+    paid: bool = False
 
 
 class Debt(NamedTuple):
@@ -91,8 +127,19 @@ class Debt(NamedTuple):
 NO_DEBT = Debt(0, 0)
 
 
+#: Where a week's overflow came from: the id of a lot, ``debt``, or ``uncovered``.
+Source = int | str
+
+
+class Overflow(NamedTuple):
+    """A part of a week's usage beyond its quota, by its source."""
+
+    source: Source
+    units: int
+
+
 class Week(NamedTuple):
-    """An open meter week with the plan snapshot it was opened under."""
+    """An open meter week with the plan snapshot it was opened under. ``overflow`` stands in the order booked."""
 
     key: str
     cycle: int
@@ -103,27 +150,60 @@ class Week(NamedTuple):
     uncovered: int
     breakdown: Mapping[str, int]
     alerts: tuple[int, ...]
+    overflow: tuple[Overflow, ...] = ()
+
+
+class NextPlan(NamedTuple):
+    """A plan that takes effect at ``from_at``; ``entry`` is the seq of the assignment."""
+
+    plan: str
+    from_at: Instant
+    entry: int
+
+
+class Hold(NamedTuple):
+    """Units reserved until ``expires_at``; ``id`` is the ref that it was placed under."""
+
+    id: str
+    units: int
+    expires_at: Instant
 
 
 class State(NamedTuple):
-    """Everything that is true of an org between two entries. ``lots`` stand in draw order; ``plan`` None
-    means the config's default plan."""
+    """Everything that is true of an org between two entries. ``lots`` stand in draw order, ``holds`` in order of
+    expiry; ``plan`` None means the config's default plan."""
 
     lots: tuple[Lot, ...]
     debt: Debt
     plan: str | None
     week: Week | None
+    next_plan: NextPlan | None = None
+    holds: tuple[Hold, ...] = ()
 
     @property
     def balance(self) -> int:
         return sum(lot.remaining for lot in self.lots) - self.debt.owed - self.debt.overage
 
+    @property
+    def held(self) -> int:
+        """Units that holds reserve."""
+        return sum(hold.units for hold in self.holds)
+
 
 EMPTY = State((), NO_DEBT, None, None)
 
 
+class Claim(NamedTuple):
+    """One ``name`` of a payment belongs to ``org``, which books the payment under ``session``."""
+
+    name: str
+    org: str
+    session: str
+
+
 class PlanVersion(NamedTuple):
-    """One immutable version of a plan. ``ratios`` are decimal texts by feature, ``default`` for the rest."""
+    """One immutable version of a plan. ``ratios`` are decimal texts by feature, ``default`` for the rest. Up to
+    ``rollover_max`` units of unused quota become a lot that lives for ``rollover_weeks``."""
 
     plan: str
     version: int
@@ -133,14 +213,18 @@ class PlanVersion(NamedTuple):
     published_at: Instant
     actor: str
     reason: str | None
+    rollover_max: int = 0
+    rollover_weeks: int = 1
 
 
 class Draw(TypedDict):
-    """Units taken from a lot; on ``restored`` also the expiry with which the lot opens again."""
+    """Units taken from a lot; on ``restored`` also expiry, priority and paid, with which the lot opens again."""
 
     lot: int
     units: int
-    expires_at: NotRequired[str | None]
+    expires_at: NotRequired[Instant | None]
+    priority: NotRequired[int]
+    paid: NotRequired[bool]
 
 
 class Entry(TypedDict):
@@ -169,19 +253,25 @@ class Entry(TypedDict):
     # Shown, never stored: the entry is due but not booked yet.
     pending: NotRequired[bool]
 
-    # What a credit opens, a clawback aims at, an expiry ends.
+    # What a credit opens, a clawback aims at, an expiry ends, an extension changes.
     lot: NotRequired[int]
     units: NotRequired[int]
     expires_at: NotRequired[Instant | None]
+    priority: NotRequired[int]
     repaid: NotRequired[dict[str, int]]
     # A pack as sold.
     pack: NotRequired[str]
     session: NotRequired[str]
+    quantity: NotRequired[int]
     paid_cents: NotRequired[int]
+    tax_cents: NotRequired[int]
     currency: NotRequired[str]
+    names: NotRequired[list[str]]
     # What was taken: from lots, and the rest as debt.
     draws: NotRequired[list[Draw]]
     debt: NotRequired[dict[str, int]]
+    # The one lot that an operator voided.
+    voids: NotRequired[int]
     # A refund.
     refund_id: NotRequired[str]
     cents: NotRequired[int]
@@ -191,6 +281,7 @@ class Entry(TypedDict):
     restored: NotRequired[list[Draw]]
     forfeited: NotRequired[list[Draw]]
     voided: NotRequired[Draw]
+    uncounted: NotRequired[dict[str, Any]]
     # Metered usage.
     run: NotRequired[str]
     step: NotRequired[str]
@@ -204,6 +295,11 @@ class Entry(TypedDict):
     overflow: NotRequired[int]
     uncovered: NotRequired[int]
     alerts: NotRequired[list[int]]
+    # Balances that this entry fell below, descending.
+    low: NotRequired[list[int]]
+    # Units reserved and let go.
+    hold: NotRequired[str]
+    released: NotRequired[dict[str, Any]]
     # Weeks: the one that ended, the one that begins.
     closed: NotRequired[dict[str, Any]]
     opened: NotRequired[dict[str, Any]]
@@ -211,11 +307,18 @@ class Entry(TypedDict):
 
 
 def lot_document(lot: Lot) -> dict[str, Any]:
-    return {"id": lot.id, "remaining": lot.remaining, "expires_at": lot.expires_at}
+    """Return the form of a lot inside a state: priority and paid only where they say something."""
+    document: dict[str, Any] = {"id": lot.id, "remaining": lot.remaining, "expires_at": lot.expires_at}
+    if lot.priority != PRIORITY:
+        document["priority"] = lot.priority
+    if lot.paid:
+        document["paid"] = True
+    return document
 
 
 def week_document(week: Week) -> dict[str, Any]:
-    return {
+    """Return the form of a week inside an entry."""
+    document: dict[str, Any] = {
         "key": week.key,
         "cycle": week.cycle,
         "plan": week.plan,
@@ -226,33 +329,51 @@ def week_document(week: Week) -> dict[str, Any]:
         "breakdown": dict(week.breakdown),
         "alerts": list(week.alerts),
     }
+    if week.overflow:
+        document["overflow"] = [{"from": source, "units": units} for source, units in week.overflow]
+    return document
 
 
 def week_from_document(document: Mapping[str, Any]) -> Week:
-    return Week(**{**document, "alerts": tuple(document["alerts"])})
+    """Return the week that an entry holds; the inverse of `week_document`."""
+    parts = document.get("overflow", ())
+    overflow = tuple(Overflow(part["from"], part["units"]) for part in parts)
+    return Week(**{**document, "alerts": tuple(document["alerts"]), "overflow": overflow})
 
 
 def state_document(state: State) -> dict[str, Any]:
-    """The form of a state inside an entry."""
-    return {
+    """Return the form of a state inside an entry."""
+    document: dict[str, Any] = {
         "lots": [lot_document(lot) for lot in state.lots],
         "debt": {"owed": state.debt.owed, "overage": state.debt.overage},
         "plan": state.plan,
         "week": None if state.week is None else week_document(state.week),
     }
+    if state.next_plan is not None:
+        plan, from_at, entry = state.next_plan
+        document["next_plan"] = {"plan": plan, "from": from_at, "entry": entry}
+    if state.holds:
+        document["holds"] = [hold._asdict() for hold in state.holds]
+    return document
 
 
 def state_from_document(document: Mapping[str, Any]) -> State:
-    """The state an entry holds; the inverse of `state_document`."""
-    week = document["week"]
+    """Return the state an entry holds; the inverse of `state_document`."""
+    week, coming = document["week"], document.get("next_plan")
     return State(
-        tuple(Lot(lot["id"], lot["remaining"], lot["expires_at"]) for lot in document["lots"]),
+        tuple(_lot_from_document(lot) for lot in document["lots"]),
         Debt(document["debt"]["owed"], document["debt"]["overage"]),
         document["plan"],
         None if week is None else week_from_document(week),
+        None if coming is None else NextPlan(coming["plan"], coming["from"], coming["entry"]),
+        tuple(Hold(**hold) for hold in document.get("holds", ())),
     )
 
 
+def _lot_from_document(lot: Mapping[str, Any]) -> Lot:
+    return Lot(lot["id"], lot["remaining"], lot["expires_at"], lot.get("priority", PRIORITY), lot.get("paid", False))
+
+
 def state_after(entry: Entry | None) -> State:
-    """The state an org is in after ``entry``; an org without a journal is empty."""
+    """Return the state an org is in after ``entry``; an org without a journal is empty."""
     return EMPTY if entry is None else state_from_document(entry["state"])

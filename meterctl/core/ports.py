@@ -17,14 +17,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry, Instant, Kind, PlanVersion
+from meterctl.core.model import Claim, Entry, Instant, Kind, PlanVersion
 
 
 class Head(NamedTuple):
     """The cached facts of an org: its tip, and the columns of sweeps and listings.
 
-    ``next_due`` is the earliest instant at which something becomes due (an expiry, the week's end); None
-    if nothing ever does by itself.
+    ``next_due`` is the earliest instant at which something becomes due (an expiry, a hold's or the week's end, a dated
+    plan); None if nothing ever does by itself.
     """
 
     org: str
@@ -35,12 +35,7 @@ class Head(NamedTuple):
     balance: int
     at: Instant
     next_expiry: Instant | None
-    week_end: Instant | None
-
-    @property
-    def next_due(self) -> Instant | None:
-        expiry, end = self.next_expiry, self.week_end
-        return expiry or end if expiry is None or end is None else min(expiry, end)
+    next_due: Instant | None
 
 
 class DueOrg(NamedTuple):
@@ -154,13 +149,13 @@ class Journal(Protocol):
         ...
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
-        """The entries with ``alerts`` and ``at >= since``, of one org or of all, in order of ``(at, org, seq)``. A
-        stream; the cost grows with the alerts found, not with the journal."""
+        """Stream the entries with ``alerts`` or ``low`` and ``at >= since``, of one org or of all, in order of ``(at,
+        org, seq)``. The cost grows with the alerts found, not with the journal."""
         ...
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
-        """The entries with ``alerts`` of all orgs from behind ``after`` on, with ``recorded_at < until``, in order of
-        ``(recorded_at, org, seq)``. A stream; what was recorded at an earlier instant costs nothing."""
+        """Stream the entries with ``alerts`` or ``low`` of all orgs from behind ``after`` on, with ``recorded_at <
+        until``, in order of ``(recorded_at, org, seq)``. Entries recorded earlier cost nothing."""
         ...
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
@@ -218,23 +213,24 @@ class Heads(Protocol):
 
 
 class Claims(Protocol):
-    """The org of each session, across the whole store."""
+    """The org and the payment of each name, across the whole store."""
 
-    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """Claim each free session for its org, given as ``(session, org)``, and return the holder of each: the
-        org that asked, or another one that was first."""
+    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
+        """Claim each free name as given, and return the claim in force on each: that one, or another that was
+        first."""
         ...
 
-    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        """Return the holders of these sessions; free ones are absent."""
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
+        """Return the claims on these names; free ones are absent."""
         ...
 
-    def move(self, session: str, holder: str, to: str) -> bool:
-        """Pass the claim from ``holder`` to ``to``; False, and nothing done, if ``holder`` does not hold it."""
+    def move(self, holder: Claim, to: Claim) -> bool:
+        """Put ``to`` in the place of ``holder``, a claim on the same name; False, and nothing done, if that is not the
+        claim in force."""
         ...
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
-        """All ``(session, org)`` in order of session, from behind ``after`` on. A stream."""
+    def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
+        """Stream all claims in order of name, from behind ``after`` on."""
         ...
 
 

@@ -144,6 +144,8 @@ class Receipt(WriteResult):
     warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
     #: The reason for a ``failed`` one: the org's journal cannot be booked on.
     problem: errors.Damaged | None = hidden(None)  # noqa: RUF009 - it makes a field
+    #: The next step, where the case has a better one than its code.
+    own_hint: str | None = hidden(None)
 
     @shown
     def applied(self) -> Annotated[bool, means("true only if this call booked it")]:
@@ -164,7 +166,9 @@ class Receipt(WriteResult):
                 "New operation: choose another name (--ref, --session, --refund-id or RUN). "
                 "Retry: repeat the original values."
             )
-        return errors.REFUSALS[self.reason][1] if self.status == "refused" and self.reason else None
+        if self.status != "refused" or self.reason is None:
+            return None
+        return self.own_hint or errors.REFUSALS[self.reason][1]
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from meterctl.core.model import EMPTY, MAX_UNITS, Instant, Lot, state_document
+from meterctl.core.model import EMPTY, MAX_UNITS, Hold, Instant, Lot, state_document
 from meterctl.core.ports import DueOrg, Store
 from tests.builders import make_entry, make_head
 from tests.stores import Connect
@@ -17,9 +17,10 @@ def names(found: list[DueOrg]) -> list[str]:
 
 
 def test_put_and_get(store: Store) -> None:
-    lots = (Lot(1, MAX_UNITS - 5, Instant("2027-01-01T00:00:00.000Z")), Lot(2, 5, None))
-    state = state_document(EMPTY._replace(lots=lots, plan="größe"))
-    head = make_head("acme", 3, expiry=EARLIER, week_end=LATER)._replace(state=state, balance=MAX_UNITS)
+    lots = (Lot(1, MAX_UNITS - 5, Instant(LATER)), Lot(2, 5, None))
+    holds = (Hold("job", 7, Instant(EARLIER)),)
+    state = state_document(EMPTY._replace(lots=lots, plan="größe", holds=holds))
+    head = make_head("acme", 3, expiry=LATER, due=EARLIER)._replace(state=state, balance=MAX_UNITS)
     store.heads.put([head, make_head("bolt", 1)])
     assert store.heads.get(["acme", "bolt", "nobody"]) == {"acme": head, "bolt": make_head("bolt", 1)}
     assert store.heads.get([]) == {}
@@ -97,12 +98,12 @@ def test_replace_stores_an_older_head_too(store: Store) -> None:
 def test_due_is_what_is_due_by_then_longest_due_first(store: Store) -> None:
     store.heads.put(
         [
-            make_head("expired", expiry=EARLIER, week_end=LATER),
+            make_head("expired", expiry=EARLIER, due=LATER),
             make_head("expires-now", expiry=NOON),
-            make_head("later", expiry=LATER, week_end=LATER),
+            make_head("later", expiry=LATER, due=LATER),
             make_head("never"),
-            make_head("week-ended", expiry=LATER, week_end=EARLIER),
-            make_head("a-week-ends-now", week_end=NOON),
+            make_head("week-ended", expiry=LATER, due=EARLIER),
+            make_head("a-week-ends-now", due=NOON),
         ]
     )
     assert store.heads.due(NOON) == [

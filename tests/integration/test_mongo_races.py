@@ -8,6 +8,7 @@ from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
 from meterctl.core.stores.mongo import MongoStore
+from tests.builders import make_claim
 from tests.mongomock_client import MockClient
 
 NOON, LATER = Instant("2026-11-22T12:00:00.000Z"), Instant("2026-11-22T12:01:00.000Z")
@@ -24,10 +25,10 @@ def store() -> MongoStore:
 def test_a_claim_that_is_clashed_with_but_not_seen_is_no_answer(
     store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.claims.take([("cs_1", "acme")])
+    store.claims.take([make_claim("cs_1", "acme")])
     monkeypatch.setattr(store.claims, "_find", lambda _: {})
     with pytest.raises(StoreUnreachable, match="who holds cs_1"):
-        store.claims.take([("cs_1", "bolt"), ("cs_2", "bolt")])
+        store.claims.take([make_claim("cs_1", "bolt"), make_claim("cs_2", "bolt")])
 
 
 def given_back_before_each_look(store: MongoStore, monkeypatch: pytest.MonkeyPatch, looks: int) -> list[object]:

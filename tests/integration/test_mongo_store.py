@@ -14,10 +14,10 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from meterctl.core.errors import BadInput, Damaged, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import EntryFilter, Lease, Observation, Recorded, Store, sound
+from meterctl.core.ports import EntryFilter, Lease, Observation, Recorded, Store
 from meterctl.core.stores.mongo import MongoStore, connect, expected_indexes, expected_validator
 from meterctl.process.clock import SystemClock
-from tests.builders import AT, make_entries, make_entry, make_head, make_version
+from tests.builders import AT, holders, make_claim, make_entries, make_entry, make_head, make_version
 from tests.mongod import Mongod, ReplicaSet, own_database, require_mongod_binary, with_database
 
 Document = dict[str, Any]
@@ -267,10 +267,10 @@ def use_everything(store: Store) -> None:
     store.heads.get(["acme"])
     store.heads.due(AT)
     list(store.heads.read())
-    store.claims.take([("cs_1", "acme")])
-    store.claims.take([("cs_1", "bolt")])
+    store.claims.take([make_claim("cs_1", "acme")])
+    store.claims.take([make_claim("cs_1", "bolt")])
     store.claims.holders(["cs_1"])
-    store.claims.move("cs_1", "acme", "bolt")
+    store.claims.move(make_claim("cs_1", "acme"), make_claim("cs_1", "bolt"))
     list(store.claims.read())
     store.plans.add(make_version())
     store.plans.add(make_version())
@@ -355,7 +355,7 @@ def test_a_page_costs_the_same_wherever_it_lies(store: MongoStore, database: Dat
 def test_what_is_due_is_found_without_looking_at_the_rest(store: MongoStore, database: Database[Document]) -> None:
     heads = [make_head(f"org-{number:05}", expiry="2027-01-01T00:00:00.000Z") for number in range(5000)]
     heads[77] = make_head("org-00077", expiry="2026-01-01T00:00:00.000Z")
-    heads[4000] = make_head("org-04000", week_end="2026-01-01T00:00:00.000Z")
+    heads[4000] = make_head("org-04000", due="2026-01-01T00:00:00.000Z")
     store.heads.put(heads)
     found: list[str] = []
     cost = examined(database, lambda: found.extend(due.org for due in store.heads.due(AT)))
@@ -381,7 +381,7 @@ def test_a_server_that_is_not_there(dial: Dial, uri: str) -> None:
         lambda: store.journal.tip("acme"),
         lambda: list(store.journal.orgs()),
         lambda: store.heads.put([make_head("acme", 1)]),
-        lambda: store.claims.take([("cs_1", "acme")]),
+        lambda: store.claims.take([make_claim("cs_1", "acme")]),
         store.plans.all,
         store.locks.all,
         store.init,
@@ -424,10 +424,10 @@ def test_what_was_acknowledged_survives_a_kill(dial: Dial, own_mongod: Mongod) -
     acknowledged = 0
     for first_seq in (1, 41, 81):
         acknowledged += store.journal.append(make_entries("acme", 40, first=first_seq))
-        store.claims.take([(f"cs_{first_seq}", "acme")])
+        store.claims.take([make_claim(f"cs_{first_seq}", "acme")])
         own_mongod.restart()
     assert [entry["seq"] for entry in store.journal.read("acme")] == list(range(1, acknowledged + 1))
-    assert dict(sound(store.claims.read())) == {"cs_1": "acme", "cs_41": "acme", "cs_81": "acme"}
+    assert holders(store) == {"cs_1": "acme", "cs_41": "acme", "cs_81": "acme"}
 
 
 @pytest.fixture
@@ -436,11 +436,11 @@ def held_back(dial: Dial, replica_set: ReplicaSet) -> Iterator[str]:
     uri = with_database(replica_set.uri, f"test_{uuid.uuid4().hex[:12]}")
     patient, store = dial(uri), dial(uri, timeout_seconds=1.0)
     patient.init()
-    patient.claims.take([("cs_1", "acme")])
+    patient.claims.take([make_claim("cs_1", "acme")])
     patient.journal.append([make_entry("acme", 1)])
     replica_set.hold_replication(held=True)
     within(6, lambda: store.journal.append([make_entry("acme", 2)]))
-    within(6, lambda: store.claims.take([("cs_2", "acme")]))
+    within(6, lambda: store.claims.take([make_claim("cs_2", "acme")]))
     yield uri
     replica_set.hold_replication(held=False)
 
@@ -454,13 +454,13 @@ def test_a_read_shows_nothing_that_may_still_vanish(dial: Dial, held_back: str) 
     assert store.journal.tips(["acme", "bolt"]) == {"acme": entry}
     assert list(store.journal.read("acme")) == [entry]
     assert store.journal.by_keys([("acme", "debit:ref-2")]) == {}
-    assert store.claims.holders(["cs_1", "cs_2"]) == {"cs_1": "acme"}
+    assert store.claims.holders(["cs_1", "cs_2"]) == {"cs_1": make_claim("cs_1", "acme")}
 
 
 def test_a_clash_with_what_may_still_vanish_is_no_answer(dial: Dial, held_back: str) -> None:
     store = dial(held_back, timeout_seconds=1.0)
     within(6, lambda: store.journal.append([make_entry("acme", 2, key="other")]))
-    within(6, lambda: store.claims.take([("cs_2", "bolt")]))
+    within(6, lambda: store.claims.take([make_claim("cs_2", "bolt")]))
 
 
 def test_a_clash_waits_until_what_it_clashed_with_can_be_read(
@@ -470,12 +470,12 @@ def test_a_clash_waits_until_what_it_clashed_with_can_be_read(
     with ThreadPoolExecutor(2) as pool:
         taken = pool.submit(store.journal.append, [make_entry("acme", 2, key="other")])
         seen = pool.submit(lambda: (taken.result(), store.journal.tip("acme")))
-        holders = pool.submit(store.claims.take, [("cs_2", "bolt")])
+        holders = pool.submit(store.claims.take, [make_claim("cs_2", "bolt")])
         time.sleep(0.3)
         assert not taken.done()
         replica_set.hold_replication(held=False)
         assert seen.result() == (0, make_entry("acme", 2))
-        assert holders.result() == {"cs_2": "acme"}
+        assert holders.result() == {"cs_2": make_claim("cs_2", "acme")}
 
 
 def test_a_new_primary_has_all_that_was_acknowledged(dial: Dial, replica_set: ReplicaSet) -> None:
@@ -549,7 +549,7 @@ def clerk(dial: Dial, locked_mongod: Mongod) -> str:
 def test_the_printed_role_suffices_for_everything(dial: Dial, clerk: str) -> None:
     store = dial(clerk)
     use_everything(store)
-    assert store.claims.holders(["cs_1"]) == {"cs_1": "bolt"}
+    assert store.claims.holders(["cs_1"]) == {"cs_1": make_claim("cs_1", "bolt")}
     assert store.locks.all() == []
 
 

@@ -19,7 +19,7 @@ from meterctl.core.ports import Head, Lease, Observation, sound
 from meterctl.core.stores.sqlite import SqliteStore, database
 from meterctl.core.stores.sqlite.schema import schema_version
 from meterctl.process.clock import SystemClock
-from tests.builders import AT, make_entries, make_entry, make_head, make_version
+from tests.builders import AT, make_claim, make_entries, make_entry, make_head, make_version
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,8 +180,8 @@ def test_a_read_only_file_can_be_read_and_says_so_to_writers(
         lambda: reader.journal.append([make_entry("acme", 4)]),
         lambda: reader.heads.put([make_head()]),
         lambda: reader.heads.replace([make_head()]),
-        lambda: reader.claims.take([("cs_1", "acme")]),
-        lambda: reader.claims.move("cs_1", "acme", "bolt"),
+        lambda: reader.claims.take([make_claim("cs_1", "acme")]),
+        lambda: reader.claims.move(make_claim("cs_1", "acme"), make_claim("cs_1", "bolt")),
         lambda: reader.plans.add(make_version()),
         lambda: reader.locks.acquire(Lease("sweep", "me", AT, AT), AT),
         lambda: reader.locks.release("sweep", "me"),
@@ -678,6 +678,6 @@ def test_only_entries_wait_for_the_disk(store: SqliteStore) -> None:
     store.journal.append([make_entry("acme", 4)])
     assert store._database.rows("PRAGMA synchronous") == [(2,)]
     store.heads.put([make_head("acme", 4)])
-    store.claims.take([("cs_1", "acme")])
+    store.claims.take([make_claim("cs_1", "acme")])
     assert store._database.rows("PRAGMA synchronous") == [(2,)]
     assert store._database.rows("PRAGMA journal_mode") == [("wal",)]

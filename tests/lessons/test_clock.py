@@ -21,6 +21,7 @@ from meterctl.core.sweep.sweeper import NoJournal, Sweeper
 from meterctl.core.verify import Check, verify_all
 from meterctl.core.verify.doctor import Diagnosis, Doctor
 from meterctl.process.clock import SystemClock
+from tests.builders import make_claim
 from tests.desk import Desk, HandClock, contents, tap
 
 LIMITS = ClockLimits(skew=300.0, jump=35 * 86_400.0)
@@ -150,7 +151,7 @@ def test_l77_a_head_or_a_topup_that_comes_a_moment_later_is_no_finding(desk: Des
         desk.debit(1, "d1", org=f"org-{number}")
     old = [head_of(entry) for number in range(3) if (entry := desk.store.journal.by_seq(f"org-{number}", 1))]
     desk.store.heads.replace(old)
-    desk.store.claims.take([("cs_9", "org-9")])
+    desk.store.claims.take([make_claim("cs_9", "org-9")])
     assert len(verify_all(desk.store).findings) == 4, "nobody waits without a clock"
 
     class Meanwhile(HandClock):

@@ -12,6 +12,7 @@ from typing import Any
 
 from meterctl.core.model import Entry
 from meterctl.core.ports import Store, sound
+from tests.builders import holders
 
 LIMIT = 2**53 - 1
 
@@ -272,7 +273,7 @@ def check_entries(entries: Iterable[Entry]) -> None:
 def check_store(store: Store, *, every_claim_used: bool = True) -> None:
     """Every journal, and that heads and claims say the same."""
     heads = {head.org: head for head in sound(store.heads.read())}
-    claims = dict(sound(store.claims.read()))
+    claims = holders(store)
     orgs = list(store.journal.orgs())
     assert sorted(heads) == sorted(orgs)
     for org in orgs:

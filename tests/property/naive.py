@@ -336,7 +336,7 @@ class Book:
         return None
 
     def _undo(self, operation: Undo, at: datetime, _: datetime) -> str | None:
-        if operation.seq > len(self.facts):
+        if operation.seq is None or operation.seq > len(self.facts):
             return "unknown_entry"
         undone = self.facts[operation.seq - 1]
         if isinstance(undone.operation, Debit) or (isinstance(undone.operation, Adjust) and undone.operation.units < 0):

@@ -123,7 +123,7 @@ class Judge:
             balance = seen.balance
             expect(seen.low <= balance.seq <= seen.high, "a read shows what is there", seen)
             entry = self.journals[balance.org][balance.seq - 1] if balance.seq else None
-            state = state_at(state_after(entry), balance.as_of, self._terms, self._plans)
+            state = state_at(state_after(entry), balance.seq, balance.as_of, self._terms, self._plans)
             expect(state.balance == balance.balance, "a read shows what is there", seen)
 
     def _judge_sweeps_and_verifications(self) -> None:

@@ -25,7 +25,7 @@ def run_checker(lines: list[bytes]) -> subprocess.CompletedProcess[bytes]:
 
 def test_the_independent_checker_is_short_and_imports_nothing_of_ours() -> None:
     text = CHECKER.read_text("utf-8")
-    assert len(text.splitlines()) < 80
+    assert len(text.splitlines()) < 100
     imported = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {
         name.name if isinstance(node, ast.Import) else str(node.module) for node in imported for name in node.names

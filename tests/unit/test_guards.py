@@ -24,7 +24,7 @@ from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.sweep import lease
 from meterctl.core.sweep.lease import KeptLock
 from meterctl.core.verify import repair_heads
-from tests.builders import make_entry, make_head
+from tests.builders import make_claim, make_entry, make_head
 from tests.desk import NOON, Desk, request, tap
 from tests.journals import Scribe, check_entries, where
 from tests.memory_store import MemoryStore
@@ -209,7 +209,7 @@ def test_a_write_takes_the_lock_at_once_and_waits_half_a_minute(tmp_path: Path) 
     with store._database._link() as (_, connection):
         connection.set_trace_callback(said.append)
         assert connection.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
-    store.claims.take([("cs_1", "acme")])
+    store.claims.take([make_claim("cs_1", "acme")])
     assert "BEGIN IMMEDIATE" in said
     store.close()
 

@@ -11,10 +11,11 @@ from math import inf
 from random import Random
 from typing import Any, NamedTuple
 
-from meterctl.core.booking.chunk_decider import Batch, Outcome, undo_is_booked
+from meterctl.core.booking.chunk_decider import Batch, Outcome
 from meterctl.core.booking.head_cache import HeadKeeper
 from meterctl.core.booking.journal_view import OrgViews
-from meterctl.core.domain.operations import CreditPack, Request
+from meterctl.core.booking.payment_names import claim_all
+from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
@@ -114,23 +115,19 @@ class Writer:
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
 
     def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-        """Claim the sessions about to be credited. Outcomes from the first one on whose session is another org's are
-        left to be decided anew, on what is booked by then."""
-        credits = _credits(outcomes)
-        if not credits:
+        """Claim the names of all payments about to be credited. Outcomes from the first one on that lost a name to
+        another payment are left to be decided anew, on what is booked by then."""
+        claims = [claim for outcome in outcomes for claim in outcome.claims]
+        if not claims:
             return outcomes
-        wanted: dict[str, str] = {}
-        for _, credit in credits:
-            wanted.setdefault(credit.session, credit.org)
-        holders = self.store.claims.take(list(wanted.items()))
-        for session, holder in holders.items():
-            if holder != wanted[session] and self._move_claim(session, holder, wanted[session]):
-                holders[session] = wanted[session]
-        lost = (index for index, credit in credits if holders[credit.session] != credit.org)
+        holders = claim_all(self.store, claims)
+        # A repetition books nothing, so a name that it could not add takes nothing back.
+        lost = (
+            index
+            for index, outcome in enumerate(outcomes)
+            if outcome.entries and any(holders[claim.name] != claim for claim in outcome.claims)
+        )
         return outcomes[: next(lost, len(outcomes))]
-
-    def _move_claim(self, session: str, holder: str, to: str) -> bool:
-        return undo_is_booked(self.store, session, holder) and self.store.claims.move(session, holder, to)
 
     def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
         """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
@@ -164,15 +161,6 @@ class Writer:
         name = (entry["org"], entry["key"])
         stored = self.store.journal.by_keys([name]).get(name)
         return stored is not None and stored["hash"] == entry["hash"]
-
-
-def _credits(outcomes: Sequence[Outcome]) -> list[tuple[int, CreditPack]]:
-    """The packs about to be credited, with the places of their outcomes."""
-    return [
-        (index, request.operation)
-        for index, (request, _, entries, _) in enumerate(outcomes)
-        if isinstance(request.operation, CreditPack) and entries
-    ]
 
 
 def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:

@@ -7,7 +7,7 @@ org's head is behind, its tip takes longer to find, and a sweep or a listing may
 
 from collections.abc import Iterable
 
-from meterctl.core.domain.weeks import week_end
+from meterctl.core.domain.due_events import next_due_in, next_expiry_in
 from meterctl.core.errors import StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry
 from meterctl.core.ports import Head, Heads
@@ -21,10 +21,8 @@ MOST_BEHIND = 4000
 
 
 def head_of(entry: Entry) -> Head:
-    """What is cached of an org whose newest entry is ``entry``."""
-    # From the document as it is: to make a state of it first would take three times as long as all this.
+    """Return the head of an org whose newest entry is ``entry``."""
     state = entry["state"]
-    lots, week = state["lots"], state["week"]
     return Head(
         entry["org"],
         entry["seq"],
@@ -33,8 +31,8 @@ def head_of(entry: Entry) -> Head:
         state,
         entry["balance"],
         entry["at"],
-        lots[0]["expires_at"] if lots else None,
-        None if week is None else week_end(week["key"]),
+        next_expiry_in(state),
+        next_due_in(state),
     )
 
 

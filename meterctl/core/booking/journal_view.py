@@ -1,9 +1,9 @@
 """Orgs as one call of the ledger knows them: read once, then carried along with what is decided on top."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
-from meterctl.core.domain.entries import Tip, tip_of
+from meterctl.core.domain.entries import Tip, tip_of, undo_key
 from meterctl.core.errors import Damaged
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import EntryFilter, Store
@@ -31,6 +31,8 @@ class OrgView:
         self.flying: list[Entry] = []
         self._newest = newest
         self._tips: list[Tip] = []
+        self._sessions: dict[str, str] = {}
+        self._named_up_to = 0
 
     @property
     def tip(self) -> Tip:
@@ -96,6 +98,42 @@ class OrgView:
         lost_on_top = (drawn for entry in self._on_top() for drawn in entry.get("forfeited", []))
         return sum(drawn["units"] for drawn in [*lost, *lost_on_top] if drawn["lot"] == lot)
 
+    def voided_of(self, lot: int) -> int:
+        stored = (self._as_read(entry) for entry in self._store.journal.starting([self.org], "void:"))
+        voids = [entry for entry in [*stored, *self._on_top()] if entry is not None and entry.get("voids") == lot]
+        return sum(entry["units"] for entry in voids if self.by_key(undo_key(entry)) is None)
+
+    def extension_of(self, lot: int) -> Entry | None:
+        where = EntryFilter(before=self._end_of_stored(), after=lot, kinds=("extension",))
+        stored = self._store.journal.read(self.org, where, newest_first=True)
+        extensions = (entry for entry in chain(reversed(self._on_top()), stored) if entry["kind"] == "extension")
+        return next((entry for entry in extensions if entry["lot"] == lot), None)
+
+    def session_of(self, name: str) -> str | None:
+        if self.by_key(f"session:{name}") is not None:
+            return name
+        for entry in self._on_top():
+            if name in entry.get("names", ()):
+                return entry["session"]
+        claim = self._store.claims.holders([name]).get(name)
+        if claim is None or claim.org != self.org or self.by_key(f"session:{claim.session}") is None:
+            return None
+        return claim.session
+
+    def topup_named(self, names: Iterable[str]) -> Entry | None:
+        """Return the topup that has one of these names. Reads the org's topups, once for all calls."""
+        where = EntryFilter(before=self._end_of_stored(), after=self._named_up_to, kinds=("topup",))
+        for entry in self._store.journal.read(self.org, where):
+            self._remember(entry)
+            self._named_up_to = entry["seq"]
+        on_top = {name: entry["session"] for entry in self._on_top() for name in _names_of(entry)}
+        session = next((found for name in names if (found := on_top.get(name) or self._sessions.get(name))), None)
+        return None if session is None else self.by_key(f"session:{session}")
+
+    def _remember(self, topup: Entry) -> None:
+        for name in _names_of(topup):
+            self._sessions.setdefault(name, topup["session"])
+
     def _on_top(self) -> list[Entry]:
         return self.flying + self.pending
 
@@ -107,6 +145,11 @@ class OrgView:
 
     def _as_read(self, stored: Entry | None) -> Entry | None:
         return stored if stored is not None and stored["seq"] < self._end_of_stored() else None
+
+
+def _names_of(entry: Entry) -> tuple[str, ...]:
+    """Return the names of the payment that ``entry`` credits."""
+    return (entry["session"], *entry.get("names", ())) if entry["kind"] == "topup" else ()
 
 
 class UnreadOrg(OrgView):

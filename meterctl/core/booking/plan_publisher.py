@@ -33,6 +33,8 @@ class Wanted:
     effective_from: Instant | None
     actor: str
     reason: str | None
+    rollover_max: int = 0
+    rollover_weeks: int = 1
 
     def __post_init__(self) -> None:
         for feature, ratio in self.ratios.items():
@@ -68,6 +70,8 @@ def version_record(version: PlanVersion) -> dict[str, Any]:
         "published_at": version.published_at,
         "actor": version.actor,
         "reason": version.reason,
+        "rollover_max": version.rollover_max,
+        "rollover_weeks": version.rollover_weeks,
     }
 
 
@@ -96,7 +100,12 @@ def not_published(plans: Plans, wanted: Iterable[Wanted]) -> list[str]:
 
 
 def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:
-    return version.weekly_quota == wanted.weekly_quota and dict(version.ratios) == dict(wanted.ratios)
+    return (version.weekly_quota, dict(version.ratios), version.rollover_max, version.rollover_weeks) == (
+        wanted.weekly_quota,
+        dict(wanted.ratios),
+        wanted.rollover_max,
+        wanted.rollover_weeks,
+    )
 
 
 def _next_version(newest: PlanVersion | None, wanted: Wanted, now: Instant) -> PlanVersion:
@@ -105,5 +114,14 @@ def _next_version(newest: PlanVersion | None, wanted: Wanted, now: Instant) -> P
         effective_from = max(effective_from, newest.effective_from)
     number = 1 if newest is None else newest.version + 1
     return PlanVersion(
-        wanted.plan, number, wanted.weekly_quota, wanted.ratios, effective_from, now, wanted.actor, wanted.reason
+        wanted.plan,
+        number,
+        wanted.weekly_quota,
+        wanted.ratios,
+        effective_from,
+        now,
+        wanted.actor,
+        wanted.reason,
+        wanted.rollover_max,
+        wanted.rollover_weeks,
     )

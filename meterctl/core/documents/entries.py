@@ -9,11 +9,14 @@ from meterctl.core.documents.fields import (
     Currency,
     Cycle,
     Expiry,
+    HoldId,
     Org,
     Pack,
     Paid,
     Percent,
     Plan,
+    Priority,
+    Quantity,
     Quota,
     Reason,
     Refunded,
@@ -21,6 +24,7 @@ from meterctl.core.documents.fields import (
     Remaining,
     Seq,
     Session,
+    Tax,
     Uncovered,
     Used,
     Version,
@@ -47,6 +51,8 @@ class LotDocument(TypedDict):
     id: Seq
     remaining: Remaining
     expires_at: Expiry | None
+    priority: NotRequired[Priority]
+    paid: NotRequired[Annotated[Literal[True], means("of a topup; left out otherwise")]]
 
 
 class DrawDocument(TypedDict):
@@ -57,9 +63,31 @@ class DrawDocument(TypedDict):
 
 
 class Restored(DrawDocument):
-    """Units given back to a lot, with the expiry it opens with again."""
+    """Units given back to a lot, with all that it opens with again."""
 
     expires_at: Expiry | None
+    priority: NotRequired[Priority]
+    paid: NotRequired[Literal[True]]
+
+
+OverflowPart = TypedDict(
+    "OverflowPart",
+    {
+        "from": Annotated[int | Literal["debt", "uncovered"], means("the lot drawn from; or debt, or nothing")],
+        "units": Annotated[int, units("how many", least=1)],
+    },
+)
+
+NextPlanDocument = TypedDict(
+    "NextPlanDocument",
+    {
+        "plan": Plan,
+        "from": Annotated[Instant, instant("the instant it takes effect")],
+        "entry": Annotated[Seq, means("the assignment")],
+    },
+)
+
+_Dated = TypedDict("_Dated", {"from": NotRequired[Annotated[Instant, instant("the instant it takes effect")]]})
 
 
 class WeekDocument(TypedDict):
@@ -74,6 +102,17 @@ class WeekDocument(TypedDict):
     uncovered: Uncovered
     breakdown: Breakdown
     alerts: Annotated[list[Percent], means("thresholds reached, in order")]
+    overflow: NotRequired[
+        Annotated[list[OverflowPart], means("units used beyond the quota by source, in the order booked")]
+    ]
+
+
+class HoldDocument(TypedDict):
+    """Units reserved for a run."""
+
+    id: HoldId
+    units: Annotated[int, units("units reserved", least=1)]
+    expires_at: Annotated[Instant, instant("the instant it runs out")]
 
 
 class StateDocument(TypedDict):
@@ -83,6 +122,8 @@ class StateDocument(TypedDict):
     debt: DebtDocument
     plan: Annotated[Plan | None, means("plan assigned; null: the default plan")]
     week: Annotated[WeekDocument | None, means("the open week; null where there was no usage yet")]
+    next_plan: NotRequired[Annotated[NextPlanDocument, means("a plan assigned from later on")]]
+    holds: NotRequired[Annotated[list[HoldDocument], means("units on hold, by expiry")]]
 
 
 class _Entry(TypedDict):
@@ -102,6 +143,7 @@ class _Entry(TypedDict):
     state: StateDocument
     prev: Annotated[str, text("hash of the previous entry; zeros for the first", HASH)]
     hash: Annotated[str, text("SHA-256 over prev and the canonical entry", HASH)]
+    low: NotRequired[Annotated[list[int], means("balance alerts: the balance fell below these with it, descending")]]
     pending: NotRequired[Annotated[Literal[True], means("due, and not booked yet")]]
 
 
@@ -109,6 +151,7 @@ class _Credit(_Entry):
     lot: Annotated[Seq, means("the lot it opens: its own seq")]
     units: Annotated[int, units("units that came in", least=1)]
     expires_at: Expiry | None
+    priority: NotRequired[Priority]
     repaid: Annotated[DebtDocument, means("the part of the units that went into debt")]
 
 
@@ -124,8 +167,11 @@ class Topup(_Credit):
     amount: Annotated[int, signed("change of the balance")]
     pack: Pack
     session: Session
+    quantity: Quantity
     paid_cents: Paid
+    tax_cents: Tax
     currency: Currency
+    names: Annotated[list[str], means("further ids of the same payment")]
 
 
 class DebitDocument(_Entry, _Taking):
@@ -168,9 +214,21 @@ class Adjustment(_Entry):
     units: Annotated[int, units("how many", least=1)]
     lot: NotRequired[Seq]
     expires_at: NotRequired[Expiry | None]
+    priority: NotRequired[Priority]
     repaid: NotRequired[DebtDocument]
     draws: NotRequired[list[DrawDocument]]
     debt: NotRequired[DebtDocument]
+    voids: NotRequired[Annotated[Seq, means("the lot that was voided: the rest of it was taken")]]
+
+
+class Uncounted(TypedDict):
+    """Usage that an undo took out of the open week."""
+
+    units: Annotated[int, units("units of the run")]
+    breakdown: Breakdown
+    uncovered: Uncovered
+    debt: Annotated[int, units("overflow that had become debt")]
+    draws: Annotated[list[DrawDocument], means("overflow that had been drawn from lots")]
 
 
 class Reversal(_Entry):
@@ -186,10 +244,18 @@ class Reversal(_Entry):
     units: NotRequired[Annotated[int, units("units the lot opens with", least=1)]]
     expires_at: NotRequired[None]
     voided: NotRequired[Annotated[DrawDocument, means("the lot removed, whole")]]
+    uncounted: NotRequired[Annotated[Uncounted, means("of an undone run: its usage")]]
     session: NotRequired[Session]
     refund_id: NotRequired[RefundId]
     cents: NotRequired[Refunded]
     currency: NotRequired[Currency]
+
+
+class Released(TypedDict):
+    """A hold that a run let go."""
+
+    hold: HoldId
+    units: Annotated[int, units("units that were reserved", least=1)]
 
 
 class Usage(_Entry):
@@ -210,10 +276,11 @@ class Usage(_Entry):
     draws: NotRequired[list[DrawDocument]]
     debt: NotRequired[DebtDocument]
     alerts: NotRequired[Annotated[list[Percent], means("thresholds this run reached, in order")]]
+    released: NotRequired[Annotated[Released, means("the hold that it let go")]]
 
 
 class Reset(_Entry):
-    """A week closed; the amount is debt settled from the next week's quota."""
+    """A week closed; the amount is debt settled from the next week's quota, and units rolled over."""
 
     kind: Literal["reset"]
     amount: Annotated[int, units("change of the balance")]
@@ -221,20 +288,64 @@ class Reset(_Entry):
     opened: Annotated[WeekDocument | None, means("the week that began with it; null where the next usage opens it")]
     settled: Annotated[int, units("overage paid from the quota of the week that began")]
     alerts: NotRequired[Annotated[list[Percent], means("thresholds that the settled units reached")]]
+    lot: NotRequired[Annotated[Seq, means("the lot of units rolled over: its own seq")]]
+    units: NotRequired[Annotated[int, units("units of unused quota rolled over", least=1)]]
+    expires_at: NotRequired[Expiry]
 
 
-class PlanChange(_Entry):
-    """Plan assigned."""
+class PlanChange(_Entry, _Dated):
+    """Plan assigned: now, or from a later instant on."""
 
     kind: Literal["plan"]
     amount: Annotated[Literal[0], means("a plan moves no units")]
     plan: Plan
-    version: Version
-    quota: Quota
+    version: NotRequired[Version]
+    quota: NotRequired[Quota]
+    opened: NotRequired[Annotated[WeekDocument, means("the week it opened: quota left at its end rolls over")]]
     alerts: NotRequired[Annotated[list[Percent], means("thresholds reached under the new quota")]]
 
 
+class Extension(_Entry):
+    """A lot's expiry changed."""
+
+    kind: Literal["extension"]
+    amount: Annotated[Literal[0], means("an extension moves no units")]
+    lot: Seq
+    expires_at: Expiry | None
+
+
+class HoldPlaced(_Entry):
+    """Units reserved for a run."""
+
+    kind: Literal["hold"]
+    amount: Annotated[Literal[0], means("a hold moves no units")]
+    hold: HoldId
+    units: Annotated[int, units("units reserved", least=1)]
+    expires_at: Annotated[Instant, instant("the instant it runs out")]
+
+
+class Release(_Entry):
+    """Reserved units let go: by hand, or because the hold ran out."""
+
+    kind: Literal["release"]
+    amount: Annotated[Literal[0], means("a release moves no units")]
+    hold: HoldId
+    units: Annotated[int, units("units that were reserved", least=1)]
+    expires_at: NotRequired[Annotated[Instant, instant("the instant it ran out; left out where let go by hand")]]
+
+
 EntryDocument = Annotated[
-    Topup | DebitDocument | RefundDocument | Expiration | Adjustment | Reversal | Usage | Reset | PlanChange,
+    Topup
+    | DebitDocument
+    | RefundDocument
+    | Expiration
+    | Adjustment
+    | Reversal
+    | Usage
+    | Reset
+    | PlanChange
+    | Extension
+    | HoldPlaced
+    | Release,
     means("One immutable entry of an org's journal.", discriminator="kind"),
 ]

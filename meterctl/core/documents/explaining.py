@@ -9,6 +9,7 @@ from meterctl.core.documents.fields import (
     Currency,
     Cycle,
     Expiry,
+    HoldId,
     Org,
     Pack,
     Paid,
@@ -108,7 +109,7 @@ class ExplainedLot(TypedDict):
     """The history of a lot: units = debt + used + clawed + expired + forfeited + voided + left."""
 
     id: Seq
-    kind: Annotated[Literal["topup", "adjustment", "reversal"], means("kind of the entry that opened it")]
+    kind: Annotated[Literal["topup", "adjustment", "reversal", "reset"], means("kind of the entry that opened it")]
     pack: Annotated[Pack | None, means("pack, if it is of one")]
     session: Annotated[Session | None, means("payment of the pack")]
     paid_cents: Paid | None
@@ -133,11 +134,13 @@ class Upcoming(TypedDict):
     """The next events by time alone."""
 
     at: Annotated[Instant, instant("when")]
-    kind: Literal["expiration", "reset"]
-    lot: Annotated[Seq | None, means("the lot that expires")]
-    units: Annotated[int | None, units("what expires")]
+    kind: Literal["expiration", "reset", "release", "plan"]
+    lot: Annotated[Seq | None, means("the lot that expires, or that unused quota becomes")]
+    units: Annotated[int | None, units("units that expire, roll over, or are held no more")]
     week: Annotated[WeekKey | None, means("the week that ends")]
     settled: Annotated[int | None, units("overage paid from the quota of the next week")]
+    hold: Annotated[HoldId | None, means("the hold that runs out")]
+    plan: Annotated[Plan | None, means("the plan that takes effect")]
     balance: Annotated[int, signed("the balance then")]
     seqs: Seqs
 

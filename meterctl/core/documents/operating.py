@@ -31,6 +31,8 @@ class VersionRecord(TypedDict):
     published_at: Annotated[Instant, instant("the instant it was published")]
     actor: Actor
     reason: Reason
+    rollover_max: Annotated[int, units("most that is carried over from a week's unused quota; 0: nothing")]
+    rollover_weeks: Annotated[int, number("weeks after which carried units expire", least=1)]
 
 
 class PublishedRecord(VersionRecord):

@@ -1,6 +1,7 @@
 """Checks of single values: an org id, a ref, a number of units. Each returns the value or raises `BadInput`."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from meterctl.core.errors import BadInput
@@ -17,6 +18,14 @@ MAX_FEATURES = 100
 
 
 MAX_REASON = 2000
+
+
+#: How long a hold may last.
+LONGEST_HOLD_DAYS = 31
+
+
+#: Names of one payment, beside its session.
+MOST_NAMES = 20
 
 
 #: Ids as identity providers make them: auth0|507f1f77, ops@example.com, urn:org:9. No space, quote, comma or percent.
@@ -36,6 +45,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 _RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
+
+
+_CURRENCY = re.compile(r"[a-z]{3}")
+
+
+_SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
+
+
+_MINUTES = {"w": 10_080, "d": 1440, "h": 60, "m": 1}
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
@@ -73,6 +91,39 @@ def check_step(value: object) -> str:
     if value == DEFAULT_STEP:
         return DEFAULT_STEP
     return _matches(_STEP, "a step", value, "1-64 letters, digits or any of : _ -")
+
+
+def check_key(value: object) -> str:
+    """Check the key of an entry, as an undo names it: ``debit:r1``, ``run:job-9:main``."""
+    if isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable() and " " not in value:
+        return value
+    raise BadInput(
+        f"{value!r} is not the key of an entry", hint="a key looks like debit:r1 or run:job-9:main", code="bad_of"
+    )
+
+
+def check_names(names: Iterable[object], session: str) -> tuple[str, ...]:
+    """Check the further names of a payment: each once, and none of them the session."""
+    given = [check_ref(name, "a name") for name in names]
+    if len(given) > MOST_NAMES:
+        raise BadInput("too many names", hint=f"a payment has at most {MOST_NAMES} names", code="bad_name")
+    return tuple(name for name in dict.fromkeys(given) if name != session)
+
+
+def check_currency(value: object) -> str:
+    return _matches(_CURRENCY, "a currency", value, "a lower-case ISO 4217 code such as usd")
+
+
+def check_span(value: object) -> str:
+    """Check how long something lasts (``90m``, ``2h``, ``14d``), and return it in minutes: one form for each length."""
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    minutes = int(found[1]) * _MINUTES[found[2]] if found else 0
+    if not minutes:
+        raise BadInput(f"{value!r} is not a span of time", hint="a span is written 90m, 36h, 14d or 3w", code="bad_for")
+    if minutes > LONGEST_HOLD_DAYS * 1440:
+        hint = f"a hold lasts at most {LONGEST_HOLD_DAYS} days"
+        raise BadInput(f"{value!r} is too long for a hold", hint=hint, code="bad_for")
+    return f"{minutes}m"
 
 
 def check_plan(value: object) -> str:

@@ -1,15 +1,18 @@
-"""Due events: what time itself brings, an expiry or the end of a week.
+"""Due events: what time itself brings. A lot expires, a hold runs out, a week ends, a dated plan comes into force.
 
 They depend on the state alone, so it makes no difference when or whether a sweep ran.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.domain import weeks
+from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.model import Instant, Lot, PlanVersion, State, Week, week_document
+from meterctl.core.model import Hold, Instant, Lot, NextPlan, PlanVersion, State, Week, week_document
+
+#: The operations that book due events.
+EXPIRE, RUN_OUT, CLOSE_WEEK, PLAN_DUE = "expire", "run-out", "close-week", "plan-due"
 
 
 class Due(NamedTuple):
@@ -19,45 +22,149 @@ class Due(NamedTuple):
     draft: Draft
 
 
-def due(state: State, until: Instant, terms: Terms, plans: PlanBook) -> Due | None:
-    """The first event due by ``until``: a lot's expiry or the week's end; the expiry where both fall together."""
-    lot = state.lots[0] if state.lots else None
-    week_end = week_end_of(state)
-    if lot is not None and lot.expires_at is not None and lot.expires_at <= min(until, week_end or until):
-        return Due(lot.expires_at, _expiration(lot, lot.expires_at))
-    if state.week is not None and week_end is not None and week_end <= until:
-        return Due(week_end, _week_close(state, state.week, week_end, terms, plans))
-    return None
+class Next(NamedTuple):
+    """What becomes due next: the operation that books it, and the lot, hold, week or assignment it is about."""
+
+    instant: Instant
+    op: str
+    name: int | str
+
+
+def due(state: State, seq: int, until: Instant, terms: Terms, plans: PlanBook) -> Due | None:
+    """Return the first event due by ``until``, as the entry number ``seq``."""
+    instant = next_due_of(state)
+    if instant is None or instant > until:
+        return None
+    coming = next_of(state)
+    assert coming is not None
+    if coming.op == EXPIRE:
+        return Due(instant, _expiration(next(lot for lot in state.lots if lot.id == coming.name), instant))
+    if coming.op == RUN_OUT:
+        return Due(instant, _run_out(state.holds[0]))
+    if coming.op == CLOSE_WEEK:
+        assert state.week is not None
+        return Due(instant, _week_close(state, seq, state.week, instant, terms, plans))
+    assert state.next_plan is not None
+    return Due(instant, _plan_due(state, state.next_plan, instant, terms, plans))
+
+
+def next_of(state: State) -> Next | None:
+    """Return what becomes due next. At the same instant lots come first, by number, then holds, then the week's end,
+    then the plan."""
+    instant = next_due_of(state)
+    if instant is None:
+        return None
+    if lots := [lot.id for lot in state.lots if lot.expires_at == instant]:
+        return Next(instant, EXPIRE, min(lots))
+    if state.holds and state.holds[0].expires_at == instant:
+        return Next(instant, RUN_OUT, state.holds[0].id)
+    if state.week is not None and weeks.week_end(state.week.key) == instant:
+        return Next(instant, CLOSE_WEEK, state.week.key)
+    return None if state.next_plan is None else Next(instant, PLAN_DUE, state.next_plan.entry)
+
+
+def next_due_of(state: State) -> Instant | None:
+    """Return when something next becomes due by itself, if ever."""
+    return min(_instants(state), default=None)
+
+
+def _instants(state: State) -> Iterator[Instant]:
+    if (expiry := next_expiry_of(state)) is not None:
+        yield expiry
+    if state.holds:
+        yield state.holds[0].expires_at
+    if state.week is not None:
+        yield weeks.week_end(state.week.key)
+    if state.next_plan is not None:
+        yield state.next_plan.from_at
+
+
+def next_expiry_in(state: Mapping[str, Any]) -> Instant | None:
+    """Return when the next lot of a state document expires."""
+    return min([lot["expires_at"] for lot in state["lots"] if lot["expires_at"] is not None], default=None)
+
+
+def next_due_in(state: Mapping[str, Any]) -> Instant | None:
+    """Return when something next becomes due in a state document. To make a state of it first would take three times
+    as long."""
+    expiry, week = next_expiry_in(state), state["week"]
+    instants = [] if expiry is None else [expiry]
+    if week is not None:
+        instants.append(weeks.week_end(week["key"]))
+    if "holds" in state:
+        instants.append(state["holds"][0]["expires_at"])
+    if "next_plan" in state:
+        instants.append(state["next_plan"]["from"])
+    return min(instants, default=None)
 
 
 def next_expiry_of(state: State) -> Instant | None:
-    """When the next lot expires; lots stand in draw order, so the first one tells."""
-    return state.lots[0].expires_at if state.lots else None
-
-
-def week_end_of(state: State) -> Instant | None:
-    """When the open week ends."""
-    return weeks.week_end(state.week.key) if state.week is not None else None
+    """Return when the next lot expires: lots of a low priority number may stand before it in draw order."""
+    return min([lot.expires_at for lot in state.lots if lot.expires_at is not None], default=None)
 
 
 def _expiration(lot: Lot, expires_at: Instant) -> Draft:
     effects = {"lot": lot.id, "units": lot.remaining, "expires_at": expires_at}
-    return Draft("expiration", f"expire:{lot.id}", -lot.remaining, {"op": "expire", "lot": lot.id}, effects)
+    return Draft("expiration", f"expire:{lot.id}", -lot.remaining, {"op": EXPIRE, "lot": lot.id}, effects)
 
 
-def _week_close(state: State, week: Week, monday: Instant, terms: Terms, plans: PlanBook) -> Draft:
-    next_plan = plans.in_force(terms.plan_of(state), monday)
-    settled = min(next_plan.weekly_quota, state.debt.overage) if terms.settle_overage else 0
-    opened = fresh_week(weeks.week_key(monday), 1, next_plan)._replace(used=settled) if settled else None
+def _run_out(hold: Hold) -> Draft:
+    effects = {"hold": hold.id, "units": hold.units, "expires_at": hold.expires_at}
+    return Draft("release", f"release:{hold.id}", 0, {"op": RUN_OUT, "hold": hold.id}, effects)
+
+
+def _week_close(state: State, seq: int, week: Week, monday: Instant, terms: Terms, plans: PlanBook) -> Draft:
+    in_force = plans.in_force(terms.plan_of(state, monday), monday)
+    settled = min(in_force.weekly_quota, state.debt.overage) if terms.settle_overage else 0
+    rollover = _rollover(state, seq, week, monday, settled, plans)
+    opens = settled or (in_force.rollover_max and terms.meter_mode)
+    opened = fresh_week(weeks.week_key(monday), 1, in_force)._replace(used=settled) if opens else None
     effects: dict[str, Any] = {
         "closed": week_document(week),
         "opened": week_document(opened) if opened else None,
         "settled": settled,
+        **rollover,
     }
     if opened and (alerts := crossed(terms.thresholds, opened, 0, settled)):
         effects["alerts"] = alerts
-    key = f"week:{week.key}" if week.cycle == 1 else f"week:{week.key}#{week.cycle}"
-    return Draft("reset", key, settled, {"op": "close-week", "week": week.key, "cycle": week.cycle}, effects)
+    amount = settled + rollover.get("units", 0)
+    given = {"op": CLOSE_WEEK, "week": week.key, "cycle": week.cycle}
+    return Draft("reset", week_key_of(week), amount, given, effects)
+
+
+def week_key_of(week: Week) -> str:
+    """Return the key under which the end of ``week`` is booked."""
+    return f"week:{week.key}" if week.cycle == 1 else f"week:{week.key}#{week.cycle}"
+
+
+def _rollover(state: State, seq: int, week: Week, monday: Instant, settled: int, plans: PlanBook) -> dict[str, Any]:
+    """Return the effects of unused quota that becomes a lot; none where the plan has no rollover or debt is left."""
+    version = plans.version(week.plan, week.version, monday)
+    if version is None or not version.rollover_max or state.debt.total > settled:
+        return {}
+    units = min(week.quota - week.used, version.rollover_max)
+    if units <= 0:
+        return {}
+    return {"lot": seq, "units": units, "expires_at": instants.add_days(monday, 7 * version.rollover_weeks)}
+
+
+def _plan_due(state: State, coming: NextPlan, instant: Instant, terms: Terms, plans: PlanBook) -> Draft:
+    effects = plan_effects(state, coming.plan, instant, terms, plans)
+    return Draft("plan", f"plan-due:{coming.entry}", 0, {"op": PLAN_DUE, "entry": coming.entry}, effects)
+
+
+def plan_effects(state: State, plan: str, at: Instant, terms: Terms, plans: PlanBook) -> dict[str, Any]:
+    """Return the effects of ``plan`` taking effect at ``at``."""
+    version = plans.in_force(plan, at)
+    effects: dict[str, Any] = {"plan": plan, "version": version.version, "quota": version.weekly_quota}
+    if state.week is not None:
+        week = state.week._replace(quota=version.weekly_quota)
+        # The quota moved, not the usage: whatever is reached under the new one counts as crossed now.
+        if alerts := crossed(terms.thresholds, week, -1, week.used):
+            effects["alerts"] = alerts
+    elif version.rollover_max and terms.meter_mode:
+        effects["opened"] = week_document(fresh_week(weeks.week_key(at), 1, version))
+    return effects
 
 
 def fresh_week(key: str, cycle: int, plan: PlanVersion) -> Week:
@@ -65,15 +172,18 @@ def fresh_week(key: str, cycle: int, plan: PlanVersion) -> Week:
 
 
 def crossed(thresholds: Sequence[int], week: Week, before: int, after: int) -> list[int]:
-    """The percents that ``used`` reaches on its way from ``before`` to ``after``, once a week each, ascending."""
+    """Return the percents that ``used`` reaches on its way from ``before`` to ``after``, once a week each,
+    ascending."""
     if week.quota == 0:
         return []
     low, high, quota = before * 100, after * 100, week.quota
     return sorted(p for p in thresholds if low < p * quota <= high and p not in week.alerts)
 
 
-def state_at(state: State, until: Instant, terms: Terms, plans: PlanBook) -> State:
-    """``state`` once everything due by ``until`` is booked: what any read shows."""
-    while (event := due(state, until, terms, plans)) is not None:
-        state = apply(state, 0, event.draft.kind, event.draft.effects)
+def state_at(state: State, seq: int, until: Instant, terms: Terms, plans: PlanBook) -> State:
+    """Return ``state``, that of the entry number ``seq``, once everything due by ``until`` is booked on top of it:
+    what any read shows."""
+    while (event := due(state, seq + 1, until, terms, plans)) is not None:
+        seq += 1
+        state = apply(state, seq, event.draft.kind, event.draft.effects)
     return state

@@ -1,4 +1,4 @@
-"""Effects: what an event does to lots, debt and week.
+"""Effects: what an event does to lots, debt, week, plan and holds.
 
 `apply` carries recorded effects into a state and knows no rule, so what an entry says it did and the state it leaves
 can never differ; `meterctl.core.verify` uses the same function to check that they do not.
@@ -7,7 +7,20 @@ can never differ; `meterctl.core.verify` uses the same function to check that th
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.model import Debt, Draw, Instant, Kind, Lot, State, Week, week_from_document
+from meterctl.core.domain.overflow import with_overflow, without_overflow
+from meterctl.core.model import (
+    PRIORITY,
+    Debt,
+    Draw,
+    Hold,
+    Instant,
+    Kind,
+    Lot,
+    NextPlan,
+    State,
+    Week,
+    week_from_document,
+)
 
 
 class Draft(NamedTuple):
@@ -20,9 +33,14 @@ class Draft(NamedTuple):
     effects: dict[str, Any]
 
 
-def draw_order(lot: Lot) -> tuple[bool, str, int]:
-    """Soonest expiry first, never-expiring last, then the older lot."""
-    return (lot.expires_at is None, lot.expires_at or "", lot.id)
+def draw_order(lot: Lot) -> tuple[int, bool, str, bool, int]:
+    """Order lots by priority, soonest expiry (never-expiring last), unpaid before paid, then the older lot."""
+    return (lot.priority, lot.expires_at is None, lot.expires_at or "", lot.paid, lot.id)
+
+
+def hold_order(hold: Hold) -> tuple[str, str]:
+    """Order holds by expiry, then by name."""
+    return (hold.expires_at, hold.id)
 
 
 def draw(lots: Sequence[Lot], units: int) -> tuple[list[Draw], int]:
@@ -38,7 +56,7 @@ def draw(lots: Sequence[Lot], units: int) -> tuple[list[Draw], int]:
 
 
 def repay(debt: Debt, units: int) -> Debt:
-    """The part of ``debt`` that ``units`` pay: owed first, then overage."""
+    """Return the part of ``debt`` that ``units`` pay: owed first, then overage."""
     owed = min(debt.owed, units)
     return Debt(owed, min(debt.overage, units - owed))
 
@@ -51,57 +69,101 @@ def total_units(draws: Sequence[Draw]) -> int:
     return sum(drawn["units"] for drawn in draws)
 
 
-def credit_effects(state: State, seq: int, units: int, expires_at: Instant | None) -> dict[str, Any]:
-    """Effects of ``units`` coming in: debt first, the rest is a lot named after the entry."""
-    repaid = repay(state.debt, units)
-    return {"lot": seq, "units": units, "expires_at": expires_at, "repaid": debt_document(repaid)}
+def credit_effects(
+    state: State, seq: int, units: int, expires_at: Instant | None, priority: int = PRIORITY
+) -> dict[str, Any]:
+    """Return the effects of ``units`` coming in: debt first, the rest is a lot named after the entry."""
+    effects: dict[str, Any] = {
+        "lot": seq,
+        "units": units,
+        "expires_at": expires_at,
+        "repaid": debt_document(repay(state.debt, units)),
+    }
+    if priority != PRIORITY:
+        effects["priority"] = priority
+    return effects
 
 
 def apply(state: State, seq: int, kind: Kind, effects: Mapping[str, Any]) -> State:
-    """The state after an entry number ``seq`` with these effects. Knows no rule: it only does what was recorded."""
-    plan = effects["plan"] if kind == "plan" else state.plan
+    """Return the state after an entry number ``seq`` with these effects. Knows no rule: it does what was recorded."""
+    plan, next_plan = state.plan, state.next_plan
+    if kind == "plan":
+        plan, next_plan = _plans_after(plan, seq, effects)
     return State(
         _lots_after(state.lots, seq, kind, effects),
         _debt_after(state.debt, effects),
         plan,
         _week_after(state.week, kind, effects),
+        next_plan,
+        _holds_after(state.holds, kind, effects),
     )
 
 
+def _plans_after(plan: str | None, seq: int, effects: Mapping[str, Any]) -> tuple[str | None, NextPlan | None]:
+    if "from" in effects:
+        return plan, NextPlan(effects["plan"], effects["from"], seq)
+    return effects["plan"], None
+
+
+# ----------------------------------------------------------------------------------------------------------------- lots
+
+
 def _lots_after(before: tuple[Lot, ...], seq: int, kind: Kind, effects: Mapping[str, Any]) -> tuple[Lot, ...]:
+    if kind == "extension":
+        return _extended(before, effects)
     changes = _lot_changes(seq, kind, effects)
     if not changes:
         return before
     lots = {lot.id: lot for lot in before}
-    for lot_id, units, expires_at in changes:
-        lot = lots.get(lot_id)
-        remaining = units if lot is None else lot.remaining + units
-        if remaining < 0:
-            raise ValueError(f"lot {lot_id} would hold {remaining} units")
-        lots[lot_id] = Lot(lot_id, remaining, expires_at if lot is None else lot.expires_at)
+    for change in changes:
+        lot = lots.get(change.id)
+        changed = change if lot is None else lot._replace(remaining=lot.remaining + change.remaining)
+        if changed.remaining < 0:
+            raise ValueError(f"lot {change.id} would hold {changed.remaining} units")
+        lots[change.id] = changed
     after = [lot for lot in lots.values() if lot.remaining]
     if len(lots) > len(before):  # those that were there stand in draw order already
         after.sort(key=draw_order)
     return tuple(after)
 
 
-def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[tuple[int, int, Instant | None]]:
-    """``(lot, signed units, expiry if it opens)`` for everything an entry does to lots."""
-    changes: list[tuple[int, int, Instant | None]] = [
-        (drawn["lot"], -drawn["units"], None) for drawn in effects.get("draws", ())
-    ]
+def _extended(before: tuple[Lot, ...], effects: Mapping[str, Any]) -> tuple[Lot, ...]:
+    if all(lot.id != effects["lot"] for lot in before):
+        raise ValueError(f"lot {effects['lot']} is not there to be extended")
+    after = (lot._replace(expires_at=effects["expires_at"]) if lot.id == effects["lot"] else lot for lot in before)
+    return tuple(sorted(after, key=draw_order))
+
+
+def _taken(draws: Sequence[Draw]) -> list[Lot]:
+    return [Lot(drawn["lot"], -drawn["units"], None) for drawn in draws]
+
+
+def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[Lot]:
+    """Return everything an entry does to lots: each with its signed units, and as it opens if it does."""
+    changes = _taken(effects.get("draws", ()))
     if kind == "expiration":
-        changes.append((effects["lot"], -effects["units"], None))
+        changes.append(Lot(effects["lot"], -effects["units"], None))
     elif kind == "reversal":
-        changes.extend((back["lot"], back["units"], back["expires_at"]) for back in effects.get("restored", ()))
+        changes.extend(_restored(effects.get("restored", ())))
         if "voided" in effects:
-            changes.append((effects["voided"]["lot"], -effects["voided"]["units"], None))
+            changes += _taken([effects["voided"]])
         if "lot" in effects:
-            changes.append((effects["lot"], effects["units"], None))
-    elif kind in ("topup", "adjustment") and "lot" in effects:
-        repaid = effects["repaid"]
-        changes.append((seq, effects["units"] - repaid["owed"] - repaid["overage"], effects["expires_at"]))
+            changes.append(Lot(effects["lot"], effects["units"], None))
+    elif kind in ("topup", "adjustment", "reset") and "lot" in effects:
+        repaid = sum(effects.get("repaid", {}).values())
+        priority = effects.get("priority", PRIORITY)
+        changes.append(Lot(seq, effects["units"] - repaid, effects["expires_at"], priority, paid=kind == "topup"))
     return changes
+
+
+def _restored(draws: Sequence[Draw]) -> list[Lot]:
+    return [
+        Lot(back["lot"], back["units"], back["expires_at"], back.get("priority", PRIORITY), back.get("paid", False))
+        for back in draws
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------------------- debt
 
 
 def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
@@ -114,6 +176,24 @@ def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
     return Debt(owed, overage - effects.get("settled", 0))
 
 
+# ---------------------------------------------------------------------------------------------------------------- holds
+
+
+def _holds_after(before: tuple[Hold, ...], kind: Kind, effects: Mapping[str, Any]) -> tuple[Hold, ...]:
+    if kind == "hold":
+        placed = Hold(effects["hold"], effects["units"], effects["expires_at"])
+        return tuple(sorted([*before, placed], key=hold_order))
+    gone = effects["hold"] if kind == "release" else effects.get("released", {}).get("hold")
+    if gone is None:
+        return before
+    if all(hold.id != gone for hold in before):
+        raise ValueError(f"hold {gone} is not there to be let go")
+    return tuple(hold for hold in before if hold.id != gone)
+
+
+# ----------------------------------------------------------------------------------------------------------------- week
+
+
 def _week_after(week: Week | None, kind: Kind, effects: Mapping[str, Any]) -> Week | None:
     if kind == "reset":
         week = None
@@ -123,8 +203,10 @@ def _week_after(week: Week | None, kind: Kind, effects: Mapping[str, Any]) -> We
         return None
     if kind == "usage":
         week = _week_with_usage(week, effects)
-    elif kind == "plan":
+    elif kind == "plan" and "from" not in effects:
         week = week._replace(plan=effects["plan"], version=effects["version"], quota=effects["quota"])
+    elif "uncounted" in effects:
+        week = _week_without_usage(week, effects["uncounted"])
     crossed = effects.get("alerts")
     return week._replace(alerts=(*week.alerts, *crossed)) if crossed else week
 
@@ -133,14 +215,23 @@ def _week_with_usage(week: Week, effects: Mapping[str, Any]) -> Week:
     breakdown = dict(week.breakdown)
     for feature, units in effects["breakdown"].items():
         breakdown[feature] = breakdown.get(feature, 0) + units
-    return Week(
-        week.key,
-        week.cycle,
-        week.plan,
-        week.version,
-        week.quota,
-        week.used + effects["units"],
-        week.uncovered + effects["uncovered"],
-        breakdown,
-        week.alerts,
+    return week._replace(
+        used=week.used + effects["units"],
+        uncovered=week.uncovered + effects["uncovered"],
+        breakdown=breakdown,
+        overflow=with_overflow(week.overflow, effects) if effects["overflow"] else week.overflow,
+    )
+
+
+def _week_without_usage(week: Week, uncounted: Mapping[str, Any]) -> Week:
+    left = dict(week.breakdown)
+    for feature, units in uncounted["breakdown"].items():
+        left[feature] = left.get(feature, 0) - units
+    if min(left.values(), default=0) < 0:
+        raise ValueError("more usage is taken back than was counted")
+    return week._replace(
+        used=week.used - uncounted["units"],
+        uncovered=week.uncovered - uncounted["uncovered"],
+        breakdown={feature: units for feature, units in left.items() if units},
+        overflow=without_overflow(week.overflow, uncounted),
     )

@@ -1,6 +1,6 @@
 """Entries: a draft gets its place in a journal, the state after it, and its hash."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.canonical import canonical_bytes, chain_hash
@@ -29,6 +29,17 @@ class Stamp(NamedTuple):
     said: Instant | None = None
 
 
+def undo_key(entry: Entry) -> str:
+    """Return the key under which ``entry`` is taken back, if it can be."""
+    if entry["kind"] == "refund":
+        return entry["key"].replace("refund:", "refund-reversal:", 1)
+    return f"undo:{entry['key']}"
+
+
+#: The kinds whose entries can be taken back.
+REVERSIBLE = frozenset({"topup", "debit", "refund", "adjustment", "usage"})
+
+
 class Tip(NamedTuple):
     """Where a journal ends: what the next entry needs to know. `START` before the first."""
 
@@ -45,8 +56,11 @@ def tip_of(entry: Entry | None) -> Tip:
     return START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_after(entry))
 
 
-def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[Entry, Tip]:
-    """The entry that ``draft`` becomes on top of ``tip``, and the tip it makes. ``at`` never goes back."""
+def book(
+    org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp, balance_alerts: Sequence[int] = ()
+) -> tuple[Entry, Tip]:
+    """Return the entry that ``draft`` becomes on top of ``tip``, and the tip it makes. ``at`` never goes back. The
+    entry records which of ``balance_alerts`` the balance falls below with it."""
     seq, at = tip.seq + 1, max(at, tip.at)
     state = apply(tip.state, seq, draft.kind, draft.effects)
     # In order of name as far as can be, for its canonical form is: sorting what is sorted costs next to nothing.
@@ -67,17 +81,24 @@ def book(org: str, tip: Tip, at: Instant, draft: Draft, stamp: Stamp) -> tuple[E
         "v": FORMAT_VERSION,
         **draft.effects,
     }
+    if draft.amount < 0 and (low := _fallen_below(balance_alerts, state.balance - draft.amount, state.balance)):
+        entry["low"] = low
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
     entry["hash"] = chain_hash(tip.hash, canonical_bytes(entry))
     return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
 
 
+def _fallen_below(balance_alerts: Sequence[int], before: int, after: int) -> list[int]:
+    return sorted((level for level in balance_alerts if after < level <= before), reverse=True)
+
+
 def book_due(
     org: str, tip: Tip, until: Instant, terms: Terms, plans: PlanBook, recorded_at: Instant
 ) -> Iterator[tuple[Entry, Tip]]:
     """Book everything due by ``until`` on top of ``tip``, in order of its own instant. Ends: each event removes a
-    lot, or a week with at least one unit of debt settled or no week after it."""
-    while (event := due(tip.state, until, terms, plans)) is not None:
-        entry, tip = book(org, tip, event.instant, event.draft, Stamp(DUE_ACTOR, None, recorded_at))
+    lot, a hold or a dated plan, or lies a week ahead of the one before."""
+    while (event := due(tip.state, tip.seq + 1, until, terms, plans)) is not None:
+        stamp = Stamp(DUE_ACTOR, None, recorded_at)
+        entry, tip = book(org, tip, event.instant, event.draft, stamp, terms.balance_alerts)
         yield entry, tip

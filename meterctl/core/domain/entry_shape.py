@@ -4,20 +4,37 @@ An entry of the right shape makes no other check stumble. A state is left to who
 nearly always it equals the expected one, and so has its shape.
 """
 
-import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from meterctl.core.domain import instants, weeks
-from meterctl.core.errors import BadInput
+from meterctl.core.domain.value_shape import (
+    Test,
+    breakdown,
+    debt,
+    dictionary,
+    draw,
+    filled,
+    flag,
+    instant,
+    integer,
+    is_number,
+    list_of,
+    lot_marks,
+    natural,
+    nullable,
+    object_of,
+    positive,
+    priority,
+    text,
+    values_of,
+    week,
+    week_key,
+    whole,
+)
 from meterctl.core.model import FORMAT_VERSION, MAX_UNITS
-
-Test = Callable[[Any], bool]
-
-_CLOCK = re.compile(r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z", re.ASCII)
 
 
 def malformed(entry: object) -> str | None:
@@ -34,164 +51,65 @@ def malformed(entry: object) -> str | None:
     return None if wrong is None else f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
 
 
-# ------------------------------------------------------------------------------------------------- what a value may be
-
-
-def _integer(least: int, most: int = MAX_UNITS) -> Test:
-    def test(value: Any) -> bool:
-        return is_number(type(value)) and least <= value <= most
-
-    return test
-
-
-def is_number(kind: type) -> bool:
-    """Whether values of type ``kind`` are integers."""
-    # Some stores answer with a subclass of int; bool is one too, and no number here.
-    return kind is int or (issubclass(kind, int) and kind is not bool)
-
-
-_whole, _natural, _positive = _integer(-MAX_UNITS), _integer(0), _integer(1)
-
-
-def _text(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _dict(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-@lru_cache(maxsize=4096)
-def _is_day(text: str) -> bool:
-    try:
-        return instants.parse(text)[:10] == text
-    except BadInput:
-        return False
-
-
-def _instant(value: Any) -> bool:
-    return isinstance(value, str) and _CLOCK.fullmatch(value, 10) is not None and _is_day(value[:10])
-
-
-@lru_cache(maxsize=256)
-def _is_week(text: str) -> bool:
-    try:
-        return bool(weeks.week_end(weeks.parse_key(text)))
-    except BadInput:
-        return False
-
-
-def _week_key(value: Any) -> bool:
-    return isinstance(value, str) and _is_week(value)
-
-
-def _nullable(test: Test) -> Test:
-    return lambda value: value is None or test(value)
-
-
-def _list(test: Test) -> Test:
-    return lambda value: isinstance(value, list) and all(map(test, value))
-
-
-def _filled(test: Test) -> Test:
-    return lambda value: test(value) and bool(value)
-
-
-def _values(test: Test) -> Test:
-    return lambda value: isinstance(value, dict) and all(map(test, value.values()))
-
-
-def _object(**tests: Test) -> Test:
-    names, items = tests.keys(), tuple(tests.items())
-
-    def test(value: Any) -> bool:
-        if not isinstance(value, dict) or value.keys() != names:
-            return False
-        for name, test in items:  # noqa: SIM110 - a generator takes twice the time
-            if not test(value[name]):
-                return False
-        return True
-
-    return test
-
-
-#: Whether a value is one of these; for documents that are no entries.
-is_text: Test = _text
-is_whole: Test = _whole
-is_natural: Test = _natural
-is_positive: Test = _positive
-is_instant: Test = _instant
-
-_draw = _object(lot=_positive, units=_positive)
-_debt = _object(owed=_natural, overage=_natural)
-_breakdown = _values(_positive)
-_week = _object(
-    key=_week_key,
-    cycle=_positive,
-    plan=_text,
-    version=_natural,
-    quota=_natural,
-    used=_natural,
-    uncovered=_natural,
-    breakdown=_breakdown,
-    alerts=_list(_positive),
-)
-
-#: Whether a state document has its shape.
-is_state: Test = _object(
-    lots=_list(_object(id=_positive, remaining=_positive, expires_at=_nullable(_instant))),
-    debt=_debt,
-    plan=_nullable(_text),
-    week=_nullable(_week),
-)
-
-
-#: What stands in a state beside integers.
-_PLAIN = {str, type(None), dict, list}
-
-
-def is_plain(state: Mapping[str, Any]) -> bool:
-    """Whether a state document that equals a right one is written like it: 1.0 and true equal 1 in Python."""
-    types = set(map(type, state["debt"].values()))
-    for lot in state["lots"]:
-        types.update(map(type, lot.values()))
-    if (week := state["week"]) is not None:
-        types.update(map(type, week.values()), map(type, week["breakdown"].values()), map(type, week["alerts"]))
-    return all(map(is_number, types - _PLAIN))
-
-
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
 _INPUTS: dict[str, dict[str, Test]] = {
-    "topup": {"credit-pack": _object(op=_text, pack=_text, session=_text, paid_cents=_natural)},
-    "debit": {"debit": _object(op=_text, units=_positive, ref=_text, allow_debt=_flag)},
-    "refund": {"refund": _object(op=_text, session=_text, cents=_positive, refund_id=_text)},
-    "expiration": {"expire": _object(op=_text, lot=_positive)},
+    "topup": {
+        "credit-pack": object_of(
+            op=text,
+            pack=text,
+            session=text,
+            paid_cents=natural,
+            quantity=positive,
+            tax_cents=natural,
+            currency=text,
+            expires_at=nullable(instant),
+        )
+    },
+    "debit": {"debit": object_of(op=text, units=positive, ref=text, allow_debt=flag)},
+    "refund": {"refund": object_of(op=text, session=text, cents=positive, refund_id=text)},
+    "expiration": {"expire": object_of(op=text, lot=positive)},
     "adjustment": {
-        "adjust": _object(op=_text, units=_whole, ref=_text, expires_at=_nullable(_instant), allow_debt=_flag)
+        "adjust": object_of(
+            {"priority": priority, "lot": positive},
+            op=text,
+            units=whole,
+            ref=text,
+            expires_at=nullable(instant),
+            allow_debt=flag,
+        ),
+        "void-lot": object_of(op=text, lot=positive, ref=text),
     },
     "reversal": {
-        "undo": _object(op=_text, seq=_positive),
-        "reverse-refund": _object(op=_text, refund_id=_text),
+        "undo": object_of(op=text, of=text),
+        "reverse-refund": object_of(op=text, refund_id=text),
     },
     "usage": {
-        "attribute": _object(
-            op=_text,
-            run=_text,
-            step=_text,
-            costs=_nullable(_values(_text)),
-            units=_nullable(_positive),
-            plan_version=_nullable(_natural),
+        "attribute": object_of(
+            {"hold": text},
+            op=text,
+            run=text,
+            step=text,
+            costs=nullable(values_of(text)),
+            units=nullable(positive),
+            plan_version=nullable(natural),
         )
     },
     "reset": {
-        "close-week": _object(op=_text, week=_week_key, cycle=_positive),
-        "reset-week": _object(op=_text, ref=_text),
+        "close-week": object_of(op=text, week=week_key, cycle=positive),
+        "reset-week": object_of(op=text, ref=text),
     },
-    "plan": {"assign-plan": _object(op=_text, plan=_text, ref=_text)},
+    "plan": {
+        "assign-plan": object_of({"from": text}, op=text, plan=text, ref=text),
+        "plan-due": object_of(op=text, entry=positive),
+    },
+    "extension": {"extend-lot": object_of(op=text, lot=positive, expires_at=nullable(instant), ref=text)},
+    "hold": {
+        "hold": object_of({"expires_at": instant, "for": text}, op=text, units=positive, ref=text),
+    },
+    "release": {
+        "release": object_of(op=text, hold=text),
+        "run-out": object_of(op=text, hold=text),
+    },
 }
 
 
@@ -208,58 +126,68 @@ def _input_of(kind: str) -> Test:
 # --------------------------------------------------------------------------------------------- which fields there are
 
 _EVERY: dict[str, Test] = {
-    "v": _integer(FORMAT_VERSION, FORMAT_VERSION),
-    "org": _text,
-    "seq": _positive,
-    "key": _text,
-    "kind": _text,
-    "amount": _whole,
-    "balance": _whole,
-    "at": _instant,
-    "recorded_at": _instant,
-    "actor": _text,
-    "reason": _nullable(_text),
-    "input": _dict,
-    "state": _dict,
-    "prev": _text,  # compared with the hash of the entry before
-    "hash": _text,  # compared with the hash of this one
+    "v": integer(FORMAT_VERSION, FORMAT_VERSION),
+    "org": text,
+    "seq": positive,
+    "key": text,
+    "kind": text,
+    "amount": whole,
+    "balance": whole,
+    "at": instant,
+    "recorded_at": instant,
+    "actor": text,
+    "reason": nullable(text),
+    "input": dictionary,
+    "state": dictionary,
+    "prev": text,  # compared with the hash of the entry before
+    "hash": text,  # compared with the hash of this one
 }
 
 _FIELDS: dict[str, Test] = {
     **_EVERY,
-    "occurred_at": _instant,
-    "lot": _positive,
-    "units": _natural,
-    "expires_at": _nullable(_instant),
-    "repaid": _debt,
-    "pack": _text,
-    "session": _text,
-    "paid_cents": _natural,
-    "currency": _text,
-    "draws": _list(_draw),
-    "debt": _debt,
-    "refund_id": _text,
-    "cents": _positive,
-    "forgiven": _natural,
-    "reverses": _positive,
-    "restored": _list(_object(lot=_positive, units=_positive, expires_at=_nullable(_instant))),
-    "forfeited": _list(_draw),
-    "voided": _draw,
-    "run": _text,
-    "step": _text,
-    "week": _week_key,
-    "cycle": _positive,
-    "plan": _text,
-    "version": _natural,
-    "quota": _natural,
-    "breakdown": _breakdown,
-    "capped_from": _positive,
-    "overflow": _natural,
-    "uncovered": _natural,
-    "alerts": _filled(_list(_positive)),
-    "closed": _week,
-    "opened": _nullable(_week),
-    "settled": _natural,
+    "occurred_at": instant,
+    "lot": positive,
+    "units": natural,
+    "expires_at": nullable(instant),
+    "repaid": debt,
+    "pack": text,
+    "session": text,
+    "paid_cents": natural,
+    "currency": text,
+    "quantity": positive,
+    "tax_cents": natural,
+    "names": list_of(text),
+    "priority": priority,
+    "draws": list_of(draw),
+    "debt": debt,
+    "refund_id": text,
+    "cents": positive,
+    "forgiven": natural,
+    "reverses": positive,
+    "restored": list_of(object_of(lot_marks, lot=positive, units=positive, expires_at=nullable(instant))),
+    "forfeited": list_of(draw),
+    "voided": draw,
+    "voids": positive,
+    "uncounted": object_of(units=natural, breakdown=breakdown, uncovered=natural, debt=natural, draws=list_of(draw)),
+    "hold": text,
+    "released": object_of(hold=text, units=positive),
+    "from": instant,
+    "low": filled(list_of(whole)),
+    "run": text,
+    "step": text,
+    "week": week_key,
+    "cycle": positive,
+    "plan": text,
+    "version": natural,
+    "quota": natural,
+    "breakdown": breakdown,
+    "capped_from": positive,
+    "overflow": natural,
+    "uncovered": natural,
+    "alerts": filled(list_of(positive)),
+    "closed": week,
+    "opened": nullable(week),
+    "settled": natural,
 }
 
 _CREDIT = "lot units expires_at repaid"
@@ -268,26 +196,33 @@ _BACK = "reverses repaid restored forfeited"
 _LOT = "lot units expires_at"
 _REFUND = "session refund_id cents currency"
 _USAGE = "run step week cycle units breakdown overflow uncovered"
-_MAYBE_USAGE = "opened capped_from alerts"
+_MAYBE_USAGE = "opened capped_from alerts released"
+_RESET = "closed opened settled"
+_TOPUP = f"pack session quantity paid_cents tax_cents currency names {_CREDIT}"
 
-#: By kind: the effects it must have and those it may have, in each of its forms.
+#: By kind: the effects it must have and those it may have, in each of its forms. Any entry may have `_MAYBE`.
 _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "topup": ((f"pack session paid_cents currency {_CREDIT}", ""),),
+    "topup": ((_TOPUP, "priority"),),
     "debit": ((_TAKE, ""),),
     "refund": ((f"{_REFUND} lot forgiven {_TAKE}", ""),),
     "expiration": ((_LOT, ""),),
-    "adjustment": ((_CREDIT, ""), (_TAKE, "")),
+    "adjustment": ((_CREDIT, "priority"), (_TAKE, "voids")),
     "reversal": (
-        (_BACK, ""),
-        (f"{_BACK} {_LOT}", ""),
+        (_BACK, "uncounted"),
+        (f"{_BACK} {_LOT}", "uncounted"),
         (f"{_BACK} {_REFUND}", ""),
         (f"{_BACK} {_REFUND} {_LOT}", ""),
         ("reverses voided", "session"),
     ),
     "usage": ((_USAGE, _MAYBE_USAGE), (f"{_USAGE} draws debt", _MAYBE_USAGE)),
-    "reset": (("closed opened settled", "alerts"),),
-    "plan": (("plan version quota", "alerts"),),
+    "reset": ((_RESET, "alerts"), (f"{_RESET} {_LOT}", "alerts")),
+    "plan": (("plan version quota", "alerts opened"), ("plan from", "")),
+    "extension": (("lot expires_at", ""),),
+    "hold": (("hold units expires_at", ""),),
+    "release": (("hold units", "expires_at"),),
 }
+
+_MAYBE = {"occurred_at", "low"}
 
 
 class _Shape:
@@ -303,10 +238,10 @@ class _Shape:
         """Get ready to ask for all numbers and all texts at once."""
         of = {test: [name for name in self.tests if self.tests[name] is test] for test in _GATHERED}
         # Every entry has a seq: asking for it twice beside the others makes sure that each answer is a tuple.
-        self._whole = itemgetter(*of[_whole], "seq", "seq")
-        self._naturals = itemgetter(*of[_natural], "seq", "seq")
-        self._positives = itemgetter(*of[_positive], "seq")
-        self._texts = itemgetter(*of[_text])
+        self._whole = itemgetter(*of[whole], "seq", "seq")
+        self._naturals = itemgetter(*of[natural], "seq", "seq")
+        self._positives = itemgetter(*of[positive], "seq")
+        self._texts = itemgetter(*of[text])
         self._others = [(name, test) for name, test in self.tests.items() if test not in _GATHERED]
 
     def fits(self, entry: Mapping[str, Any]) -> bool:
@@ -323,17 +258,20 @@ class _Shape:
         return True
 
 
-_GATHERED = (_whole, _natural, _positive, _text)
+_GATHERED = (whole, natural, positive, text)
 _STR = {str}
 
 
 @lru_cache(maxsize=512)
 def _shape(kind: str, names: tuple[str, ...]) -> _Shape:
-    given = {name for name in names if name != "occurred_at"}
+    given = {name for name in names if name not in _MAYBE}
     forms = [(_EVERY.keys() | set(must.split()), set(may.split())) for must, may in _EFFECTS[kind]]
     if not any(must <= given <= must | may for must, may in forms):
         return _Shape({}, _misfit(kind, given, forms))
-    return _Shape({name: _FIELDS[name] for name in names} | {"input": _input_of(kind)})
+    tests = {name: _FIELDS[name] for name in names} | {"input": _input_of(kind)}
+    if kind in ("hold", "release") and "expires_at" in tests:
+        tests["expires_at"] = instant  # a hold never lasts for ever
+    return _Shape(tests)
 
 
 def _misfit(kind: str, given: set[str], forms: Iterable[tuple[set[str], set[str]]]) -> str:

@@ -53,7 +53,7 @@ def resolve_times(document: MutableMapping[str, Any], zone: tzinfo | None) -> No
     """Replace every time in an operation's document by its instant. Raises `BadInput`."""
     for name, ends in TIME_FIELDS.items():
         value = document.get(name)
-        if value is not None and value != "never":
+        if value is not None and value not in ("never", "next-week"):
             document[name] = file_instant(value, zone, ends=ends)
 
 

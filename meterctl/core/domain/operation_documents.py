@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Set
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from meterctl.core.domain.checks import check_flag, check_integer
 from meterctl.core.domain.file_times import file_instant
+from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.domain.operations import (
     Adjust,
     AssignPlan,
@@ -13,13 +14,18 @@ from meterctl.core.domain.operations import (
     BookDue,
     CreditPack,
     Debit,
+    ExtendLot,
     ForceReset,
+    Hold,
     Operation,
     Refund,
+    Release,
     Request,
     ReverseRefund,
     Undo,
+    VoidLot,
 )
+from meterctl.core.domain.unit_operations import NEVER
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import MAX_UNITS, Instant
 
@@ -54,8 +60,11 @@ class _Form:
         make: type[Operation],
         required: Mapping[str, Callable[[Any], Any]],
         optional: Mapping[str, Callable[[Any], Any]] | None = None,
+        arguments: Mapping[str, str] | None = None,
     ) -> None:
+        """``arguments``: how the operation calls a field whose name Python or another field has taken."""
         self.make = make
+        self.arguments = arguments or {}
         self.fields = {**required, **(optional or {})}
         self.readers = list(self.fields.items())
         self.required = required.keys()
@@ -79,23 +88,56 @@ def _positive(what: str) -> Callable[[object], int]:
     return lambda value: check_integer(value, what, least=1)
 
 
+def _number(what: str, least: int = 0, most: int = MAX_UNITS) -> Callable[[object], int]:
+    return lambda value: check_integer(value, what, least=least, most=most)
+
+
 def _flag(value: object) -> bool:
     return check_flag(value, "allow_debt")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """Read a list of names; a CSV cell holds them with blanks between."""
+    if isinstance(value, str):
+        return tuple(value.split())
+    if isinstance(value, list):
+        return tuple(value)
+    raise BadInput(f"{value!r} is not a list of names", hint='names look like ["pi_1", "ch_1"]', code="bad_name")
+
+
+def _expiry(value: object) -> Instant | None:
+    return None if value == NEVER else _end(value)
+
+
+def _from(value: object) -> Instant | Literal["next-week"]:
+    return NEXT_WEEK if value == NEXT_WEEK else file_instant(value)
 
 
 _FORMS: dict[str, _Form] = {
     "credit-pack": _Form(
         CreditPack,
         {"pack": _same, "session": _same},
-        {"paid_cents": lambda value: check_integer(value, "paid_cents", least=0)},
+        {
+            "paid_cents": _number("paid_cents"),
+            "quantity": _positive("quantity"),
+            "tax_cents": _number("tax_cents"),
+            "names": _names,
+            "expires_at": _end,
+            "currency": _same,
+        },
     ),
     "debit": _Form(Debit, {"units": _positive("units"), "ref": _same}, {"allow_debt": _flag}),
     "refund": _Form(Refund, {"session": _same, "cents": _positive("cents"), "refund_id": _same}),
     "reverse-refund": _Form(ReverseRefund, {"refund_id": _same}),
     "adjust": _Form(
         Adjust,
-        {"units": lambda value: check_integer(value, "units", least=-MAX_UNITS), "ref": _same},
-        {"expires_at": _end, "allow_debt": _flag},
+        {"units": _number("units", -MAX_UNITS), "ref": _same},
+        {
+            "expires_at": _end,
+            "allow_debt": _flag,
+            "priority": _number("priority", most=100),
+            "lot": _positive("lot"),
+        },
     ),
     "attribute": _Form(
         Attribute,
@@ -104,11 +146,18 @@ _FORMS: dict[str, _Form] = {
             "step": _same,
             "costs": read_costs,
             "units": _positive("units"),
-            "plan_version": lambda value: check_integer(value, "plan_version", least=0),
+            "plan_version": _number("plan_version"),
+            "hold": _same,
         },
     ),
-    "assign-plan": _Form(AssignPlan, {"plan": _same, "ref": _same}),
-    "undo": _Form(Undo, {"seq": _positive("seq")}),
+    "assign-plan": _Form(AssignPlan, {"plan": _same, "ref": _same}, {"from": _from}, {"from": "from_at"}),
+    "undo": _Form(Undo, {}, {"of": _same, "seq": _positive("seq")}),
+    "extend-lot": _Form(ExtendLot, {"lot": _positive("lot"), "expires_at": _expiry, "ref": _same}),
+    "void-lot": _Form(VoidLot, {"lot": _positive("lot"), "ref": _same}),
+    "hold": _Form(
+        Hold, {"units": _positive("units"), "ref": _same}, {"expires_at": _end, "for": _same}, {"for": "lasts"}
+    ),
+    "release": _Form(Release, {}, {"hold": _same, "ref": _same}, {"ref": "hold"}),
     "reset-week": _Form(ForceReset, {"ref": _same}),
     "book-due": _Form(BookDue, {}),
 }
@@ -130,7 +179,7 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
     arguments: dict[str, Any] = {}
     for field, read in form.readers:
         if (value := document.get(field)) is not None:
-            arguments[field] = read(value)
+            arguments[form.arguments.get(field, field)] = read(value)
     if not (form.required <= arguments.keys() and document.keys() <= form.known) or document.get("org") is None:
         form.check({field for field, value in document.items() if value is not None})
     at = document.get("at")
@@ -146,5 +195,5 @@ def request_document(request: Request) -> dict[str, Any]:
     """A request as a line of an input file: `request_from_document` reads it back."""
     operation = request.operation
     said = {"at": request.at, "actor": request.actor, "reason": request.reason}
-    parameters = {name: value for name, value in operation.parameters().items() if value is not None}
+    parameters = {name: value for name, value in operation.document().items() if value is not None}
     return {"op": operation.name, "org": operation.org, **parameters, **said}

@@ -34,6 +34,10 @@ class Pack(NamedTuple):
     stripe_prices: tuple[str, ...] = ()
     unit_price_cents: str | None = None
 
+    def price_in(self, currency: str) -> int | None:
+        """Return the price in ``currency``; None if the pack is not sold in it."""
+        return self.price_cents if currency == self.currency else self.prices.get(currency)
+
 
 class Terms(NamedTuple):
     """The part of the config that decides what is booked. Decimals are texts; ``max_units_per_run`` 0 means no cap."""
@@ -50,8 +54,10 @@ class Terms(NamedTuple):
     settle_overage: bool = True
     packs: Mapping[str, Pack] = {}
 
-    def plan_of(self, state: State) -> str:
-        """The plan that an org in ``state`` is on."""
+    def plan_of(self, state: State, at: Instant) -> str:
+        """Return the plan that an org in ``state`` is on at ``at``: a dated one from its instant on."""
+        if state.next_plan is not None and state.next_plan.from_at <= at:
+            return state.next_plan.plan
         return state.plan or self.default_plan
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from meterctl.core.booking.chunk_decider import undo_is_booked
 from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.payment_names import claim_all, claims_of
 from meterctl.core.errors import MOVED, MeterctlError
 from meterctl.core.model import Entry
 from meterctl.core.ports import Store
@@ -55,11 +55,12 @@ class Appender:
             raise JournalMoved(f"somebody booked entry {entry['seq']} of {entry['org']} during the import")
 
     def _claim(self, topups: Sequence[Entry]) -> None:
-        holders = self._store.claims.take([(topup["session"], topup["org"]) for topup in topups])
-        for topup in topups:
-            org, session = topup["org"], topup["session"]
-            holder = holders[session]
-            if holder == org or (org, topup["seq"]) in self.undone:
-                continue
-            if not (undo_is_booked(self._store, session, holder) and self._store.claims.move(session, holder, org)):
-                raise SessionTaken(f"session {session} of {org} is credited to {holder} already")
+        claims = [claim for topup in topups for claim in claims_of(topup)]
+        holders = claim_all(self._store, claims)
+        undone = {
+            claim for topup in topups if (topup["org"], topup["seq"]) in self.undone for claim in claims_of(topup)
+        }
+        for claim in claims:
+            holder = holders[claim.name]
+            if holder != claim and claim not in undone:
+                raise SessionTaken(f"the payment {claim.name} of {claim.org} is credited to {holder.org} already")

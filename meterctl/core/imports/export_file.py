@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
+from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
+from meterctl.core.domain.entries import undo_key
 from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.report import Imported
-from meterctl.core.model import Entry, PlanVersion
+from meterctl.core.model import Claim, Entry, PlanVersion
 from meterctl.core.ports import EntryFilter, Store, undamaged
 from meterctl.core.results import Verification
 from meterctl.core.verify import verify_file
@@ -159,7 +161,8 @@ class _ImportPlan:
 
     def _note(self, entry: Entry) -> None:
         if entry["kind"] == "topup":
-            self._topups.append({"org": entry["org"], "seq": entry["seq"], "session": entry["session"]})  # type: ignore[typeddict-item]
+            about = {name: entry[name] for name in ("org", "seq", "session", "names")}
+            self._topups.append(about)  # type: ignore[arg-type]
         elif entry["kind"] == "reversal" and "voided" in entry:
             self.undone.add((entry["org"], entry["reverses"]))
 
@@ -179,20 +182,24 @@ class _ImportPlan:
     def check_claims(self) -> None:
         """Raise `OtherJournal` if a payment that would come in belongs to an org of the store."""
         standing = {
-            topup["session"]: topup["org"] for topup in self._topups if (topup["org"], topup["seq"]) not in self.undone
+            claim.name: claim
+            for topup in self._topups
+            if (topup["org"], topup["seq"]) not in self.undone
+            for claim in claims_of(topup)
         }
-        sessions = iter(standing)
-        while chunk := list(islice(sessions, WINDOW)):  # bounded: by the topups
-            for session, holder in self._store.claims.holders(chunk).items():
-                if holder != standing[session] and self._stands(session, holder):
-                    message = f"session {session} of {standing[session]} is credited to {holder} in the store"
+        names = iter(standing)
+        while chunk := list(islice(names, WINDOW)):  # bounded: by the topups
+            for name, holder in self._store.claims.holders(chunk).items():
+                if holder.org != standing[name].org and self._stands(holder):
+                    message = f"the payment {name} of {standing[name].org} is credited to {holder.org} in the store"
                     raise OtherJournal(message)
 
-    def _stands(self, session: str, org: str) -> bool:
-        topup = self._store.journal.by_keys([(org, f"session:{session}")]).get((org, f"session:{session}"))
-        if topup is None or (org, topup["seq"]) in self.undone:
+    def _stands(self, claim: Claim) -> bool:
+        key = (claim.org, f"session:{claim.session}")
+        topup = self._store.journal.by_keys([key]).get(key)
+        if topup is None or (claim.org, topup["seq"]) in self.undone:
             return False
-        undo = (org, f"undo:{topup['seq']}")
+        undo = (claim.org, undo_key(topup))
         return undo not in self._store.journal.by_keys([undo])
 
     def missing_plans(self) -> list[str]:

@@ -42,7 +42,8 @@ F = TypeVar("F", Payment, Giveback)
 def store_mode(store: Store) -> bool | None:
     """Whether the store holds live payments or test ones; None if it holds neither."""
     for prefix, live in (("cs_live_", True), ("cs_test_", False)):
-        if next(sound(store.claims.read(after=prefix)), ("", ""))[0].startswith(prefix):
+        first = next(sound(store.claims.read(after=prefix)), None)
+        if first is not None and first.name.startswith(prefix):
             return live
     return None
 
@@ -61,10 +62,10 @@ def check_mode(gateway: Gateway, store: Store) -> None:
 
 def credits_for(store: Store, session: str) -> list[Credit]:
     """Every credit of a session that the journal holds, whoever has it now or had it before undoing it."""
-    holders = store.claims.holders(names_of(session))
+    claims = store.claims.holders(names_of(session)).values()
     found: list[Credit] = []
-    for name, org in holders.items():
-        found += credits_of(store.journal.read(org, EntryFilter(session=name)))
+    for org, booked in dict.fromkeys((claim.org, claim.session) for claim in claims):
+        found += credits_of(store.journal.read(org, EntryFilter(session=booked)))
     return found
 
 

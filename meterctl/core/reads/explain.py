@@ -115,7 +115,7 @@ class Explainer(Reads):
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
             return state.week.quota
-        return self.plans.in_force(self._terms.plan_of(state), at).weekly_quota
+        return self.plans.in_force(self._terms.plan_of(state, at), at).weekly_quota
 
     # -- the sum
 
@@ -137,7 +137,7 @@ class Explainer(Reads):
 
     def _plan(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
         week = standing.state.week
-        plan = self._terms.plan_of(standing.state)
+        plan = self._terms.plan_of(standing.state, standing.at)
         assigned = recent.newest_of("plan")
         version = self.plans.in_force(plan, standing.at).version if week is None else week.version
         return {
@@ -221,16 +221,18 @@ class Explainer(Reads):
     def _ahead(self, standing: _Standing) -> Iterator[tuple[Instant, State]]:
         """Every state that time alone brings, with its instant: what is due changes it, and where no week is open each
         version of the plan that comes into force changes the quota."""
-        at, state = standing.at, standing.state
-        coming = sorted(version.effective_from for version in self.plans.versions(self._terms.plan_of(state)))
+        at, state, seq = standing.at, standing.state, standing.tip.seq
         while True:  # bounded: whoever asks stops
-            event = due(state, END, self._terms, self.plans)
+            plan = self._terms.plan_of(state, at)
+            coming = sorted(version.effective_from for version in self.plans.versions(plan))
+            event = due(state, seq + 1, END, self._terms, self.plans)
             until = END if event is None else event.instant
             if state.week is None:
                 yield from ((instant, state) for instant in coming if at < instant < until)
             if event is None:
                 return
-            at, state = event.instant, apply(state, 0, event.draft.kind, event.draft.effects)
+            seq += 1
+            at, state = event.instant, apply(state, seq, event.draft.kind, event.draft.effects)
             yield at, state
 
     def _to_come(self, standing: _Standing) -> Iterator[tuple[Entry, Tip]]:
@@ -308,16 +310,18 @@ def _fits(entry: Entry, where: EntryFilter) -> bool:
 
 
 def _event(entry: Entry, balance: int) -> dict[str, Any]:
-    expiry = entry["kind"] == "expiration"
+    lot, closed = entry["kind"] == "expiration", entry.get("closed")
     return {
         "at": entry["at"],
         "kind": entry["kind"],
-        "lot": entry["lot"] if expiry else None,
-        "units": entry["units"] if expiry else None,
-        "week": None if expiry else entry["closed"]["key"],
-        "settled": None if expiry else entry["settled"],
+        "lot": entry.get("lot") if entry["kind"] in ("expiration", "reset") else None,
+        "units": entry.get("units"),
+        "week": None if closed is None else closed["key"],
+        "settled": entry.get("settled"),
+        "hold": entry.get("hold"),
+        "plan": entry.get("plan"),
         "balance": balance,
-        "seqs": [entry["lot"]] if expiry else [],
+        "seqs": [entry["lot"]] if lot else [],
     }
 
 

@@ -49,7 +49,7 @@ class Forecaster:
                 yield WeekUse(entry["closed"]["key"], sum(entry["closed"]["breakdown"].values()))
 
     def _quota_at(self, state: State, at: Instant) -> int:
-        return self._plans.in_force(self._terms.plan_of(state), at).weekly_quota
+        return self._plans.in_force(self._terms.plan_of(state, at), at).weekly_quota
 
 
 def _ended(booked: State, at: Instant) -> Iterator[WeekUse]:

@@ -42,6 +42,8 @@ def parts_of(entry: Entry, by_seq: BySeq) -> Iterator[Part]:
             yield Part(entry["voided"]["lot"], "voided", entry["voided"]["units"], seq)
         else:
             yield from _given_back(entry, by_seq)
+    elif "voids" in entry:
+        yield Part(entry["voids"], "voided", entry["units"], seq)
     elif repaid := sum(entry.get("repaid", {}).values()):
         yield Part(seq, "debt", repaid, seq)
 
@@ -54,11 +56,18 @@ def _given_back(entry: Entry, by_seq: BySeq) -> Iterator[Part]:
     first = by_seq(entry["reverses"])
     if first is None:
         return
-    returned = Counter({drawn["lot"]: drawn["units"] for drawn in (*entry["restored"], *entry["forfeited"])})
-    for drawn in first["draws"]:
-        lot, units = drawn["lot"], drawn["units"]
+    returned: Counter[int] = Counter()
+    for back in (*entry["restored"], *entry["forfeited"]):
+        returned[back["lot"]] += back["units"]
+    draws = entry["uncounted"]["draws"] if "uncounted" in entry else first["draws"]
+    taken: Counter[int] = Counter()
+    for drawn in draws:
+        taken[drawn["lot"]] += drawn["units"]
+    for lot, units in taken.items():
         if first["kind"] == "refund":
             yield Part(lot, "clawed", -units, entry["seq"])
+        if "voids" in first:
+            yield Part(lot, "voided", -units, entry["seq"])
         if paid := units - returned[lot]:
             yield Part(lot, "debt", paid, entry["seq"])
 
@@ -67,7 +76,7 @@ def users_of(entries: Iterable[Entry]) -> dict[int, list[int]]:
     """By lot, the seqs of those of ``entries`` that used units of it."""
     users: dict[int, list[int]] = {}
     for entry in entries:
-        if entry["kind"] in ("usage", "debit", "adjustment"):
+        if entry["kind"] in ("usage", "debit", "adjustment") and "voids" not in entry:
             for drawn in entry.get("draws", ()):
                 users.setdefault(drawn["lot"], []).append(entry["seq"])
     return users

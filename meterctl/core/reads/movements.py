@@ -309,7 +309,7 @@ def count_usage(sums: Movements, entry: Entry) -> None:
     if kind == "usage":
         _use(sums, entry, entry["units"], entry["breakdown"], entry["uncovered"])
     elif kind == "reversal" and "uncounted" in entry:
-        gone: Mapping[str, Any] = entry["uncounted"]  # type: ignore[typeddict-item]
+        gone: Mapping[str, Any] = entry["uncounted"]
         taken = {feature: -units for feature, units in gone["breakdown"].items()}
         _use(sums, entry, -gone["units"], taken, -gone["uncovered"])
     elif kind == "reset":

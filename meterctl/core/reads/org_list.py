@@ -153,11 +153,11 @@ class OrgLister:
 
     def _standing(self, head: Head, as_of: Instant | None, *, checked: bool) -> _Standing:
         at = max(self._now, head.at) if as_of is None else as_of
-        state = state_at(state_from_document(head.state), at, self._terms, self._plans)
+        state = state_at(state_from_document(head.state), head.seq, at, self._terms, self._plans)
         return _Standing(head, at, state, self._record(head, state, at, checked=checked))
 
     def _record(self, head: Head, state: State, at: Instant, *, checked: bool) -> _Record:
-        plan, week, next_expiry = self._terms.plan_of(state), state.week, next_expiry_of(state)
+        plan, week, next_expiry = self._terms.plan_of(state, at), state.week, next_expiry_of(state)
         quota = self._plans.in_force(plan, at).weekly_quota if week is None else week.quota
         admitted = admission(state, quota)
         expiring = sum(lot.remaining for lot in state.lots if lot.expires_at == next_expiry) if next_expiry else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meterctl.core.booking.journal_view import OrgView
 from meterctl.core.domain import weeks
 from meterctl.core.domain.checks import check_org
-from meterctl.core.domain.due_events import state_at
+from meterctl.core.domain.due_events import next_expiry_of, state_at
 from meterctl.core.domain.entries import book_due, tip_of
 from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
@@ -57,7 +57,7 @@ class Reads:
             at = self._takes_effect(newest)
         else:
             newest, at = self.entry_at(org, as_of), as_of
-        return newest, at, state_at(state_after(newest), at, self._terms, self.plans)
+        return newest, at, _state_at(newest, at, self._terms, self.plans)
 
     def balance(self, org: str, as_of: Instant | None = None) -> Balance:
         """Units, live lots with pack and session, debt, and what expires next. An ``as_of`` ahead shows what time alone
@@ -93,7 +93,7 @@ class Reads:
         newest, at, state = self._standing(org, None)
         week = state.week
         ahead = None if gate else self._forecast(org, state_after(newest), state, at)
-        plan = self.plans.in_force(self._terms.plan_of(state), at)
+        plan = self.plans.in_force(self._terms.plan_of(state, at), at)
         quota = plan.weekly_quota if week is None else week.quota
         key = weeks.week_key(at) if week is None else week.key
         available, allowed = admission(state, quota, asked)
@@ -254,12 +254,12 @@ class Reads:
         return None if query.run is None else search.by_run(self._store.journal, query.run)
 
     def _holder(self, session: str) -> str:
-        holder = self._store.claims.holders([session]).get(session)
-        if holder is None:
+        claim = self._store.claims.holders([session]).get(session)
+        if claim is None:
             raise NotFound(
                 f"no org holds session {session}", code="unknown_session", hint="credit it with: meterctl credit-pack"
             )
-        return holder
+        return claim.org
 
     def _page(self, org: str, query: LedgerQuery) -> Iterator[Entry]:
         where = EntryFilter(
@@ -311,6 +311,10 @@ class Reads:
         return at if newest is None else max(at, newest["at"])
 
 
+def _state_at(newest: Entry | None, at: Instant, terms: Terms, plans: PlanBook) -> State:
+    return state_at(state_after(newest), 0 if newest is None else newest["seq"], at, terms, plans)
+
+
 def _mark_record(mark: balance_series.Mark | None) -> "BalanceMark | None":
     return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
 
@@ -328,7 +332,7 @@ def _point_record(piece: balance_series.Slice) -> "BalancePoint":
 
 def next_expiry(state: State) -> "NextExpiry | None":
     """Return the next expiry and its units; None if nothing expires."""
-    soonest = state.lots[0].expires_at if state.lots else None
+    soonest = next_expiry_of(state)
     if soonest is None:
         return None
     return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry, Instant, PlanVersion
+from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Claims,
     Clock,
@@ -154,22 +154,22 @@ class _OverlayClaims:
         self._below = below
         self._layer = layer
 
-    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
-        known = self.holders([session for session, _ in wanted])
-        free = [(session, org) for session, org in wanted if session not in known]
+    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
+        known = self.holders([claim.name for claim in wanted])
+        free = [claim for claim in wanted if claim.name not in known]
         return known | self._layer.take(free)
 
-    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        wanted = list(sessions)
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
+        wanted = list(names)
         return self._below.holders(wanted) | self._layer.holders(wanted)
 
-    def move(self, session: str, holder: str, to: str) -> bool:
-        if self.holders([session]).get(session) != holder:
+    def move(self, holder: Claim, to: Claim) -> bool:
+        if self.holders([holder.name]).get(holder.name) != holder:
             return False
-        self._layer.take([(session, holder)])
-        return self._layer.move(session, holder, to)
+        self._layer.take([holder])
+        return self._layer.move(holder, to)
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
+    def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
         return self._below.read(after=after)
 
 

@@ -5,7 +5,8 @@ from enum import IntEnum
 
 
 class Check(IntEnum):
-    """1 to 14 and 17 are the checks of a journal. 0 and 15 frame them: unreadable entries, and what a seal proves."""
+    """1 to 12 and 16 are the checks of a journal, 13, 14 and 17 those of a store. 0 and 15 frame them: unreadable
+    entries, and the proof of a seal."""
 
     FORM = 0
     ORDER = 1
@@ -23,6 +24,7 @@ class Check(IntEnum):
     HEAD = 13
     CLAIM = 14
     SEAL = 15
+    HOLDS = 16
     AHEAD = 17
 
 

@@ -230,7 +230,7 @@ class Doctor:
 
     def _claims(self) -> Observation:
         claims = list(islice(sound(self._store.claims.read()), self._sample))
-        wanted = [(org, f"session:{session}") for session, org in claims]
+        wanted = list(dict.fromkeys((claim.org, f"session:{claim.session}") for claim in claims))
         missing = self._not_booked(self._not_booked(wanted))  # a topup is appended a moment after its claim
         if not missing:
             return Observation("claims", True, f"{self._count(claims)} looked at, all credited")

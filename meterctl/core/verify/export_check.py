@@ -129,7 +129,7 @@ class _ExportCheck:
         self._journal: JournalCheck | None = None
         self._orgs = Seen()
         self._sessions = Seen()
-        self._credited: dict[int, str] = {}  # by seq of the topup: the sessions this org holds
+        self._credited: dict[int, tuple[str, ...]] = {}  # by seq of the topup: the names of payments this org holds
 
     def run(self) -> None:
         for number, line in self._lines:
@@ -197,7 +197,7 @@ class _ExportCheck:
 
     def _count_session(self, entry: Entry) -> None:
         if entry["kind"] == "topup":
-            self._credited[entry["seq"]] = entry["session"]
+            self._credited[entry["seq"]] = (entry["session"], *entry["names"])
         elif entry["kind"] == "reversal" and "voided" in entry:
             self._credited.pop(entry["reverses"], None)
 
@@ -205,10 +205,11 @@ class _ExportCheck:
         if self._journal is None:
             return
         self._run.end(self._journal)
-        for seq, session in self._credited.items():
-            if not self._sessions.add(session):
-                message = f"session {session!r} is credited in an org before this one too"
-                self._run.note(self._journal.org, seq, Check.CLAIM, message)
+        for seq, names in self._credited.items():
+            for name in names:
+                if not self._sessions.add(name):
+                    message = f"the payment {name!r} is credited in another entry before this one too"
+                    self._run.note(self._journal.org, seq, Check.CLAIM, message)
         self._credited.clear()
         self._journal = None
 

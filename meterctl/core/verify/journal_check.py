@@ -5,13 +5,15 @@ from typing import NamedTuple, cast
 from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes, chain_hash, hashed_bytes, without_hash
 from meterctl.core.domain.digest_set import Seen
 from meterctl.core.domain.effects import apply, draw_order
-from meterctl.core.domain.entry_shape import is_number, is_plain, is_state, malformed
+from meterctl.core.domain.entry_shape import malformed
+from meterctl.core.domain.value_shape import is_number, is_plain, is_state
 from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, State, state_document, state_from_document
 from meterctl.core.results import Finding
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.key_check import check_key
 from meterctl.core.verify.lookback import Lookup, Past
-from meterctl.core.verify.transition_checks import Step, check_step
+from meterctl.core.verify.step import Step
+from meterctl.core.verify.transition_checks import check_step
 
 
 class Sealed(NamedTuple):

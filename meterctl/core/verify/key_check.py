@@ -9,21 +9,19 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.checks import key_part
-from meterctl.core.model import DUE_ACTOR, Entry
+from meterctl.core.model import DUE_ACTOR, SIGNS, Entry, Sign
 from meterctl.core.verify.checks import Check, Note
 
 Document = Mapping[str, Any]
 
-_SIGNS: dict[str, tuple[Callable[[int], bool], str]] = {
-    "topup": (lambda amount: amount > 0, "> 0"),
-    "debit": (lambda amount: amount < 0, "< 0"),
-    "refund": (lambda amount: amount <= 0, "<= 0"),
-    "expiration": (lambda amount: amount < 0, "< 0"),
-    "adjustment": (lambda amount: amount != 0, "not 0"),
-    "reversal": (lambda _: True, "any"),
-    "usage": (lambda amount: amount <= 0, "<= 0"),
-    "reset": (lambda amount: amount >= 0, ">= 0"),
-    "plan": (lambda amount: amount == 0, "0"),
+_FITS: dict[Sign, Callable[[int], bool]] = {
+    "> 0": lambda amount: amount > 0,
+    "< 0": lambda amount: amount < 0,
+    ">= 0": lambda amount: amount >= 0,
+    "<= 0": lambda amount: amount <= 0,
+    "!= 0": lambda amount: amount != 0,
+    "= 0": lambda amount: amount == 0,
+    "any": lambda _: True,
 }
 
 
@@ -46,7 +44,10 @@ def _week_close_key(given: Document) -> str:
 
 
 _OPS: dict[str, _Op] = {
-    "credit-pack": _Op(lambda given: f"session:{given['session']}", _named("pack", "session", "paid_cents")),
+    "credit-pack": _Op(
+        lambda given: f"session:{given['session']}",
+        _named("pack", "session", "paid_cents", "quantity", "tax_cents", "currency"),
+    ),
     "debit": _Op(lambda given: f"debit:{given['ref']}", _named("units")),
     "refund": _Op(lambda given: f"refund:{given['refund_id']}", _named("session", "cents", "refund_id")),
     "reverse-refund": _Op(
@@ -59,7 +60,15 @@ _OPS: dict[str, _Op] = {
     ),
     "attribute": _Op(lambda given: f"run:{key_part(given['run'])}:{given['step']}", _named("run", "step")),
     "assign-plan": _Op(lambda given: f"plan:{given['ref']}", _named("plan")),
-    "undo": _Op(lambda given: f"undo:{given['seq']}", (("seq", itemgetter("reverses")),), needs_reason=True),
+    "undo": _Op(lambda given: f"undo:{given['of']}", needs_reason=True),
+    "extend-lot": _Op(lambda given: f"extend:{given['ref']}", _named("lot", "expires_at"), needs_reason=True),
+    "void-lot": _Op(
+        lambda given: f"void:{given['ref']}", (("lot", lambda entry: entry.get("voids")),), needs_reason=True
+    ),
+    "hold": _Op(lambda given: f"hold:{given['ref']}", (("units", itemgetter("units")), ("ref", itemgetter("hold")))),
+    "release": _Op(lambda given: f"release:{given['hold']}", _named("hold")),
+    "run-out": _Op(lambda given: f"release:{given['hold']}", _named("hold"), due=True),
+    "plan-due": _Op(lambda given: f"plan-due:{given['entry']}", due=True),
     "reset-week": _Op(lambda given: f"reset:{given['ref']}", needs_reason=True),
     "expire": _Op(lambda given: f"expire:{given['lot']}", _named("lot"), due=True),
     "close-week": _Op(
@@ -73,8 +82,8 @@ _OPS: dict[str, _Op] = {
 def check_key(entry: Entry, note: Note) -> None:
     """Note what is wrong with sign, key and input of ``entry``, apart from a key that was used before."""
     kind, given = entry["kind"], entry["input"]
-    fits, sign = _SIGNS[kind]
-    if not fits(entry["amount"]):
+    sign = SIGNS[kind]
+    if not _FITS[sign](entry["amount"]):
         note(Check.KEY, f"the amount of a {kind} is {sign}, not {entry['amount']}")
     op = _OPS[given["op"]]
     if entry["key"] != op.key(given):

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.domain.entry_shape import is_state, malformed
+from meterctl.core.domain.entry_shape import malformed
+from meterctl.core.domain.value_shape import is_state
 from meterctl.core.errors import Damaged, StoreDamaged
 from meterctl.core.model import Entry
 from meterctl.core.ports import Clock, Head, Store

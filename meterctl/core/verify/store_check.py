@@ -11,7 +11,7 @@ from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged, StoreDamaged
-from meterctl.core.model import Entry, Instant
+from meterctl.core.model import Claim, Entry, Instant
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
@@ -24,6 +24,8 @@ CHUNK = 500
 
 #: Entries that another process checks at a time, as far as heads tell how many there are.
 PART = 5000
+
+_REPAIR_CLAIMS = "meterctl verify --all --repair-claims mends it"
 
 
 def verify_org(
@@ -146,9 +148,16 @@ def _checked_here(store: Store, run: Run, parts: Iterable[Part]) -> Iterator[Che
 
 
 class _Topup(NamedTuple):
+    """A topup with its key, and every name of its payment."""
+
     org: str
     seq: int
     session: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, entry: Entry) -> "_Topup":
+        return cls(entry["org"], entry["seq"], entry["session"], (entry["session"], *entry["names"]))
 
 
 class _StoreCheck:
@@ -181,7 +190,7 @@ class _StoreCheck:
             run.entry(check.feed(*stored))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
-                self._topup(_Topup(org, tip["seq"], tip["session"]))
+                self._topup(_Topup.of(tip))
         run.end(check)
         return check.tip
 
@@ -236,28 +245,34 @@ class _StoreCheck:
             self._flush_topups()
 
     def _flush_topups(self) -> None:
-        """Every topup holds its claim, or was undone and its claim has moved on."""
+        """Every topup holds its claims, one by each name, or was undone and its claims have moved on."""
         topups, self._topups = self._topups, []
         if not topups:
             return
-        holders = self._holders([topup.session for topup in topups])
+        holders = self._holders([name for topup in topups for name in topup.names])
         for topup in topups:
-            holder = holders.get(topup.session)
-            if holder is None:
-                message = f"session {topup.session!r} is credited, but not claimed by anyone"
-                self._run.note(topup.org, topup.seq, Check.CLAIM, message)
-            elif holder != topup.org and not is_booked(self._store, topup.org, f"undo:{topup.seq}"):
-                message = f"session {topup.session!r} is credited here, but claimed by {holder}"
-                self._run.note(topup.org, topup.seq, Check.CLAIM, message)
+            for name in topup.names:
+                self._claim_of(topup, name, holders.get(name))
 
-    def _holders(self, sessions: list[str]) -> Mapping[str, str]:
-        """Who holds these sessions; a claim that cannot be read is held by nobody."""
+    def _claim_of(self, topup: _Topup, name: str, claim: Claim | None) -> None:
+        if claim == Claim(name, topup.org, topup.session):
+            return
+        if claim is None:
+            message = f"the payment {name!r} is credited, but not claimed by anyone; {_REPAIR_CLAIMS}"
+        elif is_booked(self._store, topup.org, f"undo:session:{topup.session}"):
+            return
+        else:
+            message = f"the payment {name!r} is credited here, but claimed by {claim.org} as {claim.session!r}"
+        self._run.note(topup.org, topup.seq, Check.CLAIM, message)
+
+    def _holders(self, names: list[str]) -> Mapping[str, Claim]:
+        """Return the claims on these names; one that cannot be read is nobody's."""
         try:
-            return self._store.claims.holders(sessions)
+            return self._store.claims.holders(names)
         except StoreDamaged:
-            if len(sessions) == 1:
+            if len(names) == 1:
                 return {}
-        return {session: org for one in sessions for session, org in self._holders([one]).items()}
+        return {name: claim for one in names for name, claim in self._holders([one]).items()}
 
     def claims(self) -> None:
         """Every claim has its topup."""
@@ -265,17 +280,17 @@ class _StoreCheck:
         for claims in _chunks(self._sound_claims(note), CHUNK):
             self._credited(claims)
 
-    def _sound_claims(self, note: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    def _sound_claims(self, note: Callable[[str], None]) -> Iterator[Claim]:
         for claim in readable(self._store.claims.read(), note):
             if isinstance(claim, Damaged):
                 note(claim.message)
             else:
                 yield claim
 
-    def _credited(self, claims: Sequence[tuple[str, str]]) -> None:
-        wanted = [(org, f"session:{session}") for session, org in claims if self._run.covers(org)]
+    def _credited(self, claims: Sequence[Claim]) -> None:
+        wanted = [(claim.org, f"session:{claim.session}") for claim in claims if self._run.covers(claim.org)]
         booked = self._booked(wanted)
-        for org, key in wanted:
+        for org, key in dict.fromkeys(wanted):
             if (org, key) not in booked:
                 self._run.doubt(Doubt(org, 0, key))
 

@@ -4,82 +4,61 @@ Each kind has a function that looks at one entry and the state before it. What d
 thresholds, ratios) cannot be told from a journal; everything else follows from it, and is worked out again here.
 """
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from itertools import pairwise
-from typing import NamedTuple, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from meterctl.core.domain import weeks
-from meterctl.core.domain.effects import debt_document, draw, repay, total_units
+from meterctl.core.domain.effects import debt_document, repay
+from meterctl.core.domain.overflow import removal
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.domain.rules import Context, History, Refundable, give_back
+from meterctl.core.domain.rules import Context, History, Refundable, give_back, give_back_parts
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry, Instant, Lot, State, Week, week_document, week_from_document
-from meterctl.core.verify.checks import Check, Note
-from meterctl.core.verify.lookback import Past
-
-
-class Step(NamedTuple):
-    """An entry, and what stood before it: the state, the time, and what is kept of older entries. ``note`` is told
-    what the entry did otherwise than the rules say."""
-
-    entry: Entry
-    state: State
-    at: Instant
-    past: Past
-    note: Note
+from meterctl.core.model import PRIORITY, Debt, Entry, Kind
+from meterctl.core.verify.checks import Check
+from meterctl.core.verify.hold_checks import check_hold, check_release
+from meterctl.core.verify.step import (
+    Step,
+    check_amount,
+    check_instant,
+    check_low,
+    check_overdue,
+    check_taken,
+)
+from meterctl.core.verify.week_checks import check_plan, check_reset, check_usage
 
 
 def check_step(step: Step) -> None:
     """Note what is wrong with ``step``."""
-    _overdue(step)
+    check_overdue(step)
+    check_low(step)
     _STEPS[step.entry["kind"]](step)
 
 
-_week_end = lru_cache(maxsize=256)(weeks.week_end)
-
-
-# ---------------------------------------------------------------------------------------------------------- due events
-
-
-def _overdue(step: Step) -> None:
-    """Time comes first: nothing is booked while something older is due."""
-    entry, lots, week = step.entry, step.state.lots, step.state.week
-    op = entry["input"]["op"]
-    if op == "expire":
-        return
-    expires_at = lots[0].expires_at if lots else None
-    instant = _week_end(week.key) if op == "close-week" and week is not None else entry["at"]
-    if expires_at is not None and expires_at <= instant:
-        step.note(Check.EXPIRY, f"lot {lots[0].id} had expired at {expires_at}, which is not booked before")
-    if week is not None and op != "close-week" and _week_end(week.key) <= entry["at"]:
-        step.note(Check.WEEK, f"week {week.key} had ended, which is not booked before")
+# ----------------------------------------------------------------------------------------------------------------- lots
 
 
 def _expiration(step: Step) -> None:
-    entry, lots, week = step.entry, step.state.lots, step.state.week
-    due = Lot(entry["lot"], entry["units"], entry["expires_at"])
-    instant = entry["expires_at"]
+    entry, instant = step.entry, step.entry["expires_at"]
+    lot = next((lot for lot in step.state.lots if lot.id == entry["lot"]), None)
     if instant is None:
-        step.note(Check.EXPIRY, f"lot {due.id} never expires")
+        step.note(Check.EXPIRY, f"lot {entry['lot']} never expires")
         return
-    if due not in lots:
-        step.note(Check.EXPIRY, f"there is no lot {due.id} with {due.remaining} units that expire at {instant}")
-    elif due != lots[0]:
-        step.note(Check.EXPIRY, f"lot {lots[0].id} was due before lot {due.id}")
-    if week is not None and _week_end(week.key) < instant:
-        step.note(Check.WEEK, f"week {week.key} ended before lot {due.id} expired, which is not booked before")
-    if entry["at"] != max(instant, step.at):
-        step.note(Check.EXPIRY, f"lot {due.id} expired at {instant}, the entry is of {entry['at']}")
-    _amount(step, -due.remaining)
+    if lot is None or (lot.remaining, lot.expires_at) != (entry["units"], instant):
+        message = f"there is no lot {entry['lot']} with {entry['units']} units that expire at {instant}"
+        step.note(Check.EXPIRY, message)
+    check_instant(step, instant, Check.EXPIRY, f"lot {entry['lot']} expired")
+    check_amount(step, -entry["units"])
+
+
+def _extension(step: Step) -> None:
+    entry = step.entry
+    check_amount(step, 0)
+    if all(lot.id != entry["lot"] for lot in step.state.lots):
+        step.note(Check.LOTS, f"there is no lot {entry['lot']} to give another expiry")
+    if entry["expires_at"] is not None and entry["expires_at"] <= entry["at"]:
+        step.note(Check.EXPIRY, f"lot {entry['lot']} is made to expire at {entry['expires_at']}, which had passed")
 
 
 # ------------------------------------------------------------------------------------------------ units in, units out
-
-
-def _amount(step: Step, amount: int) -> None:
-    if step.entry["amount"] != amount:
-        step.note(Check.DRAWS, f"the amount is {step.entry['amount']}, but its parts come to {amount}")
 
 
 def _credit(step: Step) -> None:
@@ -87,38 +66,33 @@ def _credit(step: Step) -> None:
     if entry["lot"] != entry["seq"]:
         step.note(Check.LOTS, f"it opens lot {entry['lot']} under another number than its own")
     repaid = debt_document(repay(step.state.debt, entry["units"]))
+    if entry["kind"] == "adjustment" and entry.get("priority", PRIORITY) != entry["input"].get("priority", PRIORITY):
+        step.note(Check.KEY, f"the input says priority {entry['input'].get('priority')}")
     if entry["repaid"] != repaid:
         step.note(Check.DRAWS, f"of the debt it repays {entry['repaid']}, where {repaid} was due")
-    _amount(step, entry["units"])
-
-
-def _taken(step: Step, lots: Sequence[Lot], units: int, uncovered: int = 0) -> None:
-    """``units`` are drawn from ``lots`` in order; what they do not hold is debt, or stays ``uncovered``."""
-    entry = step.entry
-    debt = entry["debt"]["owed"] + entry["debt"]["overage"]
-    drawn = total_units(entry["draws"])
-    if drawn + debt + uncovered != units:
-        step.note(Check.DRAWS, f"{drawn} units drawn and {debt} of debt are not the {units - uncovered} taken")
-    draws, _ = draw(lots, units)
-    if entry["draws"] != draws:
-        step.note(Check.LOTS, f"units are drawn as {entry['draws']}, where the lots give {draws}")
+    check_amount(step, entry["units"])
 
 
 def _debit(step: Step) -> None:
     entry = step.entry
-    _amount(step, -entry["units"])
-    _taken(step, step.state.lots, entry["units"])
+    check_amount(step, -entry["units"])
+    only = entry["input"].get("lot")
+    check_taken(step, [lot for lot in step.state.lots if only in (None, lot.id)], entry["units"])
     if entry["debt"]["overage"]:
         step.note(Check.DRAWS, "only usage makes overage")
-    if entry["debt"]["owed"] and not entry["input"]["allow_debt"]:
+    if entry["debt"]["owed"] and not entry["input"].get("allow_debt"):
         step.note(Check.DRAWS, "it makes debt, which its input does not allow")
 
 
 def _adjustment(step: Step) -> None:
-    if "draws" in step.entry:
-        _debit(step)
-    else:
+    entry = step.entry
+    if "draws" not in entry:
         _credit(step)
+        return
+    _debit(step)
+    left = next((lot.remaining for lot in step.state.lots if lot.id == entry.get("voids")), 0)
+    if "voids" in entry and left != entry["units"]:
+        step.note(Check.LOTS, f"of lot {entry['voids']} {entry['units']} units are voided, {left} were left")
 
 
 # --------------------------------------------------------------------------------------------------------- given back
@@ -133,8 +107,8 @@ def _refund(step: Step) -> None:
     _clawback(step, topup)
     own = [lot for lot in step.state.lots if lot.id == topup["seq"]]
     others = [lot for lot in step.state.lots if lot.id != topup["seq"]]
-    _taken(step, [*own, *others], entry["units"])
-    _amount(step, -entry["units"])
+    check_taken(step, [*own, *others], entry["units"])
+    check_amount(step, -entry["units"])
     if entry["debt"]["overage"]:
         step.note(Check.DRAWS, "only usage makes overage")
 
@@ -148,7 +122,8 @@ def _clawback(step: Step, topup: Entry) -> None:
     if cents + entry["cents"] > topup["paid_cents"] or not topup["paid_cents"]:
         step.note(Check.SESSION, f"{cents + entry['cents']} cents are refunded of {topup['paid_cents']} paid")
         return
-    standing = Refundable(topup, cents, clawed, forgiven_before, expired, forfeited)
+    voided = past.voided.get(topup["seq"], 0)
+    standing = Refundable(topup, cents, clawed, forgiven_before, expired, forfeited, voided)
     target = standing.target(entry["cents"])
     clawback = min(target, standing.clawable)
     forgiven = target - clawback
@@ -164,8 +139,14 @@ def _reversal(step: Step) -> None:
     first = step.past.by_seq(entry["reverses"]) if entry["reverses"] < entry["seq"] else None
     if first is None:
         step.note(Check.LOTS, f"there is no entry {entry['reverses']} before it to reverse")
-    elif "voided" in entry:
+        return
+    given = entry["input"]
+    if given["op"] == "undo" and given["of"] != first["key"]:
+        step.note(Check.KEY, f"it undoes {given['of']}, and names entry {first['seq']}, which is {first['key']}")
+    if "voided" in entry:
         _voiding(step, first)
+    elif "uncounted" in entry:
+        _uncounting(step, first)
     else:
         _giving_back(step, first)
 
@@ -175,31 +156,59 @@ def _voiding(step: Step, first: Entry) -> None:
     if first["kind"] not in ("topup", "adjustment") or "draws" in first or entry["input"]["op"] != "undo":
         step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']} that opened no lot to take back")
         return
-    whole = Lot(first["seq"], first["units"], first["expires_at"])
-    if whole not in step.state.lots or entry["voided"] != {"lot": whole.id, "units": whole.remaining}:
-        step.note(Check.LOTS, f"lot {whole.id} of {whole.remaining} units was not whole, or is not taken back whole")
+    lot, units = first["seq"], first["units"]
+    left = next((live.remaining for live in step.state.lots if live.id == lot), 0)
+    if left != units or entry["voided"] != {"lot": lot, "units": units}:
+        step.note(Check.LOTS, f"lot {lot} of {units} units was not whole, or is not taken back whole")
     if entry.get("session") != first.get("session"):
         step.note(Check.SESSION, f"entry {first['seq']} is not of session {entry.get('session')!r}")
     cents, _, _ = step.past.refunded.get(first["seq"], (0, 0, 0))
     if cents:
         step.note(Check.SESSION, f"entry {first['seq']} is undone, while {cents} cents of it are refunded")
-    _amount(step, -entry["voided"]["units"])
+    check_amount(step, -entry["voided"]["units"])
 
 
 def _giving_back(step: Step, first: Entry) -> None:
-    entry = step.entry
     _reversible(step, first)
     if "draws" not in first:
         return
-    # It asks its history for nothing but entries by their seq.
-    history = cast(History, step.past)
-    context = Context(step.state, entry["seq"], entry["at"], entry["at"], _NO_TERMS, _NO_PLANS, history)
     try:
-        amount, effects = give_back(first, context)
+        amount, effects = give_back(first, _context(step))
     except (ValueError, Damaged) as problem:
         step.note(Check.LOTS, str(problem))
         return
-    _amount(step, amount)
+    _given_back(step, first, amount, effects)
+
+
+def _uncounting(step: Step, first: Entry) -> None:
+    entry, week = step.entry, step.state.week
+    if first["kind"] != "usage" or entry["input"]["op"] != "undo":
+        step.note(Check.WEEK, f"entry {first['seq']} is a {first['kind']}, which counted in no week")
+        return
+    if week is None or (week.key, week.cycle) != (first["week"], first["cycle"]):
+        step.note(Check.WEEK, f"the week of entry {first['seq']} is closed, so it cannot be taken out of it")
+        return
+    gone = removal(week.overflow, week.used - first["units"], week.quota, first["units"], first["uncovered"])
+    uncounted = {"units": first["units"], "breakdown": first["breakdown"]} | gone._asdict()
+    if entry["uncounted"] != uncounted:
+        step.note(Check.WEEK, f"{entry['uncounted']} is taken out of the week, where {uncounted} was due")
+    try:
+        amount, effects = give_back_parts(first, gone.draws, Debt(0, gone.debt), _context(step))
+    except (ValueError, Damaged) as problem:
+        step.note(Check.LOTS, str(problem))
+        return
+    _given_back(step, first, amount, effects)
+
+
+def _context(step: Step) -> Context:
+    """Return the context that giving back works in: it asks its history for lots alone."""
+    entry, history = step.entry, cast(History, step.past)
+    return Context(step.state, entry["seq"], entry["at"], entry["at"], _NO_TERMS, _NO_PLANS, history)
+
+
+def _given_back(step: Step, first: Entry, amount: int, effects: Mapping[str, Any]) -> None:
+    entry = step.entry
+    check_amount(step, amount)
     for name in ("repaid", "restored", "forfeited", "lot", "units", "expires_at"):
         if entry.get(name) != effects.get(name):
             due = effects.get(name)
@@ -223,129 +232,17 @@ _NO_TERMS = Terms()
 _NO_PLANS = PlanBook(list)
 
 
-# -------------------------------------------------------------------------------------------------------------- weeks
-
-
-def _usage(step: Step) -> None:
-    entry = step.entry
-    week = step.state.week
-    if week is None:
-        if not entry.get("opened"):
-            step.note(Check.WEEK, "no week is open, and it opens none")
-            return
-        week = week_from_document(entry["opened"])
-        _fresh(step, week, weeks.week_key(entry["at"]), 1, 0)
-    elif "opened" in entry:
-        step.note(Check.WEEK, f"it opens a week, but {week.key} is open")
-        return
-    if (entry["week"], entry["cycle"]) != (week.key, week.cycle) or week.key != weeks.week_key(entry["at"]):
-        step.note(Check.WEEK, f"it counts in {entry['week']} cycle {entry['cycle']}, where {week.key} is open")
-    _units(step)
-    _overflow(step, week)
-    _alerts(step, week, week.used, week.used + entry["units"])
-
-
-def _units(step: Step) -> None:
-    entry = step.entry
-    units, given = entry["units"], entry["input"]["units"]
-    if sum(entry["breakdown"].values()) != units:
-        step.note(Check.WEEK, f"its breakdown does not sum to its {units} units")
-    if given is not None and (given != units or "capped_from" in entry):
-        step.note(Check.WEEK, f"{given} units were given, {units} are counted")
-    if entry.get("capped_from", units + 1) <= units:
-        step.note(Check.WEEK, f"{units} units cannot be capped from {entry['capped_from']}")
-
-
-def _overflow(step: Step, week: Week) -> None:
-    entry = step.entry
-    overflow = max(0, week.used + entry["units"] - week.quota) - max(0, week.used - week.quota)
-    if entry["overflow"] != overflow:
-        step.note(Check.WEEK, f"its overflow is {entry['overflow']}, where {overflow} units lie above the quota")
-    if "draws" not in entry:
-        if entry["overflow"] or entry["uncovered"]:
-            step.note(Check.DRAWS, f"nothing pays for an overflow of {entry['overflow']}")
-        _amount(step, 0)
-        return
-    debt, uncovered = entry["debt"], entry["uncovered"]
-    _taken(step, step.state.lots, entry["overflow"], uncovered)
-    if debt["owed"] or (debt["overage"] and uncovered) or not entry["overflow"]:
-        step.note(Check.DRAWS, "overflow is drawn, then either overage or uncovered")
-    _amount(step, -total_units(entry["draws"]) - debt["overage"])
-
-
-def _fresh(step: Step, week: Week, key: str, cycle: int, used: int) -> None:
-    if week != Week(key, cycle, week.plan, week.version, week.quota, used, 0, {}, ()):
-        step.note(Check.WEEK, f"the week it opens is not {key} cycle {cycle} with {used} units used and nothing else")
-
-
-def _reset(step: Step) -> None:
-    entry, week = step.entry, step.state.week
-    if week is None or entry["closed"] != week_document(week):
-        step.note(Check.WEEK, f"the week {entry['closed']['key']} that it closes is not the one that was open")
-        return
-    opened = week_from_document(entry["opened"]) if entry["opened"] else None
-    _amount(step, entry["settled"])
-    if entry["input"]["op"] == "close-week":
-        _closing(step, week, opened)
-    else:
-        _forced(step, week, opened)
-
-
-def _closing(step: Step, week: Week, opened: Week | None) -> None:
-    entry, monday, settled = step.entry, _week_end(week.key), step.entry["settled"]
-    if entry["at"] != max(monday, step.at):
-        step.note(Check.WEEK, f"week {week.key} ended at {monday}, the entry is of {entry['at']}")
-    if opened is None:
-        if settled or "alerts" in entry:
-            step.note(Check.WEEK, f"{settled} units are settled in no week")
-        return
-    _fresh(step, opened, weeks.week_key(monday), 1, settled)
-    due = min(opened.quota, step.state.debt.overage)
-    if settled != due or not settled:
-        step.note(Check.WEEK, f"{settled} units are settled, where quota and overage make it {due}")
-    _alerts(step, opened, 0, settled)
-
-
-def _forced(step: Step, week: Week, opened: Week | None) -> None:
-    entry = step.entry
-    if opened is None or entry["settled"] or "alerts" in entry:
-        step.note(Check.WEEK, "a reset by hand opens the next cycle and settles nothing")
-        return
-    _fresh(step, opened, week.key, week.cycle + 1, 0)
-
-
-def _plan(step: Step) -> None:
-    entry, week = step.entry, step.state.week
-    _amount(step, 0)
-    if week is not None:
-        # The quota moved, not the usage: what is reached under the new one is crossed now.
-        _alerts(step, week._replace(quota=entry["quota"]), -1, week.used)
-    elif "alerts" in entry:
-        step.note(Check.ALERTS, "thresholds are crossed while no week is open")
-
-
-def _alerts(step: Step, week: Week, before: int, after: int) -> None:
-    """Each recorded percent is new in its week, and was crossed on the way from ``before`` to ``after``."""
-    alerts = step.entry.get("alerts")
-    if alerts is None:
-        return
-    if any(low >= high for low, high in pairwise(alerts)):
-        step.note(Check.ALERTS, f"the thresholds {alerts} do not ascend")
-    for percent in alerts:
-        if percent in week.alerts:
-            step.note(Check.ALERTS, f"threshold {percent} was crossed in this week before")
-        if week.quota == 0 or not before * 100 < percent * week.quota <= after * 100:
-            step.note(Check.ALERTS, f"threshold {percent} is not crossed from {max(0, before)} to {after} used units")
-
-
-_STEPS: dict[str, Callable[[Step], None]] = {
+_STEPS: dict[Kind, Callable[[Step], None]] = {
     "topup": _credit,
     "debit": _debit,
     "refund": _refund,
     "expiration": _expiration,
     "adjustment": _adjustment,
     "reversal": _reversal,
-    "usage": _usage,
-    "reset": _reset,
-    "plan": _plan,
+    "usage": check_usage,
+    "reset": check_reset,
+    "plan": check_plan,
+    "extension": _extension,
+    "hold": check_hold,
+    "release": check_release,
 }

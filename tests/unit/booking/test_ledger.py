@@ -21,6 +21,7 @@ from meterctl.core.ports import Store, sound
 from meterctl.core.results import Receipt
 from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.process.clock import FixedClock
+from tests.builders import holders
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
 from tests.memory_store import MemoryStore
 
@@ -317,10 +318,9 @@ def test_heads_follow_the_journal(desk: Desk) -> None:
     heads = {head.org: head for head in sound(desk.store.heads.read())}
     assert heads == {org: head_of(desk.tip(org)) for org in ("acme", "bolt")}
     assert (heads["acme"].seq, heads["acme"].balance) == (2, 70)
-    assert (heads["acme"].next_expiry, heads["acme"].week_end) == (
-        "2026-11-17T12:00:00.000Z", "2026-11-23T00:00:00.000Z",
+    assert (heads["acme"].next_expiry, heads["acme"].next_due) == (
+        "2026-11-17T12:00:00.000Z", "2026-11-17T12:00:00.000Z",
     )  # fmt: skip
-    assert heads["acme"].next_due == "2026-11-17T12:00:00.000Z"
     assert heads["bolt"].next_due is None
 
 
@@ -359,7 +359,7 @@ def test_l10_a_session_that_another_org_claims_meanwhile_is_refused(desk: Desk) 
         desk, Adjust("acme", 1, "a"), CreditPack("acme", "small", "s"), CreditPack("acme", "small", "t")
     )
     assert statuses(receipts) == ["applied", "session_claimed", "applied"]
-    assert dict(sound(desk.store.claims.read())) == {"s": "bolt", "t": "acme"}
+    assert holders(desk.store) == {"s": "bolt", "t": "acme"}
 
 
 def test_l10_a_session_is_booked_for_the_first_org_of_a_chunk(desk: Desk) -> None:
@@ -373,7 +373,7 @@ def test_a_pack_can_be_moved_within_one_chunk(desk: Desk) -> None:
         desk, CreditPack("acme", "small", "s"), Undo("acme", 1), CreditPack("bolt", "small", "s"), Debit("bolt", 1, "d")
     )
     assert statuses(receipts) == ["applied"] * 4
-    assert dict(sound(desk.store.claims.read())) == {"s": "bolt"}
+    assert holders(desk.store) == {"s": "bolt"}
     assert desk.clock.slept == []
 
 
@@ -384,7 +384,7 @@ def test_l10_a_claim_moves_only_once_the_undo_is_booked(desk: Desk) -> None:
     before_append(desk, lambda: rival.debit(1, "rival", org="acme"))
     receipts = together(desk, Undo("acme", 1), CreditPack("bolt", "small", "s"))
     assert statuses(receipts) == ["lot_partly_used", "session_claimed"]
-    assert dict(sound(desk.store.claims.read())) == {"s": "acme"}
+    assert holders(desk.store) == {"s": "acme"}
     assert (desk.balance("acme"), desk.balance("bolt")) == (999, 0)
 
 
@@ -392,7 +392,7 @@ def test_a_crash_after_the_claim_is_mended_by_running_it_again(desk: Desk) -> No
     desk.store.journal.on("append", fail)  # type: ignore[attr-defined]
     with pytest.raises(StoreUnreachable):
         desk.credit("s")
-    assert dict(sound(desk.store.claims.read())) == {"s": "acme"}
+    assert holders(desk.store) == {"s": "acme"}
     desk.store.journal.on("append", lambda real, entries: real(entries))  # type: ignore[attr-defined]
     assert desk.credit("s").applied
 

@@ -27,6 +27,7 @@ from meterctl.core.ports import Store, sound
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore
+from tests.builders import holders
 from tests.desk import Desk, booked, request, tap
 from tests.memory_store import MemoryStore
 
@@ -152,7 +153,7 @@ def test_what_is_known_of_an_org_may_be_old_in_the_next_chunk(desk: Desk) -> Non
 def test_a_pack_moves_to_another_org_in_the_next_chunk(desk: Desk) -> None:
     credit, undo, move = CreditPack("acme", "small", "s"), Undo("acme", 1), CreditPack("bolt", "small", "s")
     assert statuses(in_chunks(desk, [credit], [undo], [move, Debit("bolt", 1, "d")])) == ["applied"] * 4
-    assert dict(sound(desk.store.claims.read())) == {"s": "bolt"}
+    assert holders(desk.store) == {"s": "bolt"}
 
 
 def test_a_pack_that_another_process_takes_back_meanwhile_is_free(desk: Desk) -> None:
@@ -169,7 +170,7 @@ def test_a_pack_that_another_process_takes_back_meanwhile_is_free(desk: Desk) ->
     for receipts in desk.ledger.execute_chunks(chunks()):
         seen += receipts
     assert statuses(seen) == ["applied"] * 4
-    assert dict(sound(desk.store.claims.read())) == {"s": "bolt"}
+    assert holders(desk.store) == {"s": "bolt"}
 
 
 def test_a_session_credited_by_two_orgs_goes_to_the_first(desk: Desk) -> None:

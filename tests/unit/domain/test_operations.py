@@ -27,12 +27,16 @@ from meterctl.core.domain.operations import (
     BookDue,
     CreditPack,
     Debit,
+    ExtendLot,
     ForceReset,
+    Hold,
     Operation,
     Refund,
+    Release,
     Request,
     ReverseRefund,
     Undo,
+    VoidLot,
 )
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
@@ -184,16 +188,19 @@ def test_what_is_no_text(text: object) -> None:
 
 # operations
 
+#: What a credit says beyond pack, session and price.
+PLAIN = {"quantity": 1, "tax_cents": 0, "currency": None, "expires_at": None}
+
 MADE: list[tuple[Operation, str, dict[str, Any]]] = [
     (
         CreditPack("acme", "small", "cs_1"),
         "session:cs_1",
-        {"op": "credit-pack", "pack": "small", "session": "cs_1", "paid_cents": None},
+        {"op": "credit-pack", "pack": "small", "session": "cs_1", "paid_cents": None, **PLAIN},
     ),
     (
         CreditPack("acme", "small", "cs_1", 0),
         "session:cs_1",
-        {"op": "credit-pack", "pack": "small", "session": "cs_1", "paid_cents": 0},
+        {"op": "credit-pack", "pack": "small", "session": "cs_1", "paid_cents": 0, **PLAIN},
     ),
     (Debit("acme", 5, "r1"), "debit:r1", {"op": "debit", "units": 5, "ref": "r1", "allow_debt": False}),
     (Debit("acme", 5, "r1", True), "debit:r1", {"op": "debit", "units": 5, "ref": "r1", "allow_debt": True}),
@@ -224,7 +231,21 @@ MADE: list[tuple[Operation, str, dict[str, Any]]] = [
         {"op": "attribute", "run": "run-1", "step": "s:2", "costs": {"llm": "0.1"}, "units": None, "plan_version": 2},
     ),
     (AssignPlan("acme", "pro", "r1"), "plan:r1", {"op": "assign-plan", "plan": "pro", "ref": "r1"}),
-    (Undo("acme", 7), "undo:7", {"op": "undo", "seq": 7}),
+    (Undo("acme", 7), "", {"op": "undo", "of": None}),
+    (Undo("acme", of="debit:r1"), "undo:debit:r1", {"op": "undo", "of": "debit:r1"}),
+    (Undo("acme", 7, "run:a%3Ab:c"), "undo:run:a%3Ab:c", {"op": "undo", "of": "run:a%3Ab:c"}),
+    (ExtendLot("acme", 3, WHEN, "x1"), "extend:x1", {"op": "extend-lot", "lot": 3, "expires_at": WHEN, "ref": "x1"}),
+    (ExtendLot("acme", 3, None, "x1"), "extend:x1", {"op": "extend-lot", "lot": 3, "expires_at": None, "ref": "x1"}),
+    (VoidLot("acme", 3, "v1"), "void:v1", {"op": "void-lot", "lot": 3, "ref": "v1"}),
+    (Hold("acme", 5, "h1"), "hold:h1", {"op": "hold", "units": 5, "ref": "h1", "for": "60m"}),
+    (Hold("acme", 5, "h1", lasts="2h"), "hold:h1", {"op": "hold", "units": 5, "ref": "h1", "for": "120m"}),
+    (Hold("acme", 5, "h1", WHEN), "hold:h1", {"op": "hold", "units": 5, "ref": "h1", "expires_at": WHEN}),
+    (Release("acme", "h1"), "release:h1", {"op": "release", "hold": "h1"}),
+    (
+        AssignPlan("acme", "pro", "r1", "next-week"),
+        "plan:r1",
+        {"op": "assign-plan", "plan": "pro", "ref": "r1", "from": "next-week"},
+    ),
     (ForceReset("acme", "r1"), "reset:r1", {"op": "reset-week", "ref": "r1"}),
     (BookDue("acme"), "", {"op": "book-due"}),
 ]
@@ -275,6 +296,37 @@ def test_key_and_parameters(operation: Operation, key: str, parameters: dict[str
         (lambda: AssignPlan("acme", "pro", ""), "bad_ref"),
         (lambda: AssignPlan("$", "pro", "r"), "bad_org"),
         (lambda: Undo("acme", 0), "bad_number"),
+        (lambda: Undo("acme"), "missing_field"),
+        (lambda: Undo("acme", of=""), "bad_of"),
+        (lambda: Undo("acme", of="debit: 1"), "bad_of"),
+        (lambda: CreditPack("acme", "small", "s", quantity=0), "bad_number"),
+        (lambda: CreditPack("acme", "small", "s", tax_cents=-1), "bad_number"),
+        (lambda: CreditPack("acme", "small", "s", 100, tax_cents=101), "bad_number"),
+        (lambda: CreditPack("acme", "small", "s", currency="USD"), "bad_currency"),
+        (lambda: CreditPack("acme", "small", "s", names=("a b",)), "bad_name"),
+        (lambda: CreditPack("acme", "small", "s", names=tuple(f"n{n}" for n in range(21))), "bad_name"),
+        (lambda: Adjust("acme", -5, "r", priority=1), "bad_priority"),
+        (lambda: Adjust("acme", 5, "r", priority=101), "bad_number"),
+        (lambda: Adjust("acme", 5, "r", lot=1), "bad_lot"),
+        (lambda: Adjust("acme", -5, "r", lot=0), "bad_number"),
+        (lambda: Adjust("acme", -5, "r", allow_debt=True, lot=1), "bad_lot"),
+        (lambda: ExtendLot("acme", 0, None, "r"), "bad_number"),
+        (lambda: ExtendLot("$", 1, None, "r"), "bad_org"),
+        (lambda: ExtendLot("acme", 1, None, ""), "bad_ref"),
+        (lambda: VoidLot("acme", 0, "r"), "bad_number"),
+        (lambda: VoidLot("$", 1, "r"), "bad_org"),
+        (lambda: VoidLot("acme", 1, ""), "bad_ref"),
+        (lambda: Hold("acme", 0, "r"), "bad_number"),
+        (lambda: Hold("$", 1, "r"), "bad_org"),
+        (lambda: Hold("acme", 1, " "), "bad_ref"),
+        (lambda: Hold("acme", 1, "r", lasts="soon"), "bad_for"),
+        (lambda: Hold("acme", 1, "r", lasts="0m"), "bad_for"),
+        (lambda: Hold("acme", 1, "r", lasts="32d"), "bad_for"),
+        (lambda: Hold("acme", 1, "r", WHEN, "1h"), "bad_for"),
+        (lambda: Release("acme"), "missing_field"),
+        (lambda: Release("acme", ""), "bad_hold"),
+        (lambda: Release("$", "h"), "bad_org"),
+        (lambda: Attribute("acme", "r", units=1, hold=""), "bad_hold"),
         (lambda: Undo("$", 1), "bad_org"),
         (lambda: ForceReset("acme", ""), "bad_ref"),
         (lambda: ForceReset("$", "r"), "bad_org"),
@@ -368,6 +420,37 @@ def read(**document: Any) -> Request:
         ),
         ({"op": "assign-plan", "plan": "pro", "ref": "r"}, AssignPlan("acme", "pro", "r")),
         ({"op": "undo", "seq": "7"}, Undo("acme", 7)),
+        ({"op": "undo", "of": "debit:r1"}, Undo("acme", of="debit:r1")),
+        ({"op": "extend-lot", "lot": 3, "expires_at": "never", "ref": "x"}, ExtendLot("acme", 3, None, "x")),
+        (
+            {"op": "extend-lot", "lot": "3", "expires_at": "2026-11-22T10:03Z", "ref": "x"},
+            ExtendLot("acme", 3, WHEN, "x"),
+        ),
+        ({"op": "void-lot", "lot": 3, "ref": "v"}, VoidLot("acme", 3, "v")),
+        ({"op": "hold", "units": 5, "ref": "h"}, Hold("acme", 5, "h")),
+        ({"op": "hold", "units": 5, "ref": "h", "for": "90m"}, Hold("acme", 5, "h", None, "90m")),
+        ({"op": "hold", "units": 5, "ref": "h", "expires_at": "2026-11-22T10:03Z"}, Hold("acme", 5, "h", WHEN)),
+        ({"op": "release", "ref": "h"}, Release("acme", "h")),
+        ({"op": "release", "hold": "h"}, Release("acme", "h")),
+        ({"op": "attribute", "run": "r", "units": 4, "hold": "h"}, Attribute("acme", "r", units=4, hold="h")),
+        (
+            {"op": "credit-pack", "pack": "small", "session": "s", "names": ["pi", "ch", "pi", "s"], "quantity": 2},
+            CreditPack("acme", "small", "s", quantity=2, names=("pi", "ch")),
+        ),
+        (
+            {"op": "credit-pack", "pack": "small", "session": "s", "names": "pi ch", "tax_cents": 5, "currency": "eur"},
+            CreditPack("acme", "small", "s", tax_cents=5, names=("pi", "ch"), currency="eur"),
+        ),
+        ({"op": "adjust", "units": 5, "ref": "r", "priority": "10"}, Adjust("acme", 5, "r", priority=10)),
+        ({"op": "adjust", "units": -5, "ref": "r", "lot": 2}, Adjust("acme", -5, "r", lot=2)),
+        (
+            {"op": "assign-plan", "plan": "pro", "ref": "r", "from": "next-week"},
+            AssignPlan("acme", "pro", "r", "next-week"),
+        ),
+        (
+            {"op": "assign-plan", "plan": "pro", "ref": "r", "from": "2026-11-22T10:03Z"},
+            AssignPlan("acme", "pro", "r", WHEN),
+        ),
         ({"op": "reset-week", "ref": "r"}, ForceReset("acme", "r")),
         ({"op": "book-due"}, BookDue("acme")),
     ],
@@ -380,7 +463,7 @@ def test_an_input_line(document: dict[str, Any], operation: Operation) -> None:
 def test_every_operation_of_a_file_has_its_line_above() -> None:
     assert set(operation_documents._FORMS) == {
         "credit-pack", "debit", "refund", "reverse-refund", "adjust", "attribute", "assign-plan", "undo",
-        "reset-week", "book-due",
+        "reset-week", "book-due", "extend-lot", "void-lot", "hold", "release",
     }  # fmt: skip
 
 

@@ -7,9 +7,9 @@ import pytest
 from meterctl.core.domain.due_events import fresh_week
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.policy import Pack, unpublished
-from meterctl.core.domain.rules import out_of_range
+from meterctl.core.domain.rules import out_of_bounds
 from meterctl.core.model import EMPTY, MAX_UNITS, Debt, Lot, State
-from meterctl.core.ports import sound
+from tests.builders import holders
 from tests.desk import Desk, contents
 
 TOO_MUCH = "amount_out_of_range"
@@ -29,7 +29,7 @@ WEEK = fresh_week("2026-W47", 1, unpublished("free", parse("2026-11-16")))
 def test_l57_a_state_is_in_range_as_long_as_json_readers_keep_it_exact(
     state: Callable[[int], State], more: int
 ) -> None:
-    refusal = out_of_range(state(more))
+    refusal = out_of_bounds(EMPTY, state(more))
     assert (refusal.code if refusal else None) == (TOO_MUCH if more else None)
 
 
@@ -84,7 +84,7 @@ def test_packs() -> None:
     desk = Desk(packs={"huge": Pack(MAX_UNITS, MAX_UNITS, "usd")})
     assert desk.credit("s", "huge").applied
     assert desk.credit("t", "huge").reason == TOO_MUCH
-    assert dict(sound(desk.store.claims.read())) == {"s": "acme"}
+    assert holders(desk.store) == {"s": "acme"}
     entry = desk.refund("s", MAX_UNITS - 1, "re").entry
     assert entry is not None
     assert entry["units"] == MAX_UNITS - 1

@@ -47,7 +47,7 @@ def test_a_refund() -> None:
         "draws": [{"lot": 1, "units": 250}],
         "debt": {"owed": 0, "overage": 0},
         "state": {
-            "lots": [{"id": 1, "remaining": 750, "expires_at": "2027-02-14T12:00:00.000Z"}],
+            "lots": [{"id": 1, "remaining": 750, "expires_at": "2027-02-14T12:00:00.000Z", "paid": True}],
             "debt": {"owed": 0, "overage": 0},
             "plan": None,
             "week": None,
@@ -253,10 +253,10 @@ def test_a_reversal() -> None:
         "currency": "usd",
         "reverses": 2,
         "repaid": {"owed": 0, "overage": 0},
-        "restored": [{"lot": 1, "units": 250, "expires_at": "2027-02-14T12:00:00.000Z"}],
+        "restored": [{"lot": 1, "units": 250, "expires_at": "2027-02-14T12:00:00.000Z", "paid": True}],
         "forfeited": [],
         "state": {
-            "lots": [{"id": 1, "remaining": 1000, "expires_at": "2027-02-14T12:00:00.000Z"}],
+            "lots": [{"id": 1, "remaining": 1000, "expires_at": "2027-02-14T12:00:00.000Z", "paid": True}],
             "debt": {"owed": 0, "overage": 0},
             "plan": None,
             "week": None,
@@ -314,7 +314,7 @@ def test_a_reversal_brings_back_an_empty_lot_with_its_own_expiry() -> None:
     assert desk.lots() == {}
     desk.reverse("re")
     (lot,) = desk.state().lots
-    assert lot == (1, 100, "2027-02-14T12:00:00.000Z")
+    assert lot == (1, 100, "2027-02-14T12:00:00.000Z", 50, True)
 
 
 @pytest.mark.parametrize(("now", "back"), [("2026-11-17T11:59:59.999Z", 100), ("2026-11-17T12:00:00.000Z", 0)])

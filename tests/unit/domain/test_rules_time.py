@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterctl.core.domain.due_events import week_end_of
+from meterctl.core.domain.due_events import next_due_of
 from meterctl.core.model import DUE_ACTOR
 from tests.desk import MONDAY, NOON, Desk, booked, contents
 
@@ -216,8 +216,8 @@ def test_a_refused_operation_books_not_even_due_events() -> None:
 def test_an_org_without_a_week_has_none_that_ends() -> None:
     desk = Desk()
     desk.adjust(1, "a")
-    assert week_end_of(desk.state()) is None
+    assert next_due_of(desk.state()) is None
     desk.run("r", 1)
-    assert week_end_of(desk.state()) == NEXT_MONDAY
+    assert next_due_of(desk.state()) == NEXT_MONDAY
     assert desk.state().week is not None
     assert MONDAY < NOON < NEXT_MONDAY

@@ -7,7 +7,7 @@ import pytest
 from meterctl.core.domain.effects import apply
 from meterctl.core.domain.policy import Pack
 from meterctl.core.model import NO_DEBT, Kind, Lot, State
-from meterctl.core.ports import sound
+from tests.builders import holders, make_claim
 from tests.desk import NOON, PACKS, Desk, booked
 
 # packs
@@ -28,17 +28,29 @@ def test_a_topup_freezes_what_was_sold() -> None:
         "at": NOON,
         "actor": "tester",
         "reason": "because",
-        "input": {"op": "credit-pack", "pack": "small", "session": "cs_1", "paid_cents": 500},
+        "input": {
+            "op": "credit-pack",
+            "pack": "small",
+            "session": "cs_1",
+            "paid_cents": 500,
+            "quantity": 1,
+            "tax_cents": 0,
+            "currency": "usd",
+            "expires_at": None,
+        },
         "pack": "small",
         "session": "cs_1",
+        "quantity": 1,
         "paid_cents": 500,
+        "tax_cents": 0,
         "currency": "usd",
+        "names": [],
         "lot": 1,
         "units": 1000,
         "expires_at": "2027-02-14T12:00:00.000Z",
         "repaid": {"owed": 0, "overage": 0},
         "state": {
-            "lots": [{"id": 1, "remaining": 1000, "expires_at": "2027-02-14T12:00:00.000Z"}],
+            "lots": [{"id": 1, "remaining": 1000, "expires_at": "2027-02-14T12:00:00.000Z", "paid": True}],
             "debt": {"owed": 0, "overage": 0},
             "plan": None,
             "week": None,
@@ -92,13 +104,13 @@ def test_l10_a_session_belongs_to_one_org() -> None:
     receipt = desk.credit("s", org="bolt")
     assert (receipt.reason, receipt.balance) == ("session_claimed", 0)
     assert "acme" in receipt.message
-    assert dict(sound(desk.store.claims.read())) == {"s": "acme"}
+    assert holders(desk.store) == {"s": "acme"}
     assert list(desk.store.journal.orgs()) == ["acme"]
 
 
 def test_a_claim_made_before_a_crash_is_the_same_orgs_to_use() -> None:
     desk = Desk()
-    desk.store.claims.take([("s", "acme")])
+    desk.store.claims.take([make_claim("s", "acme")])
     assert desk.credit("s", org="bolt").reason == "session_claimed"
     assert desk.credit("s", org="acme").applied
 
@@ -164,7 +176,7 @@ def test_a_debit() -> None:
         "draws": [{"lot": 1, "units": 300}],
         "debt": {"owed": 0, "overage": 0},
         "state": {
-            "lots": [{"id": 1, "remaining": 700, "expires_at": "2027-02-14T12:00:00.000Z"}],
+            "lots": [{"id": 1, "remaining": 700, "expires_at": "2027-02-14T12:00:00.000Z", "paid": True}],
             "debt": {"owed": 0, "overage": 0},
             "plan": None,
             "week": None,
@@ -265,7 +277,8 @@ def test_a_late_grant_may_have_expired_before_it_arrives() -> None:
     desk = Desk()
     desk.adjust(5, "a")
     late = desk.adjust(7, "b", at="2026-11-10", expires="2026-11-12")
-    assert (late.status, late.balance, desk.balance()) == ("applied", 12, 5)
+    assert (late.status, late.balance, desk.balance()) == ("applied", 5, 5)
+    assert [warning.code for warning in late.warnings] == ["took_effect_later", "expired_on_arrival"]
     assert desk.adjust(7, "c", at="2026-11-12", expires="2026-11-12").reason == "expires_in_past"
 
 

@@ -1,7 +1,7 @@
 """Explaining an org: the sum, the lots held against an independent fold of the whole journal, and what it costs."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, note, settings
 
 from meterctl.core.domain.instants import add_millis, parse
 from meterctl.core.domain.operations import Attribute, Request
-from meterctl.core.model import Entry
+from meterctl.core.model import Draw, Entry
 from meterctl.core.reads import debt_age
 from meterctl.core.reads import explain as explaining
 from meterctl.core.reads.explain import Explainer
@@ -421,7 +421,7 @@ def naive_fates(entries: list[dict[str, Any]]) -> dict[int, Counter[str]]:
             repaid = 0 if kind == "reversal" else sum(entry["repaid"].values())
             lots[entry["seq"]] = Counter(units=entry["units"], debt=repaid, left=entry["units"] - repaid)
         for drawn in entry.get("draws", ()):
-            lots[drawn["lot"]] += Counter({drawn_as[kind]: drawn["units"]})
+            lots[drawn["lot"]] += Counter({"voided" if "voids" in entry else drawn_as[kind]: drawn["units"]})
             lots[drawn["lot"]]["left"] -= drawn["units"]
         if kind == "expiration":
             lots[entry["lot"]] += Counter(expired=entry["units"])
@@ -431,14 +431,15 @@ def naive_fates(entries: list[dict[str, Any]]) -> dict[int, Counter[str]]:
             lots[entry["reverses"]]["left"] = 0
         elif kind == "reversal":
             first = by_seq[entry["reverses"]]
-            gone = Counter({lost["lot"]: lost["units"] for lost in entry["forfeited"]})
-            back = Counter({lost["lot"]: lost["units"] for lost in entry["restored"]})
-            for drawn in first["draws"]:
-                lot = lots[drawn["lot"]]
-                lot[drawn_as[first["kind"]]] -= drawn["units"]
-                lot["forfeited"] += gone[drawn["lot"]]
-                lot["left"] += back[drawn["lot"]]
-                lot["debt"] += drawn["units"] - gone[drawn["lot"]] - back[drawn["lot"]]
+            gone, back, drawn = (
+                units_by_lot(draws) for draws in (entry["forfeited"], entry["restored"], taken(entry, first))
+            )
+            for number, units in drawn.items():
+                lot = lots[number]
+                lot["voided" if "voids" in first else drawn_as[first["kind"]]] -= units
+                lot["forfeited"] += gone[number]
+                lot["left"] += back[number]
+                lot["debt"] += units - gone[number] - back[number]
     return lots
 
 
@@ -496,3 +497,16 @@ def since_of_debt(entries: list[Any], seq: int) -> int:
         if not sum(entry["state"]["debt"].values()):
             return int(entry["seq"]) + 1
     return 1
+
+
+def taken(entry: dict[str, Any], first: dict[str, Any]) -> list[Draw]:
+    """What a reversal gives back: all that was drawn, or of a run what was taken out of the week."""
+    draws: list[Draw] = entry["uncounted"]["draws"] if "uncounted" in entry else first["draws"]
+    return draws
+
+
+def units_by_lot(draws: Iterable[Draw]) -> Counter[int]:
+    units: Counter[int] = Counter()
+    for drawn in draws:
+        units[drawn["lot"]] += drawn["units"]
+    return units

@@ -9,7 +9,7 @@ from meterctl.core.model import Instant
 from meterctl.core.ports import EntryFilter, Recorded, Store, sound
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.process.clock import SystemClock
-from tests.builders import make_entries, make_entry, make_head, make_version
+from tests.builders import make_claim, make_entries, make_entry, make_head, make_version
 from tests.desk import contents
 from tests.journals import ORGS, tell_story
 from tests.memory_store import MemoryStore
@@ -34,7 +34,7 @@ READS: dict[str, Callable[[Store], Any]] = {
     "scan": lambda store: list(store.journal.scan()),
     "heads": lambda store: store.heads.get([*ORGS, "nobody"]),
     "due": lambda store: store.heads.due(END_OF_TIME),
-    "holders": lambda store: store.claims.holders([session for session, _ in sound(store.claims.read())]),
+    "holders": lambda store: store.claims.holders([claim.name for claim in sound(store.claims.read())]),
     "examine": lambda store: store.examine(SystemClock()),
 }
 
@@ -51,7 +51,7 @@ def below() -> Iterator[Store]:
     store = MemoryStore()
     store.journal.append(make_entries("acme", 2))
     store.heads.put([make_head("acme", 2)])
-    store.claims.take([("s1", "acme")])
+    store.claims.take([make_claim("s1", "acme")])
     store.plans.add(make_version("free", 1))
     before = contents(store)
     yield store
@@ -84,11 +84,13 @@ def test_heads_that_are_put_hide_those_below(below: Store) -> None:
 
 def test_a_claim_of_below_is_moved_in_the_layer_and_only_from_its_holder(below: Store) -> None:
     claims = OverlayStore(below, MemoryStore()).claims
-    assert claims.take([("s1", "bolt"), ("s2", "bolt")]) == {"s1": "acme", "s2": "bolt"}
-    assert not claims.move("s1", "bolt", "carl")
-    assert not claims.move("nobody's", "acme", "carl")
-    assert claims.move("s1", "acme", "carl")
-    assert claims.holders(["s1", "s2", "s3"]) == {"s1": "carl", "s2": "bolt"}
+    assert claims.take([make_claim("s1", "bolt"), make_claim("s2", "bolt")]) == {
+        "s1": make_claim("s1", "acme"), "s2": make_claim("s2", "bolt"),
+    }  # fmt: skip
+    assert not claims.move(make_claim("s1", "bolt"), make_claim("s1", "carl"))
+    assert not claims.move(make_claim("nobody's", "acme"), make_claim("nobody's", "carl"))
+    assert claims.move(make_claim("s1", "acme"), make_claim("s1", "carl"))
+    assert claims.holders(["s1", "s2", "s3"]) == {"s1": make_claim("s1", "carl"), "s2": make_claim("s2", "bolt")}
 
 
 def test_a_plan_version_is_published_once_in_both_together(below: Store) -> None:

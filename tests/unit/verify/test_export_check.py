@@ -112,7 +112,7 @@ def test_an_entry_that_is_not_in_the_file_is_found_missing() -> None:
     scribe = Scribe().topup("a")
     scribe.tip = scribe.tip._replace(seq=500)
     nothing: dict[str, Any] = {"repaid": NO_DEBT, "restored": [], "forfeited": []}
-    scribe.topup("b").write("reversal", "undo:400", 0, {"op": "undo", "seq": 400}, reverses=400, **nothing)
+    scribe.topup("b").write("reversal", "undo:debit:x", 0, {"op": "undo", "of": "debit:x"}, reverses=400, **nothing)
     found = check_lines(f"{canonical_text(entry)}\n".encode() for entry in scribe.entries).findings
     assert where(found) == {(501, Check.ORDER), (502, Check.LOTS)}
 

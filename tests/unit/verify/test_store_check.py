@@ -13,6 +13,7 @@ from meterctl.core.results import Verification
 from meterctl.core.stores.border import undamaged
 from meterctl.core.verify import Check, Checked, Part, Seal, Sealed, check_part, repair_heads, verify_all, verify_org
 from meterctl.core.verify import store_check as verify_store
+from tests.builders import make_claim
 from tests.desk import NOON, Desk
 from tests.journals import ORGS, journal, tell_story
 from tests.memory_store import MemoryHeads, MemoryJournal, MemoryStore
@@ -69,7 +70,7 @@ def memory(desk: Desk) -> MemoryStore:
         {"state": {"lots": [{"id": 1, "remaining": 988, "expires_at": 5}]}},
         {"at": NOON},
         {"next_expiry": None},
-        {"week_end": NOON},
+        {"next_due": NOON},
         {"key": "x"},
     ],
 )
@@ -154,24 +155,24 @@ def test_a_head_that_is_a_moment_late_or_ahead_is_no_finding() -> None:
 
 def test_claims_without_topup_and_topups_without_claim_are_found() -> None:
     desk = tell_story()
-    holders = memory(desk).claims._holders
-    desk.store.claims.take([("cs_lost", "acme")])
+    claims = memory(desk).claims._claims
+    desk.store.claims.take([make_claim("cs_lost", "acme")])
     assert found_in(memory(desk)) == [("acme", Check.CLAIM)]
     assert verify_all(desk.store, after="acme").ok
-    del holders["cs_lost"], holders["cs_1"]
+    del claims["cs_lost"], claims["cs_1"]
     assert found_in(memory(desk)) == [("acme", Check.CLAIM)]
-    holders["cs_1"] = "beta"
+    claims["cs_1"] = make_claim("cs_1", "beta")
     assert found_in(memory(desk)) == [("acme", Check.CLAIM), ("beta", Check.CLAIM)]
-    holders["cs_1"] = "acme"
-    del holders["cs_moved"]
+    claims["cs_1"] = make_claim("cs_1", "acme")
+    del claims["cs_moved"]
     assert found_in(memory(desk)) == [("acme", Check.CLAIM), ("beta", Check.CLAIM)]
-    holders["cs_moved"] = "acme"
+    claims["cs_moved"] = make_claim("cs_moved", "acme")
     assert found_in(memory(desk)) == [("beta", Check.CLAIM)]
 
 
 def test_a_claim_that_is_damaged_is_found() -> None:
     desk = tell_story()
-    memory(desk).claims._holders["cs_1"] = cast(Any, 5)
+    memory(desk).claims._claims["cs_1"] = make_claim("cs_1", cast(Any, 5), "cs_1")
     assert found_in(memory(desk)) == [("acme", Check.CLAIM), (None, Check.CLAIM)]
 
 
@@ -263,7 +264,7 @@ def test_checked_in_parts_the_same_is_found_told_and_sealed(monkeypatch: pytest.
     desk = tell_story()
     for org in ("acme", "beta"):
         desk.store.heads.replace([head_of(desk, org)._replace(hash="0" * 64)])
-    memory(desk).claims._holders["cs_1"] = "beta"
+    memory(desk).claims._claims["cs_1"] = make_claim("cs_1", "beta")
     sealed = {org: Sealed(99, "") for org in ("acme", "beta", "zebra")}
     alone, parts = (checked(memory(desk), in_parts=way, seal=Seal(dict(sealed))) for way in (False, True))
     assert parts == alone

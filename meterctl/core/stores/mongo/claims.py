@@ -1,10 +1,11 @@
-"""The claims on MongoDB: ``_id`` is the session, so a session is claimed once."""
+"""The claims on MongoDB: ``_id`` is the name, so a name is claimed once."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from pymongo.errors import BulkWriteError
 
 from meterctl.core.errors import Damaged, StoreUnreachable
+from meterctl.core.model import Claim
 from meterctl.core.stores.border import claim_of, undamaged
 from meterctl.core.stores.mongo.database import Database, Document, find
 from meterctl.core.stores.mongo.failures import duplicates
@@ -15,45 +16,50 @@ class MongoClaims:
         self._database = database
         self._claims = database.claims
 
-    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
         with self._database.answered():
-            clashed = self._insert(wanted)
-            holders = self._find([wanted[place][0] for place in clashed]) if clashed else {}
-        taken = {session: org for place, (session, org) in enumerate(wanted) if place not in set(clashed)}
+            clashed = set(self._insert(wanted))
+            holders = self._find([wanted[place].name for place in clashed]) if clashed else {}
+        taken = {claim.name: claim for place, claim in enumerate(wanted) if place not in clashed}
         answer = taken | holders
-        if unseen := [session for session, _ in wanted if session not in answer]:
+        if unseen := [claim.name for claim in wanted if claim.name not in answer]:
             # Another primary took over between the clash and the look.
             raise StoreUnreachable(f"{self._database.place} could not tell who holds {unseen[0]}")
         return answer
 
-    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
         with self._database.answered():
-            return self._find(list(sessions))
+            return self._find(list(names))
 
-    def move(self, session: str, holder: str, to: str) -> bool:
+    def move(self, holder: Claim, to: Claim) -> bool:
+        change = {"$set": {"org": to.org, "session": to.session}}
         with self._database.answered():
-            return self._claims.update_one({"_id": session, "org": holder}, {"$set": {"org": to}}).matched_count == 1
+            return self._claims.update_one(_document(holder), change).matched_count == 1
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
-        def page(session: str, size: int) -> list[Document]:
-            return list(find(self._claims, {"_id": {"$gt": session}}).sort("_id", 1).limit(size))
+    def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
+        def page(name: str, size: int) -> list[Document]:
+            return list(find(self._claims, {"_id": {"$gt": name}}).sort("_id", 1).limit(size))
 
-        yield from (claim_of(stray["_id"], None) for stray in self._database.strays(self._claims))
+        yield from map(_claim, self._database.strays(self._claims))
         yield from map(_claim, self._database.stream(page, after, lambda document: document["_id"]))
 
-    def _insert(self, wanted: Sequence[tuple[str, str]]) -> list[int]:
-        """Claim what is free; the places of those that are not."""
+    def _insert(self, wanted: Sequence[Claim]) -> list[int]:
+        """Claim what is free; return the places of those that are not."""
         try:
             if wanted:
-                self._claims.insert_many([{"_id": session, "org": org} for session, org in wanted], ordered=False)
+                self._claims.insert_many([_document(claim) for claim in wanted], ordered=False)
         except BulkWriteError as error:
             return duplicates(error)
         return []
 
-    def _find(self, sessions: Sequence[str]) -> dict[str, str]:
-        claims = map(_claim, find(self._claims, {"_id": {"$in": sessions}}))
-        return dict(map(undamaged, claims))
+    def _find(self, names: Sequence[str]) -> dict[str, Claim]:
+        claims = map(undamaged, map(_claim, find(self._claims, {"_id": {"$in": names}})))
+        return {claim.name: claim for claim in claims}
 
 
-def _claim(document: Document) -> tuple[str, str] | Damaged:
-    return claim_of(document["_id"], document.get("org"))
+def _document(claim: Claim) -> Document:
+    return {"_id": claim.name, "org": claim.org, "session": claim.session}
+
+
+def _claim(document: Document) -> Claim | Damaged:
+    return claim_of(document["_id"], document.get("org"), document.get("session"))

@@ -111,16 +111,11 @@ def _each_forward(orgs: Sequence[str], heads: Sequence[Head]) -> list[Document]:
 
 def _document(head: Head) -> Document:
     document = dict(zip(_FIELDS, head[1:], strict=True))
-    if (due := head.next_due) is not None:
-        document["next_due"] = due
+    if head.next_due is None:
+        del document["next_due"]
     return document
 
 
 def _head(document: Document) -> Head | Damaged:
     fields = document.get("head")
-    fields = fields if isinstance(fields, dict) else {}
-    head = head_of(fields | {"org": document["_id"]})
-    # Sweeps go by `next_due`: one that is not the head's own lets them pass the org over.
-    if isinstance(head, Head) and fields.get("next_due") != head.next_due:
-        return head_of({"org": head.org})
-    return head
+    return head_of((fields if isinstance(fields, dict) else {}) | {"org": document["_id"]})

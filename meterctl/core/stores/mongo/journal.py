@@ -1,4 +1,5 @@
-"""The journal on MongoDB. A document is the entry itself, with ``_id`` and ``moving`` beside it for the indexes."""
+"""The journal on MongoDB. A document is the entry itself, with ``_id``, ``moving`` and
+``alerting`` beside it for the indexes."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,7 +119,7 @@ class MongoJournal:
         return (stray_of(document) for document in found)
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
-        query: Document = {"alerts": {"$exists": True}} | ({} if org is None else {"org": org})
+        query: Document = {**schema.ALERTING} | ({} if org is None else {"org": org})
         index, fields = (schema.BY_ALERT, ("at", "org", "seq")) if org is None else (schema.BY_ORG_ALERT, ("at", "seq"))
 
         def place_of(document: Document) -> tuple[Any, ...]:
@@ -136,7 +137,7 @@ class MongoJournal:
 
         def page(place: Recorded, size: int) -> list[Document]:
             # The range is said once more apart from the place: by it the server enters and leaves the index.
-            within = {"alerts": {"$exists": True}, "recorded_at": {"$gte": place.recorded_at, "$lt": until}}
+            within = {**schema.ALERTING, "recorded_at": {"$gte": place.recorded_at, "$lt": until}}
             found = self._find(within | behind(fields, place), schema.BY_RECORDED_ALERT)
             return list(found.sort([(field, 1) for field in fields]).limit(size))
 
@@ -211,7 +212,10 @@ def _id(org: str, key: str) -> str:
 
 
 def _document(entry: Entry) -> Document:
-    return {"_id": _id(entry["org"], entry["key"]), **entry, "moving": entry["amount"] != 0}
+    document = {"_id": _id(entry["org"], entry["key"]), **entry, "moving": entry["amount"] != 0}
+    if "alerts" in entry or "low" in entry:
+        document["alerting"] = True
+    return document
 
 
 def _bare(document: Document) -> Document:
@@ -220,6 +224,8 @@ def _bare(document: Document) -> Document:
         del document["_id"]
     if document.get("moving") is (document.get("amount") != 0):
         del document["moving"]
+    if document.get("alerting") is True and ("alerts" in document or "low" in document):
+        del document["alerting"]
     return document
 
 

@@ -1,31 +1,35 @@
 """The claims on SQLite."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.errors import Damaged
+from meterctl.core.model import Claim
 from meterctl.core.stores.border import claim_of, undamaged
 from meterctl.core.stores.sqlite.database import Database
+
+_TAKE = "INSERT INTO claims (name, org, session) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_HOLDERS = "SELECT name, org, session FROM json_each(?) CROSS JOIN claims ON name = value"
+_MOVE = "UPDATE claims SET org = ?, session = ? WHERE name = ? AND org = ? AND session = ?"
+_READ = "SELECT name, org, session FROM claims WHERE name > ? ORDER BY name LIMIT ?"
 
 
 class SqliteClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, wanted: Sequence[tuple[str, str]]) -> dict[str, str]:
+    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
         with self._database.writing() as connection:
-            connection.executemany("INSERT INTO claims (session, org) VALUES (?, ?) ON CONFLICT DO NOTHING", wanted)
-        return self.holders(session for session, _ in wanted)
+            connection.executemany(_TAKE, wanted)
+        return self.holders(claim.name for claim in wanted)
 
-    def holders(self, sessions: Iterable[str]) -> dict[str, str]:
-        statement = "SELECT session, org FROM claims WHERE session = ?"
-        claims = (claim_of(*row) for wanted in sessions for row in self._database.rows(statement, (wanted,)))
-        return dict(map(undamaged, claims))
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
+        rows = self._database.rows(_HOLDERS, (json.dumps(list(names)),))
+        return {claim.name: claim for claim in (undamaged(claim_of(*row)) for row in rows)}
 
-    def move(self, session: str, holder: str, to: str) -> bool:
+    def move(self, holder: Claim, to: Claim) -> bool:
         with self._database.writing() as connection:
-            statement = "UPDATE claims SET org = ? WHERE session = ? AND org = ?"
-            return connection.execute(statement, (to, session, holder)).rowcount == 1
+            return connection.execute(_MOVE, (to.org, to.session, *holder)).rowcount == 1
 
-    def read(self, *, after: str = "") -> Iterator[tuple[str, str] | Damaged]:
-        statement = "SELECT session, org FROM claims WHERE session > ? ORDER BY session LIMIT ?"
-        return (claim_of(*row) for row in self._database.stream(statement, (after,)))
+    def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
+        return (claim_of(*row) for row in self._database.stream(_READ, (after,)))

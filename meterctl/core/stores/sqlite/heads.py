@@ -20,7 +20,7 @@ _PUT = f"""
     ON CONFLICT (org) DO UPDATE SET
         seq = excluded.seq, key = excluded.key, hash = excluded.hash, state = excluded.state,
         balance = excluded.balance, at = excluded.at, next_expiry = excluded.next_expiry,
-        week_end = excluded.week_end
+        next_due = excluded.next_due
     WHERE excluded.seq >= heads.seq
 """  # noqa: S608
 

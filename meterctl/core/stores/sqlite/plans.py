@@ -9,7 +9,8 @@ from meterctl.core.stores.border import parsed, plan_of
 from meterctl.core.stores.sqlite.database import Database
 
 _FIELDS = ", ".join(PlanVersion._fields)
-_ADD = f"INSERT INTO plans ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
+_MARKS = ", ".join("?" * len(PlanVersion._fields))
+_ADD = f"INSERT INTO plans ({_FIELDS}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608
 _ALL = f"SELECT {_FIELDS} FROM plans ORDER BY plan, version"  # noqa: S608
 
 

@@ -6,26 +6,15 @@ SQLite, so none can ever differ from it; the checks and the unique indexes stand
 
 import sqlite3
 
-from meterctl.core.model import MAX_UNITS
+from meterctl.core.model import MAX_UNITS, SIGNS
 
 #: Kept in the file as ``user_version``; raised when a table changes its shape.
 SCHEMA_VERSION = 2
 
 # The sign table of the rules once more, for writers that are not this program. An unknown kind fits nothing.
-_SIGN_FITS_KIND = """
-    CASE kind
-        WHEN 'topup' THEN amount > 0
-        WHEN 'debit' THEN amount < 0
-        WHEN 'refund' THEN amount <= 0
-        WHEN 'expiration' THEN amount < 0
-        WHEN 'adjustment' THEN amount <> 0
-        WHEN 'reversal' THEN TRUE
-        WHEN 'usage' THEN amount <= 0
-        WHEN 'reset' THEN amount >= 0
-        WHEN 'plan' THEN amount = 0
-        ELSE FALSE
-    END
-"""
+_SIGN_FITS_KIND = "CASE kind {} ELSE FALSE END".format(
+    " ".join(f"WHEN '{kind}' THEN {'TRUE' if sign == 'any' else f'amount {sign}'}" for kind, sign in SIGNS.items())
+)
 
 # A sum beyond 64 bits silently becomes a float in SQLite, hence every typeof().
 _JOURNAL = f"""
@@ -40,7 +29,7 @@ _JOURNAL = f"""
         at AS (json_extract(doc, '$.at')),
         session AS (json_extract(doc, '$.session')),
         moving AS (amount <> 0),
-        alerting AS (json_array_length(doc, '$.alerts') > 0),
+        alerting AS (json_array_length(doc, '$.alerts') > 0 OR json_array_length(doc, '$.low') > 0),
         CHECK (typeof(doc) = 'text'),
         CHECK (typeof(org) = 'text' AND typeof(key) = 'text' AND typeof(at) = 'text'),
         CHECK (typeof(seq) = 'integer' AND seq BETWEEN 1 AND {MAX_UNITS}),
@@ -60,18 +49,25 @@ _HEADS = """
         balance INTEGER NOT NULL,
         at TEXT NOT NULL,
         next_expiry TEXT,
-        week_end TEXT,
-        next_due AS (ifnull(min(next_expiry, week_end), ifnull(next_expiry, week_end)))
+        next_due TEXT
     ) WITHOUT ROWID
 """
 
-_CLAIMS = "CREATE TABLE claims (session TEXT PRIMARY KEY, org TEXT NOT NULL) WITHOUT ROWID"
+_CLAIMS = """
+    CREATE TABLE claims (
+        name TEXT PRIMARY KEY,
+        org TEXT NOT NULL,
+        session TEXT NOT NULL
+    ) WITHOUT ROWID
+"""
 
 _PLANS = """
     CREATE TABLE plans (
         plan TEXT,
         version INTEGER CHECK (typeof(version) = 'integer'),
         weekly_quota INTEGER NOT NULL CHECK (typeof(weekly_quota) = 'integer'),
+        rollover_max INTEGER NOT NULL CHECK (typeof(rollover_max) = 'integer'),
+        rollover_weeks INTEGER NOT NULL CHECK (typeof(rollover_weeks) = 'integer'),
         ratios TEXT NOT NULL,
         effective_from TEXT NOT NULL,
         published_at TEXT NOT NULL,

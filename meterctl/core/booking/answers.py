@@ -1,0 +1,131 @@
+"""Answers: the receipt of an operation, from what was decided on it."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from meterctl.core.domain.operations import Attribute, CreditPack, Operation
+from meterctl.core.domain.rules import Idle
+from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.model import Entry, Instant
+from meterctl.core.results import Receipt, Status, Warning
+
+if TYPE_CHECKING:
+    from meterctl.core.documents.writing import Difference
+
+#: Parameters that a caller may leave out, meaning the one the payment was booked with.
+_LEFT_OUT = frozenset({"paid_cents", "currency", "expires_at"})
+
+
+class Wording(NamedTuple):
+    """How the answers of one call differ from those of others: a dry run books nothing."""
+
+    status: Status
+    verb: str
+
+
+BOOKING, PLANNING = Wording("applied", "booked"), Wording("planned", "would book")
+
+
+def nothing(operation: Operation, decision: Refusal | Idle, balance: int) -> Receipt:
+    """Answer an operation that books nothing."""
+    if isinstance(decision, Idle):
+        status, reason, hint = decision.status, None, None
+    else:
+        status, reason, hint = "refused", decision.code, decision.hint  # type: ignore[assignment]
+    return Receipt(
+        operation.name,
+        operation.org,
+        operation.key,
+        status,
+        balance,
+        decision.message,
+        reason=reason,
+        own_hint=hint,
+    )
+
+
+def failed(operation: Operation, problem: Damaged) -> Receipt:
+    """Answer an operation that was not booked because its org's journal is damaged."""
+    message = f"not booked: {problem.message}; {problem.hint}"
+    return Receipt(operation.name, operation.org, operation.key, "failed", 0, message, problem=problem)
+
+
+def booked(operation: Operation, entries: Sequence[Entry], balance: int, wording: Wording, now: Instant) -> Receipt:
+    """Answer an operation that books the last of ``entries``; the others are due events. ``balance`` is the org's now,
+    what is due by now counted in."""
+    entry, also = entries[-1], tuple(entries[:-1])
+    message = f"{wording.verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
+    receipt = Receipt(operation.name, entry["org"], entry["key"], wording.status, balance, message, None, entry, also)
+    receipt.warnings = tuple(_warnings(operation, entry, now))
+    return receipt
+
+
+def only_due(operation: Operation, also: tuple[Entry, ...], balance: int, wording: Wording) -> Receipt:
+    """Answer a sweep of one org that books due events."""
+    return Receipt(operation.name, operation.org, operation.key, wording.status, balance, f"{len(also)} due", also=also)
+
+
+def repeated(
+    operation: Operation, first: Entry, diff: "dict[str, Difference]", undone: Entry | None, balance: int
+) -> Receipt:
+    """Answer an operation that was booked before as ``first``: a replay, or a conflict where parameters differ."""
+    status: Status = "conflict" if diff else "replayed"
+    if diff:
+        message = f"{first['key']} was used for something else: {_differ(diff)}"
+    else:
+        message = f"booked before, as entry {first['seq']}; nothing was booked now"
+    return Receipt(
+        operation.name,
+        operation.org,
+        operation.key,
+        status,
+        balance,
+        message if undone is None else f"{message}; undone by entry {undone['seq']}",
+        entry=first,
+        diff=diff or None,
+        undone_by=None if undone is None else undone["seq"],
+    )
+
+
+def _warnings(operation: Operation, entry: Entry, now: Instant) -> Iterator[Warning]:
+    """Yield the points that an operator should see about an entry that is booked."""
+    if "occurred_at" in entry:
+        message = f"it says {entry['occurred_at']}, and took effect at {entry['at']}, behind newer entries of its org"
+        yield Warning("took_effect_later", message)
+    expires_at = entry.get("expires_at") if entry["kind"] in ("topup", "adjustment") else None
+    if expires_at is not None and expires_at <= now:
+        yield Warning("expired_on_arrival", f"the units expired at {expires_at}: they are not in the balance")
+    if isinstance(operation, Attribute) and operation.hold is not None and "released" not in entry:
+        yield Warning(
+            "hold_ran_out", f"nothing was held under {operation.hold} any more; the run is booked all the same"
+        )
+
+
+def difference(first: Entry, operation: Operation) -> "dict[str, Difference]":
+    """Return the parameters in which a repetition differs. A payment's names are none of them."""
+    before, now = first["input"], operation.parameters()
+    if isinstance(operation, CreditPack):
+        before = {**before, "expires_at": first.get("expires_at"), "session": now["session"]}
+    names: Iterable[str] = sorted({*before, *now})
+    return {
+        name: {"first": before.get(name), "now": now.get(name)}
+        for name in names
+        if before.get(name) != now.get(name) and not (name in _LEFT_OUT and _may_be_left_out(operation, now[name]))
+    }
+
+
+def _may_be_left_out(operation: Operation, value: object) -> bool:
+    return isinstance(operation, CreditPack) and value is None
+
+
+def _differ(names: Collection[str]) -> str:
+    """Return ``units differ`` or ``plan differs``: some parameters are plurals by themselves."""
+    one = len(names) == 1 and not any(name.endswith("s") for name in names)
+    return f"{', '.join(names)} {'differs' if one else 'differ'}"
+
+
+def same_payment(first: Mapping[str, Any], operation: Operation, session: str | None) -> Operation:
+    """Return ``operation`` with the session that the payment was booked under, where that is what it calls it."""
+    from dataclasses import replace
+
+    return replace(operation, session=session) if session == first.get("session") else operation  # type: ignore[call-arg]

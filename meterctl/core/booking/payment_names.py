@@ -1,0 +1,134 @@
+"""Payments by their names: one payment is credited once, whatever the second credit calls it.
+
+Each name of a payment is claimed before its topup is appended. So a credit none of whose names is claimed is new; one
+whose name is claimed either meets the topup that the claim names, or a claim whose topup was never appended, or is just
+being appended under another name. Then the journal itself is looked through: the topups of one org are in order, and
+whoever appends second decides anew.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from meterctl.core.booking.journal_view import OrgView, OrgViews, UnreadOrg
+from meterctl.core.domain.entries import undo_key
+from meterctl.core.domain.operations import CreditPack, Request
+from meterctl.core.domain.rules import History
+from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.model import Claim, Entry
+from meterctl.core.ports import Store
+
+
+class PaymentNames:
+    """The claims on the payments of a chunk, as they were read and as the chunk adds to them."""
+
+    def __init__(self, store: Store, views: OrgViews) -> None:
+        self._store = store
+        self._views = views
+        self._claims: dict[str, Claim] = {}
+        self._damaged: dict[str, Damaged] = {}
+
+    def load(self, requests: Iterable[Request], known: Iterable[tuple[str, str]]) -> None:
+        """Read the claims on all packs about to be credited, in one query. A credit that is ``known`` and has one name
+        alone needs none."""
+        booked = set(known)
+        names = dict.fromkeys(
+            name
+            for operation in (request.operation for request in requests)
+            if isinstance(operation, CreditPack) and (operation.names or (operation.org, operation.key) not in booked)
+            for name in operation.all_names
+        )
+        if names:
+            self._claims = self._held(list(names)) | self._claims
+
+    def _held(self, names: Sequence[str]) -> dict[str, Claim]:
+        """Read the claims on ``names``, but for damaged ones: those stop only the credits that ask for them."""
+        try:
+            return self._store.claims.holders(names)
+        except Damaged as problem:
+            if len(names) == 1:
+                self._damaged[names[0]] = problem
+                return {}
+        return {name: claim for one in names for name, claim in self._held([one]).items()}
+
+    def booked(self, operation: CreditPack, view: OrgView) -> Entry | None:
+        """Return the topup that the org has of this payment, under whichever of its names."""
+        for name in operation.all_names:
+            if name in self._damaged:
+                raise self._damaged[name]
+        own = [claim for name in operation.all_names if (claim := self._own(operation, name)) is not None]
+        for claim in own:
+            topup = view.by_key(f"session:{claim.session}")
+            if topup is not None:
+                return topup
+        return view.topup_named(operation.all_names) if own else None
+
+    def _own(self, operation: CreditPack, name: str) -> Claim | None:
+        claim = self._claims.get(name)
+        return claim if claim is not None and claim.org == operation.org else None
+
+    def refusal(self, operation: CreditPack) -> Refusal | None:
+        """Return a refusal if another org holds a name of the payment, unless its topup was undone."""
+        for name in operation.all_names:
+            claim = self._claims.get(name)
+            if claim is None or claim.org == operation.org or topup_is_undone(claim, self._views.of(claim.org)):
+                continue
+            # What is kept of the holder may be old by now, and a refusal must not rest on that.
+            if not undo_is_booked(self._store, claim):
+                return Refusal("session_claimed", f"{_called(name, operation)} was credited to {claim.org}")
+        return None
+
+    def take(self, operation: CreditPack) -> tuple[Claim, ...]:
+        """Return the claims that a credit about to be booked rests on, and count them in from here on."""
+        claims = tuple(Claim(name, operation.org, operation.session) for name in operation.all_names)
+        self._claims |= {claim.name: claim for claim in claims}
+        return claims
+
+    def learn(self, operation: CreditPack, topup: Entry) -> tuple[Claim, ...]:
+        """Return the claims that a repeated credit adds: it may know more names of the payment than the first did."""
+        session = topup["session"]
+        claims = (Claim(name, operation.org, session) for name in operation.all_names)
+        new = tuple(claim for claim in claims if claim.name != session and self._claims.get(claim.name) != claim)
+        self._claims |= {claim.name: claim for claim in new}
+        return new
+
+
+def _called(name: str, operation: CreditPack) -> str:
+    return f"session {name}" if name == operation.session else f"the payment {name}"
+
+
+def claims_of(topup: Entry) -> list[Claim]:
+    """Return the claims that a topup rests on: one by each name of its payment."""
+    return [Claim(name, topup["org"], topup["session"]) for name in (topup["session"], *topup["names"])]
+
+
+def claim_all(store: Store, claims: Sequence[Claim]) -> dict[str, Claim]:
+    """Claim these names, each for the first that wants it, and return the claims in force. One whose topup was undone,
+    or that the same org never followed up, moves on."""
+    wanted: dict[str, Claim] = {}
+    for claim in claims:
+        wanted.setdefault(claim.name, claim)
+    holders = store.claims.take(list(wanted.values()))
+    for name, claim in wanted.items():
+        if holders[name] != claim and _move(store, holders[name], claim):
+            holders[name] = claim
+    return holders
+
+
+def _move(store: Store, holder: Claim, to: Claim) -> bool:
+    free = _is_idle(store, holder) if holder.org == to.org else undo_is_booked(store, holder)
+    return free and store.claims.move(holder, to)
+
+
+def _is_idle(store: Store, claim: Claim) -> bool:
+    """Return True if the claim's topup was never appended."""
+    return UnreadOrg(store, claim.org).by_key(f"session:{claim.session}") is None
+
+
+def undo_is_booked(store: Store, claim: Claim) -> bool:
+    """Return True if the claim's org has taken back its topup, and the store has it: a claim that moved on what is only
+    pending would let both orgs keep the pack if that is never appended."""
+    return topup_is_undone(claim, UnreadOrg(store, claim.org))
+
+
+def topup_is_undone(claim: Claim, history: History) -> bool:
+    topup = history.by_key(f"session:{claim.session}")
+    return topup is not None and history.by_key(undo_key(topup)) is not None

@@ -1,0 +1,25 @@
+"""The base of all operations."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(slots=True)
+class Operation:
+    """Base of all: an operation concerns one org."""
+
+    name: ClassVar[str]
+    needs_reason: ClassVar[bool] = False
+
+    org: str
+
+    @property
+    def key(self) -> str:
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def document(self) -> dict[str, Any]:
+        """Return what a file says of it: its parameters, and what a replay is not compared with."""
+        return self.parameters()

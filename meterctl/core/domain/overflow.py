@@ -1,0 +1,85 @@
+"""The overflow of a week: what its usage took beyond the quota, part by part, in the order booked.
+
+So an undo of a run knows what the last units of the week came from, and gives back exactly that.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from meterctl.core.model import Draw, Overflow, Source
+
+#: The sources that are no lots.
+DEBT, UNCOVERED = "debt", "uncovered"
+
+
+def with_overflow(parts: Sequence[Overflow], usage: Mapping[str, Any]) -> tuple[Overflow, ...]:
+    """Add what a ``usage`` entry took beyond the quota; a part whose source is that of the last one is added to it."""
+    grown = list(parts)
+    taken = [(drawn["lot"], drawn["units"]) for drawn in usage.get("draws", ())]
+    taken += [(DEBT, usage["debt"]["overage"])] if "debt" in usage else []
+    for source, units in [*taken, (UNCOVERED, usage["uncovered"])]:
+        if not units:
+            continue
+        if grown and grown[-1].source == source:
+            grown[-1] = Overflow(source, grown[-1].units + units)
+        else:
+            grown.append(Overflow(source, units))
+    return tuple(grown)
+
+
+def without_overflow(parts: Sequence[Overflow], uncounted: Mapping[str, Any]) -> tuple[Overflow, ...]:
+    """Take off what an undo recorded, of each source the newest first. Parts that are emptied go."""
+    due: dict[Source, int] = {DEBT: uncounted["debt"], UNCOVERED: uncounted["uncovered"]}
+    for drawn in uncounted["draws"]:
+        due[drawn["lot"]] = due.get(drawn["lot"], 0) + drawn["units"]
+    left: list[Overflow] = []
+    for part in reversed(parts):
+        taken = min(part.units, due.get(part.source, 0))
+        if taken:
+            due[part.source] -= taken
+        if part.units > taken:
+            left.append(Overflow(part.source, part.units - taken))
+    if any(due.values()):
+        raise ValueError("more overflow is taken back than the week holds")
+    return tuple(reversed(left))
+
+
+class Removal(NamedTuple):
+    """Overflow that an undo takes off: units that were covered by nothing, that became debt, and that were drawn."""
+
+    uncovered: int
+    debt: int
+    draws: list[Draw]
+
+    @property
+    def given_back(self) -> int:
+        return self.debt + sum(drawn["units"] for drawn in self.draws)
+
+
+def removal(parts: Sequence[Overflow], used_after: int, quota: int, units: int, uncovered: int) -> Removal:
+    """Return the overflow to take off for an undone run of ``units``, of which ``uncovered`` were covered by nothing.
+
+    Of all that was booked beyond the quota, so much goes as does not lie above it any more: first the run's own
+    uncovered part, then parts from the last one back.
+    """
+    booked = sum(part.units for part in parts)
+    left = min(units, max(0, booked - max(0, used_after - quota)))
+    own = _newest(parts, min(left, uncovered), only=UNCOVERED)
+    gone = sum(part.units for part in own)
+    rest = _newest(without_overflow(parts, {"uncovered": gone, "debt": 0, "draws": []}), left - gone)
+    draws: list[Draw] = [{"lot": part.source, "units": part.units} for part in rest if isinstance(part.source, int)]
+    return Removal(gone + _units_of(rest, UNCOVERED), _units_of(rest, DEBT), draws)
+
+
+def _newest(parts: Sequence[Overflow], units: int, only: Source | None = None) -> list[Overflow]:
+    """Return the newest ``units`` of ``parts``, in the order booked."""
+    taken: list[Overflow] = []
+    for source, count in reversed(parts):
+        if units and only in (None, source):
+            taken.append(Overflow(source, min(units, count)))
+            units -= taken[-1].units
+    return taken[::-1]
+
+
+def _units_of(parts: Iterable[Overflow], source: Source) -> int:
+    return sum(part.units for part in parts if part.source == source)

@@ -1,0 +1,74 @@
+"""Units that are taken by hand: debits, negative adjustments, and the rest of one lot."""
+
+from meterctl.core.domain.effects import debt_document, draw, total_units
+from meterctl.core.domain.operations import Adjust, Debit
+from meterctl.core.domain.rules.context import Context, Decision, draft, plural
+from meterctl.core.domain.rules.credit import decide_grant
+from meterctl.core.domain.rules.holds import admission
+from meterctl.core.domain.rules.lots import is_opened
+from meterctl.core.errors import Refusal
+from meterctl.core.model import NO_DEBT, Debt, Kind
+
+
+def decide_debit(operation: Debit, context: Context) -> Decision:
+    """Take units from lots in draw order."""
+    return _take(operation, "debit", operation.units, context)
+
+
+def decide_adjust(operation: Adjust, context: Context) -> Decision:
+    """Give units, or take them: from all lots or from one."""
+    if operation.units > 0:
+        return decide_grant(operation, context)
+    if operation.lot is not None:
+        return _take_from_lot(operation, operation.lot, -operation.units, context)
+    return _take(operation, "adjustment", -operation.units, context)
+
+
+def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -> Decision:
+    """Draw ``units``; what no lot holds is owed if the operation allows that, else nothing happens."""
+    draws, owed = draw(context.state.lots, units)
+    if not operation.allow_debt:
+        if owed:
+            return _insufficient(units, total_units(draws), context)
+        if (refusal := _held(units, context)) is not None:
+            return refusal
+    effects = {"units": units, "draws": draws, "debt": debt_document(Debt(owed, 0))}
+    return draft(kind, operation, -units, effects)
+
+
+def _insufficient(units: int, available: int, context: Context) -> Refusal:
+    balance, held = context.state.balance, context.state.held
+    also = f", {plural(held)} of which are held" if held else ""
+    return Refusal(
+        "insufficient_balance",
+        f"{plural(units)} asked, {available:,} available: the balance is {balance:,}{also}",
+    )
+
+
+def _held(units: int, context: Context) -> Refusal | None:
+    """Return a refusal if taking ``units`` would leave less than what is held."""
+    held = context.state.held
+    if not held:
+        return None
+    available = admission(context.state, context.quota()).available
+    if available >= units:
+        return None
+    return Refusal(
+        "insufficient_balance",
+        f"{plural(units)} asked, {max(0, available):,} available: the balance is {context.state.balance:,}, "
+        f"and {plural(held)} are held",
+    )
+
+
+def _take_from_lot(operation: Adjust, lot_id: int, units: int, context: Context) -> Decision:
+    """Draw ``units`` from one lot alone."""
+    if not is_opened(lot_id, context):
+        return Refusal("unknown_lot", f"{operation.org} has no lot {lot_id}")
+    lot = next((lot for lot in context.state.lots if lot.id == lot_id), None)
+    if lot is None or lot.remaining < units:
+        left = 0 if lot is None else lot.remaining
+        return Refusal("insufficient_lot", f"{plural(units)} asked, {left:,} left in lot {lot_id}")
+    if (refusal := _held(units, context)) is not None:
+        return refusal
+    effects = {"units": units, "draws": [{"lot": lot_id, "units": units}], "debt": debt_document(NO_DEBT)}
+    return draft("adjustment", operation, -units, effects)
