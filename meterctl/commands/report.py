@@ -5,7 +5,8 @@ from typing import Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import option
 from meterctl.commands.period_options import Month, Since, Until, period_of
-from meterctl.core.errors import BadInput, did_you_mean
+from meterctl.core.domain.instants import parse_ahead
+from meterctl.core.errors import BadInput, did_you_mean, said_by
 from meterctl.core.reads.report import GROUPINGS, Report, Reporter
 from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
@@ -20,6 +21,7 @@ def report(
     since: Since = None,
     until: Until = None,
     by: Annotated[str, option("--by", "GROUP", f"One of {', '.join(GROUPINGS)}.")] = "kind",
+    expiring: Annotated[str | None, option("--expiring", "SPAN", "Of them, what expires within 14d, 36h.")] = None,
 ) -> Report:
     """Report on all orgs: the sums of their statements, and the units outstanding with the price paid.
 
@@ -30,6 +32,7 @@ def report(
     Examples:
       meterctl report
       meterctl report --month 2026-10 --by pack
+      meterctl report --since today --expiring 7d
       meterctl report --since 2026-01-01 --until 2026-12-31 -o html > 2026.html
     """
     grouping = next((known for known in GROUPINGS if known == by), None)
@@ -37,5 +40,7 @@ def report(
         near = did_you_mean(by, GROUPINGS)
         raise BadInput(f"cannot group by {by!r}{near}", hint=f"by one of: {', '.join(GROUPINGS)}", code="bad_group")
     period = period_of(wiring, month, since, until)
+    with said_by("--expiring"):
+        span = None if expiring is None else parse_ahead(expiring)
     collect_garbage()
-    return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping)
+    return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping, span)

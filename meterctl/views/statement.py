@@ -236,7 +236,16 @@ def _outstanding(facts: _Facts) -> Iterator[Block]:
     for name in ("held", "owed", "overage"):
         if standing[name]:
             pairs.append((name, words.units(standing[name])))
+    pairs += _expiring(facts.get("expiring"))
     yield Pairs(pairs, f"outstanding at {at}")
+
+
+def _expiring(soon: _Facts | None) -> Iterator[tuple[str, Cell]]:
+    if soon is None:
+        return
+    yield f"expiring by {words.when_utc(soon['by'])}", words.units(soon["units"])
+    for worth in soon["paid_value"]:
+        yield "price paid for those", words.money(worth["cents"], worth["currency"])
 
 
 # -- groups

@@ -96,7 +96,7 @@ PRINTED: dict[str, list[str]] = {
         "report",
         "report --month 2026-11 --by plan",
         "report --since 30d --by pack",
-        "report --month 2026-11 --by org",
+        "report --month 2026-11 --by org --expiring 30d",
     ],
     "orgs": ["orgs", "orgs --expiring 30d --idle 1d", "orgs ac --blocked --owing-since 1d --runs-out 9d --as-of now"],
     "sweep": ["expire --all --dry-run", "expire acme", "expire --all", "reset-week --all"],

@@ -113,6 +113,15 @@ class OutstandingDocument(TypedDict):
     paid_value: list[PaidValue]
 
 
+class ExpiringDocument(TypedDict):
+    """The part of the outstanding units that expires soon."""
+
+    by: Annotated[str, instant("they expire by then")]
+    units: Annotated[int, _sum("units in live lots")]
+    paid_units: Annotated[int, _sum("those of them that were bought")]
+    paid_value: list[PaidValue]
+
+
 class StatementDocument(TypedDict):
     """A window of an org's journal, added up."""
 
@@ -165,3 +174,4 @@ class ReportDocument(TypedDict):
     entries: Count
     groups: list[ReportGroup]
     outstanding: OutstandingDocument
+    expiring: Annotated[ExpiringDocument | None, means("null: not asked for")]

@@ -81,6 +81,8 @@ class Report(Result):
     orgs: int
     total: Group
     groups: list[dict[str, Any]]
+    expiring_by: Instant | None = None
+    expiring: Outstanding | None = None
 
     def fields(self) -> dict[str, Any]:
         sums = self.total.sums.fields()
@@ -98,7 +100,14 @@ class Report(Result):
             "weeks": weeks,
             "groups": self.groups,
             "outstanding": self.total.outstanding.record(),
+            "expiring": self._expiring(),
         }
+
+    def _expiring(self) -> dict[str, Any] | None:
+        if self.expiring is None:
+            return None
+        record = self.expiring.record()
+        return {"by": self.expiring_by, **{name: record[name] for name in ("units", "paid_units", "paid_value")}}
 
     def rows(self) -> Iterator[dict[str, Any]]:
         about = {"since": self.period.since, "until": self.period.until}
@@ -132,9 +141,13 @@ class Reporter:
         self._terms = terms
         self._plans = PlanBook(store.plans.all)
 
-    def of(self, period: Period, by: GroupBy = "kind") -> Report:
-        """Return the report over ``period``. Raises `DoesNotAddUp` rather than print wrong sums."""
+    def of(self, period: Period, by: GroupBy = "kind", expiring: int | None = None) -> Report:
+        """Return the report over ``period``, and of the outstanding units those that expire within ``expiring``
+        milliseconds. Raises `DoesNotAddUp` rather than print wrong sums."""
         total, groups = Group(), dict[str, Group]()
+        as_of = min(period.until, max(self._clock.now(), period.since))
+        expiring_by = None if expiring is None else add_millis(as_of, expiring)
+        soon = None if expiring is None else Outstanding()
         for org, entries in groupby(self._journal.scan(), key=lambda entry: entry["org"]):
             reading = _OrgReading(self, org, period, by)
             reading.read(entries)
@@ -142,12 +155,13 @@ class Reporter:
                 continue
             part = reading.total()
             total.add(part)
+            if soon is not None and expiring_by is not None:
+                reading.hold_expiring(soon, expiring_by)
             for name, share in reading.shares(part):
                 groups.setdefault(name, Group()).add(share)
         total.sums.check("all orgs")
         records = [groups[name].record(name, balances=by in ("plan", "org")) for name in sorted(groups)]
-        as_of = min(period.until, max(self._clock.now(), period.since))
-        return Report(period, as_of, by, total.orgs, total, records)
+        return Report(period, as_of, by, total.orgs, total, records, expiring_by, soon)
 
     def due_after(self, org: str, last: Entry, until: Instant) -> Iterator[Entry]:
         """Yield what is due behind ``last`` by ``until``, now at most."""
@@ -233,6 +247,14 @@ class _OrgReading:
         if outstanding.balance != closing:
             raise DoesNotAddUp(f"{self._org}: lots less debt are {outstanding.balance:,}, closing is {closing:,}")
         return Group(1, self.window.sums, outstanding)
+
+    def hold_expiring(self, soon: Outstanding, by: Instant) -> None:
+        """Count the live lots that expire by then."""
+        last = self.window.last
+        assert last is not None
+        for lot in last["state"]["lots"]:
+            if lot["expires_at"] is not None and lot["expires_at"] <= by:
+                soon.hold(lot["remaining"], self._price(lot["id"]))
 
     def shares(self, total: Group) -> Iterator[tuple[str, Group]]:
         """Yield the org's part of each group that it belongs to."""
