@@ -224,6 +224,7 @@ class Database:
             with link.lock:
                 if link.connection is None:
                     link.connection = self._connect()
+                    self._prepare(link)
                 yield link, link.connection
         except sqlite3.Error as error:
             raise self._meaning(error) from error
@@ -238,19 +239,13 @@ class Database:
                 f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
                 hint="use a newer Python, or keep the journal in MongoDB",
             )
-        connection = sqlite3.connect(
+        return sqlite3.connect(
             self._place(),
             uri=self._only_look,
             timeout=self._timeout_seconds,
             isolation_level=None,  # transactions begin and end where this file says so
             check_same_thread=False,  # closed by whichever thread closes the store
         )
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _place(self) -> str | Path:
         """What to open; its directory is made."""
@@ -264,15 +259,22 @@ class Database:
             raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
         return self.path
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        if self._only_look:
-            connection.execute("PRAGMA query_only = TRUE")
-            return
-        if not self._has_schema(connection):
-            self._create(connection)
-        _log_ahead(connection)
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+    def _prepare(self, link: _Link) -> None:
+        """Set up a connection that was just opened; close it if that fails."""
+        connection = link.connection
+        assert connection is not None
+        try:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            if self._only_look:
+                connection.execute("PRAGMA query_only = TRUE")
+                return
+            if not self._has_schema(connection):
+                self._create(connection)
+            _log_ahead(connection)
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+        except BaseException:
+            link.close()
+            raise
 
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
         version = schema_version(connection)

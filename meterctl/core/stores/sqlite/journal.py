@@ -86,7 +86,7 @@ class SqliteJournal:
             return connection.total_changes - before
 
     def tip(self, org: str) -> Entry | None:
-        return self._one(_TIP, (org,), org)
+        return _single(self._database.rows(_TIP, (org,)), org)
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
@@ -104,7 +104,7 @@ class SqliteJournal:
         return (entry_of(parsed(doc)) for (doc,) in rows)
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
-        return self._one(_BY_SEQ, (org, seq), org, seq)
+        return _single(self._database.rows(_BY_SEQ, (org, seq)), org, seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         arms = _arms(org, where)
@@ -156,10 +156,6 @@ class SqliteJournal:
     def orgs(self, *, after: str = "") -> Iterator[str]:
         return (org for (org,) in self._database.stream(_ORGS, (after,)))
 
-    def _one(self, statement: str, parameters: tuple[Any, ...], org: str, seq: int | None = None) -> Entry | None:
-        rows = self._database.rows(statement, parameters)
-        return sound_entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
-
 
 class _Arm(NamedTuple):
     """A condition whose entries one index holds in order of seq."""
@@ -190,6 +186,10 @@ def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
     costs the same wherever in the journal it lies, and whatever lies between two entries that match."""
     selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
     return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
+
+
+def _single(rows: Sequence[tuple[Any, ...]], org: str, seq: int | None = None) -> Entry | None:
+    return sound_entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
 
 def _stored(doc: Any) -> StoredDocument:

@@ -1,17 +1,19 @@
 """The store: five repositories over one database file."""
 
 from contextlib import AbstractContextManager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from meterctl.core.ports import Clock, Observation
-from meterctl.core.stores.sqlite.claims import SqliteClaims
 from meterctl.core.stores.sqlite.clock import SqliteClock
 from meterctl.core.stores.sqlite.database import Database
-from meterctl.core.stores.sqlite.examine import examine
 from meterctl.core.stores.sqlite.heads import SqliteHeads
 from meterctl.core.stores.sqlite.journal import SqliteJournal
-from meterctl.core.stores.sqlite.locks import SqliteLocks
-from meterctl.core.stores.sqlite.plans import SqlitePlans
+
+if TYPE_CHECKING:
+    from meterctl.core.stores.sqlite.claims import SqliteClaims
+    from meterctl.core.stores.sqlite.locks import SqliteLocks
+    from meterctl.core.stores.sqlite.plans import SqlitePlans
 
 
 class SqliteStore:
@@ -25,10 +27,27 @@ class SqliteStore:
         self._database = Database(path, timeout_seconds=timeout_seconds, only_look=only_look)
         self.journal = SqliteJournal(self._database)
         self.heads = SqliteHeads(self._database)
-        self.claims = SqliteClaims(self._database)
-        self.plans = SqlitePlans(self._database)
-        self.locks = SqliteLocks(self._database)
         self.clock = SqliteClock(self._database)
+
+    # Most commands need none of these three.
+
+    @cached_property
+    def claims(self) -> "SqliteClaims":
+        from meterctl.core.stores.sqlite.claims import SqliteClaims
+
+        return SqliteClaims(self._database)
+
+    @cached_property
+    def plans(self) -> "SqlitePlans":
+        from meterctl.core.stores.sqlite.plans import SqlitePlans
+
+        return SqlitePlans(self._database)
+
+    @cached_property
+    def locks(self) -> "SqliteLocks":
+        from meterctl.core.stores.sqlite.locks import SqliteLocks
+
+        return SqliteLocks(self._database)
 
     def together(self) -> AbstractContextManager[object]:
         return self._database.writing()
@@ -37,6 +56,8 @@ class SqliteStore:
         return self._database.complete_schema()
 
     def examine(self, clock: Clock) -> list[Observation]:  # noqa: ARG002 - the file has no clock of its own
+        from meterctl.core.stores.sqlite.examine import examine
+
         return examine(self._database)
 
     def roles(self) -> dict[str, dict[str, Any]]:
