@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.domain.operations import Operation, Refund, Request
     from meterctl.core.domain.policy import Limits
     from meterctl.core.model import Instant
-    from meterctl.core.payments.stripe_gateway import StripeGateway
+    from meterctl.core.payments.shop import Shop
+    from meterctl.core.payments.stripe_reader import Reader
     from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand
@@ -352,12 +353,19 @@ class Wiring:
         return Request(operation, self.actor, self.options.reason, self.at or at)
 
     @cached_property
-    def stripe(self) -> "StripeGateway":
+    def shop(self) -> "Shop":
+        """How the config says that payments are to be read."""
+        from meterctl.core.payments.shop import Shop
+
+        return Shop(self.settings.stripe, self.settings.terms.packs)
+
+    @cached_property
+    def stripe(self) -> "Reader":
         """Stripe, with the key from the environment; refused where the store holds payments of the other mode."""
-        from meterctl.core.payments.gather import check_mode
+        from meterctl.core.payments.modes import check_mode
         from meterctl.core.payments.stripe_gateway import connect
 
-        gateway = connect(self.environ, self.clock.sleep)
+        gateway = connect(self.environ, self.clock.sleep, shop=self.shop)
         check_mode(gateway, self.store)
         return gateway
 

@@ -8,8 +8,9 @@ events of each change. It answers lists as Stripe does (newest first, ``limit``,
 
 import copy
 import json
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -27,12 +28,47 @@ Json = dict[str, Any]
 
 #: What a path lists, the right that a restricted key needs for it, and the filters that its list takes.
 ROUTES = {
-    "/v1/checkout/sessions": ("sessions", "rak_checkout_session_read", ("payment_intent", "status")),
-    "/v1/payment_intents": ("intents", "rak_payment_intent_read", ()),
-    "/v1/charges": ("charges", "rak_charge_read", ("payment_intent",)),
+    "/v1/checkout/sessions": ("sessions", "rak_checkout_session_read", ("payment_intent", "status", "subscription")),
+    "/v1/payment_intents": ("intents", "rak_payment_intent_read", ("customer",)),
+    "/v1/charges": ("charges", "rak_charge_read", ("payment_intent", "customer")),
     "/v1/refunds": ("refunds", "rak_charge_read", ("payment_intent", "charge")),
     "/v1/disputes": ("disputes", "rak_dispute_read", ("payment_intent", "charge")),
+    "/v1/invoices": ("invoices", "rak_invoice_read", ("status", "customer", "subscription")),
+    "/v1/invoice_payments": ("invoice_payments", "rak_invoice_read", ("invoice", "status")),
+    "/v1/customers": ("customers", "rak_customer_read", ("email",)),
+    "/v1/subscriptions": ("subscriptions", "rak_subscription_read", ("status", "customer", "price")),
+    "/v1/payment_links": ("payment_links", "rak_payment_link_read", ("active",)),
+    "/v1/events": ("events", "rak_event_read", ("type",)),
 }
+
+#: The fields that an object of a kind holds another object in, and the kind of that; a path may go on from there.
+EXPANDABLE = {
+    "sessions": {
+        "payment_intent": "intents",
+        "customer": "customers",
+        "invoice": "invoices",
+        "subscription": "subscriptions",
+        "payment_link": "payment_links",
+        "line_items": "",
+    },
+    "intents": {"latest_charge": "charges", "customer": "customers"},
+    "charges": {"payment_intent": "intents", "customer": "customers"},
+    "refunds": {"payment_intent": "intents", "charge": "charges"},
+    "disputes": {"payment_intent": "intents", "charge": "charges"},
+    "invoices": {"customer": "customers", "payments": ""},
+    "subscriptions": {"customer": "customers", "latest_invoice": "invoices"},
+}
+
+#: Parameters that every list takes.
+LIST_PARAMETERS = (
+    "limit",
+    "starting_after",
+    "ending_before",
+    "created[gte]",
+    "created[lte]",
+    "created[gt]",
+    "created[lt]",
+)
 
 
 class Fault(NamedTuple):
@@ -62,6 +98,8 @@ class StandIn:
         self.key = key
         self.objects: dict[str, dict[str, Json]] = {kind: {} for kind, _, _ in ROUTES.values()}
         self.events: list[Json] = []
+        self.account: str | None = None
+        self.searches = True
         self.faults: list[Fault] = []
         self.lacking: set[str] = set()
         self.asked: list[str] = []
@@ -81,13 +119,18 @@ class StandIn:
         discount: int = 0,
         tax: int = 0,
         mode: str = "payment",
+        items: Sequence[Json] | None = None,
+        inside: bool = False,
+        **more: Any,
     ) -> str:
-        """Open a session that is to be paid ``cents`` in the end; its id."""
+        """Open a session that is to be paid ``cents`` in the end; its id. ``items`` are those of `item`; with
+        ``inside`` the prices hold the tax."""
+        subtotal = cents + discount - (0 if inside else tax)
         metadata = {name: value for name, value in (("org", org), ("pack", pack)) if value is not None}
         session: Json = {
             "id": self._id(f"cs_{'live' if self.live else 'test'}_a1"),
             "object": "checkout.session",
-            "amount_subtotal": cents + discount - tax,
+            "amount_subtotal": subtotal,
             "amount_total": cents,
             "client_reference_id": None,
             "created": at,
@@ -103,38 +146,189 @@ class StandIn:
             "status": "open",
             "total_details": {"amount_discount": discount, "amount_shipping": 0, "amount_tax": tax},
             "ui_mode": "hosted_page",
-            "_line_items": [self._line_item(cents + discount - tax, quantity, currency)],
+            "invoice": None,
+            "subscription": None,
+            "payment_link": None,
+            "_line_items": [
+                self.item(cents, quantity, currency=currency, tax=tax, discount=discount, subtotal=subtotal)
+            ]
+            if items is None
+            else list(items),
+            **more,
         }
         self.objects["sessions"][session["id"]] = session
         return str(session["id"])
 
-    def _line_item(self, cents: int, quantity: int, currency: str) -> Json:
+    def item(
+        self,
+        cents: int,
+        quantity: int = 1,
+        price: str = "price_none",
+        *,
+        currency: str = "usd",
+        tax: int = 0,
+        discount: int = 0,
+        subtotal: int | None = None,
+        text: str = "A pack of units",
+    ) -> Json:
+        """An item of a session, for which ``cents`` are paid in all."""
         return {
             "id": self._id("li_"),
             "object": "item",
-            "amount_subtotal": cents,
+            "amount_discount": discount,
+            "amount_subtotal": cents if subtotal is None else subtotal,
+            "amount_tax": tax,
             "amount_total": cents,
             "currency": currency,
-            "description": "A pack of units",
+            "description": text,
+            "price": {"id": price, "object": "price", "unit_amount": cents // quantity, "currency": currency},
             "quantity": quantity,
         }
+
+    def customer(self, **metadata: str) -> str:
+        customer: Json = {
+            "id": self._id("cus_"),
+            "object": "customer",
+            "livemode": self.live,
+            "metadata": metadata,
+            "created": 1,
+        }
+        self.objects["customers"][customer["id"]] = customer
+        return str(customer["id"])
+
+    def intent(
+        self, cents: int, *, at: int, currency: str = "usd", customer: str | None = None, **metadata: str
+    ) -> str:
+        """Pay without a checkout, off session say; the payment intent's id."""
+        intent = self._new_intent(cents, currency, at, customer, metadata)
+        self._charge(intent, at)
+        self._tell("payment_intent.succeeded", intent, at)
+        return str(intent["id"])
+
+    def _new_intent(self, cents: int, currency: str, at: int, customer: str | None, metadata: Json) -> Json:
+        intent: Json = {
+            "id": self._id("pi_3"),
+            "object": "payment_intent",
+            "amount": cents,
+            "amount_received": 0,
+            "created": at,
+            "currency": currency,
+            "customer": customer,
+            "latest_charge": None,
+            "livemode": self.live,
+            "metadata": metadata,
+            "status": "processing",
+        }
+        self.objects["intents"][intent["id"]] = intent
+        return intent
+
+    def invoice(
+        self,
+        lines: Sequence[Json],
+        *,
+        at: int,
+        customer: str | None = None,
+        subscription: Json | None = None,
+        **metadata: str,
+    ) -> str:
+        """Pay an invoice of ``lines`` (see `invoice_line`); its id."""
+        total = sum(line["amount"] for line in lines)
+        tax = sum(one["amount"] for line in lines for one in line["taxes"] if one["tax_behavior"] == "exclusive")
+        intent = self._new_intent(total + tax, lines[0]["currency"], at, customer, {})
+        self._charge(intent, at)
+        details = (
+            None if subscription is None else {"subscription": subscription["id"], "metadata": subscription["metadata"]}
+        )
+        invoice: Json = {
+            "id": self._id("in_1"),
+            "object": "invoice",
+            "amount_paid": total + tax,
+            "billing_reason": "manual" if subscription is None else "subscription_cycle",
+            "created": at,
+            "currency": lines[0]["currency"],
+            "customer": customer,
+            "lines": {"object": "list", "data": list(lines), "has_more": False},
+            "livemode": self.live,
+            "metadata": metadata,
+            "parent": None if details is None else {"subscription_details": details, "type": "subscription_details"},
+            "status": "paid",
+            "status_transitions": {"paid_at": at},
+            "subtotal": total,
+            "total": total + tax,
+            "total_discount_amounts": [],
+            "total_taxes": [one for line in lines for one in line["taxes"]],
+        }
+        self.objects["invoices"][invoice["id"]] = invoice
+        paid: Json = {
+            "id": self._id("inpay_"),
+            "object": "invoice_payment",
+            "created": at,
+            "invoice": invoice["id"],
+            "livemode": self.live,
+            "payment": {"payment_intent": intent["id"], "type": "payment_intent"},
+            "status": "paid",
+        }
+        self.objects["invoice_payments"][paid["id"]] = paid
+        self._tell("invoice.paid", invoice, at)
+        self._tell("invoice_payment.paid", paid, at)
+        self._tell("payment_intent.succeeded", intent, at)
+        return str(invoice["id"])
+
+    def invoice_line(self, cents: int, price: str, quantity: int = 1, *, tax: int = 0, inside: bool = False) -> Json:
+        behavior = "inclusive" if inside else "exclusive"
+        return {
+            "id": self._id("il_"),
+            "object": "line_item",
+            "amount": cents,
+            "currency": "usd",
+            "description": "A pack of units",
+            "discount_amounts": [],
+            "metadata": {},
+            "pricing": {"price_details": {"price": price, "product": "prod_1"}, "type": "price_details"},
+            "quantity": quantity,
+            "taxes": [{"amount": tax, "tax_behavior": behavior}] if tax else [],
+        }
+
+    def subscription(
+        self, price: str, *, at: int, status: str = "active", customer: str | None = None, **metadata: str
+    ) -> str:
+        """Begin a subscription; its id."""
+        subscription: Json = {
+            "id": self._id("sub_1"),
+            "object": "subscription",
+            "cancel_at_period_end": False,
+            "created": at,
+            "customer": customer,
+            "ended_at": None,
+            "items": {"object": "list", "data": [{"id": self._id("si_"), "price": {"id": price}, "quantity": 1}]},
+            "livemode": self.live,
+            "metadata": metadata,
+            "status": status,
+        }
+        self.objects["subscriptions"][subscription["id"]] = subscription
+        self._tell("customer.subscription.created", subscription, at)
+        return str(subscription["id"])
+
+    def subscription_becomes(self, name: str, *, at: int, price: str | None = None, **changes: Any) -> None:
+        """A subscription changes its price or its status; a status of ``canceled`` ends it."""
+        subscription = self.objects["subscriptions"][name]
+        subscription |= changes
+        if price is not None:
+            subscription["items"]["data"][0]["price"] = {"id": price}
+        ended = subscription["status"] == "canceled"
+        subscription["ended_at"] = at if ended else None
+        self._tell(f"customer.subscription.{'deleted' if ended else 'updated'}", subscription, at)
 
     def complete(self, session_id: str, *, at: int) -> None:
         """The buyer has finished; the money is under way."""
         session = self.objects["sessions"][session_id]
-        intent: Json = {
-            "id": self._id("pi_3"),
-            "object": "payment_intent",
-            "amount": session["amount_total"],
-            "amount_received": 0,
-            "created": session["created"],
-            "currency": session["currency"],
-            "latest_charge": None,
-            "livemode": self.live,
-            "metadata": {},
-            "status": "processing",
-        }
-        self.objects["intents"][intent["id"]] = intent
+        intent = self._new_intent(
+            session["amount_total"],
+            session["currency"],
+            session["created"],
+            session["customer"],
+            session.get("_intent", {}),
+        )
         session |= {"status": "complete", "payment_intent": intent["id"]}
         if session["amount_total"] == 0:
             session |= {"payment_status": "no_payment_required", "payment_intent": None}
@@ -144,6 +338,12 @@ class StandIn:
         """The money of a completed session arrives."""
         session = self.objects["sessions"][session_id]
         intent = self.objects["intents"][session["payment_intent"]]
+        self._charge(intent, at)
+        session |= {"payment_status": "paid"}
+        if told:
+            self._tell("checkout.session.async_payment_succeeded", session, at)
+
+    def _charge(self, intent: Json, at: int) -> None:
         charge: Json = {
             "id": self._id("ch_3"),
             "object": "charge",
@@ -153,9 +353,10 @@ class StandIn:
             "captured": True,
             "created": at,
             "currency": intent["currency"],
+            "customer": intent["customer"],
             "disputed": False,
             "livemode": self.live,
-            "metadata": {},
+            "metadata": intent["metadata"],
             "paid": True,
             "payment_intent": intent["id"],
             "refunded": False,
@@ -163,9 +364,6 @@ class StandIn:
         }
         self.objects["charges"][charge["id"]] = charge
         intent |= {"latest_charge": charge["id"], "status": "succeeded", "amount_received": intent["amount"]}
-        session |= {"payment_status": "paid"}
-        if told:
-            self._tell("checkout.session.async_payment_succeeded", session, at)
 
     def pay(self, session_id: str, *, at: int) -> None:
         """A card pays at once: one event tells of both."""
@@ -279,12 +477,17 @@ class StandIn:
         }
         dispute["balance_transactions"] = [*dispute["balance_transactions"], move]
 
-    def charge_of(self, session_id: str) -> Json:
-        intent = self.objects["intents"][self.objects["sessions"][session_id]["payment_intent"]]
-        return self.objects["charges"][intent["latest_charge"]]
+    def charge_of(self, name: str) -> Json:
+        """The charge of a session, a payment intent or an invoice."""
+        return self.objects["charges"][self.objects["intents"][self.intent_of(name)]["latest_charge"]]
 
-    def intent_of(self, session_id: str) -> str:
-        return str(self.objects["sessions"][session_id]["payment_intent"])
+    def intent_of(self, name: str) -> str:
+        if name.startswith("pi_"):
+            return name
+        if name.startswith("in_"):
+            paid = next(one for one in self.objects["invoice_payments"].values() if one["invoice"] == name)
+            return str(paid["payment"]["payment_intent"])
+        return str(self.objects["sessions"][name]["payment_intent"])
 
     def _id(self, prefix: str) -> str:
         self._made += 1
@@ -301,8 +504,9 @@ class StandIn:
             "pending_webhooks": 1,
             "request": {"id": None, "idempotency_key": None},
             "type": kind,
-        }
+        } | ({"account": self.account} if self.account else {})
         self.events.append(event)
+        self.objects["events"][str(event["id"])] = event
 
     @staticmethod
     def _shown(item: Json) -> Json:
@@ -330,6 +534,8 @@ class StandIn:
             return Answer(400, _error("invalid_request_error", "this stand-in speaks one API version only"))
         if method.lower() != "get":
             return Answer(403, _error("invalid_request_error", "this key may not write"))
+        if (headers.get("Stripe-Account") or None) != self.account:
+            return Answer(403, _error("invalid_request_error", "the key has no access to this account"))
         return self._route(path, query)
 
     def _route(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -341,7 +547,10 @@ class StandIn:
                 return Answer(403, _error("invalid_request_error", f"{message}'{right}' permission would allow it."))
             if path == prefix:
                 return self._list(path, kind, filters, query)
-            return self._one(kind, path.removeprefix(f"{prefix}/"), query)
+            name, _, part = path.removeprefix(f"{prefix}/").partition("/")
+            if name == "search":
+                return self._search(path, kind, query)
+            return self._items(kind, name, part) if part else self._one(kind, name, query)
         return Answer(404, _error("invalid_request_error", f"Unrecognized request URL (GET: {path})."))
 
     def _one(self, kind: str, name: str, query: Mapping[str, str]) -> Answer:
@@ -349,11 +558,37 @@ class StandIn:
         if item is None:
             message = f"No such {kind.removesuffix('s')}: '{name}'"
             return Answer(404, _error("invalid_request_error", message, code="resource_missing"))
-        return Answer(200, self._expanded(item, _expands(query)))
+        return _refused_parameters(query, ()) or self._shown_with([item], kind, _expands(query), one=True)
+
+    def _items(self, kind: str, name: str, part: str) -> Answer:
+        item = self.objects[kind].get(name, {})
+        data = {"line_items": item.get("_line_items"), "lines": (item.get("lines") or {}).get("data")}.get(part)
+        if data is None:
+            return Answer(404, _error("invalid_request_error", "Unrecognized request URL."))
+        return Answer(200, {"object": "list", "data": data, "has_more": False})
+
+    def _search(self, path: str, kind: str, query: Mapping[str, str]) -> Answer:
+        """Search as Stripe does, for the clauses that are of use here."""
+        if not self.searches or kind != "intents":
+            return Answer(404, _error("invalid_request_error", f"Unrecognized request URL (GET: {path})."))
+        found = [item for item in self.objects[kind].values() if _matches(item, query["query"])]
+        shown = [self._shown(item) for item in found]
+        return Answer(
+            200, {"object": "search_result", "data": shown, "has_more": False, "next_page": None, "url": path}
+        )
 
     def _list(self, path: str, kind: str, filters: tuple[str, ...], query: Mapping[str, str]) -> Answer:
+        special = ("payment[type]", "payment[payment_intent]") if kind == "invoice_payments" else ()
+        if refused := _refused_parameters(query, (*LIST_PARAMETERS, *filters, *special)):
+            return refused
         items = sorted(self.objects[kind].values(), key=lambda item: (item["created"], item["id"]), reverse=True)
-        items = [item for item in items if all(item.get(name) == query[name] for name in filters if name in query)]
+        items = [
+            item
+            for item in items
+            if all(item.get(name) == query[name] for name in filters if name in query and query[name] != "all")
+        ]
+        if "payment[payment_intent]" in query:
+            items = [item for item in items if item["payment"]["payment_intent"] == query["payment[payment_intent]"]]
         items = [item for item in items if _created_fits(item["created"], query)]
         after = query.get("starting_after")
         if after is not None:
@@ -365,18 +600,79 @@ class StandIn:
         if not 1 <= limit <= 100:
             return Answer(400, _error("invalid_request_error", "limit lies between 1 and 100"))
         expand = [name.removeprefix("data.") for name in _expands(query)]
-        data = [self._expanded(item, expand) for item in items[:limit]]
-        return Answer(200, {"object": "list", "data": data, "has_more": len(items) > limit, "url": path})
+        answer = self._shown_with(items[:limit], kind, expand)
+        return (
+            answer
+            if answer.status != 200
+            else answer._replace(
+                body={"object": "list", "data": answer.body["data"], "has_more": len(items) > limit, "url": path}
+            )
+        )
+
+    def _shown_with(self, items: Sequence[Json], kind: str, expand: list[str], *, one: bool = False) -> Answer:
+        for path in expand:
+            at: str | None = kind
+            for field in path.split("."):
+                at = EXPANDABLE.get(at or "", {}).get(field)
+                if at is None:
+                    message = f"This property cannot be expanded ({path})."
+                    return Answer(400, _error("invalid_request_error", message))
+        data = [self._expanded(item, expand) for item in items]
+        return Answer(200, data[0] if one else {"data": data})
 
     def _expanded(self, item: Json, expand: list[str]) -> Json:
         shown = self._shown(item)
-        if "line_items" in expand:
-            shown["line_items"] = {"object": "list", "data": item["_line_items"], "has_more": False}
-        if "payment_intent.latest_charge" in expand and item["payment_intent"] is not None:
-            intent = self._shown(self.objects["intents"][item["payment_intent"]])
-            intent["latest_charge"] = self.objects["charges"].get(intent["latest_charge"])
-            shown["payment_intent"] = copy.deepcopy(intent)
+        for path in expand:
+            self._expand(shown, item, path.split("."))
         return shown
+
+    def _expand(self, shown: Json, item: Json, path: list[str]) -> None:
+        field, rest = path[0], path[1:]
+        if field == "line_items":
+            shown[field] = {
+                "object": "list",
+                "data": item["_line_items"][:10],
+                "has_more": len(item["_line_items"]) > 10,
+            }
+            return
+        if field == "payments":
+            paid = [one for one in self.objects["invoice_payments"].values() if one["invoice"] == item["id"]]
+            shown[field] = {"object": "list", "data": paid, "has_more": False}
+            return
+        value = shown.get(field)
+        name = value["id"] if isinstance(value, dict) else value
+        if name is None:
+            return
+        kinds = (objects for objects in self.objects.values() if name in objects)
+        inner = next(kinds)[name]
+        if not isinstance(value, dict):
+            shown[field] = self._shown(inner)
+        if rest:
+            self._expand(shown[field], inner, rest)
+
+
+def _refused_parameters(query: Mapping[str, str], known: tuple[str, ...]) -> Answer | None:
+    """Stripe refuses a parameter that it does not know."""
+    unknown = [name for name in query if name not in known and not name.startswith("expand[")]
+    if not unknown:
+        return None
+    return Answer(400, _error("invalid_request_error", f"Received unknown parameter: {unknown[0]}"))
+
+
+def _matches(item: Json, query: str) -> bool:
+    return all(_fits(item, clause) for clause in query.split(" AND "))
+
+
+def _fits(item: Json, clause: str) -> bool:
+    if match := re.fullmatch(r"(-?)metadata\['([^']*)'\]:(null|'([^']*)')", clause):
+        negated, name, value, text = match.groups()
+        held = item["metadata"].get(name)
+        return (held is None) != bool(negated) if value == "null" else (held == text) != bool(negated)
+    if match := re.fullmatch(r"status:'(\w+)'", clause):
+        return bool(item["status"] == match[1])
+    match = re.fullmatch(r"created([<>]=)(\d+)", clause)
+    assert match, f"no clause of Stripe's: {clause}"
+    return bool(item["created"] >= int(match[2]) if match[1] == ">=" else item["created"] <= int(match[2]))
 
 
 def _expands(query: Mapping[str, str]) -> list[str]:

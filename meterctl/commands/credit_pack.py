@@ -1,6 +1,7 @@
 """``meterctl credit-pack``"""
 
-from typing import Annotated
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.completion import complete_packs
@@ -8,9 +9,12 @@ from meterctl.commands.confirmation import book
 from meterctl.commands.options import argument, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
-from meterctl.core.errors import BadInput
-from meterctl.core.results import Receipt
+from meterctl.core.errors import BadInput, said_by
+from meterctl.core.results import Result
 from meterctl.wiring import Wiring
+
+if TYPE_CHECKING:
+    from meterctl.core.payments.payments import Payment
 
 app = new_app()
 
@@ -23,8 +27,12 @@ def credit_pack(
     session: Annotated[str | None, option("--session", "ID", "The payment: it is credited once.")] = None,
     paid_cents: Annotated[str | None, option("--paid-cents", "N", "What was paid (else the pack's price).")] = None,
     from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book what Stripe says was paid.")] = None,
-    accept_paid: Annotated[bool, switch("--accept-paid", "With --from-stripe: although it is not the price.")] = False,
-) -> Receipt:
+    from_payment: Annotated[
+        str | None, option("--from-payment", "FILE|-", "Book the payment line in a file: any provider's.")
+    ] = None,
+    accept_paid: Annotated[bool, switch("--accept-paid", "Book what was paid although it is not the price.")] = False,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Take a price that a discount explains.")] = False,
+) -> Result:
     """Book a sold pack: opens a lot of units.
 
     Books a topup: the units first repay debt, the rest is a lot with the pack's expiry. The session is claimed for the
@@ -35,24 +43,72 @@ def credit_pack(
     Examples:
       meterctl credit-pack acme small --session cs_1234
       meterctl credit-pack --from-stripe cs_live_1234
+      meterctl credit-pack --from-payment order-77.json
     """
     if from_stripe is not None:
         if session is not None or paid_cents is not None:
             raise BadInput("--from-stripe brings session and amount with it", hint="leave them out", code="usage")
-        return _from_stripe(wiring, from_stripe, org, pack, accept_paid=accept_paid)
+        return _from_stripe(wiring, from_stripe, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
+    if from_payment is not None:
+        return _from_line(wiring, from_payment, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
     if org is None or pack is None or session is None:
         hint = "meterctl credit-pack ORG PACK --session ID"
         raise BadInput("crediting a pack needs ORG, PACK and --session", hint=hint, code="usage")
     # What nobody paid for is no sale: a pack that is free has a price of 0 in the config, a gift is an adjustment.
     paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
+    from meterctl.core.payments.modes import check_name
+
+    check_name(session, wiring.store)
     return book(wiring, CreditPack(org, pack, session, paid))
 
 
-def _from_stripe(wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool) -> Receipt:
-    from meterctl.core.payments.gather import find_payment, is_credited
-    from meterctl.core.payments.payments import credit_for
+def _from_stripe(
+    wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool, accept_discount: bool
+) -> Result:
+    from meterctl.core.payments.lookup import find_payment
 
-    payment = find_payment(wiring.stripe, reference)
-    accept_paid = accept_paid or is_credited(wiring.store, payment)
-    operation = credit_for(payment, org, pack, wiring.settings.terms.packs, accept_paid=accept_paid)
-    return book(wiring, operation, at=payment.at)
+    sale = find_payment(wiring.stripe, reference)
+    return _credit(wiring, sale, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
+
+
+def _from_line(
+    wiring: Wiring, path: str, org: str | None, pack: str | None, *, accept_paid: bool, accept_discount: bool
+) -> Result:
+    from meterctl.core.files.sources import opened_or_standard_input, said
+    from meterctl.core.payments.neutral import BadLine, read_payments
+
+    with opened_or_standard_input(path) as file, said_by(said(path)):
+        lines = list(islice(read_payments(file), 2))
+    if len(lines) != 1:
+        message = "it holds no payment" if not lines else "it holds more than one payment"
+        hint = "one line here; meterctl reconcile FILE takes many"
+        raise BadInput(f"{said(path)}: {message}", hint=hint, code="bad_payment")
+    if isinstance(lines[0], BadLine):
+        raise lines[0].problem
+    return _credit(wiring, [lines[0].payment], org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
+
+
+def _credit(
+    wiring: Wiring,
+    sale: "list[Payment]",
+    org: str | None,
+    pack: str | None,
+    *,
+    accept_paid: bool,
+    accept_discount: bool,
+) -> Result:
+    """Credit a payment, each part of it: all of them pass the check before any is booked."""
+    from meterctl.core.payments.booked import credits_for
+    from meterctl.core.payments.findings import Receipts
+    from meterctl.core.payments.sales import Seller, credit_for
+
+    shop = wiring.shop
+    seller = Seller(shop.packs, accept_discount or shop.settings.discounts == "accept", accept_paid)
+    credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
+    pack = pack if len(sale) == 1 else None
+    operations = [
+        credit_for(payment, seller, org=org, pack=pack, booked=booked)
+        for payment, booked in zip(sale, credits, strict=True)
+    ]
+    receipts = [book(wiring, operation, at=part.at) for operation, part in zip(operations, sale, strict=True)]
+    return receipts[0] if len(receipts) == 1 else Receipts("credit-pack", receipts)

@@ -7,15 +7,16 @@ from tempfile import TemporaryFile
 from typing import IO, Annotated, cast
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import argument, option, switch
+from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, said_by
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.locked import locked
 from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
 from meterctl.core.payments.event_counts import Events
+from meterctl.core.payments.stripe_reader import Span
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import lines, rejected_lines
-from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhook_intake import Intake, Trust, listed_events
 from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.process.clock import SystemClock
 from meterctl.wiring import Wiring
@@ -26,7 +27,11 @@ app = new_app()
 @command(app, writes=True)
 def events(
     wiring: Wiring,
-    file: Annotated[str, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")],
+    file: Annotated[str | None, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")] = None,
+    from_stripe: Annotated[bool, switch("--from-stripe", "Read the account's own list of events.")] = False,
+    since: Annotated[
+        str | None, option("--since", "TIME", "With --from-stripe: from then on (3d if left out).")
+    ] = None,
     signature: Annotated[
         str | None, option("--signature", "HEADER", "The Stripe-Signature of the file's one event.")
     ] = None,
@@ -37,24 +42,31 @@ def events(
     unsigned: Annotated[
         bool, switch("--unsigned", "Take events without a signature although a secret is set.")
     ] = False,
-    accept_paid: Annotated[bool, switch("--accept-paid", "Book packs for what was paid, whatever they cost.")] = False,
+    accept_paid: Annotated[
+        list[str] | None, option("--accept-paid", "ID", "Book this payment for what was paid. Repeatable.")
+    ] = None,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Take prices that a discount explains.")] = False,
 ) -> Events:
     """Book what Stripe's webhook events tell, in any order, once each.
 
     Books a topup for each paid session, a refund for money that went back, a reversal for what came back of it. Events
     may come in any order and any number of times: the state is the same in the end. A refund whose pack is not credited
     yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked with
-    STRIPE_WEBHOOK_SECRET where there are any. With STRIPE_API_KEY set, Stripe is asked for what the events leave open.
+    STRIPE_WEBHOOK_SECRET, which may hold several secrets; where it is set, an event without a signature is refused.
+    With STRIPE_API_KEY set, Stripe is asked for what the events leave open.
 
     \b
     Examples:
       meterctl events events.ndjson --pending pending.ndjson
       meterctl events body.json --signature "t=1763,v1=5257..."
+      meterctl events --from-stripe --since 3d
     """
     if wiring.options.at is not None:
         raise BadInput("events say themselves when", hint="leave out --at", code="usage")
     if signature is not None and not signature.strip():
         raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
+    if from_stripe == (file is not None) or (since is not None and not from_stripe):
+        raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
     started = wiring.elapsed()
     for name, path in (("--pending", pending), ("--rejects", rejects)):
         if path is not None:
@@ -62,16 +74,22 @@ def events(
     result = Events()
     with ExitStack() as stack:
         keeping = stack.enter_context(_Keeping(pending, rejects, dry_run=wiring.options.dry_run))
-        trust = Trust(_verify(wiring), unsigned)
+        gateway = wiring.stripe if from_stripe or wiring.environ.get("STRIPE_API_KEY") else None
         feed = Feed(_store_mode(wiring), stack.enter_context(TemporaryFile()))
-        with _deliveries(file) as given:
-            read_all(given, signature, trust, feed, result, reject=keeping.reject)
+        intake = Intake(Trust(_verify(wiring), unsigned), wiring.shop, feed, result, keeping.reject)
+        if file is not None:
+            with _deliveries(file) as given:
+                intake.read(given, signature)
+        elif gateway is not None:
+            intake.take(listed_events(gateway, _span(wiring, since)))
         if pending is not None and Path(pending).exists():
             # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
             with _deliveries(pending) as kept:
-                read_all(kept, None, trust, feed, result, keep_invalid=True)
-        gateway = wiring.stripe if wiring.environ.get("STRIPE_API_KEY") else None
-        Settler(wiring.ledger, gateway, Booking(wiring.actor, wiring.options.reason, accept_paid)).settle(feed, result)
+                intake.read(kept, None, keep_invalid=True)
+        booking = Booking(
+            wiring.actor, wiring.options.reason, wiring.shop, accept_discount, frozenset(accept_paid or ())
+        )
+        Settler(wiring.ledger, gateway, booking).settle(feed, result)
         keeping.keep(result)
     result.seconds = wiring.elapsed() - started
     return result
@@ -118,6 +136,10 @@ class _Keeping:
                     self._asides[path].keep()
 
 
+def _span(wiring: Wiring, since: str | None) -> Span:
+    return Span(filter_time(wiring, "since", since or "3d"), wiring.now)
+
+
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
     with opened_or_standard_input(name) as file, said_by(said(name)):
@@ -135,6 +157,6 @@ def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
 
 
 def _store_mode(wiring: Wiring) -> bool | None:
-    from meterctl.core.payments.gather import store_mode
+    from meterctl.core.payments.modes import store_mode
 
     return store_mode(wiring.store)

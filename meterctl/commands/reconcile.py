@@ -1,45 +1,67 @@
-"""``meterctl reconcile stripe``"""
+"""``meterctl reconcile``"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
-from meterctl.commands.command import command, new_app, take_shared
-from meterctl.commands.options import filter_time, option
-from meterctl.core.payments.reconcile import Reconciliation, mending
+from meterctl.commands.command import command, new_app
+from meterctl.commands.options import argument, filter_time, option, switch
+from meterctl.core.errors import BadInput, said_by
+from meterctl.core.payments.findings import Finding, Reconciliation
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
+
+if TYPE_CHECKING:
+    from meterctl.core.payments.books import Mender
+    from meterctl.core.payments.gather import Both
 
 app = new_app()
 
 
-@app.callback()
-@take_shared
-def reconcile(**_: Any) -> None:
-    """Compare payments with the journal, both ways."""
-
-
-@command(app, "stripe")
-def reconcile_stripe(
+@command(app)
+def reconcile(
     wiring: Wiring,
+    source: Annotated[str, argument("stripe|FILE|-", "Stripe, or a file of payment lines of any provider.")],
     since: Annotated[str | None, option("--since", "TIME", "Only what was paid or booked since (else all).")] = None,
     plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the plan that would mend it.")] = None,
     resume: Annotated[str | None, option("--resume", "FILE", "Keep notes there, and go on from them.")] = None,
+    accept_paid: Annotated[
+        list[str] | None, option("--accept-paid", "ID", "Plan this payment for what was paid. Repeatable.")
+    ] = None,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Take prices that a discount explains.")] = False,
 ) -> Reconciliation:
-    """Compare Stripe's sessions, refunds and disputes with the journal, both ways. Books nothing.
+    """Compare payments with the journal, both ways.
 
-    Exit code 8 if anything differs. --plan-out saves the operations that would mend it, as far as the journal would
-    take them now, as a plan for `meterctl apply`. It reads with the key in STRIPE_API_KEY; with --resume, a run that
-    was interrupted goes on where it stopped.
+    Books nothing. Exit code 8 if anything differs, about refunds and disputes too. --plan-out saves the operations
+    that would mend it, as far as the journal would take them now, as a plan for `meterctl apply`. Stripe is read with
+    the key in STRIPE_API_KEY; with --resume, a run that was interrupted goes on where it stopped. Nothing is planned to
+    be taken back that was paid.
 
     \b
     Examples:
       meterctl reconcile stripe --since 7d
       meterctl reconcile stripe --plan-out mend.ndjson
+      meterctl reconcile payments.ndjson
     """
-    from meterctl.core.payments.gather import Notes, gather
-    from meterctl.core.payments.reconcile import Mender, count_kinds, mendable
+    from meterctl.core.payments.books import Mender
+
+    shop = wiring.shop
+    discounts = accept_discount or shop.settings.discounts == "accept"
+    mender = Mender(shop.packs, wiring.actor, True, discounts, frozenset(accept_paid or ()))
+    if source == "stripe":
+        return _stripe(wiring, since, plan_out, resume, mender)
+    if since is not None or resume is not None:
+        hint = "put only the payments into the file that are to be compared"
+        raise BadInput("--since and --resume are for stripe", hint=hint, code="usage")
+    return _file(wiring, source, plan_out, mender)
+
+
+def _stripe(
+    wiring: Wiring, since: str | None, plan_out: str | None, resume: str | None, mender: "Mender"
+) -> Reconciliation:
+    from meterctl.core.payments.gather import gather
+    from meterctl.core.payments.notes import Notes
 
     started, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)
@@ -48,13 +70,41 @@ def reconcile_stripe(
     until = notes.about["until"]
     with _progress() as progress:
         both = gather(wiring.stripe, wiring.store, earliest, until, progress=progress, notes=notes)
-    mender = Mender(wiring.settings.terms.packs, wiring.actor)
-    findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
-    if plan_out is not None:
-        wiring.save_plan(plan_out, mending(findings))
+    findings = _findings(wiring, both, mender, plan_out)
     notes.drop()
+    from meterctl.core.payments.findings import count_kinds
+
     counts = both.counts | count_kinds(findings)
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
+
+
+def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> Reconciliation:
+    from meterctl.core.files.atomic import check_apart
+    from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
+    from meterctl.core.payments.findings import count_kinds
+    from meterctl.core.payments.gather_file import gather_file
+    from meterctl.core.payments.neutral import read_payments
+
+    started, now = wiring.elapsed(), wiring.now
+    if plan_out is not None:
+        check_apart("--plan-out", plan_out, path)
+    with opened_or_standard_input(path) as file, said_by(said(path)):
+        both = gather_file(read_payments(cast(IO[bytes], unzipped(file))), wiring.store, wiring.settings.stripe.ignore)
+    findings = _findings(wiring, both, mender, plan_out)
+    counts = both.counts | count_kinds(findings)
+    spent = wiring.elapsed() - started
+    return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=said(path))
+
+
+def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Finding]:
+    from meterctl.core.payments.findings import unreadable
+    from meterctl.core.payments.reconcile import mendable, mending
+
+    findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
+    findings += [*both.more, *map(unreadable, both.broken)]
+    if plan_out is not None:
+        wiring.save_plan(plan_out, mending(findings))
+    return findings
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """``meterctl refund``"""
 
 from secrets import token_hex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
@@ -9,9 +9,12 @@ from meterctl.commands.options import argument, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.errors import BadInput
-from meterctl.core.payments.payments import Giveback, Payment
 from meterctl.core.results import Receipt, Result
 from meterctl.wiring import Wiring
+
+if TYPE_CHECKING:
+    from meterctl.core.payments.booked import Credit
+    from meterctl.core.payments.payments import Giveback
 
 app = new_app()
 
@@ -62,29 +65,38 @@ def refund(
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
-    from meterctl.core.payments.gather import find_givebacks
-    from meterctl.core.payments.reconcile import Receipts
+    from meterctl.core.payments.findings import Receipts
+    from meterctl.core.payments.lookup import credited_parts, find_givebacks
+    from meterctl.core.payments.payments import shares
 
     found = find_givebacks(wiring.stripe, reference)
-    asked = sorted(found.asked, key=lambda item: (item.at, item.id))
-    receipts = [receipt for item in asked for receipt in _settle(wiring, found.payment, item, org)]
+    parts = credited_parts(wiring.ledger.store, found.sale, org)
+    receipts: list[Receipt] = []
+    for item in sorted(found.asked, key=lambda one: (one.at, one.id)):
+        falling = shares(item, found.sale)
+        for part in parts:
+            named = set(part.credit.all_names)
+            number = next((n for n, one in enumerate(found.sale) if named & set(one.all_names)), 0)
+            receipts += _settle(wiring, part.credit, falling[number])
     return receipts[0] if len(receipts) == 1 else Receipts("refund", receipts)
 
 
-def _settle(wiring: Wiring, payment: Payment, item: Giveback, org: str | None) -> list[Receipt]:
+def _settle(wiring: Wiring, credit: "Credit", item: "Giveback") -> list[Receipt]:
     """Bring the journal to what Stripe says of one giveback."""
-    from meterctl.core.payments.gather import credited_to
-    from meterctl.core.payments.payments import steps
+    from meterctl.core.payments.booked import credits_for
+    from meterctl.core.payments.clawbacks import back_time, steps
 
-    credit = credited_to(wiring.ledger.store, payment, org)
+    # As it is now: a refund before this one may have been booked on it.
+    now = credits_for(wiring.ledger.store, [credit.name])
+    credit = next((one for one in now if (one.org, one.seq) == (credit.org, credit.seq)), credit)
     operations = steps(item, credit)
     if not operations:
         return [_nothing(wiring, credit.org, item)]
-    times = [item.back_at if isinstance(operation, ReverseRefund) else item.at for operation in operations]
+    times = [back_time(item) if isinstance(operation, ReverseRefund) else item.at for operation in operations]
     return [book(wiring, operation, at=at) for operation, at in zip(operations, times, strict=True)]
 
 
-def _nothing(wiring: Wiring, org: str, item: Giveback) -> Receipt:
+def _nothing(wiring: Wiring, org: str, item: "Giveback") -> Receipt:
     said = {
         "waiting": f"{item.id} is not decided at Stripe yet: there is nothing to claw; run it again later",
         "given": f"{item.id}: nothing is left of the payment to claw",

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.payments.event_counts import TROUBLE, Events
-from meterctl.core.payments.reconcile import Finding, Receipts, Reconciliation
+from meterctl.core.payments.findings import Finding, Receipts, Reconciliation
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
 from meterctl.views.entries import show_receipt
 from meterctl.views.registry import view
 
-_READ = ("session", "refund", "dispute")
+_READ = ("payment", "session", "intent", "invoice", "refund", "dispute")
+
+#: Kinds that are only told of where there are some.
+_RARE = ("intent", "invoice")
 
 
 @view("reconcile")
@@ -17,7 +20,8 @@ def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
     count = len(found.findings)
     outcome = Said(f"✗ {words.plural(count, 'difference')}", "bad") if count else Said("✓ no difference", "good")
     since = "" if found.since is None else f" since {words.when_utc(found.since)}"
-    yield Heading((outcome, f": Stripe ({found.mode} mode) and the journal{since}"))
+    mode = "" if found.mode is None else f" ({found.mode} mode)"
+    yield Heading((outcome, f": {found.provider}{mode} and the journal{since}"))
     yield Pairs(list(_read_pairs(found)))
     if not count:
         return
@@ -25,7 +29,7 @@ def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
         Column("difference"),
         Column("org"),
         Column("payment", least=12),
-        Column("Stripe", least=10),
+        Column(found.provider if found.mode else "provider", least=10),
         Column("journal", least=10),
         Column("to mend", rank=1, least=16),
     ]
@@ -35,7 +39,10 @@ def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
 
 def _read_pairs(found: Reconciliation) -> Iterator[tuple[str, Cell]]:
     counts = found.counts
-    yield "at Stripe", ", ".join(words.plural(counts.get(f"{name}s", 0), name) for name in _READ)
+    kinds = [name for name in _READ if f"{name}s" in counts and (counts[f"{name}s"] or name not in _RARE)]
+    rest = [f"{counts[name]:,} {name}" for name in ("foreign", "unpaid") if counts.get(name)]
+    place = f"at {found.provider}" if found.mode else "in the file"
+    yield place, ", ".join([*(words.plural(counts[f"{name}s"], name) for name in kinds), *rest])
     others = counts.get("other_references", 0)
     yield (
         "in the journal",

@@ -1,6 +1,7 @@
 """The help: every command says what it books, and shows examples that work as they stand."""
 
 import gzip
+import json
 import re
 import shlex
 import subprocess
@@ -51,6 +52,7 @@ NEED_MORE = {
     "credit-pack --from-stripe cs_live_1234": UNREACHABLE,
     "refund --from-stripe re_3Q2x": UNREACHABLE,
     "reconcile stripe --since 7d": UNREACHABLE,
+    "events --from-stripe --since 3d": UNREACHABLE,
     "reconcile stripe --plan-out mend.ndjson": UNREACHABLE,
     'events body.json --signature "t=1763,v1=5257..."': USAGE,
     "backfill november.ndjson.gz --results answers.ndjson": PARTIAL,
@@ -151,6 +153,10 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     (run.place / "backup.ndjson.gz").write_bytes(gzip.compress(run.journal().encode()))
     run.all("--store sqlite:credits.db adjust other 5 --ref a1 --reason why")
     run.file("events.ndjson", "")
+    payment = {"id": "order-77", "org": "acme", "pack": "small", "paid_cents": 500, "currency": "usd"}
+    paid = json.dumps(payment | {"paid_at": "2026-11-10T10:00:00Z"})
+    run.file("payments.ndjson", "")
+    run.file("order-77.json", paid)
     (run.place / "november.ndjson.gz").write_bytes(gzip.compress(b'{"op": "plan", "org": "acme"}\n'))
     run.file("usage.csv", "op,org,run,units,at\nattribute,acme,run-7,5,2026-11-16 09:30\n")
     line = ELSEWHERE.sub("", example.removeprefix("meterctl "))

@@ -17,14 +17,19 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request
-from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.domain.policy import Pack, StripeSettings, Terms
+from meterctl.core.payments.books import Mender
 from meterctl.core.payments.event_counts import Events
-from meterctl.core.payments.gather import Notes, gather
-from meterctl.core.payments.reconcile import Finding, Mender, mendable, mending
-from meterctl.core.payments.stripe_gateway import StripeGateway, connect
+from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.gather import gather
+from meterctl.core.payments.notes import Notes
+from meterctl.core.payments.reconcile import mendable, mending
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_gateway import connect
+from meterctl.core.payments.stripe_reader import Reader
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import lines
-from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhook_intake import Intake, Trust
 from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.core.ports import Store
 from meterctl.core.stores.overlay import OverlayStore
@@ -37,6 +42,7 @@ START, NOW = seconds("2026-11-01T00:00:00Z"), "2026-11-22T12:00:00.000Z"
 
 #: Units a cent are whole: then the order in which parts of a payment go back cannot matter by a rounded unit.
 PACKS = {"small": Pack(1000, 500, "usd", 90), "large": Pack(6000, 2000, "usd"), "gift": Pack(100, 100, "usd", 60)}
+SHOP = Shop(StripeSettings(discounts="accept"), PACKS)
 ORGS = ("acme", "beta", "corp", "dune")
 
 Difference = tuple[str, str]
@@ -51,7 +57,7 @@ class History:
         self.store = store
         self.clock = HandClock(NOW)
         self.ledger = Ledger(store, self.clock, Terms(packs=PACKS))
-        self.gateway: StripeGateway = connect({"STRIPE_API_KEY": KEY}, self.clock.sleep, InProcess(self.account))
+        self.gateway: Reader = connect({"STRIPE_API_KEY": KEY}, self.clock.sleep, InProcess(self.account), SHOP)
         self.injected: set[Difference] = set()
         self.lost: set[str] = set()
         self.spoilt: dict[str, str] = {}
@@ -240,11 +246,9 @@ class History:
 
     def _run(self, bodies: Sequence[str], *, asked: bool = False) -> list[str]:
         result = Events()
-        read_all(io.BytesIO("\n".join(bodies).encode()), None, Trust(), feed := Feed(), result)
+        Intake(Trust(), SHOP, feed := Feed(), result).read(io.BytesIO("\n".join(bodies).encode()))
         asked = asked or self.random.random() < 0.5
-        Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, accept_paid=True)).settle(
-            feed, result
-        )
+        Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, SHOP)).settle(feed, result)
         assert result.failed == 0, result.problems
         return [json.loads(line)["delivery"] for line in lines(result.kept)]
 
@@ -263,7 +267,15 @@ class History:
         notes = Notes(None, {})
         until = self.clock.now()
         both = gather(self.gateway, self.store, None, until, progress=lambda _: None, notes=notes)
-        return mendable(both.cases, Mender(PACKS, "fixer"), self._rehearse)
+        return mendable(both.cases, Mender(PACKS, "fixer", discounts=True), self._rehearse)
+
+    def by_chance(self) -> set[Difference]:
+        """Findings that depend on the order of events: a refund of a payment that was booked twice by hand is clawed
+        from the credit whose name it tells."""
+        twice = [session for session, kind in self.spoilt.items() if kind == "duplicate"]
+        about = [name for one in twice for name in (*self.refunds(one), *self.disputes(one))]
+        kinds = ("refunded_not_clawed", "failed_refund_clawed", "wrong_amount")
+        return {(kind, name) for kind in kinds for name in about}
 
     def _rehearse(self, requests: Sequence[Request]) -> list[Any]:
         layer = OverlayStore(self.store, MemoryStore())
@@ -305,7 +317,7 @@ def play(seed: int, store: Store) -> History:
     history.happen()
     history.deliver()
     findings = history.reconcile()
-    found = {about(finding) for finding in findings}
+    found = {about(finding) for finding in findings} - history.by_chance()
     if not any(kind == "unpredicted" for kind, _ in history.injected):
         assert found == history.injected, f"seed {seed}"
     for request in mending(findings):

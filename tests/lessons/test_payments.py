@@ -7,29 +7,32 @@ import threading
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
 from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
 from meterctl.core.payments.event_counts import MOST_PROBLEMS, Events
+from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_gateway import verify
 from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhook_intake import Intake, Trust
 from meterctl.core.payments.webhooks import Booking, Settler
-from tests.desk import Desk
+from tests.desk import PACKS, Desk
 from tests.stripe_server import WEBHOOK_SECRET, StandIn, seconds, signature_of
 
 T0 = seconds("2026-11-10T10:00:00Z")
+
+SHOP = Shop(packs=PACKS)
 
 SIGNED = Trust(lambda body, header: verify(body, header, WEBHOOK_SECRET))
 
 
 def book(desk: Desk, text: str | bytes, trust: Trust = SIGNED) -> Events:
     result, feed = Events(), Feed()
-    read_all(io.BytesIO(text.encode() if isinstance(text, str) else text), None, trust, feed, result)
-    Settler(desk.ledger, None, Booking("hook")).settle(feed, result)
+    Intake(trust, SHOP, feed, result).read(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    Settler(desk.ledger, None, Booking("hook", shop=SHOP)).settle(feed, result)
     return result
 
 
@@ -125,10 +128,10 @@ def test_l103_a_million_bad_lines_are_ten_problems_and_a_count() -> None:
     tracemalloc.start()
     file = io.BytesIO(b'{"id": "evt_1"\n' * count + good)
     held = tracemalloc.get_traced_memory()[0]
-    read_all(file, None, Trust(), feed := Feed(), result)
+    Intake(Trust(), SHOP, feed := Feed(), result).read(file)
     assert tracemalloc.get_traced_memory()[1] - held < 500_000
     tracemalloc.stop()
-    Settler(desk.ledger, None, Booking("hook")).settle(feed, result)
+    Settler(desk.ledger, None, Booking("hook", shop=SHOP)).settle(feed, result)
     assert (result.invalid, result.applied) == (count, 1)
     assert (len(result.problems), result.more) == (MOST_PROBLEMS, count - MOST_PROBLEMS)
     assert len(json.dumps(result.document())) < 10_000
@@ -138,7 +141,8 @@ def test_l103_a_million_bad_lines_are_ten_problems_and_a_count() -> None:
 def test_l103_gzip_that_unpacks_to_far_more_is_read_in_bounded_memory(line: bytes) -> None:
     zipped = gzip.compress(line * (100_000_000 // len(line) if line == b" " else 200_000))
     tracemalloc.start()
-    read_all(gzip.GzipFile(fileobj=io.BytesIO(zipped)), None, Trust(), Feed(), result := Events())  # type: ignore[arg-type]
+    file = cast(IO[bytes], gzip.GzipFile(fileobj=io.BytesIO(zipped)))
+    Intake(Trust(), SHOP, Feed(), result := Events()).read(file)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100_000_000

@@ -207,7 +207,7 @@ class Reconcile(TypedDict):
 
     schema: Literal["meterctl.reconcile.v1"]
     ok: Annotated[bool, means("true: nothing differs")]
-    mode: Annotated[Literal["live", "test"], means("mode of the Stripe key")]
+    mode: Annotated[Literal["live", "test"] | None, means("mode of the Stripe key; null for a file of payments")]
     since: Annotated[Instant | None, instant("payments and bookings from then on")]
     until: Annotated[Instant, instant("payments and bookings before then")]
     counts: Annotated[dict[str, int], means("objects seen, and findings by kind")]

@@ -1,33 +1,23 @@
-"""Bringing both sides together: payments from Stripe, credits from the journal, a case per session.
+"""Bring both sides together: payments from a provider, credits from the journal, a case per payment.
 
-Stripe is read first, up to one instant, and the journal after it: what was credited meanwhile is looked up by itself.
+The provider is read first, up to one instant, and the journal after it: a payment credited meanwhile is looked up by
+itself.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from meterctl.core.domain import instants
-from meterctl.core.errors import BadInput, NotFound, PaymentRefused
+from meterctl.core.errors import StripeUnavailable
 from meterctl.core.model import Instant, Kind
 from meterctl.core.payments import payments
-from meterctl.core.payments.payments import (
-    DISPUTE_PREFIXES,
-    PAYMENT_PREFIXES,
-    REFUND_PREFIXES,
-    Credit,
-    Gateway,
-    Giveback,
-    Payment,
-    base_of,
-    credits_of,
-    names_of,
-    standing_credit,
-)
-from meterctl.core.payments.reconcile import Case
-from meterctl.core.ports import EntryFilter, Journal, Store, sound
+from meterctl.core.payments.booked import Credit, credits_for, credits_of
+from meterctl.core.payments.findings import Case, Finding
+from meterctl.core.payments.notes import Notes
+from meterctl.core.payments.payments import Giveback, Payment, base_of, shares, whole_of
+from meterctl.core.payments.sale_book import Sale, SaleBook
+from meterctl.core.payments.stripe_reader import Broken, Reader, Span
+from meterctl.core.ports import EntryFilter, Store, sound
 
 #: The kinds of entries that speak of payments.
 _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")
@@ -35,358 +25,313 @@ _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")
 #: A checkout session can be paid for as long after it was made.
 SESSION_LIFE_DAYS = 1
 
+#: Payments that are looked up one by one; where there are more, the lists are read instead.
+MOST_LOOKUPS = 50
+
 Progress = Callable[[str], None]
 F = TypeVar("F", Payment, Giveback)
 
 
-def store_mode(store: Store) -> bool | None:
-    """Whether the store holds live payments or test ones; None if it holds neither."""
-    for prefix, live in (("cs_live_", True), ("cs_test_", False)):
-        first = next(sound(store.claims.read(after=prefix)), None)
-        if first is not None and first.name.startswith(prefix):
-            return live
-    return None
-
-
-def check_mode(gateway: Gateway, store: Store) -> None:
-    """Refuse a test key on a store with live payments, and a live key on one with test payments."""
-    held = store_mode(store)
-    if held is not None and held != gateway.live:
-        right, wrong = ("live", "test") if held else ("test", "live")
-        raise PaymentRefused(
-            f"the key is a {wrong} key, but the store holds {right} payments",
-            hint=f"set STRIPE_API_KEY to a {right} key, or name another store: --store",
-            code="mode_mismatch",
-        )
-
-
-def credits_for(store: Store, session: str) -> list[Credit]:
-    """Every credit of a session that the journal holds, whoever has it now or had it before undoing it."""
-    claims = store.claims.holders(names_of(session)).values()
-    found: list[Credit] = []
-    for org, booked in dict.fromkeys((claim.org, claim.session) for claim in claims):
-        found += credits_of(store.journal.read(org, EntryFilter(session=booked)))
-    return found
-
-
-def is_credited(store: Store, payment: Payment) -> bool:
-    """Whether the journal holds this payment, with this amount: then its price has been accepted once for ever."""
-    return any(credit.cents == payment.cents for credit in credits_for(store, payment.session))
-
-
-def credited_to(store: Store, payment: Payment, org: str | None) -> Credit:
-    """The credit that refunds of ``payment`` belong to. Raises `NotFound` while there is none, and `PaymentRefused` if
-    it is not ``org``'s."""
-    found = credits_for(store, payment.session)
-    credit = standing_credit(found) or next(iter(found), None)
-    if credit is None:
-        raise NotFound(
-            f"session {payment.session} is not credited yet, so nothing can be clawed from it: the refund is pending",
-            hint=f"meterctl credit-pack --from-stripe {payment.session}; then run this again",
-            code="unknown_session",
-        )
-    if org is not None and org != credit.org:
-        message = f"session {payment.session} is credited to {credit.org}, not to {org}"
-        raise PaymentRefused(message, hint="name that org, or leave it out", code="other_org")
-    return credit
-
-
-class Found(NamedTuple):
-    """What one of Stripe's ids leads to: the payment, all its givebacks, and those that were asked for."""
-
-    payment: Payment
-    givebacks: list[Giveback]
-    asked: list[Giveback]
-
-
-def find_givebacks(gateway: Gateway, reference: str) -> Found:
-    """A refund or a dispute by its id; or all of a session, payment intent or charge. Raises `NotFound`."""
-    asked = None
-    if reference.startswith((*REFUND_PREFIXES, *DISPUTE_PREFIXES)):
-        asked = gateway.giveback(reference)
-        if asked is None:
-            raise _unknown("refund or dispute", reference)
-        reference = asked.intent or asked.charge or ""
-    elif not reference.startswith(PAYMENT_PREFIXES):
-        hint = "give a refund (re_...), dispute (dp_..., du_...), session (cs_...), or charge (ch_...)"
-        raise BadInput(f"{reference!r} is no id of Stripe's for it", hint=hint, code="bad_reference")
-    payment = find_payment(gateway, reference)
-    givebacks = gateway.givebacks_of(payment)
-    return Found(payment, givebacks, givebacks if asked is None else [asked])
-
-
-def find_payment(gateway: Gateway, reference: str) -> Payment:
-    """The payment of a session, payment intent or charge. Raises `NotFound`."""
-    payment = gateway.payment(reference)
-    if payment is None:
-        raise _unknown("checkout session", reference)
-    return payment
-
-
-def _unknown(what: str, reference: str) -> NotFound:
-    hint = "check the id, and that the key is of the same mode and account"
-    return NotFound(f"Stripe knows no {what} for {reference}", hint=hint, code="unknown_payment")
-
-
-# -- everything
-
-
 class Both(NamedTuple):
-    """Both sides, as cases; ``counts`` says how much was read of each."""
+    """Both sides, as cases; ``counts`` says how much was read of each, ``broken`` which objects could not be."""
 
     cases: list[Case]
     counts: dict[str, int]
+    broken: list[Broken]
+    more: list[Finding] = []  # noqa: RUF012 - never changed
 
 
 def gather(
-    gateway: Gateway,
-    store: Store,
-    since: Instant | None,
-    until: Instant,
-    *,
-    progress: Progress,
-    notes: "Notes",
+    gateway: Reader, store: Store, since: Instant | None, until: Instant, *, progress: Progress, notes: Notes
 ) -> Both:
     """All payments made, refunded, disputed or booked from ``since`` on, with everything either side says of them."""
-    stripe = _Stripe(gateway, notes, complete=since is None)
     # A session may be paid for up to a day after it was made.
     since = None if since is None else instants.add_days(since, -SESSION_LIFE_DAYS)
-    stripe.read(since, until, progress)
-    booked = _Booked(store.journal, since)
+    stripe = _Stripe(gateway, notes, Span(since, until))
+    stripe.read(progress)
+    booked = _Booked(store, since)
     booked.read(progress)
-    for session in booked.recent:
-        stripe.look_up(session)
-    merged = _merged(booked.by_session, stripe)
-    payments = {payment.session: payment for payment in stripe.payments.values()}
-    sessions = [*payments, *(session for session in merged if session not in payments and session in booked.recent)]
-    cases = [
-        Case(
-            session,
-            payments.get(session),
-            tuple(stripe.givebacks_of(payments[session])) if session in payments else (),
-            tuple(merged.get(session, ())),
-        )
-        for session in sessions
-    ]
-    counts = {**stripe.counts(), "credits": booked.count, "other_references": booked.others}
-    return Both([_confirmed(case, gateway, store) for case in cases], counts)
+    matched = _Matched(stripe, booked.credits)
+    if matched.unmatched:
+        stripe.look_up([name for name in matched.unmatched if since is None or name in booked.recent])
+        matched = _Matched(stripe, booked.credits)
+    cases = [*matched.cases(), *matched.partial_cases()]
+    cases = [*_in_detail(cases, stripe), *matched.unknown_cases(booked.recent if since else None, stripe.not_found)]
+    counts = {**stripe.counts, "credits": booked.count, "other_references": booked.others}
+    counts["foreign"] = sum(sale[0].foreign for sale in stripe.book.sales.values())
+    counts["unpaid"] = sum(not sale[0].paid and not sale[0].foreign for sale in stripe.book.sales.values())
+    counts["other_payments"] = matched.other_payments()
+    return Both([_confirmed(case, gateway, store) for case in cases], counts, stripe.broken)
 
 
-def _confirmed(case: Case, gateway: Gateway, store: Store) -> Case:
-    """A session that was listed as unpaid and is credited may have been paid in between: ask again."""
+def _confirmed(case: Case, gateway: Reader, store: Store) -> Case:
+    """A payment that was listed as unpaid and is credited may have been paid in between: ask again."""
     credited = any(not credit.undone for credit in case.credits)
     if case.payment is None or case.payment.paid or not credited:
         return case
-    return case._replace(payment=gateway.payment(case.session), credits=tuple(credits_for(store, case.session)))
+    names = case.payment.all_names
+    again = next((part for part in gateway.sale(whole_of(case.session)) if part.session == case.payment.session), None)
+    return case._replace(payment=again or case.payment, credits=tuple(credits_for(store, names)) or case.credits)
 
 
-def _merged(by_session: Mapping[str, list[Credit]], stripe: "_Stripe") -> dict[str, list[Credit]]:
-    """Credits by session, those booked under a payment intent or charge of a session with that session's own."""
-    merged: dict[str, list[Credit]] = {}
-    for name, found in by_session.items():
-        merged.setdefault(stripe.session_of(name), []).extend(found)
-    return merged
+def _in_detail(cases: list[Case], stripe: "_Stripe") -> Iterator[Case]:
+    """The cases with as much of the payment as a credit needs, where one is to be booked or differs."""
+    wanting = [case for case in cases if _needs_detail(case)]
+    if len(wanting) > MOST_LOOKUPS:
+        stripe.read_full()
+    found: dict[str, Sale] = {}
+    for case in cases:
+        if not _needs_detail(case) or case.payment is None:
+            yield case
+            continue
+        whole = whole_of(case.session)
+        if whole not in found:
+            found[whole] = stripe.detail(whole)
+        parts = found[whole]
+        if len(parts) <= 1:
+            yield case._replace(payment=parts[0] if parts else case.payment)
+        elif case.session == parts[0].session or case.payment.unread is not None:
+            yield from _per_part(case, parts)
+        else:
+            yield case._replace(payment=next((one for one in parts if one.session == case.session), case.payment))
+
+
+def _per_part(case: Case, parts: Sale) -> Iterator[Case]:
+    """A case whose payment turned out to have several parts, as a case for each."""
+    shared = [shares(item, parts) for item in case.givebacks]
+    for number, part in enumerate(parts):
+        own = tuple(credit for credit in case.credits if base_of(credit.name) == part.session)
+        yield case._replace(
+            session=part.session, payment=part, givebacks=tuple(one[number] for one in shared), credits=own
+        )
+
+
+def _needs_detail(case: Case) -> bool:
+    payment = case.payment
+    if payment is None or payment.foreign or not payment.paid or case.partial:
+        return False
+    standing = [credit for credit in case.credits if not credit.undone]
+    if len(standing) == 1:
+        credit = standing[0]
+        told = (payment.org or credit.org, payment.pack or credit.pack, payment.cents)
+        if (credit.org, credit.pack, credit.cents) == told:
+            return False
+    return payment.unread is not None or payment.quantity is None or not payment.timed
 
 
 class _Stripe:
-    """Stripe's side, as it was read: payments by session, givebacks by payment intent."""
+    """Stripe's side, as it was read: payments by all their names, givebacks by the names of theirs."""
 
-    def __init__(self, gateway: Gateway, notes: "Notes", *, complete: bool) -> None:
-        self.payments: dict[str, Payment] = {}
+    def __init__(self, gateway: Reader, notes: Notes, span: Span) -> None:
+        self.book = SaleBook()
+        self.givebacks: list[Giveback] = []
+        self.broken: list[Broken] = []
+        self.not_found: set[str] = set()
+        #: Sessions of payments that are older than the lists: not all of their refunds are listed.
+        self.looked_up: set[str] = set()
+        self.counts = {"sessions": 0, "intents": 0, "invoices": 0, "refunds": 0, "disputes": 0}
         self._gateway = gateway
         self._notes = notes
-        self._complete = complete
-        self._by_intent: dict[str, str] = {}
-        self._givebacks: dict[str, list[Giveback]] = {}
-        self._aliases: dict[str, str] = {}
-        self._whole: set[str] = set()
-        self._read = {"sessions": 0, "refunds": 0, "disputes": 0, "other_payments": 0}
+        self._span = span
+        self._full: dict[str, Sale] | None = None
 
-    def counts(self) -> dict[str, int]:
-        return dict(self._read)
+    def read(self, progress: Progress) -> None:
+        gateway = self._gateway
+        full = gateway.shop.sells_by_price()
+        self._add_all(self._listed("sessions", Payment, lambda span: gateway.sessions(span, full=full), progress))
+        self._add_all(self._listed("intents", Payment, gateway.intents, progress))
+        self._add_all(self._listed("invoices", Payment, gateway.invoices, progress))
+        for name, listed in (("refunds", gateway.refunds), ("disputes", gateway.disputes)):
+            self.givebacks += self._listed(name, Giveback, listed, progress)
 
-    def read(self, since: Instant | None, until: Instant, progress: Progress) -> None:
-        for payment in self._listed("sessions", Payment, self._gateway.sessions, since, until, progress):
-            self._add(payment)
-            self._whole.add(payment.session)
-        for name, listed in (("refunds", self._gateway.refunds), ("disputes", self._gateway.disputes)):
-            for item in self._listed(name, Giveback, listed, since, until, progress):
-                self._givebacks.setdefault(item.intent or "", []).append(item)
-        for intent in [intent for intent in self._givebacks if intent not in self._by_intent]:
-            # Of a complete list, a payment that no session names was not made by checkout.
-            if self._complete or not self._found(intent):
-                self._read["other_payments"] += 1
+    def _add_all(self, listed: Iterable[Payment]) -> None:
+        parts: list[Payment] = []
+        for payment in listed:
+            if parts and whole_of(parts[0].session) != whole_of(payment.session):
+                self.book.add(parts)
+                parts = []
+            parts.append(payment)
+        if parts:
+            self.book.add(parts)
 
     def _listed(
-        self,
-        name: str,
-        shape: type[F],
-        ask: Callable[[Instant | None, Instant, str | None], Iterable[F]],
-        since: Instant | None,
-        until: Instant,
-        progress: Progress,
+        self, name: str, shape: type[F], ask: Callable[[Span], Iterable[F | Broken]], progress: Progress
     ) -> Iterator[F]:
         """What was noted by a run before this one, then what Stripe lists behind it."""
         after = None
         for found in self._notes.noted(name, shape):
-            after = found[0]
-            self._read[name] += 1
-            yield found
+            after = whole_of(found[0])
+            yield from self._counted(name, found)
         if not self._notes.is_done(name):
-            for found in ask(since, until, after):
-                self._notes.note(name, found)
-                self._read[name] += 1
-                if self._read[name] % 100 == 0:
-                    progress(f"{name}: {self._read[name]:,}")
-                yield found
+            try:
+                for found in ask(self._span._replace(after=after)):
+                    self._notes.note(name, found)
+                    yield from self._counted(name, found)
+                    if self.counts[name] % 100 == 0:
+                        progress(f"{name}: {self.counts[name]:,}")
+            except StripeUnavailable as problem:
+                if name != "invoices" or problem.code != "stripe_right_missing":
+                    raise
+                progress(f'{name}: not read: {problem.message}; or leave "invoice" out of payments under [stripe]')
             self._notes.done(name)
-        progress(f"{name}: {self._read[name]:,}, that is all")
+        progress(f"{name}: {self.counts[name]:,}, that is all")
 
-    def _add(self, payment: Payment) -> None:
-        self.payments[payment.session] = payment
-        if payment.intent is not None:
-            self._by_intent[payment.intent] = payment.session
+    def _counted(self, name: str, found: F | Broken) -> Iterator[F]:
+        if isinstance(found, Broken):
+            self.broken.append(found)
+            return
+        if not getattr(found, "offset", 0):
+            self.counts[name] += 1  # of a payment in parts the first one
+        yield found
 
-    def _found(self, reference: str) -> bool:
-        """Ask for one payment by itself; False if there is none."""
-        payment = self._gateway.payment(reference)
-        if payment is None:
-            return False
-        self._aliases[reference] = payment.session
-        if payment.session not in self.payments:
-            self._add(payment)
-        return True
+    def look_up(self, names: list[str]) -> None:
+        """Ask for payments that no list holds, each as the object that its name says."""
+        if len(names) > MOST_LOOKUPS and self._span.since is not None:
+            older = Span(None, self._span.since)
+            wanted = set(names)
+            listed = [one for one in self._gateway.sessions(older) if isinstance(one, Payment)]
+            found = [one for one in listed if wanted & set(one.all_names)]
+            self.looked_up |= {one.session for one in found}
+            self._add_all(found)
+            names = [name for name in names if self.book.named([name]) is None]
+        for name in names[: 4 * MOST_LOOKUPS]:
+            sale = self._gateway.sale(name)
+            if sale:
+                self.looked_up |= {part.session for part in sale} if self._span.since is not None else set()
+                self.book.add(
+                    [part._replace(names=tuple(dict.fromkeys([*part.names, name]))) for part in sale[:1]] + sale[1:]
+                )
+            self.not_found |= set() if sale else {name}
 
-    def look_up(self, name: str) -> None:
-        """Make sure that what is booked under ``name`` is known, if Stripe knows it."""
-        if name not in self.payments and name not in self._by_intent:
-            self._found(name)
+    def read_full(self) -> None:
+        """Read the sessions once more, with their items."""
+        if self._full is None:
+            self._full = {}
+            for one in self._gateway.sessions(self._span, full=True):
+                if isinstance(one, Payment):
+                    whole = whole_of(one.session)
+                    self._full[whole] = (*self._full.get(whole, ()), one)
 
-    def session_of(self, name: str) -> str:
-        """The session that a name stands for: its own, or that of its payment intent or charge."""
-        return self._by_intent.get(name) or self._aliases.get(name, name)
+    def detail(self, whole: str) -> Sale:
+        held = (self._full or {}).get(whole)
+        return held if held is not None else tuple(self._gateway.sale(whole))
 
-    def givebacks_of(self, payment: Payment) -> list[Giveback]:
-        """All givebacks: those listed, unless the payment is older than the lists."""
-        if payment.session in self._whole:
-            return self._givebacks.get(payment.intent or "", []) if payment.intent else []
-        return self._gateway.givebacks_of(payment)
+
+class _Matched:
+    """Both sides by payment."""
+
+    def __init__(self, stripe: _Stripe, credits: Iterable[Credit]) -> None:
+        self._stripe = stripe
+        self._credits: dict[str, list[Credit]] = {}
+        self.unmatched: dict[str, list[Credit]] = {}
+        for credit in credits:
+            session = self._part_of(credit)
+            held = self._credits if session is not None else self.unmatched
+            held.setdefault(session or base_of(credit.name), []).append(credit)
+        self._givebacks: dict[str, list[Giveback]] = {}
+        self._loose: list[Giveback] = []
+        for item in stripe.givebacks:
+            sale = stripe.book.named(item.of)
+            if sale is None:
+                self._loose.append(item)
+            for part, share in zip(sale or (), shares(item, sale or ()), strict=True):
+                self._givebacks.setdefault(part.session, []).append(share)
+
+    def _part_of(self, credit: Credit) -> str | None:
+        """The session of the payment's part that a credit is for."""
+        names = [base_of(name) for name in credit.all_names]
+        sale = self._stripe.book.named([*names, *(whole_of(name) for name in names)])
+        if sale is None:
+            return None
+        return next((part.session for part in sale if set(names) & set(part.all_names)), sale[0].session)
+
+    def cases(self) -> Iterator[Case]:
+        """A case for each part of each payment that is known."""
+        for sale in self._stripe.book.sales.values():
+            for part in sale:
+                credits = tuple(self._credits.get(part.session, ()))
+                if credits or not part.foreign:
+                    givebacks = tuple(self._givebacks.get(part.session, ()))
+                    yield Case(part.session, part, givebacks, credits, part.session in self._stripe.looked_up)
+
+    def partial_cases(self) -> Iterator[Case]:
+        """Cases of older payments: what they are is in the journal, and only the newer givebacks are compared."""
+        by_name = {name: found for found in self.unmatched.values() for one in found for name in one.all_names}
+        items: dict[str, tuple[list[Credit], list[Giveback]]] = {}
+        for item in self._loose:
+            credits = next((by_name[name] for name in item.of if name in by_name), None)
+            if credits is not None:
+                items.setdefault(credits[0].name, (credits, []))[1].append(item)
+        for name, (credits, givebacks) in items.items():
+            standing = next((credit for credit in credits if not credit.undone), None)
+            if standing is not None and base_of(name) not in self._stripe.not_found:
+                yield Case(base_of(name), _as_credited(standing), tuple(givebacks), (standing,), partial=True)
+
+    def unknown_cases(self, recent: Iterable[str] | None, not_found: set[str]) -> Iterator[Case]:
+        """Cases of credits that Stripe does not know under any of their names."""
+        for name, credits in self.unmatched.items():
+            if name in not_found or (recent is None and not any(self._is_given_back(credit) for credit in credits)):
+                yield Case(name, None, (), tuple(credits))
+
+    def _is_given_back(self, credit: Credit) -> bool:
+        return any(name in credit.all_names for item in self._loose for name in item.of)
+
+    def other_payments(self) -> int:
+        """Payments that were refunded, and that nobody here knows."""
+        known = {name for found in self.unmatched.values() for credit in found for name in credit.all_names}
+        return len({item.of[0] for item in self._loose if item.of and not set(item.of) & known})
+
+
+def _as_credited(credit: Credit) -> Payment:
+    return Payment(
+        base_of(credit.name),
+        credit.names,
+        credit.org,
+        credit.pack,
+        credit.cents,
+        credit.currency,
+        credit.at,
+        True,
+        "paid",
+        None,
+    )
 
 
 class _Booked:
-    """The journal's side: every credit of Stripe's sessions, and which of them are ``recent``."""
+    """The journal's side: every credit of Stripe's payments, and which of them are ``recent``."""
 
-    def __init__(self, journal: Journal, since: Instant | None) -> None:
-        self.by_session: dict[str, list[Credit]] = {}
+    def __init__(self, store: Store, since: Instant | None) -> None:
+        self.credits: list[Credit] = []
         self.recent: dict[str, None] = {}
         self.count = 0
         self.others = 0
-        self._journal = journal
+        self._store = store
         self._since = since or Instant("")
 
     def read(self, progress: Progress) -> None:
-        for number, org in enumerate(self._journal.orgs(), 1):
-            entries = list(self._journal.read(org, EntryFilter(kinds=_KINDS)))
+        journal, names = self._store.journal, self._names()
+        for number, org in enumerate(journal.orgs(), 1):
+            entries = list(journal.read(org, EntryFilter(kinds=_KINDS)))
             touched = {base_of(str(entry.get("session"))) for entry in entries if entry["at"] >= self._since}
             for credit in credits_of(entries):
-                self._add(credit, touched)
+                more = names.get((org, credit.name))
+                self._add(credit._replace(names=tuple(more)) if more else credit, touched)
             if number % 1000 == 0:
                 progress(f"orgs: {number:,}")
 
+    def _names(self) -> dict[tuple[str, str], list[str]]:
+        """The further names of payments, those too that a later event told."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for claim in sound(self._store.claims.read()):
+            if claim.name != claim.session:
+                names.setdefault((claim.org, claim.session), []).append(claim.name)
+        return names
+
     def _add(self, credit: Credit, touched: set[str]) -> None:
-        session = base_of(credit.name)
-        if not payments.is_stripes(session):
+        if not any(payments.is_stripes(name) for name in credit.all_names):
             self.others += 1
             return
         self.count += 1
-        self.by_session.setdefault(session, []).append(credit)
-        if session in touched:
-            self.recent[session] = None
-
-
-# -- going on after an interruption
-
-
-class Notes:
-    """What was read from Stripe, kept in a file so that an interrupted run can go on; without a path, in no file.
-
-    The first line says which run it belongs to; each further line holds one thing read, or that a list is done.
-    """
-
-    def __init__(self, path: Path | None, about: Mapping[str, Any]) -> None:
-        self._path = path
-        self._lists: dict[str, list[list[Any]]] = {}
-        self._done: set[str] = set()
-        self.about = dict(about)
-        if path is not None:
-            self._begin(path)
-
-    def _begin(self, path: Path) -> None:
-        with _usable(path):
-            held = path.read_bytes() if path.exists() else b""
-        if not held:
-            self._append({"about": self.about})
-            return
-        self._load(path, held)
-        if not held.endswith(b"\n"):
-            self._write("\n")  # ends the line that an interruption cut off, maybe just before its own end
-
-    def _load(self, path: Path, held: bytes) -> None:
-        first, *lines = [_json(line) for line in held.split(b"\n")]
-        about = first.get("about")
-        if not isinstance(about, dict) or any(about.get(name) != self.about[name] for name in ("mode", "since")):
-            message = f"{path} holds the notes of another run"
-            hint = "give the same --since and key as that run, or another --resume file"
-            raise BadInput(message, hint=hint, code="bad_resume")
-        # The list ends where the first run began: what was made since then would shift its pages.
-        self.about = about
-        for line in lines:
-            if "done" in line:
-                self._done.add(line["done"])
-            elif "list" in line:
-                self._lists.setdefault(line["list"], []).append(line["item"])
-
-    def noted(self, name: str, shape: type[F]) -> Iterator[F]:
-        for fields in self._lists.get(name, ()):
-            yield shape(*fields)
-
-    def is_done(self, name: str) -> bool:
-        return name in self._done
-
-    def note(self, name: str, item: Payment | Giveback) -> None:
-        self._append({"list": name, "item": list(item)})
-
-    def done(self, name: str) -> None:
-        self._append({"done": name})
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        self._write(json.dumps(line) + "\n")
-
-    def _write(self, text: str) -> None:
-        if self._path is not None:
-            with _usable(self._path), self._path.open("a", encoding="ascii") as file:
-                file.write(text)
-
-    def drop(self) -> None:
-        """The run has come to its end: its notes are of no use any more."""
-        if self._path is not None:
-            with _usable(self._path):
-                self._path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _usable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        message = f"cannot keep notes in {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
-
-
-def _json(line: bytes) -> dict[str, Any]:
-    """A line of notes; one that an interruption cut off, maybe inside a character, holds nothing."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        self.credits.append(credit)
+        if base_of(credit.name) in touched:
+            self.recent[base_of(credit.name)] = None

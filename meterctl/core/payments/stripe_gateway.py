@@ -12,18 +12,9 @@ from urllib.parse import urlsplit
 
 import stripe
 
-from meterctl.core.domain.instants import to_millis
-from meterctl.core.errors import BadInput, NotFound, PaymentRefused, StripeUnavailable
-from meterctl.core.model import Instant
-from meterctl.core.payments import stripe_objects
-from meterctl.core.payments.payments import (
-    CHARGE_PREFIXES,
-    DISPUTE_PREFIXES,
-    INTENT_PREFIX,
-    SESSION_PREFIX,
-    Giveback,
-    Payment,
-)
+from meterctl.core.errors import BadInput, NotFound, StripeUnavailable
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_reader import NotExpandable, Reader
 
 API_VERSION = "2026-10-28.endive"
 
@@ -35,8 +26,6 @@ RETRIES, WAITS = 2, 6
 
 #: The longest that one rate limit is waited out, in seconds.
 LONGEST_WAIT = 30.0
-
-PAGE = 100
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _KEY = re.compile(r"(?:sk|rk)_(test_|live_)?[A-Za-z0-9_]+")
@@ -68,9 +57,16 @@ def _wait_asked(headers: Mapping[str, str], attempt: int) -> float:
     return min(float(asked) if asked.isdigit() else 0.5 * 2**attempt, LONGEST_WAIT)
 
 
+#: A shop that says nothing of its own.
+_ANY_SHOP = Shop()
+
+
 def connect(
-    environ: Mapping[str, str], sleep: Callable[[float], None], client: stripe.HTTPClient | None = None
-) -> "StripeGateway":
+    environ: Mapping[str, str],
+    sleep: Callable[[float], None],
+    client: stripe.HTTPClient | None = None,
+    shop: Shop = _ANY_SHOP,
+) -> Reader:
     """Stripe with the key in ``STRIPE_API_KEY``, at ``STRIPE_API_BASE`` if that is set. Raises `StripeUnavailable`
     without a usable key; asks nothing yet."""
     key = environ.get("STRIPE_API_KEY", "").strip()
@@ -87,7 +83,8 @@ def connect(
         max_network_retries=RETRIES,
         http_client=client or PacedClient(sleep),
     )
-    return StripeGateway(made, live="_test_" not in key)
+    api = StripeApi(made, shop.settings.account)
+    return Reader(api, shop, live="_test_" not in key)
 
 
 def _api_base(given: str | None) -> str:
@@ -101,107 +98,21 @@ def _api_base(given: str | None) -> str:
     raise BadInput(f"STRIPE_API_BASE {given!r} is no place to send a key to", hint=hint, code="bad_api_base")
 
 
-class StripeGateway:
-    """`payments.Gateway` on the SDK."""
+class StripeApi:
+    """`stripe_reader.Api` on the SDK."""
 
-    def __init__(self, client: stripe.StripeClient, *, live: bool) -> None:
-        self._api = client.v1
-        self.live = live
+    def __init__(self, client: stripe.StripeClient, account: str | None) -> None:
+        self._client = client
+        self._options = {} if account is None else {"stripe_account": account}
 
-    # -- lists
-
-    def sessions(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Payment]:
-        asked = {"status": "complete", "expand": list(_EXPAND_LISTED)}
-        listed = self._pages(self._api.checkout.sessions.list, asked, since, until, after)
-        return (payment for payment in map(stripe_objects.payment_of, listed) if payment is not None)
-
-    def refunds(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Giveback]:
-        return map(stripe_objects.refund_of, self._pages(self._api.refunds.list, {}, since, until, after))
-
-    def disputes(self, since: Instant | None, until: Instant, after: str | None = None) -> Iterator[Giveback]:
-        return map(stripe_objects.dispute_of, self._pages(self._api.disputes.list, {}, since, until, after))
-
-    def _pages(
-        self,
-        ask: Callable[[Any], Any],
-        asked: Mapping[str, Any],
-        since: Instant | None,
-        until: Instant,
-        after: str | None,
-    ) -> Iterator[dict[str, Any]]:
-        created = {"lte": to_millis(until) // 1000}
-        if since is not None:
-            created["gte"] = -(-to_millis(since) // 1000)
-        params: dict[str, Any] = {**asked, "limit": PAGE, "created": created}
-        if after is not None:
-            params["starting_after"] = after
-        return self._all(ask, params)
-
-    def _all(self, ask: Callable[[Any], Any], params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        more = True
-        while more:  # bounded: by what Stripe has
-            with _answers("list payments"):
-                page = ask(params)
-            yield from (self._checked(item) for item in page.data)
-            more = bool(page.has_more and page.data)
-            if more:
-                params = {**params, "starting_after": page.data[-1].id}
-
-    # -- one thing
-
-    def payment(self, reference: str) -> Payment | None:
-        if reference.startswith(SESSION_PREFIX):
-            sessions = self._api.checkout.sessions
-            found = self._one(lambda: sessions.retrieve(reference, {"expand": list(_EXPAND)}), reference)
-            return None if found is None else stripe_objects.payment_of(found)
-        intent = self._intent_of(reference)
-        if intent is None:
-            return None
-        expand = [*_EXPAND_LISTED, "data.line_items"]
-        params = {"payment_intent": intent, "limit": 1, "expand": expand}
-        found = next(self._all(self._api.checkout.sessions.list, params), None)
-        return None if found is None else stripe_objects.payment_of(found)
-
-    def _intent_of(self, reference: str) -> str | None:
-        if reference.startswith(INTENT_PREFIX):
-            return reference
-        if not reference.startswith(CHARGE_PREFIXES):
-            return None
-        charge = self._one(lambda: self._api.charges.retrieve(reference), reference)
-        intent = None if charge is None else charge.get("payment_intent")
-        return intent if isinstance(intent, str) else None
-
-    def giveback(self, giveback_id: str) -> Giveback | None:
-        if giveback_id.startswith(DISPUTE_PREFIXES):
-            dispute = self._one(lambda: self._api.disputes.retrieve(giveback_id), giveback_id)
-            return None if dispute is None else stripe_objects.dispute_of(dispute)
-        refund = self._one(lambda: self._api.refunds.retrieve(giveback_id), giveback_id)
-        return None if refund is None else stripe_objects.refund_of(refund)
-
-    def givebacks_of(self, payment: Payment) -> list[Giveback]:
-        if payment.intent is None:
-            return []
-        of = {"payment_intent": payment.intent, "limit": PAGE}
-        refunds = map(stripe_objects.refund_of, self._all(self._api.refunds.list, of))
-        return [*refunds, *map(stripe_objects.dispute_of, self._all(self._api.disputes.list, of))]
-
-    def _one(self, ask: Callable[[], Any], reference: str) -> dict[str, Any] | None:
-        try:
-            with _answers(f"read {reference}"):
-                return self._checked(ask())
-        except NotFound:
-            return None
-
-    def _checked(self, item: Any) -> dict[str, Any]:
-        """``item`` as plain data, once it is sure to be of the key's mode."""
-        found: dict[str, Any] = item.to_dict()
-        if found.get("livemode", self.live) != self.live:
-            raise PaymentRefused("Stripe answered in the other mode than the key's", code="mode_mismatch")
-        return found
-
-
-_EXPAND = ("payment_intent.latest_charge", "line_items")
-_EXPAND_LISTED = ("data.payment_intent.latest_charge",)
+    def get(self, path: str, params: Mapping[str, Any], to: str) -> dict[str, Any]:
+        with _answers(to):
+            # As plain data: the SDK's own objects cost more time than all the rest of a reconciliation.
+            answer = self._client.raw_request("get", path, **params, **self._options)
+        data = answer.data
+        if not isinstance(data, dict):
+            raise StripeUnavailable(f"Stripe's answer to {to} is no object")
+        return data
 
 
 @contextmanager
@@ -219,8 +130,10 @@ def _answers(to: str) -> Iterator[None]:
         message = f"Stripe's rate limit did not let us {to}, after {WAITS} waits"
         raise StripeUnavailable(message, hint=_LATER_HINT, code="stripe_rate_limited") from None
     except stripe.StripeError as problem:
+        if problem.http_status == 400 and "expand" in str(problem).lower():
+            raise NotExpandable(_without_key(problem)) from None
         if problem.http_status == 404:
-            raise NotFound(f"Stripe knows nothing under that id: {_without_key(problem)}") from None
+            raise NotFound(f"Stripe could not {to}: {_without_key(problem)}", code="unknown_payment") from None
         raise StripeUnavailable(f"Stripe could not be asked to {to}: {_without_key(problem)}") from None
 
 

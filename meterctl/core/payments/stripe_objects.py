@@ -1,153 +1,277 @@
-"""Read Stripe's objects as payments, refunds and disputes."""
+"""Read Stripe's objects as payments."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from meterctl.core.domain import instants
-from meterctl.core.errors import BadInput
-from meterctl.core.model import Instant
-from meterctl.core.payments.payments import Giveback, Payment, Standing
+from meterctl.core.domain.policy import PaymentKind
+from meterctl.core.payments.payments import MAX_PARTS, Payment
+from meterctl.core.payments.shop import PRICE, Json, Line, Problem, Shop, Unread
+from meterctl.core.payments.stripe_fields import (
+    at,
+    currency_of,
+    id_of,
+    invoice_intents,
+    invoice_lines,
+    session_lines,
+    text,
+    whole,
+)
+
+KINDS: Mapping[str, PaymentKind] = {
+    "checkout.session": "checkout",
+    "payment_intent": "payment_intent",
+    "invoice": "invoice",
+}
 
 
-def payment_of(session: Mapping[str, Any], told_at: int | None = None) -> Payment | None:
-    """The payment in a checkout session object; None if it sells no pack (a subscription, a setup). ``told_at`` is when
-    an event told of it, for want of a time in the object. Raises `BadInput` for an object that lacks what matters."""
-    if session.get("mode", "payment") != "payment":
+class _Whole(NamedTuple):
+    """A whole payment, before it is known who bought it and for which packs."""
+
+    kind: str
+    id: str
+    names: tuple[str, ...]
+    cents: int
+    tax: int
+    discount: int
+    currency: str
+    paid: bool
+    status: str
+    lines: list[Line] | None
+    makeup: str = ""
+    charged_at: int | None = None
+    subscribes: bool = False
+    tax_inside: bool = False
+
+
+def payments_of(item: Json, shop: Shop, told_at: int | None = None) -> list[Payment]:
+    """The payment in a session, payment intent or invoice, in its parts; empty if it moves no money (a setup).
+
+    ``told_at`` is when an event told of it, for want of a time in the object. Raises `BadInput` for an object that
+    lacks what matters.
+    """
+    kind = str(item.get("object") or "checkout.session")
+    if kind == "checkout.session":
+        if item.get("mode", "payment") not in ("payment", "subscription"):
+            return []
+        found = _session(item)
+    else:
+        found = _intent(item) if kind == "payment_intent" else _invoice(item)
+    when = at(found.charged_at or told_at or item.get("created"))
+    live = item.get("livemode")
+    first = Payment(
+        found.id,
+        found.names,
+        None,
+        None,
+        found.cents,
+        found.currency,
+        when,
+        found.paid,
+        found.status,
+        live if isinstance(live, bool) else None,
+        None if found.lines is None else 1,
+        found.tax,
+        found.tax_inside,
+        found.discount,
+        found.makeup,
+        whole=found.cents,
+        timed=found.charged_at is not None,
+    )
+    return _told_apart(item, found, first, shop)
+
+
+def _told_apart(item: Json, found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+    """The payment with org and packs, as the shop states them."""
+    if not shop.takes(KINDS[found.kind]) or shop.ignores(first.all_names):
+        return [first._replace(foreign=True)]
+    try:
+        if not shop.is_ours(item, found.kind):
+            return [first._replace(foreign=True)]
+        pack = shop.pack_of(item, found.kind, found.lines)
+        if pack is None:
+            return [_without_pack(found, first, shop)._replace(org=shop.org_of(item, found.kind)[0])]
+        org, problem = shop.org_of(item, found.kind)
+    except Unread as unread:
+        return [first._replace(unread=unread.name)]
+    first = first._replace(org=org, problem=problem)
+    return _by_price(found, first, shop) if pack == PRICE else [_named(found, first, pack, shop)]
+
+
+def _without_pack(found: _Whole, first: Payment, shop: Shop) -> Payment:
+    """A payment that names no pack. A checkout may be ours all the same, unless its items say otherwise."""
+    is_sale = found.kind == "checkout.session" and not found.subscribes
+    if is_sale and shop.sells_by_price() and found.lines is None:
+        return first._replace(unread=found.id)
+    lone = is_sale and (bool(shop.settings.only) or not shop.sells_by_price())
+    return first._replace(foreign=not lone)
+
+
+def _named(found: _Whole, first: Payment, name: str, shop: Shop) -> Payment:
+    """A payment for one pack that is stated by name: its items say how many of it were bought."""
+    pack = shop.packs.get(name)
+    if pack is None or found.lines is None or pack.unit_price_cents is not None:
+        return first._replace(pack=name, quantity=1 if pack is not None and pack.unit_price_cents else first.quantity)
+    price = pack.price_cents if found.currency == pack.currency else pack.prices.get(found.currency, 0)
+    by_price = shop.by_price
+    ours = [line for line in found.lines if by_price.get(line.price or "") == name] or [
+        line for line in found.lines if line.cents - line.tax + line.discount == price * line.quantity
+    ]
+    others = [line for line in found.lines if ours and line not in ours]
+    quantity = sum(line.quantity for line in ours or found.lines)
+    return first._replace(pack=name, quantity=quantity, problem=first.problem or _other_items(others, found))
+
+
+def _other_items(lines: Sequence[Line], found: _Whole) -> Problem | None:
+    if not lines:
         return None
-    status, payment_status = session.get("status"), session.get("payment_status")
-    metadata = session.get("metadata") or {}
-    intent = session.get("payment_intent")
-    return Payment(
-        _text(session, "id"),
-        _id(intent),
-        _text_if_any(metadata, "org") or _text_if_any(session, "client_reference_id"),
-        _text_if_any(metadata, "pack"),
-        _whole(session, "amount_total"),
-        _text(session, "currency").lower(),
-        _at(_paid_at(intent) or told_at or session.get("created")),
-        status == "complete" and payment_status in ("paid", "no_payment_required"),
-        f"{status}, {payment_status}",
-        bool(session.get("livemode")),
-        _quantity(session.get("line_items")),
-        _makeup(session),
+    items = ", ".join(f"{line.text or line.id} for {line.cents} {found.currency}" for line in lines)
+    return Problem("price_mismatch", f"{found.id} also sells an item that is no pack: {items}")
+
+
+def _by_price(found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+    """A payment for each pack whose price stands among the items; of an invoice, for each such item."""
+    by_price, invoiced = shop.by_price, found.kind == "invoice"
+    groups: dict[str, list[Line]] = {}
+    others = []
+    for line in found.lines or ():
+        pack = by_price.get(line.price or "")
+        if pack is None:
+            others.append(line)
+        else:
+            groups.setdefault(line.id if invoiced else pack, []).append(line)
+    problem = first.problem or (None if invoiced else _other_items(others, found))
+    if len(groups) > MAX_PARTS:
+        problem = Problem("too_many_packs", f"{found.id} is for {len(groups)} packs; at most {MAX_PARTS} are taken")
+    lone = len(groups) == 1
+    parts, offset = [], 0
+    for number, (key, lines) in enumerate(groups.items(), 1):
+        cents = first.cents if lone and not others else sum(line.cents for line in lines)
+        mark = "" if lone and not others else f":{number}"
+        # A part's refund is only its share: where other items were sold too, no name stands for it alone.
+        suffix = mark if others or number > 1 else ""
+        session = (
+            found.id if number == 1 and not (invoiced and not lone) else f"{found.id}:{key if invoiced else number}"
+        )
+        parts.append(
+            first._replace(
+                session=session,
+                names=tuple(f"{name}{suffix}" for name in _part_names(found, session)),
+                pack=by_price.get(lines[0].price or ""),
+                cents=cents,
+                quantity=sum(line.quantity for line in lines),
+                tax_cents=first.tax_cents if lone and not others else sum(line.tax for line in lines),
+                tax_inside=all(line.tax_inside for line in lines) if invoiced else first.tax_inside,
+                discount_cents=sum(line.discount for line in lines),
+                problem=problem,
+                offset=offset,
+            )
+        )
+        offset += cents
+    return parts
+
+
+def _part_names(found: _Whole, session: str) -> tuple[str, ...]:
+    """The names of a part. Where it is not credited under the whole's id, it claims that one too."""
+    return found.names if session == found.id else (found.id, *found.names)
+
+
+# -- the three kinds
+
+
+def _session(item: Json) -> _Whole:
+    details = item.get("total_details") or {}
+    status, payment_status = item.get("status"), item.get("payment_status")
+    intent, lines = item.get("payment_intent"), session_lines(item.get("line_items"))
+    names = tuple(name for name in (id_of(intent), _charge_of(intent), id_of(item.get("invoice"))) if name)
+    return _Whole(
+        "checkout.session",
+        text(item, "id"),
+        names,
+        whole(item, "amount_total"),
+        details.get("amount_tax") or 0,
+        details.get("amount_discount") or 0,
+        currency_of(item),
+        # An event that says completed and paid suffices where the object has no status.
+        status in ("complete", None) and payment_status in ("paid", "no_payment_required"),
+        f"{status or 'complete'}, {payment_status}",
+        lines,
+        _makeup(item, details),
+        _charged_at(intent),
+        item.get("mode") == "subscription",
+        _is_tax_inside(item, details),
     )
 
 
-def _paid_at(intent: Any) -> int | None:
-    """When the charge was made, if the object holds it; else when the payment was begun."""
+def _is_tax_inside(item: Json, details: Json) -> bool:
+    """Return True where the sum of the items holds the tax already."""
+    subtotal, total = item.get("amount_subtotal"), item.get("amount_total")
+    if type(subtotal) is not int or type(total) is not int or not details.get("amount_tax"):
+        return False
+    return total == subtotal - (details.get("amount_discount") or 0) + (details.get("amount_shipping") or 0)
+
+
+def _makeup(item: Json, details: Json) -> str:
+    signs = {"amount_discount": ("-", "discount"), "amount_tax": ("+", "tax"), "amount_shipping": ("+", "shipping")}
+    parts = [f"{sign} {details[name]} {word}" for name, (sign, word) in signs.items() if details.get(name)]
+    return " ".join([f"{item.get('amount_subtotal')} subtotal", *parts]) if parts else ""
+
+
+def _intent(item: Json) -> _Whole:
+    received = item.get("amount_received")
+    tax = ((item.get("amount_details") or {}).get("tax") or {}).get("total_tax_amount") or 0
+    paid = item.get("status") == "succeeded"
+    charge, invoice = _charge_of(item), id_of(item.get("invoice"))
+    names = tuple(name for name in (charge, invoice) if name)
+    cents = received if paid and type(received) is int and received else whole(item, "amount")
+    status = str(item.get("status"))
+    return _Whole(
+        "payment_intent",
+        text(item, "id"),
+        names,
+        cents,
+        tax,
+        0,
+        currency_of(item),
+        paid,
+        status,
+        None,
+        charged_at=_charged_at(item) if paid else None,
+    )
+
+
+def _invoice(item: Json) -> _Whole:
+    status = str(item.get("status"))
+    paid_at = (item.get("status_transitions") or {}).get("paid_at")
+    taxes = item.get("total_taxes") or item.get("total_tax_amounts") or ()
+    return _Whole(
+        "invoice",
+        text(item, "id"),
+        invoice_intents(item),
+        whole(item, "total") if item.get("total") is not None else whole(item, "amount_paid"),
+        sum(tax.get("amount") or 0 for tax in taxes) or item.get("tax") or 0,
+        sum(discount.get("amount") or 0 for discount in item.get("total_discount_amounts") or ()),
+        currency_of(item),
+        status == "paid" or item.get("paid") is True,
+        status,
+        invoice_lines(item.get("lines")),
+        charged_at=paid_at if type(paid_at) is int else None,
+    )
+
+
+def _charge_of(intent: Any) -> str | None:
+    if not isinstance(intent, Mapping):
+        return None
+    if charge := id_of(intent.get("latest_charge")):
+        return charge
+    listed = (intent.get("charges") or {}).get("data") or ()
+    succeeded = [charge for charge in listed if charge.get("status") == "succeeded"]
+    return id_of(succeeded[0]) if succeeded else None
+
+
+def _charged_at(intent: Any) -> int | None:
+    """When the charge was made, if the object holds it."""
     if not isinstance(intent, Mapping):
         return None
     charge = intent.get("latest_charge")
-    return charge.get("created") if isinstance(charge, Mapping) else intent.get("created")
-
-
-def _quantity(line_items: Any) -> int | None:
-    if not isinstance(line_items, Mapping) or line_items.get("has_more"):
-        return None
-    return sum(item.get("quantity") or 1 for item in line_items.get("data", ()))
-
-
-def _makeup(session: Mapping[str, Any]) -> str:
-    details = session.get("total_details") or {}
-    signs = {"amount_discount": ("-", "discount"), "amount_tax": ("+", "tax"), "amount_shipping": ("+", "shipping")}
-    parts = [f"{sign} {details[name]} {word}" for name, (sign, word) in signs.items() if details.get(name)]
-    return " ".join([f"{session.get('amount_subtotal')} subtotal", *parts]) if parts else ""
-
-
-def refund_of(refund: Mapping[str, Any], told_at: int | None = None) -> Giveback:
-    """The giveback in a refund object."""
-    standing: dict[str | None, Standing] = {"succeeded": "given", "failed": "returned", "canceled": "void"}
-    status = standing.get(refund.get("status"), "waiting")
-    return Giveback(
-        _text(refund, "id"),
-        _id(refund.get("payment_intent")),
-        _id(refund.get("charge")),
-        _whole(refund, "amount"),
-        _text(refund, "currency").lower(),
-        status,
-        _at(refund.get("created")),
-        _at(told_at) if told_at is not None and status in ("returned", "void") else None,
-    )
-
-
-#: A dispute without a balance transaction is over in these, or was never more than a question.
-_MOVED_NOTHING = ("lost", "warning_closed", "prevented")
-
-
-def dispute_of(dispute: Mapping[str, Any], told_at: int | None = None, told: str = "") -> Giveback:
-    """The giveback in a dispute object: the money that its balance transactions have withdrawn and not reinstated.
-
-    ``told`` is the type of the event that brought it; two of them say by themselves what happened.
-    """
-    amount = _whole(dispute, "amount")
-    moves = [move for move in dispute.get("balance_transactions") or () if isinstance(move, Mapping)]
-    out = -sum(min(0, _whole(move, "amount")) for move in moves)
-    back = sum(max(0, _whole(move, "amount")) for move in moves)
-    told_of = told.rpartition(".")[2]
-    won = dispute.get("status") == "won" or (told_of == "funds_reinstated" and not back)
-    cents, standing = _standing_of_dispute(amount, out, back, won=won)
-    if standing == "waiting" and told_of == "funds_withdrawn":
-        standing = "given"
-    elif standing == "waiting" and dispute.get("status") in _MOVED_NOTHING and "balance_transactions" in dispute:
-        standing = "void"
-    times = sorted(_whole(move, "created") for move in moves if "created" in move)
-    returned = standing == "returned"
-    return Giveback(
-        _text(dispute, "id"),
-        _id(dispute.get("payment_intent")),
-        _id(dispute.get("charge")),
-        cents,
-        _text(dispute, "currency").lower(),
-        standing,
-        _at(times[0] if times else dispute.get("created")),
-        _at(times[-1] if back else told_at) if returned and (back or told_at is not None) else None,
-    )
-
-
-def _standing_of_dispute(amount: int, out: int, back: int, *, won: bool) -> tuple[int, Standing]:
-    """Cents and standing, from what was moved ``out`` and ``back`` in the account's own currency. A dispute may be won
-    in part: then the rest is what was given."""
-    if won or (out and back >= out):
-        return amount, "returned"
-    if not out:
-        return amount, "waiting"
-    # In proportion, because the account's currency need not be the payment's.
-    return amount - amount * back // out, "given"
-
-
-def _id(value: Any) -> str | None:
-    """The id of something that may be expanded."""
-    found = value.get("id") if isinstance(value, Mapping) else value
-    return found if isinstance(found, str) else None
-
-
-def _text(item: Mapping[str, Any], name: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str) or not value:
-        raise _lacks(item, name)
-    return value
-
-
-def _text_if_any(item: Mapping[str, Any], name: str) -> str | None:
-    return _text(item, name) if item.get(name) else None
-
-
-def _whole(item: Mapping[str, Any], name: str) -> int:
-    value = item.get(name)
-    if type(value) is not int:
-        raise _lacks(item, name)
-    return value
-
-
-def _at(seconds: Any) -> Instant:
-    if type(seconds) is not int:
-        raise BadInput("a Stripe object lacks the time it was created", hint=_WHOLE_HINT, code="bad_payload")
-    return instants.from_millis(seconds * 1000)
-
-
-_WHOLE_HINT = "give objects and events whole, as Stripe sent them"
-
-
-def _lacks(item: Mapping[str, Any], name: str) -> BadInput:
-    what = f"{item.get('object', 'object')} {item.get('id', '')}".strip()
-    return BadInput(f"Stripe's {what} lacks {name!r}", hint=_WHOLE_HINT, code="bad_payload")
+    created = charge.get("created") if isinstance(charge, Mapping) else None
+    return created if type(created) is int else None

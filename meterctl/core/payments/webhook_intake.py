@@ -1,10 +1,13 @@
 """Take webhook deliveries in: check who sent them, read them, and count those that are of no use."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.event_counts import Events
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_reader import Reader, Span
 from meterctl.core.payments.webhook_events import Event, read_event
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import Delivery, deliveries, kept_line
@@ -18,37 +21,59 @@ class Trust(NamedTuple):
     unsigned: bool = False
 
 
-def read_all(
-    file: IO[bytes],
-    signature: str | None,
-    trust: Trust,
-    feed: Feed,
-    result: Events,
-    *,
-    keep_invalid: bool = False,
-    reject: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Take every event in ``file`` into ``feed``; count in ``result`` those that are invalid, or not about payments.
+class Intake:
+    """Takes events into ``feed``; counts in ``result`` those that are invalid, foreign, or not about payments.
 
-    ``keep_invalid`` keeps the invalid ones with the rest: they may become valid when a secret is changed back.
-    ``reject`` gets the others, each as a line that can be read again. Raises `BadInput` where a delivery is signed and
-    there is no secret.
+    ``reject`` gets each invalid delivery as a line that can be read again.
     """
-    for delivery in deliveries(file, signature):
-        result.events += 1
+
+    def __init__(
+        self, trust: Trust, shop: Shop, feed: Feed, result: Events, reject: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._trust = trust
+        self._shop = shop
+        self._feed = feed
+        self._result = result
+        self._reject = reject
+
+    def read(self, file: IO[bytes], signature: str | None = None, *, keep_invalid: bool = False) -> None:
+        """Take in every event in ``file``. ``keep_invalid`` keeps the invalid ones with the rest: they may become valid
+        when a secret is changed back. Raises `BadInput` where a delivery is signed and there is no secret."""
+        for delivery in deliveries(file, signature):
+            self._take(delivery, self._trust, keep_invalid=keep_invalid)
+
+    def take(self, given: Iterable[Delivery]) -> None:
+        """Take in events that came from Stripe itself: nobody has to sign them."""
+        for delivery in given:
+            self._take(delivery, Trust(), keep_invalid=False)
+
+    def _take(self, delivery: Delivery, trust: Trust, *, keep_invalid: bool) -> None:
+        self._result.events += 1
         try:
-            event = _checked(delivery, trust, feed.live)
-            feed.live = event.live if feed.live is None else feed.live
+            event = _checked(delivery, trust, self._shop, self._feed.live)
         except BadInput as problem:
             if problem.code == "webhook_secret_missing":
                 raise
-            _count_invalid(delivery, problem, result)
+            _count_invalid(delivery, problem, self._result)
             if keep_invalid:
-                result.kept.append(feed.put_aside(delivery))
+                self._result.kept.append(self._feed.put_aside(delivery))
             else:
-                reject(kept_line(delivery, reason=problem.code, message=problem.message))
-            continue
-        result.other += not feed.add(event)
+                self._reject(kept_line(delivery, reason=problem.code, message=problem.message))
+            return
+        if event.account is not None and event.account != self._shop.settings.account:
+            self._result.foreign += 1
+            return
+        if self._feed.add(event):
+            self._feed.live = event.live if self._feed.live is None else self._feed.live
+        else:
+            self._result.other += 1
+
+
+def listed_events(gateway: Reader, span: Span) -> Iterator[Delivery]:
+    """The account's own events as deliveries, oldest first."""
+    found = [Delivery(0, json.dumps(event)) for event in gateway.events(span)]
+    for number, delivery in enumerate(reversed(found), 1):
+        yield delivery._replace(line=number)
 
 
 def _count_invalid(delivery: Delivery, problem: BadInput, result: Events) -> None:
@@ -57,10 +82,10 @@ def _count_invalid(delivery: Delivery, problem: BadInput, result: Events) -> Non
     result.add_problem("invalid", about | {"reason": problem.code, "message": problem.message})
 
 
-def _checked(delivery: Delivery, trust: Trust, live: bool | None) -> Event:
+def _checked(delivery: Delivery, trust: Trust, shop: Shop, live: bool | None) -> Event:
     if delivery.problem is None:
         _check_signature(delivery, trust)
-    event = read_event(delivery)
+    event = read_event(delivery, shop)
     if live is not None and event.live is not None and event.live != live:
         modes = {True: "live", False: "test"}
         message = f"a {modes[event.live]} event among {modes[live]} payments"

@@ -1,23 +1,27 @@
 """Webhook events become operations: in any order, repeated any number of times, the same state in the end.
 
-An event is taken for what its object says, not for when it arrives. What all events of a run say of one object is put
-together first: a payment that is paid stays paid, money that came back has been gone before. The journal remembers the
-rest. So a refund that has failed before it was ever booked is booked and reversed at once: should the older news that
-it succeeded arrive later, its key is used and it claws nothing.
+An event is taken for what its object says, not for when it arrives. Everything that the events of a run say of one
+object is put together first: a payment that is paid stays paid, money that came back has been gone before. The journal
+remembers the rest. So a refund that has failed before it was ever booked is booked and reversed at once: should the
+older news that it succeeded arrive later, its key is used and it claws nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Operation, Request, ReverseRefund
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
-from meterctl.core.payments import payments
+from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
+from meterctl.core.payments.clawbacks import back_time, is_cut, steps
 from meterctl.core.payments.event_counts import TROUBLE, Events
-from meterctl.core.payments.gather import credits_for, is_credited
-from meterctl.core.payments.payments import Credit, Gateway, Giveback, Payment, standing_credit, steps
-from meterctl.core.payments.webhook_events import Refunded
+from meterctl.core.payments.payments import Giveback, Payment, shares
+from meterctl.core.payments.sale_book import Sale
+from meterctl.core.payments.sales import Seller, credit_for
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_objects import payments_of
+from meterctl.core.payments.stripe_reader import Reader
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import Rejected
 from meterctl.core.results import Receipt
@@ -27,15 +31,21 @@ _WAITS = ("unknown_session", "refund_exceeds_payment")
 
 
 class Booking(NamedTuple):
-    """How to book: as whom, and whether to take other prices than the packs'."""
+    """How to book: as whom, what is on sale, how the shop states it, and single payments whose price is accepted."""
 
     actor: str
     reason: str | None = None
-    accept_paid: bool = False
+    shop: Shop = Shop()
+    discounts: bool = False
+    accept_paid: frozenset[str] = frozenset()
+
+    def seller(self, payment: Payment) -> Seller:
+        named = any(name in self.accept_paid for name in payment.all_names)
+        return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", named)
 
 
 class Outcome(NamedTuple):
-    """What became of one object. ``keep``: what was told of it may be of use once more."""
+    """The outcome for one object. ``keep``: the deliveries that told of it may be of use once more."""
 
     status: str
     reason: str | None = None
@@ -47,46 +57,90 @@ class Outcome(NamedTuple):
 class Settler:
     """Books what a feed says. ``gateway`` None: Stripe is not asked, and what the events leave open stays pending."""
 
-    def __init__(self, ledger: Ledger, gateway: Gateway | None, booking: Booking) -> None:
+    def __init__(self, ledger: Ledger, gateway: Reader | None, booking: Booking) -> None:
         self._ledger = ledger
         self._gateway = gateway
         self._booking = booking
+        #: Payments that Stripe was asked for because of a refund: nobody has told of them here.
+        self._asked: set[str] = set()
 
     def settle(self, feed: Feed, result: Events) -> None:
         """Book everything, and count and note in ``result`` what became of it."""
         open_charges = self._complete(feed)
-        for payment in _by_time(payment for payment in feed.payments.values() if payment.paid):
-            self._note(payment.session, self._credit(payment), feed, result)
+        for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
+            for payment in sale if name not in self._asked else ():
+                told_by = dict.fromkeys([name, *_names(sale)])
+                self._note(told_by, payment.session, self._settle_payment(payment), feed, result)
         for charge in open_charges:
-            self._note(charge.charge, Outcome("pending", "refunds_unknown", _UNTOLD), feed, result)
-        waiting = [item for item in feed.givebacks.values() if item.standing == "waiting"]
-        result.waiting += len(waiting)
+            self._note([charge], charge, Outcome("pending", "refunds_unknown", _UNTOLD), feed, result)
+        result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
 
-    def _complete(self, feed: Feed) -> list[Refunded]:
-        """Ask Stripe for what the events leave open, before anything is booked; what is open still."""
+    # -- what the events leave open
+
+    def _complete(self, feed: Feed) -> list[str]:
+        """Ask Stripe for what the events leave open, before anything is booked; the charges that are open still."""
+        feed.link()
         untold = feed.untold()
+        for name, item in feed.items.items():
+            sale = payments_of(item, self._booking.shop)
+            if name in feed.sales and not any(part.unread for part in sale):
+                feed.add_sale(sale)
         if self._gateway is None:
-            return untold
+            return [charge.charge for charge in untold]
+        for told in list(feed.sales.values()):
+            if self._is_open(told[0]):
+                found = self._gateway.sale(told[0].session)
+                feed.sales.pop(told[0].session)
+                feed.add_sale(found or told)
         for charge in untold:
-            payment = self._gateway.payment(charge.charge)
-            for giveback in [] if payment is None else self._gateway.givebacks_of(payment):
+            payments = self._gateway.sale(charge.charge)
+            for giveback in self._gateway.givebacks_of(payments[0]) if payments else []:
                 feed.add_giveback(giveback)
-        for item in feed.givebacks.values():
-            reference = item.intent or item.charge
-            if reference is not None and reference not in feed.sessions and item.standing != "waiting":
-                payment = self._gateway.payment(reference)
-                # A payment that no checkout session made is none of ours.
-                feed.sessions[reference] = "" if payment is None else payment.session
+        self._link(feed, self._gateway)
         return []
 
-    def _credit(self, payment: Payment) -> Outcome:
-        accept_paid = self._booking.accept_paid or is_credited(self._ledger.store, payment)
+    def _link(self, feed: Feed, gateway: Reader) -> None:
+        """Ask for the payments of givebacks that neither the events nor the journal know."""
+        for item in feed.givebacks.values():
+            if item.standing == "waiting" or feed.sale_named(item.of) is not None:
+                continue
+            credits = credits_for(self._ledger.store, item.of)
+            if credits and not shares_unknown(credits):
+                continue
+            sale = next((found for name in item.of if (found := gateway.sale(name))), [])
+            if sale:
+                feed.add_sale(sale)
+                self._asked |= {part.session for part in sale}
+
+    def _is_open(self, payment: Payment) -> bool:
+        """Return True where the object itself, as Stripe has it, tells more that matters."""
+        if payment.foreign or not payment.paid:
+            return False
+        if payment.unread is not None:
+            return True
         try:
-            operation = payments.credit_for(payment, None, None, self._ledger.terms.packs, accept_paid=accept_paid)
+            credit_for(payment, self._booking.seller(payment))
         except (PaymentRefused, BadInput) as problem:
-            return Outcome("refused", problem.code, problem.message, payment.org)
+            return payment.quantity is None and problem.code == "price_mismatch"
+        return False
+
+    # -- payments
+
+    def _settle_payment(self, payment: Payment) -> Outcome:
+        if payment.foreign:
+            return Outcome("foreign")
+        if not payment.paid:
+            return Outcome("unpaid" if payment.status.startswith("complete") else "unchanged")
+        booked = credits_for(self._ledger.store, payment.all_names)
+        try:
+            operation = credit_for(payment, self._booking.seller(payment), booked=booked)
+        except (PaymentRefused, BadInput) as problem:
+            status = "pending" if problem.code == "needs_key" else "refused"
+            return Outcome(status, problem.code, _with_hint(problem), payment.org)
         return _outcome(self._book(operation, payment.at))
+
+    # -- givebacks
 
     def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
         """Claw in the order of time, and what was refused again as long as others make room for it."""
@@ -99,65 +153,79 @@ class Settler:
             moved = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
             for item, outcome in outcomes:
                 if outcome.status != "pending" or not moved:
-                    self._note(item.id, outcome, feed, result, self._session_of(item, feed))
-
-    def _session_of(self, item: Giveback, feed: Feed) -> str | None:
-        return feed.sessions.get(item.intent or item.charge or "")
+                    sale = feed.sale_named(item.of)
+                    self._note([item.id], item.id, outcome, feed, result, _names(sale or ()))
 
     def _claw(self, item: Giveback, feed: Feed) -> Outcome:
-        session = self._session_of(item, feed)
-        if session is None:
-            return Outcome("pending", "unknown_payment", _UNLINKED.format(item.intent or item.charge))
-        if not session:
-            return Outcome("unchanged", None, "its payment was not made by checkout")
-        credit = self._credit_of(session)
-        if credit is None:
-            return Outcome("pending", "unknown_session", f"session {session} is not credited yet")
+        """Bring the journal to what is known of a giveback, on every part of its payment."""
+        sale = feed.sale_named(item.of)
+        credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
+        if sale is None and (not credits or shares_unknown(credits)):
+            if self._gateway is None or not item.of:
+                return Outcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
+            sale = ()  # Stripe was asked, and knows none
+        if not credits:
+            if not sale or sale[0].foreign:
+                return Outcome("foreign")
+            return Outcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
+        outcomes = [self._claw_part(share, credit) for share, credit in _shared(item, sale, credits)]
+        return max(outcomes, key=_WORST.index_of)
+
+    def _claw_part(self, item: Giveback, credit: Credit) -> Outcome:
         outcome = Outcome("unchanged", None, "", credit.org)
         try:
             operations = steps(item, credit, remember=True)
         except (PaymentRefused, BadInput) as problem:
-            return Outcome("refused", problem.code, problem.message, credit.org)
+            return Outcome("refused", problem.code, _with_hint(problem), credit.org)
         for operation in operations:
-            at = item.back_at if isinstance(operation, ReverseRefund) else item.at
+            at = back_time(item) if isinstance(operation, ReverseRefund) else item.at
             outcome = _outcome(self._book(operation, at))
+            if outcome.status == "conflict":
+                outcome = outcome._replace(reason="refund_differs", message=_DIFFERS.format(item, credit.org))
             if outcome.status not in ("applied", "planned", "replayed"):
                 break
         if outcome.reason in _WAITS:
             # A refund that failed and does not fit in any more needs no memory: no older news of it would fit either.
             return Outcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
-        return outcome._replace(keep=item.standing == "given" and self._is_cut(item, session))
+        return outcome._replace(keep=item.standing == "given" and self._is_cut(item, credit))
 
-    def _credit_of(self, session: str) -> Credit | None:
-        found = credits_for(self._ledger.store, session)
-        return standing_credit(found) or next(iter(found), None)
-
-    def _is_cut(self, item: Giveback, session: str) -> bool:
-        """Whether more would be clawed for it, were there more left of the payment: something else may come back."""
-        credit = self._credit_of(session)
+    def _is_cut(self, item: Giveback, credit: Credit) -> bool:
+        """Return True if more would be clawed for it, were there more left of the payment: something may come back."""
+        now = next((one for one in credits_for(self._ledger.store, [credit.name]) if one.seq == credit.seq), credit)
+        standing = now.clawed(item.id)
         return (
-            credit is not None and credit.left == 0 and sum(claw.cents for claw in credit.clawed(item.id)) < item.cents
+            now.left == 0
+            and sum(claw.cents for claw in standing) < item.cents
+            and (not standing or is_cut(now, standing))
         )
 
     def _book(self, operation: Operation, at: Instant | None) -> Receipt:
         return self._ledger.one(Request(operation, self._booking.actor, self._booking.reason, at))
 
-    def _note(self, name: str, outcome: Outcome, feed: Feed, result: Events, session: str | None = None) -> None:
+    def _note(
+        self,
+        names: Iterable[str],
+        about: str,
+        outcome: Outcome,
+        feed: Feed,
+        result: Events,
+        sale: Iterable[str] = (),
+    ) -> None:
         result.count(outcome.status)
         if outcome.keep or outcome.status in ("pending", "refused"):
-            # The session's own event says which session the payment is.
-            result.kept += feed.told_by(name, *([session] if session else []))
+            # The payment's own event says which payment it is.
+            result.kept += feed.told_by(*names, *sale)
         if outcome.status in ("refused", "conflict"):
-            result.rejected += [Rejected(source, outcome.reason, outcome.message) for source in feed.told_by(name)]
+            result.rejected += [Rejected(source, outcome.reason, outcome.message) for source in feed.told_by(*names)]
         if outcome.status not in TROUBLE:
             return
-        tellers = feed.told_by(name)
+        tellers = feed.told_by(*names)
         result.add_problem(
             outcome.status,
             {
                 "line": tellers[0].line if tellers else None,
                 "event": tellers[0].event if tellers else None,
-                "object": name,
+                "object": about,
                 "org": outcome.org,
                 "status": outcome.status,
                 "reason": outcome.reason,
@@ -166,10 +234,43 @@ class Settler:
         )
 
 
+class _Ranks(tuple[str, ...]):
+    def index_of(self, outcome: Outcome) -> int:
+        return self.index(outcome.status)
+
+
+#: Of the outcomes for the parts of one payment the last in this row stands for all.
+_WORST = _Ranks(
+    ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict", "foreign")
+)
+
+
+def _names(sale: Iterable[Payment]) -> list[str]:
+    return list(dict.fromkeys(name for part in sale for name in part.all_names))
+
+
+def _shared(item: Giveback, sale: Sale | None, credits: Sequence[Credit]) -> Iterator[tuple[Giveback, Credit]]:
+    """A giveback as it falls on each credit of its payment: in proportion to what was paid for the parts."""
+    for part in in_parts(credits):
+        known = next((one for one in sale or () if set(one.all_names) & set(part.credit.all_names)), None)
+        if known is not None and sale is not None:
+            yield shares(item, sale)[sale.index(known)], part.credit
+        else:
+            yield part.share_of(item), part.credit
+
+
+def _with_hint(problem: PaymentRefused | BadInput) -> str:
+    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+
+
 _UNTOLD = (
     "the charge was refunded, but no event names the refund: deliver refund.created events too, or set STRIPE_API_KEY"
 )
-_UNLINKED = "which session {} belongs to is not known: add its checkout.session event, or set STRIPE_API_KEY"
+_DIFFERS = (
+    "{0.id} gave back {0.cents} {0.currency}, but {1} has it with other cents or on another payment: "
+    "meterctl reconcile plans what mends it"
+)
+_UNLINKED = "which payment {} belongs to is not known: add its own event, or set STRIPE_API_KEY"
 
 
 def _by_time(items: Iterable[Any]) -> list[Any]:

@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from meterctl.core.domain.instants import from_millis, parse
+from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
 from meterctl.core.model import Instant
-from meterctl.core.payments.gather import Both, Notes, check_mode, credited_to, find_payment, gather, store_mode
-from meterctl.core.payments.reconcile import Mender, compare
-from meterctl.core.payments.stripe_gateway import StripeGateway, connect
+from meterctl.core.payments.booked import Credit
+from meterctl.core.payments.books import Mender
+from meterctl.core.payments.gather import Both, gather
+from meterctl.core.payments.lookup import credited_parts, find_payment
+from meterctl.core.payments.modes import check_mode, store_mode
+from meterctl.core.payments.notes import Notes
+from meterctl.core.payments.reconcile import compare
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_gateway import connect
+from meterctl.core.payments.stripe_reader import Reader
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, Fault, InProcess, StandIn, seconds
 
@@ -28,8 +36,8 @@ class Scene:
         self.said: list[str] = []
 
     @property
-    def gateway(self) -> StripeGateway:
-        return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(self.account))
+    def gateway(self) -> Reader:
+        return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(self.account), Shop(packs=PACKS))
 
     def gather(self, since: Instant | None = None, notes: Notes | None = None) -> Both:
         told = notes or Notes(None, {})
@@ -58,13 +66,17 @@ def test_agreement_is_read_in_three_lists(scene: Scene) -> None:
     assert scene.found() == []
     assert both.counts == {
         "sessions": 1,
+        "intents": 0,
+        "invoices": 0,
         "refunds": 1,
         "disputes": 0,
+        "foreign": 0,
+        "unpaid": 0,
         "other_payments": 0,
         "credits": 1,
         "other_references": 0,
     }
-    assert len(scene.account.asked) == 6, "two runs, three lists each"
+    assert len(scene.account.asked) == 10, "two runs, five lists each"
     assert "sessions: 1, that is all" in scene.said
 
 
@@ -86,7 +98,7 @@ def test_what_is_booked_for_a_session_that_is_not_listed_is_asked_for(scene: Sce
     open_one = scene.account.checkout(at=T0)
     scene.desk.credit(open_one)
     scene.desk.credit("cs_test_none")
-    assert scene.found() == [("credited_not_paid", open_one), ("credited_not_paid", "cs_test_none")]
+    assert scene.found() == [("credited_not_paid", open_one), ("unknown_to_stripe", "cs_test_none")]
 
 
 def test_a_topup_may_stand_under_the_intent_or_the_charge(scene: Scene) -> None:
@@ -116,13 +128,16 @@ def test_since_reads_what_was_made_or_booked_since(scene: Scene) -> None:
     account, desk = scene.account, scene.desk
     old, new = account.sell(at=T0), account.sell(at=T0 + 10 * DAY)
     assert scene.found(at(T0 + 9 * DAY)) == [("paid_not_credited", new)]
+    desk.do(CreditPack("acme", "small", old, 500), at(T0))
     desk.credit(new, at=at(T0 + 10 * DAY))
-    desk.credit(old, at=at(T0))
     assert scene.found(at(T0 + 9 * DAY)) == []
-    # An old payment with a new refund: all of its own is asked for.
+    # An old payment with a new refund, under a name that the journal knows.
     first = account.refund(old, 100, at=T0 + 60)
     second = account.refund(old, 50, at=T0 + 10 * DAY)
-    assert scene.found(at(T0 + 9 * DAY)) == [("refunded_not_clawed", first), ("refunded_not_clawed", second)]
+    desk.do(CreditPack("acme", "small", old, 500, names=(account.intent_of(old),)))
+    account.asked.clear()
+    assert scene.found(at(T0 + 9 * DAY)) == [("refunded_not_clawed", second)]
+    assert len(account.asked) == 5, "no call more than a full run"
     desk.refund(old, 100, first)
     desk.refund(old, 50, second)
     assert scene.found(at(T0 + 9 * DAY)) == []
@@ -191,12 +206,12 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     both = scene.gather(notes=notes)
     assert sorted(case.session for case in both.cases) == sessions
     assert both.counts["sessions"] == 250
-    assert scene.account.asked.count("GET /v1/checkout/sessions") == 1
+    assert scene.account.asked.count("GET /v1/checkout/sessions") == 1 + 3, "and the items of those to be credited"
     # Once all is read, nothing is read again.
     scene.account.asked.clear()
     again = scene.gather(notes=Notes(path, ABOUT))
     assert again == both
-    assert scene.account.asked == []
+    assert scene.account.asked == ["GET /v1/checkout/sessions"] * 3, "but the items of those that are to be credited"
     assert sum(len(case.givebacks) for case in again.cases) == len(refunds) + 1
     notes.drop()
     assert not path.exists()
@@ -226,12 +241,12 @@ def test_a_line_of_notes_that_is_none_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("odd", ["\u00e9", "\u2028", "\u0085", "\x1c", "\r", "\ud800"])
 def test_notes_hold_any_character(scene: Scene, tmp_path: Path, odd: str) -> None:
     path = tmp_path / "notes.ndjson"
-    scene.account.sell(f"a{odd}b", at=T0)
+    scene.account.sell("acme", f"a{odd}b", at=T0)
     first = scene.gather(notes=Notes(path, ABOUT))
     again = scene.gather(notes=Notes(path, ABOUT))
-    assert [case.payment and case.payment.org for case in again.cases] == [f"a{odd}b"]
+    assert [case.payment and case.payment.pack for case in again.cases] == [f"a{odd}b"]
     assert again == first
-    assert len(scene.account.asked) == 3, "three lists, once"
+    assert len(scene.account.asked) == 7, "five lists once, and the session itself twice"
 
 
 @pytest.mark.parametrize("left", [b"", b'"Caf\xc3', b'"Caf\xc3\xa9", "pack"', None])
@@ -295,18 +310,30 @@ def test_a_key_of_the_other_mode_is_refused(scene: Scene, session: str, key: str
     assert f"the key is a {named} key" in caught.value.message
 
 
+def test_an_undone_topup_gives_a_store_no_mode(scene: Scene) -> None:
+    scene.desk.credit("cs_test_1")
+    scene.desk.undo(1)
+    assert store_mode(scene.desk.store) is None
+    scene.desk.credit("cs_live_1")
+    assert store_mode(scene.desk.store) is True
+
+
 def test_refunds_belong_to_the_credit_that_stands(scene: Scene) -> None:
     session = scene.account.sell(at=T0)
-    payment = find_payment(scene.gateway, session)
+    sale = find_payment(scene.gateway, session)
+
+    def credit(org: str | None = None) -> Credit:
+        return credited_parts(scene.desk.store, sale, org)[0].credit
+
     with pytest.raises(NotFound) as caught:
-        credited_to(scene.desk.store, payment, None)
+        credit()
     assert "--from-stripe" in caught.value.hint
     scene.desk.credit(session)
-    assert credited_to(scene.desk.store, payment, None).seq == 1
+    assert credit().seq == 1
     scene.desk.undo(1)
-    assert credited_to(scene.desk.store, payment, None).undone
+    assert credit().undone
     scene.desk.credit(f"{session}~2")
-    assert credited_to(scene.desk.store, payment, "acme").seq == 3
+    assert credit("acme").seq == 3
     with pytest.raises(MeterctlError) as refused:
-        credited_to(scene.desk.store, payment, "beta")
+        credit("beta")
     assert refused.value.code == "other_org"

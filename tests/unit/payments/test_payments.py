@@ -6,11 +6,14 @@ import pytest
 
 from meterctl.core.domain.instants import from_millis
 from meterctl.core.domain.operations import CreditPack, Operation, Refund, ReverseRefund
-from meterctl.core.domain.policy import Pack
+from meterctl.core.domain.policy import Pack, StripeSettings
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.model import Instant
-from meterctl.core.payments import payments, stripe_objects
-from meterctl.core.payments.payments import Clawback, Credit, Giveback, Payment
+from meterctl.core.payments import clawbacks, payments, stripe_fields, stripe_objects
+from meterctl.core.payments.booked import Clawback, Credit
+from meterctl.core.payments.payments import Giveback, Payment
+from meterctl.core.payments.sales import Seller, credit_for
+from meterctl.core.payments.shop import Shop
 
 T0 = 1_763_000_000
 AT = from_millis(T0 * 1000)
@@ -34,16 +37,27 @@ def session(**fields: Any) -> dict[str, Any]:
     }
 
 
+SHOP = Shop(StripeSettings(), PACKS)
+
+
+def only(item: dict[str, Any], told_at: int | None = None, shop: Shop = SHOP) -> Payment:
+    (made,) = stripe_objects.payments_of(item, shop, told_at)
+    return made
+
+
 def payment(**fields: Any) -> Payment:
-    made = stripe_objects.payment_of(session())
-    assert made is not None
-    return made._replace(**fields)
+    return only(session())._replace(**fields)
+
+
+def credit_op(**fields: Any) -> CreditPack:
+    return CreditPack("acme", "small", "cs_test_1", 500, names=("pi_1",), currency="usd", **fields)
 
 
 def giveback(
     name: str = "re_1", cents: int = 100, standing: str = "given", at: Instant = AT, currency: str = "usd"
 ) -> Giveback:
-    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, at)  # type: ignore[arg-type]
+    dispute = name.startswith("du_")
+    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, at, is_dispute=dispute)  # type: ignore[arg-type]
 
 
 def credit(*claws: Clawback, cents: int = 500, undone: bool = False) -> Credit:
@@ -55,53 +69,61 @@ def credit(*claws: Clawback, cents: int = 500, undone: bool = False) -> Credit:
 
 def test_a_session_tells_who_bought_what_and_what_was_paid() -> None:
     assert payment() == Payment(
-        "cs_test_1", "pi_1", "acme", "small", 500, "usd", AT, paid=True, status="complete, paid", live=False
+        "cs_test_1", ("pi_1",), "acme", "small", 500, "usd", AT, True, "complete, paid", False, whole=500
     )
+
+
+LINE = {"id": "li_1", "amount_total": 500, "amount_tax": 0, "amount_discount": 0, "price": {"id": "price_x"}}
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         ({"client_reference_id": "beta", "metadata": None}, {"org": "beta", "pack": None}),
+        ({"metadata": {"org": " acme ", "pack": "small\n"}}, {"org": "acme", "pack": "small"}),
         ({"payment_status": "unpaid"}, {"paid": False, "status": "complete, unpaid"}),
         ({"status": "open", "payment_status": "unpaid"}, {"paid": False, "status": "open, unpaid"}),
+        ({"status": None}, {"paid": True}),
         ({"payment_status": "no_payment_required", "amount_total": 0}, {"paid": True, "cents": 0}),
-        ({"payment_intent": {"id": "pi_2", "created": T0 + 5}}, {"intent": "pi_2", "at": from_millis((T0 + 5) * 1000)}),
+        ({"payment_intent": {"id": "pi_2"}, "invoice": "in_1"}, {"names": ("pi_2", "in_1"), "timed": False}),
         (
-            {"payment_intent": {"id": "pi_2", "created": T0 + 5, "latest_charge": {"created": T0 + 9}}},
-            {"at": from_millis((T0 + 9) * 1000)},
+            {"payment_intent": {"id": "pi_2", "created": T0 + 5, "latest_charge": {"id": "ch_2", "created": T0 + 9}}},
+            {"at": from_millis((T0 + 9) * 1000), "names": ("pi_2", "ch_2"), "timed": True},
         ),
-        ({"line_items": {"data": [{"quantity": 2}, {"quantity": None}], "has_more": False}}, {"quantity": 3}),
-        ({"line_items": {"data": [{"quantity": 2}], "has_more": True}}, {"quantity": None}),
+        ({"line_items": {"data": [{**LINE, "quantity": 2}, {**LINE, "quantity": None}]}}, {"quantity": 1}),
+        (
+            {"amount_total": 1000, "line_items": {"data": [{**LINE, "amount_total": 1000, "quantity": 2}]}},
+            {"quantity": 2},
+        ),
+        ({"line_items": {"data": [{**LINE, "quantity": 2}], "has_more": True}}, {"quantity": None}),
         (
             {"amount_subtotal": 600, "total_details": {"amount_discount": 200, "amount_tax": 100}},
-            {"makeup": "600 subtotal - 200 discount + 100 tax"},
+            {"makeup": "600 subtotal - 200 discount + 100 tax", "discount_cents": 200, "tax_cents": 100},
         ),
-        ({"amount_subtotal": 500, "total_details": {"amount_discount": 0, "amount_tax": 0}}, {"makeup": ""}),
+        ({"amount_subtotal": 500, "total_details": {"amount_tax": 80}}, {"tax_cents": 80, "tax_inside": True}),
         ({"currency": "EUR"}, {"currency": "eur"}),
         ({"livemode": True}, {"live": True}),
+        ({"mode": "subscription"}, {"foreign": False, "pack": "small"}),
+        ({"mode": "subscription", "metadata": {"org": "acme"}}, {"foreign": True}),
     ],
 )
 def test_a_session_in_all_its_states(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    found = stripe_objects.payment_of(session(**fields))
-    assert found is not None
+    found = only(session(**fields))
     assert {name: getattr(found, name) for name in expected} == expected
 
 
 def test_an_event_tells_when_where_the_object_does_not() -> None:
-    found = stripe_objects.payment_of(session(), T0 + 60)
-    assert found is not None
-    assert found.at == from_millis((T0 + 60) * 1000)
+    assert only(session(), T0 + 60).at == from_millis((T0 + 60) * 1000)
 
 
-def test_a_subscription_sells_no_pack() -> None:
-    assert stripe_objects.payment_of(session(mode="subscription")) is None
+def test_a_setup_moves_no_money() -> None:
+    assert stripe_objects.payments_of(session(mode="setup"), SHOP) == []
 
 
 @pytest.mark.parametrize("missing", ["id", "amount_total", "currency", "created"])
 def test_a_session_that_lacks_something_is_no_session(missing: str) -> None:
     with pytest.raises(BadInput) as caught:
-        stripe_objects.payment_of({name: value for name, value in session().items() if name != missing})
+        only({name: value for name, value in session().items() if name != missing})
     assert caught.value.code == "bad_payload"
 
 
@@ -116,18 +138,18 @@ REFUND = {"id": "re_1", "object": "refund", "amount": 100, "created": T0, "curre
         ("requires_action", "waiting"),
         ("failed", "returned"),
         ("canceled", "void"),
-        (None, "waiting"),
+        (None, "given"),
         ("something new", "waiting"),
     ],
 )
 def test_a_refund_stands_as_its_status_says(status: str | None, standing: str) -> None:
-    found = stripe_objects.refund_of({**REFUND, "status": status, "charge": {"id": "ch_1"}})
+    found = stripe_fields.refund_of({**REFUND, "status": status, "charge": {"id": "ch_1"}})
     assert found == Giveback("re_1", "pi_1", "ch_1", 100, "usd", standing, AT)  # type: ignore[arg-type]
 
 
 def test_a_refund_came_back_when_its_event_says() -> None:
-    assert stripe_objects.refund_of({**REFUND, "status": "failed"}, T0 + 7).back_at == from_millis((T0 + 7) * 1000)
-    assert stripe_objects.refund_of({**REFUND, "status": "succeeded"}, T0 + 7).back_at is None
+    assert stripe_fields.refund_of({**REFUND, "status": "failed"}, T0 + 7).back_at == from_millis((T0 + 7) * 1000)
+    assert stripe_fields.refund_of({**REFUND, "status": "succeeded"}, T0 + 7).back_at is None
 
 
 def dispute(status: str, *moves: int, **fields: Any) -> dict[str, Any]:
@@ -164,17 +186,20 @@ def dispute(status: str, *moves: int, **fields: Any) -> dict[str, Any]:
         (dispute("needs_response"), "charge.dispute.funds_withdrawn", 500, "given"),
         (dispute("under_review", -500), "charge.dispute.funds_reinstated", 500, "returned"),
         (dispute("lost", -500, 200), "charge.dispute.funds_reinstated", 300, "given"),
+        (dispute("lost", -500, 500, -500), "", 500, "given"),
+        (dispute("won", -500, 500, -500, 500), "", 500, "returned"),
+        (dispute("lost", -500, 100, 150, -50), "", 300, "given"),
     ],
 )
 def test_a_dispute_is_what_its_money_did(item: dict[str, Any], told: str, cents: int, standing: str) -> None:
-    found = stripe_objects.dispute_of(item, None, told)
+    found = stripe_fields.dispute_of(item, None, told)
     assert (found.cents, found.standing) == (cents, standing)
     assert found.is_dispute
 
 
 def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
     item = {name: value for name, value in dispute("lost").items() if name != "balance_transactions"}
-    assert stripe_objects.dispute_of(item).standing == "waiting"
+    assert stripe_fields.dispute_of(item).standing == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +207,7 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
     [
         (dispute("needs_response", -500), None, T0 + 10, None),
         (dispute("won", -500, 500), None, T0 + 10, T0 + 20),
+        (dispute("lost", -500, 100), None, T0 + 20, None),
         (dispute("won", -500), T0 + 33, T0 + 10, T0 + 33),
         (dispute("won", -500), None, T0 + 10, None),
         (dispute("won"), T0 + 33, T0, T0 + 33),
@@ -191,7 +217,7 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
 def test_a_dispute_happens_when_its_money_moves(
     item: dict[str, Any], told_at: int | None, at: int, back_at: int | None
 ) -> None:
-    found = stripe_objects.dispute_of(item, told_at)
+    found = stripe_fields.dispute_of(item, told_at)
     expected = None if back_at is None else from_millis(back_at * 1000)
     assert (found.at, found.back_at) == (from_millis(at * 1000), expected)
 
@@ -200,48 +226,87 @@ def test_a_dispute_happens_when_its_money_moves(
 
 
 def test_a_paid_session_credits_what_its_metadata_name() -> None:
-    assert payments.credit_for(payment(), None, None, PACKS) == CreditPack("acme", "small", "cs_test_1", 500)
+    assert credit_for(payment(), Seller(PACKS)) == credit_op()
 
 
 @pytest.mark.parametrize(
     ("fields", "given", "code"),
     [
-        ({"paid": False}, (None, None), "not_paid"),
-        ({"org": None}, (None, None), "no_org"),
-        ({"pack": None}, (None, None), "no_pack"),
-        ({}, ("beta", None), "other_org"),
-        ({}, (None, "euro"), "other_pack"),
-        ({"currency": "eur"}, (None, None), "currency_mismatch"),
-        ({"cents": 400, "makeup": "500 subtotal - 100 discount"}, (None, None), "price_mismatch"),
-        ({"quantity": 2, "cents": 1000}, (None, None), "quantity_mismatch"),
-        ({"org": "not an org"}, (None, None), "bad_org"),
+        ({"paid": False}, {}, "not_paid"),
+        ({"org": None}, {}, "no_org"),
+        ({"pack": None}, {}, "no_pack"),
+        ({"unread": "cus_1"}, {}, "needs_key"),
+        ({}, {"org": "beta"}, "other_org"),
+        ({}, {"pack": "euro"}, "other_pack"),
+        ({"currency": "eur"}, {}, "currency_mismatch"),
+        ({"cents": 400, "discount_cents": 100}, {}, "price_mismatch"),
+        ({"cents": 1000}, {}, "price_mismatch"),
+        ({"quantity": 2, "cents": 500}, {}, "price_mismatch"),
+        ({"quantity": 3, "cents": 1000}, {}, "price_mismatch"),
+        ({"cents": 550, "tax_cents": 30}, {}, "price_mismatch"),
     ],
 )
-def test_a_payment_that_cannot_be_booked_so(fields: dict[str, Any], given: tuple[Any, Any], code: str) -> None:
+def test_a_payment_that_cannot_be_booked_so(fields: dict[str, Any], given: dict[str, Any], code: str) -> None:
     with pytest.raises(MeterctlError) as caught:
-        payments.credit_for(payment(**fields), *given, PACKS)
+        credit_for(payment(**fields), Seller(PACKS), **given)
     assert caught.value.code == code
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("fields", "booked"),
+    [
+        ({"quantity": 2, "cents": 1000}, {"quantity": 2}),
+        ({"cents": 580, "tax_cents": 80}, {"tax_cents": 80}),
+        ({"cents": 500, "tax_cents": 80, "tax_inside": True}, {"tax_cents": 80}),
+        ({"quantity": 3, "cents": 1740, "tax_cents": 240}, {"quantity": 3, "tax_cents": 240}),
+    ],
+)
+def test_quantity_and_tax_are_no_mismatch(fields: dict[str, Any], booked: dict[str, Any]) -> None:
+    operation = credit_for(payment(**fields), Seller(PACKS))
+    assert {name: getattr(operation, name) for name in booked} == booked
+    assert operation.paid_cents == fields["cents"]
+
+
 def test_the_refusal_shows_how_the_amount_comes_about() -> None:
     with pytest.raises(MeterctlError, match=r"400 usd were paid \(500 subtotal - 100 discount\).*costs 500 usd"):
-        payments.credit_for(payment(cents=400, makeup="500 subtotal - 100 discount"), None, None, PACKS)
+        credit_for(payment(cents=400, makeup="500 subtotal - 100 discount"), Seller(PACKS))
 
 
-@pytest.mark.parametrize("fields", [{"cents": 400}, {"quantity": 2, "cents": 1000}, {"cents": 0}])
+@pytest.mark.parametrize("fields", [{"cents": 400}, {"quantity": 2, "cents": 700}, {"cents": 0}])
 def test_another_price_can_be_accepted(fields: dict[str, Any]) -> None:
-    booked = payments.credit_for(payment(**fields), None, None, PACKS, accept_paid=True)
+    booked = credit_for(payment(**fields), Seller(PACKS, paid=True))
     assert booked.paid_cents == fields["cents"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cents": 400, "discount_cents": 100},
+        {"cents": 480, "tax_cents": 80, "discount_cents": 100},
+        {"cents": 400, "tax_cents": 64, "tax_inside": True, "discount_cents": 100},
+        {"cents": 0, "discount_cents": 500},
+    ],
+)
+def test_a_discount_that_explains_the_price_can_be_accepted(fields: dict[str, Any]) -> None:
+    assert credit_for(payment(**fields), Seller(PACKS, discounts=True)).paid_cents == fields["cents"]
+    with pytest.raises(MeterctlError, match="costs 500 usd"):
+        credit_for(payment(**{**fields, "cents": fields["cents"] + 1}), Seller(PACKS, discounts=True))
 
 
 def test_another_currency_never_can() -> None:
     with pytest.raises(MeterctlError, match="sold in eur"):
-        payments.credit_for(payment(pack="euro"), None, None, PACKS, accept_paid=True)
+        credit_for(payment(pack="euro"), Seller(PACKS, paid=True))
 
 
 def test_a_pack_that_is_unknown_is_left_to_the_journal_to_refuse() -> None:
-    assert payments.credit_for(payment(pack="gone"), "acme", "gone", PACKS).pack == "gone"
+    assert credit_for(payment(pack="gone"), Seller(PACKS)).pack == "gone"
+
+
+def test_what_was_accepted_once_is_accepted_for_ever() -> None:
+    booked = Credit("acme", "pi_1", 1, "small", 400, "usd", undone=False, tax_cents=7)
+    operation = credit_for(payment(cents=400, tax_cents=9), Seller(PACKS), booked=[booked])
+    assert (operation.paid_cents, operation.tax_cents) == (400, 7)
 
 
 # -- names
@@ -278,11 +343,11 @@ LATER = from_millis((T0 + 100) * 1000)
 def test_all_together_never_exceed_the_payment(
     givebacks: list[Giveback], claws: list[Clawback], due: dict[str, int]
 ) -> None:
-    assert payments.claims_on(500, givebacks, credit(*claws)) == due
+    assert clawbacks.claims_on(500, givebacks, credit(*claws)) == due
 
 
 def test_without_a_credit_nothing_is_booked_yet() -> None:
-    assert payments.claims_on(500, [giveback(cents=600)], None) == {"re_1": 500}
+    assert clawbacks.claims_on(500, [giveback(cents=600)], None) == {"re_1": 500}
 
 
 def refund(cents: int, name: str) -> Refund:
@@ -331,28 +396,28 @@ def reverse(name: str) -> ReverseRefund:
 def test_steps_bring_the_journal_to_what_is_known(
     item: Giveback, claws: list[Clawback], expected: list[Operation]
 ) -> None:
-    assert payments.steps(item, credit(*claws), remember=True) == expected
+    assert clawbacks.steps(item, credit(*claws), remember=True) == expected
 
 
 def test_only_news_need_a_memory_of_what_came_back() -> None:
-    assert payments.steps(giveback(standing="returned"), credit()) == []
+    assert clawbacks.steps(giveback(standing="returned"), credit()) == []
 
 
 def test_what_does_not_fit_needs_no_memory() -> None:
     item = giveback("du_1", 500, "returned")
-    assert payments.steps(item, credit(Clawback("re_0", 500, 2)), remember=True) == []
+    assert clawbacks.steps(item, credit(Clawback("re_0", 500, 2)), remember=True) == []
 
 
 def test_money_in_another_currency_is_not_clawed_as_if_it_were_the_payments() -> None:
     with pytest.raises(MeterctlError, match="re_1 gave back 100 jpy, but its payment is booked in usd") as refused:
-        payments.steps(giveback(currency="jpy"), credit())
+        clawbacks.steps(giveback(currency="jpy"), credit())
     assert refused.value.code == "currency_mismatch"
-    assert payments.steps(giveback(currency="jpy", standing="returned"), credit(), remember=True) == []
+    assert clawbacks.steps(giveback(currency="jpy", standing="returned"), credit(), remember=True) == []
 
 
 @pytest.mark.parametrize("remember", [False, True])
 def test_what_was_reckoned_over_by_hand_stands(remember: bool) -> None:
     by_hand = credit(Clawback("re_1", 64, 2))
-    assert payments.steps(giveback(currency="jpy"), by_hand, remember=remember) == [refund(64, "re_1")]
-    back = payments.steps(giveback(currency="jpy", standing="returned"), by_hand, remember=remember)
+    assert clawbacks.steps(giveback(currency="jpy"), by_hand, remember=remember) == [refund(64, "re_1")]
+    back = clawbacks.steps(giveback(currency="jpy", standing="returned"), by_hand, remember=remember)
     assert back == [reverse("re_1")]

@@ -11,8 +11,11 @@ from meterctl.core.domain.operation_documents import request_document, request_f
 from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Refund, Request, ReverseRefund, Undo
 from meterctl.core.domain.policy import Pack
 from meterctl.core.model import Instant
-from meterctl.core.payments.payments import MAX_NAMES, Clawback, Credit, Giveback, Payment, names_of
-from meterctl.core.payments.reconcile import Case, Finding, Mender, Receipts, command_of, compare, mendable, mending
+from meterctl.core.payments.booked import Clawback, Credit
+from meterctl.core.payments.books import Mender
+from meterctl.core.payments.findings import Case, Finding, Receipts, command_of
+from meterctl.core.payments.payments import MAX_NAMES, Giveback, Payment, names_of
+from meterctl.core.payments.reconcile import compare, mendable, mending
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
 from tests.desk import Desk
@@ -26,7 +29,7 @@ MENDER = Mender(PACKS, "tester")
 
 
 def paid(**fields: Any) -> Payment:
-    made = Payment(S, "pi_1", "acme", "small", 500, "usd", AT, paid=True, status="complete, paid", live=False)
+    made = Payment(S, (), "acme", "small", 500, "usd", AT, paid=True, status="complete, paid", live=False)
     return made._replace(**fields)
 
 
@@ -41,11 +44,20 @@ def gone(
     back_at: Instant | None = None,
     currency: str = "usd",
 ) -> Giveback:
-    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, LATER, back_at)  # type: ignore[arg-type]
+    dispute = name.startswith("du_")
+    return Giveback(name, "pi_1", "ch_1", cents, currency, standing, LATER, back_at, dispute)  # type: ignore[arg-type]
 
 
 def case(payment: Payment | None, givebacks: Iterable[Giveback] = (), found: Iterable[Credit] = ()) -> Case:
     return Case(S, payment, tuple(givebacks), tuple(found))
+
+
+def sold(org: str, pack: str, session: str, cents: int = 500) -> CreditPack:
+    return CreditPack(org, pack, session, cents, currency="usd")
+
+
+def undo(org: str, session: str = S) -> Undo:
+    return Undo(org, of=f"session:{session}")
 
 
 def found_in(one: Case, mender: Mender = MENDER) -> list[tuple[str, list[Operation]]]:
@@ -79,20 +91,20 @@ def test_what_agrees_is_no_finding(one: Case) -> None:
 
 
 DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
-    (case(paid()), [("paid_not_credited", [CreditPack("acme", "small", S, 500)])]),
+    (case(paid()), [("paid_not_credited", [sold("acme", "small", S, 500)])]),
     # It was undone: under the same name it cannot be booked again by the same org, but by another one.
     (
         case(paid(), [], [credit(undone=True)]),
-        [("paid_not_credited", [CreditPack("acme", "small", f"{S}~2", 500)])],
+        [("paid_not_credited", [sold("acme", "small", f"{S}~2", 500)])],
     ),
     (
         case(paid(), [], [credit(org="beta", undone=True)]),
-        [("paid_not_credited", [CreditPack("acme", "small", S, 500)])],
+        [("paid_not_credited", [sold("acme", "small", S, 500)])],
     ),
     (
         case(paid(), [gone()]),
         [
-            ("paid_not_credited", [CreditPack("acme", "small", S, 500)]),
+            ("paid_not_credited", [sold("acme", "small", S, 500)]),
             ("refunded_not_clawed", [Refund("acme", S, 100, "re_1")]),
         ],
     ),
@@ -101,32 +113,41 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
     (case(paid(pack="euro")), [("paid_not_credited", [])]),
     (case(paid(org="no org")), [("paid_not_credited", [])]),
     (case(paid(org=None), [gone()]), [("paid_not_credited", []), ("refunded_not_clawed", [])]),
-    (case(paid(pack="gone")), [("paid_not_credited", [CreditPack("acme", "gone", S, 500)])]),
-    (case(None, [], [credit()]), [("credited_not_paid", [Undo("acme", 1)])]),
+    (case(paid(pack="gone")), [("paid_not_credited", [sold("acme", "gone", S, 500)])]),
+    (case(None, [], [credit()]), [("unknown_to_stripe", [])]),
+    (case(paid(paid=False, status="processing"), [], [credit()]), [("credited_not_paid", [])]),
     (
         case(paid(paid=False), [], [credit(Clawback("r1", 100, 2), Clawback("r2", 100, 3, 4))]),
-        [("credited_not_paid", [ReverseRefund("acme", "r1"), Undo("acme", 1)])],
+        [("credited_not_paid", [ReverseRefund("acme", "r1"), undo("acme")])],
     ),
     (
         case(paid(), [], [credit(), credit(name="pi_1", seq=2)]),
-        [("duplicate", [Undo("acme", 2)])],
+        [("duplicate", [undo("acme", "pi_1")])],
     ),
     # The one that is right stays, whichever was first.
     (
         case(paid(), [], [credit(org="beta"), credit(seq=7)]),
-        [("duplicate", [Undo("beta", 1)])],
+        [("duplicate", [undo("beta")])],
     ),
     (
         case(paid(), [], [credit(org="beta")]),
-        [("wrong_org", [Undo("beta", 1), CreditPack("acme", "small", S, 500)])],
+        [("wrong_org", [undo("beta"), sold("acme", "small", S, 500)])],
     ),
     (
-        case(paid(pack="large"), [], [credit()]),
-        [("wrong_pack", [Undo("acme", 1), CreditPack("acme", "large", f"{S}~2", 500)])],
+        case(paid(pack="large", cents=2000), [], [credit(cents=2000)]),
+        [("wrong_pack", [undo("acme"), sold("acme", "large", f"{S}~2", 2000)])],
     ),
     (
-        case(paid(cents=400), [], [credit()]),
-        [("wrong_amount", [Undo("acme", 1), CreditPack("acme", "small", f"{S}~2", 400)])],
+        case(paid(), [], [credit(cents=400)]),
+        [("wrong_amount", [undo("acme"), sold("acme", "small", f"{S}~2")])],
+    ),
+    # Never a pack for another price, nor one for the price of three.
+    (case(paid(cents=400), [], [credit()]), [("wrong_amount", [])]),
+    (case(paid(cents=1500)), [("paid_not_credited", [])]),
+    (case(paid(pack="large")), [("paid_not_credited", [])]),
+    (
+        case(paid(cents=1500, quantity=3)),
+        [("paid_not_credited", [CreditPack("acme", "small", S, 1500, quantity=3, currency="usd")])],
     ),
     (case(paid(currency="eur"), [], [credit()]), [("wrong_amount", [])]),
     # An amount in another currency says nothing of how much to claw.
@@ -140,7 +161,7 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
     (
         case(paid(), [gone(currency="jpy")]),
         [
-            ("paid_not_credited", [CreditPack("acme", "small", S, 500)]),
+            ("paid_not_credited", [sold("acme", "small", S, 500)]),
             ("refunded_not_clawed", []),
         ],
     ),
@@ -159,8 +180,8 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
                 "wrong_org",
                 [
                     ReverseRefund("beta", "re_1"),
-                    Undo("beta", 1),
-                    CreditPack("acme", "small", S, 500),
+                    undo("beta"),
+                    sold("acme", "small", S, 500),
                     Refund("acme", S, 100, "re_1"),
                 ],
             ),
@@ -170,9 +191,9 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
     # And what is wrong about clawbacks is mended on the way.
     (
         case(
-            paid(cents=400),
+            paid(),
             [gone("re_1", 100, "returned"), gone("re_2", 50), gone("re_3", 30)],
-            [credit(Clawback("re_1", 100, 2), Clawback("hand", 10, 3), Clawback("re_3", 40, 4))],
+            [credit(Clawback("re_1", 100, 2), Clawback("hand", 10, 3), Clawback("re_3", 40, 4), cents=450)],
         ),
         [
             (
@@ -181,8 +202,8 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
                     ReverseRefund("acme", "re_1"),
                     ReverseRefund("acme", "hand"),
                     ReverseRefund("acme", "re_3"),
-                    Undo("acme", 1),
-                    CreditPack("acme", "small", f"{S}~2", 400),
+                    undo("acme"),
+                    sold("acme", "small", f"{S}~2"),
                     Refund("acme", f"{S}~2", 30, "re_3~2"),
                 ],
             ),
@@ -206,7 +227,7 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
     ),
     (
         case(paid(), [gone()], [credit(Clawback("re_1", 60, 2))]),
-        [("wrong_amount", [Refund("acme", S, 40, "re_1~2")])],
+        [("wrong_amount", [ReverseRefund("acme", "re_1"), Refund("acme", S, 100, "re_1~2")])],
     ),
     # What shrinks comes before what grows: together they fit.
     (
@@ -215,7 +236,7 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
         ),
         [
             ("wrong_amount", [ReverseRefund("acme", "re_2"), Refund("acme", S, 100, "re_2~2")]),
-            ("wrong_amount", [Refund("acme", S, 100, "re_1~2")]),
+            ("wrong_amount", [ReverseRefund("acme", "re_1"), Refund("acme", S, 400, "re_1~2")]),
         ],
     ),
     (
@@ -229,6 +250,11 @@ DIFFERENCES: list[tuple[Case, list[tuple[str, list[Operation]]]]] = [
     (
         case(paid(), [], [credit(Clawback("hand", 100, 2))]),
         [("clawed_not_refunded", [ReverseRefund("acme", "hand")])],
+    ),
+    # A ticket that claws as much as Stripe says is pointed out, and replaced.
+    (
+        case(paid(), [gone()], [credit(Clawback("T-77", 100, 2))]),
+        [("clawed_by_hand", [ReverseRefund("acme", "T-77"), Refund("acme", S, 100, "re_1")])],
     ),
 ]
 
@@ -256,7 +282,7 @@ def test_what_cannot_be_undone_is_mended_in_place() -> None:
         ("clawed_not_refunded", [ReverseRefund("beta", "hand")]),
         ("refunded_not_clawed", [Refund("beta", S, 100, "re_1")]),
     ]
-    assert [finding.fix for finding in compare(case(None, [], [credit()]), stuck)] == [
+    assert [finding.fix for finding in compare(case(paid(paid=False), [], [credit()]), stuck)] == [
         "by hand: its units are used, so it cannot be undone; correct the balance with: meterctl adjust"
     ]
 
@@ -334,7 +360,7 @@ OPERATIONS: list[tuple[Operation, str]] = [
     (CreditPack("acme", "small", S, 400), f"meterctl credit-pack acme small --session {S} --paid-cents 400"),
     (Refund("acme", S, 100, "re_1"), f"meterctl refund acme --session {S} --cents 100 --refund-id re_1"),
     (ReverseRefund("acme", "re_1"), "meterctl refund acme --reverse re_1"),
-    (Undo("acme", 3), "meterctl undo acme 3 --reason TEXT"),
+    (Undo("acme", of="session:cs_1"), "meterctl undo acme --session cs_1 --reason TEXT"),
 ]
 
 

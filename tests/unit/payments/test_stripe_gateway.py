@@ -1,20 +1,31 @@
 """The gateway: the official SDK in front of the stand-in, without a network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 import stripe
 
 from meterctl.core.domain.instants import from_millis, parse
+from meterctl.core.domain.policy import StripeSettings
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
-from meterctl.core.payments.gather import find_givebacks, find_payment
-from meterctl.core.payments.stripe_gateway import API_VERSION, PacedClient, StripeGateway, connect, verify
-from tests.desk import HandClock
+from meterctl.core.payments.lookup import find_givebacks, find_payment
+from meterctl.core.payments.payments import Payment
+from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe_gateway import API_VERSION, PacedClient, connect, verify
+from meterctl.core.payments.stripe_reader import Broken, Reader, Span
+from tests.desk import PACKS, HandClock
 from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, InProcess, StandIn, seconds, serving, signed
 
 T0 = seconds("2026-11-20T10:00:00Z")
 NOW = parse("2026-11-22T10:00:00Z")
+
+
+ALL = Span(None, NOW)
+
+
+def payments(found: Iterable[Payment | Broken]) -> list[Payment]:
+    return [one for one in found if isinstance(one, Payment)]
 
 
 @pytest.fixture
@@ -23,12 +34,12 @@ def account() -> StandIn:
 
 
 @pytest.fixture
-def gateway(account: StandIn) -> StripeGateway:
+def gateway(account: StandIn) -> Reader:
     return connected(account)
 
 
-def connected(account: StandIn, key: str = KEY) -> StripeGateway:
-    return connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep, InProcess(account))
+def connected(account: StandIn, key: str = KEY) -> Reader:
+    return connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep, InProcess(account), Shop(packs=PACKS))
 
 
 def test_the_version_asked_for_is_the_one_of_the_sdk() -> None:
@@ -39,105 +50,157 @@ def test_the_version_asked_for_is_the_one_of_the_sdk() -> None:
 # -- reading
 
 
-def test_a_session_comes_with_when_it_was_paid_and_what_was_bought(account: StandIn, gateway: StripeGateway) -> None:
+def test_a_session_comes_with_when_it_was_paid_and_what_was_bought(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0, quantity=3, discount=100)
-    found = gateway.payment(session)
-    assert found is not None
+    (found,) = gateway.sale(session)
     assert (found.at, found.quantity, found.paid) == (from_millis(T0 * 1000), 3, True)
     assert found.makeup == "600 subtotal - 100 discount"
-    assert found.intent == account.intent_of(session)
+    assert found.names == (account.intent_of(session), account.charge_of(session)["id"])
 
 
-def test_a_payment_is_found_by_its_intent_and_its_charge(account: StandIn, gateway: StripeGateway) -> None:
+def test_a_payment_is_found_by_its_intent_and_its_charge(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
-    by_session = gateway.payment(session)
-    assert gateway.payment(account.intent_of(session)) == by_session
-    assert gateway.payment(account.charge_of(session)["id"]) == by_session
+    by_session = gateway.sale(session)
+    assert gateway.sale(account.intent_of(session)) == by_session
+    assert gateway.sale(account.charge_of(session)["id"]) == by_session
 
 
 @pytest.mark.parametrize("reference", ["cs_test_none", "pi_none", "ch_none", "cus_1"])
-def test_what_stripe_does_not_know_is_none(gateway: StripeGateway, reference: str) -> None:
-    assert gateway.payment(reference) is None
+def test_what_stripe_does_not_know_is_none(gateway: Reader, reference: str) -> None:
+    assert gateway.sale(reference) == []
 
 
-def test_a_charge_without_an_intent_has_no_session(account: StandIn, gateway: StripeGateway) -> None:
+def test_a_charge_without_an_intent_has_no_session(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
     charge = account.charge_of(session)
     charge["payment_intent"] = None
-    assert gateway.payment(charge["id"]) is None
+    assert gateway.sale(charge["id"]) == []
 
 
-def test_givebacks_are_found_by_id_and_by_payment(account: StandIn, gateway: StripeGateway) -> None:
+def test_givebacks_are_found_by_id_and_by_payment(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
     refund = account.refund(session, 100, at=T0 + 60)
     dispute = account.dispute(session, 400, at=T0 + 120)
-    payment = find_payment(gateway, session)
+    payment = find_payment(gateway, session)[0]
     assert [item.id for item in gateway.givebacks_of(payment)] == [refund, dispute]
     for name in (refund, dispute):
         found = gateway.giveback(name)
         assert found is not None
-        assert (found.id, found.intent, found.standing) == (name, payment.intent, "given")
+        assert (found.id, found.intent, found.standing) == (name, account.intent_of(session), "given")
     assert gateway.giveback("re_none") is None
     assert gateway.giveback("du_none") is None
-    assert gateway.givebacks_of(payment._replace(intent=None)) == []
+    assert gateway.givebacks_of(payment._replace(names=())) == []
 
 
-def test_one_refund_is_asked_for_or_all_of_a_payment(account: StandIn, gateway: StripeGateway) -> None:
+def test_one_refund_is_asked_for_or_all_of_a_payment(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
     refunds = [account.refund(session, 100, at=T0 + 60 * number) for number in (1, 2)]
     one = find_givebacks(gateway, refunds[0])
     assert [item.id for item in one.asked] == refunds[:1]
-    assert {item.id for item in one.givebacks} == set(refunds)
     for reference in (session, account.intent_of(session), account.charge_of(session)["id"]):
         assert {item.id for item in find_givebacks(gateway, reference).asked} == set(refunds)
 
 
 @pytest.mark.parametrize("reference", ["re_none", "du_none", "cs_test_none", "ch_none"])
-def test_an_id_that_leads_nowhere_is_not_found(gateway: StripeGateway, reference: str) -> None:
+def test_an_id_that_leads_nowhere_is_not_found(gateway: Reader, reference: str) -> None:
     with pytest.raises(NotFound) as caught:
         find_givebacks(gateway, reference)
     assert caught.value.code == "unknown_payment"
 
 
-def test_an_id_of_something_else_is_bad_input(gateway: StripeGateway) -> None:
+def test_an_id_of_something_else_is_bad_input(gateway: Reader) -> None:
     with pytest.raises(BadInput) as caught:
         find_givebacks(gateway, "cus_1")
     assert caught.value.code == "bad_reference"
 
 
-def test_lists_are_read_page_by_page(account: StandIn, gateway: StripeGateway) -> None:
+def test_lists_are_read_page_by_page(account: StandIn, gateway: Reader) -> None:
     sessions = [account.sell(at=T0 + number) for number in range(230)]
     account.checkout(at=T0)  # still open: not complete
-    account.sell(mode="subscription", at=T0)
-    listed = [payment.session for payment in gateway.sessions(None, NOW)]
+    account.sell(mode="setup", at=T0)
+    listed = [payment.session for payment in payments(gateway.sessions(ALL))]
     assert listed == sessions[::-1]
     assert account.asked.count("GET /v1/checkout/sessions") == 3
 
 
-def test_lists_lie_between_two_instants_and_go_on_from_behind_one(account: StandIn, gateway: StripeGateway) -> None:
+def test_lists_lie_between_two_instants_and_go_on_from_behind_one(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
     refunds = [account.refund(session, 10, at=T0 + 60 * number) for number in range(5)]
     since, until = from_millis((T0 + 60) * 1000 - 1), from_millis((T0 + 180) * 1000)
-    assert [item.id for item in gateway.refunds(since, until)] == refunds[3:0:-1]
-    assert [item.id for item in gateway.refunds(None, NOW, refunds[2])] == refunds[1::-1]
+    assert [item.id for item in gateway.refunds(Span(since, until))] == refunds[3:0:-1]
+    assert [item.id for item in gateway.refunds(Span(None, NOW, refunds[2]))] == refunds[1::-1]
 
 
-def test_disputes_are_listed(account: StandIn, gateway: StripeGateway) -> None:
+def test_disputes_are_listed(account: StandIn, gateway: Reader) -> None:
     dispute = account.dispute(account.sell(at=T0), 500, at=T0 + 60)
-    assert [item.id for item in gateway.disputes(None, NOW)] == [dispute]
+    assert [item.id for item in gateway.disputes(ALL)] == [dispute]
 
 
-def test_an_empty_list_is_read_once(account: StandIn, gateway: StripeGateway) -> None:
-    assert list(gateway.refunds(None, NOW)) == []
+def test_an_empty_list_is_read_once(account: StandIn, gateway: Reader) -> None:
+    assert list(gateway.refunds(ALL)) == []
     assert account.asked == ["GET /v1/refunds"]
+
+
+def test_an_intent_and_an_invoice_are_read_as_what_they_are(account: StandIn, gateway: Reader) -> None:
+    intent = account.intent(500, at=T0, org="acme", pack="small")
+    invoice = account.invoice([account.invoice_line(500, "price_1")], at=T0, org="acme", pack="small")
+    for name in (intent, account.charge_of(intent)["id"]):
+        (found,) = gateway.sale(name)
+        assert (found.session, found.org, found.pack, found.cents, found.timed) == (intent, "acme", "small", 500, True)
+    for name in (invoice, account.intent_of(invoice)):
+        (found,) = gateway.sale(name)
+        assert (found.session, found.org, found.names) == (invoice, "acme", (account.intent_of(invoice),))
+
+
+@pytest.mark.parametrize("searches", [True, False])
+def test_only_the_intents_that_name_a_pack_are_listed(account: StandIn, gateway: Reader, searches: bool) -> None:
+    account.searches = searches
+    account.sell(at=T0)
+    account.intent(100, at=T0, order="77")
+    intent = account.intent(500, at=T0, org="acme", pack="small")
+    account.intent(500, at=T0 + 10 * 86_400, org="acme", pack="small")
+    listed = payments(gateway.intents(ALL))
+    assert [one.session for one in listed if not one.foreign] == [intent]
+    assert len(listed) == (1 if searches else 3)
+
+
+def test_a_malformed_object_costs_itself_only(account: StandIn, gateway: Reader) -> None:
+    good, bad, worse = (account.sell(at=T0 + number) for number in range(3))
+    account.objects["sessions"][bad]["amount_total"] = None
+    account.objects["sessions"][worse]["metadata"] = "x"
+    listed = list(gateway.sessions(ALL))
+    assert [one.id if isinstance(one, Broken) else one.session for one in listed] == [worse, bad, good]
+
+
+def test_an_answer_that_is_another_object_is_refused(account: StandIn, gateway: Reader) -> None:
+    session = account.sell(at=T0)
+    account.objects["sessions"]["cs_test_other"] = account.objects["sessions"][session]
+    with pytest.raises(MeterctlError) as caught:
+        gateway.sale("cs_test_other")
+    assert caught.value.code == "other_object"
+
+
+def test_requests_for_a_connected_account_name_it(account: StandIn) -> None:
+    account.account = "acct_7"
+    session = account.sell(at=T0)
+    shop = Shop(StripeSettings(account="acct_7"), PACKS)
+    assert connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), shop).sale(session)
+    with pytest.raises(MeterctlError):
+        connected(account).sale(session)
+
+
+def test_a_session_of_many_items_is_read_whole(account: StandIn, gateway: Reader) -> None:
+    items = [account.item(500) for _ in range(12)]
+    session = account.sell(cents=6000, items=items, at=T0)
+    assert gateway.sale(session)[0].quantity == 12
 
 
 # -- what can go wrong
 
 
-def failure(account: StandIn, gateway: StripeGateway) -> MeterctlError:
+def failure(account: StandIn, gateway: Reader) -> MeterctlError:
     with pytest.raises(MeterctlError) as caught:
-        gateway.payment("cs_test_1")
+        gateway.sale("cs_test_1")
     error = caught.value
     assert KEY not in error.message + error.hint
     assert KEY[-6:] not in error.message + error.hint
@@ -148,7 +211,7 @@ def failure(account: StandIn, gateway: StripeGateway) -> MeterctlError:
     ("status", "code"), [(500, "stripe_unreachable"), (503, "stripe_unreachable"), (400, "stripe_unreachable")]
 )
 def test_an_answer_that_is_none(
-    account: StandIn, gateway: StripeGateway, status: int, code: str, monkeypatch: pytest.MonkeyPatch
+    account: StandIn, gateway: Reader, status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
     account.faults = [Fault(status)] * 9
@@ -156,11 +219,11 @@ def test_an_answer_that_is_none(
     assert (error.code, error.exit_code) == (code, 10)
 
 
-def test_a_failure_is_tried_again(account: StandIn, gateway: StripeGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_tried_again(account: StandIn, gateway: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
     session = account.sell(at=T0)
     account.faults = [Fault(500), Fault(502)]
-    assert gateway.payment(session) is not None
+    assert gateway.sale(session)
 
 
 def test_a_rejected_key(account: StandIn) -> None:
@@ -169,7 +232,7 @@ def test_a_rejected_key(account: StandIn) -> None:
     assert "wrong" not in error.message
 
 
-def test_a_right_that_is_missing_is_named(account: StandIn, gateway: StripeGateway) -> None:
+def test_a_right_that_is_missing_is_named(account: StandIn, gateway: Reader) -> None:
     account.lacking = {"rak_checkout_session_read"}
     error = failure(account, gateway)
     assert (error.code, error.exit_code) == ("stripe_right_missing", 10)
@@ -197,11 +260,11 @@ def test_a_key_tells_its_mode(key: str, live: bool) -> None:
     assert connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep).live is live
 
 
-def test_an_answer_of_the_other_mode_is_refused(account: StandIn, gateway: StripeGateway) -> None:
+def test_an_answer_of_the_other_mode_is_refused(account: StandIn, gateway: Reader) -> None:
     session = account.sell(at=T0)
     account.objects["sessions"][session]["livemode"] = True
     with pytest.raises(MeterctlError) as caught:
-        gateway.payment(session)
+        gateway.sale(session)
     assert (caught.value.code, caught.value.exit_code) == ("mode_mismatch", 4)
 
 
@@ -226,19 +289,19 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def remote(account: StandIn, clock: HandClock) -> Iterator[StripeGateway]:
+def remote(account: StandIn, clock: HandClock) -> Iterator[Reader]:
     with serving(account) as base:
         yield connect({"STRIPE_API_KEY": KEY, "STRIPE_API_BASE": base}, clock.sleep)
 
 
-def test_a_rate_limit_is_waited_out(account: StandIn, remote: StripeGateway, clock: HandClock) -> None:
+def test_a_rate_limit_is_waited_out(account: StandIn, remote: Reader, clock: HandClock) -> None:
     session = account.sell(at=T0)
     account.faults = [Fault(429, {"Retry-After": "7"}), Fault(429), Fault(429, {"Retry-After": "9999"})]
-    assert remote.payment(session) is not None
+    assert remote.sale(session)
     assert clock.slept == [7.0, 1.0, 30.0]
 
 
-def test_a_rate_limit_is_not_waited_out_for_ever(account: StandIn, remote: StripeGateway, clock: HandClock) -> None:
+def test_a_rate_limit_is_not_waited_out_for_ever(account: StandIn, remote: Reader, clock: HandClock) -> None:
     account.faults = [Fault(429)] * 50
     error = failure(account, remote)
     assert (error.code, error.exit_code) == ("stripe_rate_limited", 10)

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from meterctl.core.domain.instants import from_millis
+from meterctl.core.domain.policy import StripeSettings
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.event_counts import Events
+from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_gateway import connect, verify
 from meterctl.core.payments.webhook_events import read_event
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import Delivery, Source, deliveries, lines
-from meterctl.core.payments.webhook_intake import Trust, read_all
+from meterctl.core.payments.webhook_intake import Intake, Trust
 from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.core.ports import Store
 from tests.desk import PACKS, Desk, HandClock
@@ -37,17 +39,39 @@ def desk() -> Desk:
     return Desk(now=NOW)
 
 
+SHOP = Shop(StripeSettings(), PACKS)
+
+
 def settle(
-    desk: Desk, events: list[Json] | str, account: StandIn | None = None, *, accept_paid: bool = False
+    desk: Desk,
+    events: list[Json] | str,
+    account: StandIn | None = None,
+    *,
+    discounts: bool = False,
+    accept_paid: frozenset[str] = frozenset(),
+    shop: Shop = SHOP,
 ) -> Events:
     """Book events; with an ``account``, Stripe is asked for what they leave open."""
     result = Events()
     text = events if isinstance(events, str) else "\n".join(json.dumps(event) for event in events)
-    read_all(as_file(text), None, Trust(), feed := Feed(), result)
+    feed = take(text, result, shop=shop)
     clock = HandClock(NOW)
-    gateway = None if account is None else connect({"STRIPE_API_KEY": KEY}, clock.sleep, InProcess(account))
-    Settler(desk.ledger, gateway, Booking("hook", None, accept_paid)).settle(feed, result)
+    gateway = None if account is None else connect({"STRIPE_API_KEY": KEY}, clock.sleep, InProcess(account), shop)
+    Settler(desk.ledger, gateway, Booking("hook", None, shop, discounts, accept_paid)).settle(feed, result)
     return result
+
+
+def take(
+    text: str,
+    result: Events,
+    trust: Trust = Trust(),  # noqa: B008 - never changed
+    feed: Feed | None = None,
+    *,
+    shop: Shop = SHOP,
+) -> Feed:
+    feed = feed or Feed()
+    Intake(trust, shop, feed, result).read(as_file(text))
+    return feed
 
 
 def as_file(text: str) -> io.BytesIO:
@@ -77,8 +101,8 @@ def test_events_come_as_a_line_each_or_as_json(account: StandIn) -> None:
     array = json.dumps(account.events, indent=2)
     one = json.dumps(account.events[0], indent=2)
     for text, number in ((lines, 2), (array, 2), (one, 1)):
-        read_all(as_file(text), None, Trust(), feed := Feed(), result := Events())
-        assert (len(feed.payments), result.events, result.problems) == (number, number, [])
+        feed = take(text, result := Events(), Trust())
+        assert (len(feed.sales), result.events, result.problems) == (number, number, [])
     assert [delivery[0] for delivery in deliveries(as_file(lines))] == [1, 3]
 
 
@@ -94,8 +118,8 @@ def test_a_recorded_delivery_is_opened(account: StandIn, wrap: Any) -> None:
     account.sell(at=T0)
     sent = wrap(signed(account.events[0]))
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    read_all(as_file(json.dumps(sent)), None, Trust(check), feed := Feed(), result := Events())
-    assert (len(feed.payments), result.invalid) == (1, 0)
+    feed = take(json.dumps(sent), result := Events(), Trust(check))
+    assert (len(feed.sales), result.invalid) == (1, 0)
 
 
 def test_a_signature_may_come_beside_the_body(account: StandIn) -> None:
@@ -110,15 +134,15 @@ def test_a_signature_that_does_not_fit_makes_an_event_invalid(account: StandIn) 
     account.sell(at=T0)
     sent = signed(account.events[0], "whsec_other")
     check = lambda body, header: verify(body, header, WEBHOOK_SECRET)  # noqa: E731
-    read_all(as_file(json.dumps(sent)), None, Trust(check), feed := Feed(), result := Events())
-    assert (feed.payments, result.invalid) == ({}, 1)
+    feed = take(json.dumps(sent), result := Events(), Trust(check))
+    assert (feed.sales, result.invalid) == ({}, 1)
     assert result.problems[0]["reason"] == "bad_signature"
 
 
 def test_a_signature_without_a_secret_cannot_be_checked(account: StandIn) -> None:
     account.sell(at=T0)
     with pytest.raises(BadInput) as caught:
-        read_all(as_file(json.dumps(signed(account.events[0]))), None, Trust(), Feed(), Events())
+        take(json.dumps(signed(account.events[0])), Events())
     assert caught.value.code == "webhook_secret_missing"
 
 
@@ -167,7 +191,7 @@ PAID, REFUND, CHARGE, DISPUTE = range(4)
         (PAID, {"metadata": {"org": "acme", "pack": ["small"]}}, "bad_payload"),
         (PAID, {"client_reference_id": {}, "metadata": {"org": ["acme"]}}, "bad_payload"),
         (PAID, {"line_items": {"data": None}}, "bad_event"),
-        (PAID, {"line_items": {"data": [{"quantity": "2"}]}}, "bad_event"),
+        (PAID, {"line_items": {"data": [{"quantity": "2"}]}}, "bad_payload"),
         (PAID, {"total_details": [1]}, "bad_event"),
         (PAID, {"id": "cs_\ud800"}, "bad_event"),
         (REFUND, {"status": []}, "bad_event"),
@@ -244,9 +268,11 @@ def test_whatever_an_event_holds_the_rest_goes_on(account: StandIn, odd: object)
 
 def test_other_events_are_ignored(account: StandIn, desk: Desk) -> None:
     other = {"type": "customer.created", "data": {"object": {"id": "cus_1", "object": "customer"}}}
-    account.sell(at=T0, mode="subscription")
+    account.sell(pack=None, at=T0, mode="subscription")
+    account.sell(at=T0, mode="setup")
+    account.intent(500, at=T0, order="77")
     result = settle(desk, [other, *account.events])
-    assert counts(result) == {"other": 2}
+    assert counts(result) == {"other": 2, "foreign": 2}
     assert result.exit_code == 0
 
 
@@ -255,11 +281,10 @@ def test_an_event_of_the_other_mode_is_refused(account: StandIn) -> None:
     live = StandIn(live=True)
     live.sell(at=T0)
     text = "\n".join(json.dumps(event) for event in [*account.events, *live.events])
-    read_all(as_file(text), None, Trust(), feed := Feed(), result := Events())
-    assert (len(feed.payments), result.invalid) == (1, 1)
+    feed = take(text, result := Events(), Trust())
+    assert (len(feed.sales), result.invalid) == (1, 1)
     assert result.problems[0]["reason"] == "mode_mismatch"
-    read_all(as_file(json.dumps(account.events[0])), None, Trust(), held := Feed(live=True), Events())
-    assert not held.payments
+    assert not take(json.dumps(account.events[0]), Events(), feed=Feed(live=True)).sales
 
 
 # -- booking
@@ -286,7 +311,7 @@ def test_again_is_a_replay(account: StandIn, desk: Desk) -> None:
 def test_money_that_is_under_way_is_not_credited_yet(account: StandIn, desk: Desk) -> None:
     session = account.checkout(at=T0)
     account.complete(session, at=T0 + 60)
-    assert counts(settle(desk, account.events)) == {}
+    assert counts(settle(desk, account.events)) == {"unpaid": 1}
     account.arrive(session, at=T0 + 90_000)
     assert counts(settle(desk, account.events)) == {"applied": 1}
     assert desk.tip()["at"] == from_millis((T0 + 90_000) * 1000)
@@ -297,17 +322,21 @@ def test_money_that_never_came_is_not_credited(account: StandIn, desk: Desk) -> 
     account.complete(failed, at=T0 + 60)
     account.fail(failed, at=T0 + 90_000)
     account.expire(expired, at=T0 + 90_000)
-    assert counts(settle(desk, account.events)) == {}
+    result = settle(desk, account.events)
+    assert (counts(result), result.exit_code) == ({"unpaid": 1, "unchanged": 1}, 0)
 
 
 def test_another_price_has_to_be_accepted(account: StandIn, desk: Desk) -> None:
-    account.sell(cents=400, discount=100, at=T0)
+    session = account.sell(cents=400, discount=100, at=T0)
     result = settle(desk, account.events)
     assert (counts(result), result.exit_code) == ({"refused": 1}, 7)
     assert (result.problems[0]["reason"], result.problems[0]["org"]) == ("price_mismatch", "acme")
     assert [delivery.line for delivery in result.kept] == [1]
-    assert counts(settle(desk, account.events, accept_paid=True)) == {"applied": 1}
+    assert counts(settle(desk, account.events, accept_paid=frozenset({"cs_other"}))) == {"refused": 1}
+    assert counts(settle(desk, account.events, accept_paid=frozenset({session}))) == {"applied": 1}
     assert counts(settle(desk, account.events)) == {"replayed": 1}, "once is enough"
+    account.sell("beta", cents=400, discount=100, at=T0)
+    assert counts(settle(desk, account.events[1:], discounts=True)) == {"applied": 1}
 
 
 def test_a_conflict_is_told(account: StandIn, desk: Desk) -> None:
@@ -367,7 +396,7 @@ def test_a_refund_that_waits_keeps_its_sessions_event(account: StandIn, desk: De
     result = settle(desk, account.events[:2])
     assert counts(result) == {"refused": 1, "pending": 1}
     kept = bodies(result.kept)
-    assert counts(settle(desk, kept, accept_paid=True)) == {"applied": 2}
+    assert counts(settle(desk, kept, accept_paid=frozenset({session}))) == {"applied": 2}
 
 
 def test_a_refund_that_is_pending_at_stripe_waits_there(account: StandIn, desk: Desk) -> None:
@@ -454,7 +483,7 @@ def test_refunds_of_other_payments_are_none_of_ours(account: StandIn, desk: Desk
     session = account.sell(at=T0)
     account.refund(session, 100, at=T0 + 60)
     del account.objects["sessions"][session]
-    assert counts(settle(desk, [account.events[1]], account)) == {"unchanged": 1}
+    assert counts(settle(desk, [account.events[1]], account)) == {"foreign": 1}
 
 
 def test_a_charge_that_was_refunded_leads_to_its_refunds(account: StandIn, desk: Desk) -> None:
@@ -507,7 +536,7 @@ def test_an_event_without_a_time_leaves_it_to_the_object(account: StandIn, desk:
     del account.events[0]["created"]
     settle(desk, account.events)
     assert desk.tip()["at"] == from_millis((T0 - 60) * 1000)
-    assert read_event(Delivery(1, json.dumps(account.events[0]))).payment is not None
+    assert read_event(Delivery(1, json.dumps(account.events[0])), SHOP).payments
     assert session == desk.tip()["session"]
 
 

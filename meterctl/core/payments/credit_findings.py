@@ -1,0 +1,142 @@
+"""Find what differs about the credits of a payment. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from meterctl.core.domain.operations import Request
+from meterctl.core.payments.booked import Credit
+from meterctl.core.payments.books import Books
+from meterctl.core.payments.clawbacks import claims_on
+from meterctl.core.payments.findings import TOGETHER, Case, Finding, FindingKind
+from meterctl.core.payments.payments import Giveback, Payment
+
+
+def find_keeper(payment: Payment, standing: Sequence[Credit]) -> Credit | None:
+    """The credit that counts where there are several: the one that is most as it should be, then the oldest."""
+
+    def faults(credit: Credit) -> tuple[bool, bool, bool]:
+        return (
+            payment.org not in (None, credit.org),
+            payment.pack not in (None, credit.pack),
+            (credit.cents, credit.currency) != (payment.cents, payment.currency),
+        )
+
+    return min(standing, key=faults, default=None)
+
+
+def credited_not_paid(case: Case, credit: Credit, books: Books) -> Finding:
+    """A credit whose payment is known to be unpaid. Money that is under way is waited for."""
+    payment = cast(Payment, case.payment)
+    waits = payment.status == "processing"
+    movable = books.mender.movable and not waits
+    return Finding(
+        "credited_not_paid",
+        case.session,
+        credit.org,
+        None,
+        "no credit",
+        credit_text(credit),
+        f"entry {credit.seq} of {credit.org} credits {credit.name}, which is not paid: it is {payment.status}",
+        books.take_back(credit, "credited, not paid") if movable else (),
+        "" if movable else "wait: the money is under way" if waits else _UNDO_BY_HAND,
+    )
+
+
+def unknown(case: Case, credit: Credit) -> Finding:
+    """A credit that Stripe does not know. It may be of another account or mode, or too old: nothing is taken back."""
+    names = ", ".join(credit.all_names)
+    return Finding(
+        "unknown_to_stripe",
+        case.session,
+        credit.org,
+        None,
+        "unknown",
+        credit_text(credit),
+        f"entry {credit.seq} of {credit.org} credits {names}, which Stripe does not know with this key",
+        fix="by hand: look for it in another account, or set it aside: ignore = [...] under [stripe]",
+    )
+
+
+def duplicate(credit: Credit, keeper: Credit | None, case: Case, books: Books) -> Finding:
+    first = keeper or credit
+    return Finding(
+        "duplicate",
+        case.session,
+        credit.org,
+        None,
+        "one credit",
+        credit_text(credit),
+        f"entry {credit.seq} of {credit.org} credits what entry {first.seq} of {first.org} credits already",
+        books.take_back(credit, "credited twice"),
+        "" if books.mender.movable else _UNDO_BY_HAND,
+    )
+
+
+_UNDO_BY_HAND = "by hand: its units are used, so it cannot be undone; correct the balance with: meterctl adjust"
+
+
+def missing_credit(payment: Payment, books: Books) -> Finding:
+    request = books.credit(payment, payment.org, payment.pack, "paid, not credited")
+    quantity = f"{payment.quantity} x " if payment.quantity not in (None, 1) else ""
+    return Finding(
+        "paid_not_credited",
+        payment.session,
+        payment.org,
+        None,
+        f"{quantity}{payment.pack or 'a pack'} for {payment.cents} {payment.currency}",
+        "nothing",
+        f"{payment.session} was paid on {payment.at} and no org is credited for it",
+        (request,) if isinstance(request, Request) else (),
+        request if isinstance(request, str) else "",
+    )
+
+
+def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Finding]:
+    """What is wrong about the credit that counts. It is mended as a whole: taken back and booked again."""
+    payment = cast(Payment, case.payment)
+    wrong: list[tuple[FindingKind, str, str]] = []
+    if payment.org not in (None, credit.org):
+        wrong.append(("wrong_org", str(payment.org), credit.org))
+    if payment.pack not in (None, credit.pack):
+        wrong.append(("wrong_pack", str(payment.pack), credit.pack))
+    if (payment.cents, payment.currency) != (credit.cents, credit.currency):
+        wrong.append(
+            ("wrong_amount", f"{payment.cents} {payment.currency}", f"{credit.cents} {credit.currency}"),
+        )
+    findings = [
+        Finding(
+            kind,
+            payment.session,
+            credit.org,
+            None,
+            expected,
+            found,
+            f"entry {credit.seq} of {credit.org} credits {credit.name} with {found}; Stripe says {expected}",
+            fix=TOGETHER,
+        )
+        for kind, expected, found in wrong
+    ]
+    return [_rebooking(findings[0], case, credit, books), *findings[1:]] if findings else []
+
+
+def _rebooking(finding: Finding, case: Case, credit: Credit, books: Books) -> Finding:
+    """``finding`` with what takes the credit back, books it as it should be, and claws again what is clawed now."""
+    payment, why = cast(Payment, case.payment), finding.kind.replace("_", " ")
+    if not books.mender.movable:
+        return finding._replace(fix=_UNDO_BY_HAND)
+    again = books.credit(payment, payment.org or credit.org, payment.pack or credit.pack, why)
+    if isinstance(again, str):
+        return finding._replace(fix=again)
+    books.moved = True
+    due = claims_on(payment.cents, case.givebacks, credit)
+    clawed = [item for item in _by_time(case.givebacks) if item.id in due and credit.clawed(item.id)]
+    claws = [request for item in clawed for request in books.claw(item, due[item.id], why)]
+    return finding._replace(requests=(*books.take_back(credit, why), again, *claws), fix="")
+
+
+def _by_time(givebacks: Iterable[Giveback]) -> list[Giveback]:
+    return sorted(givebacks, key=lambda item: (item.at, item.id))
+
+
+def credit_text(credit: Credit) -> str:
+    return f"{credit.pack} for {credit.cents} {credit.currency}"

@@ -1,0 +1,175 @@
+"""The differences between a provider's payments and the journal, as `reconcile` tells them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from meterctl.core import errors
+from meterctl.core.domain.operation_documents import request_document
+from meterctl.core.domain.operations import AssignPlan, CreditPack, Operation, Refund, Request, ReverseRefund, Undo
+from meterctl.core.model import Instant
+from meterctl.core.payments.booked import Credit
+from meterctl.core.payments.payments import Giveback, Payment
+from meterctl.core.payments.stripe_reader import Broken
+from meterctl.core.results import Receipt, Result, Warning, WriteResult
+
+FindingKind = Literal[
+    "paid_not_credited",
+    "credited_not_paid",
+    "duplicate",
+    "wrong_org",
+    "wrong_pack",
+    "wrong_amount",
+    "refunded_not_clawed",
+    "clawed_not_refunded",
+    "failed_refund_clawed",
+    "clawed_by_hand",
+    "unknown_to_stripe",
+    "unreadable",
+    "plan_differs",
+]
+
+
+TOGETHER = "together with the payment's first finding"
+
+
+class Case(NamedTuple):
+    """One payment (None: the provider knows none), its givebacks, and every credit of it, undone ones too. Of a
+    ``partial`` one, older than what was read, only the newer givebacks are known."""
+
+    session: str
+    payment: Payment | None
+    givebacks: tuple[Giveback, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    partial: bool = False
+
+
+class Finding(NamedTuple):
+    """Something that differs. ``requests`` would mend it, in their order; empty where no operation can, or where an
+    earlier finding of the session mends it too."""
+
+    kind: FindingKind
+    session: str
+    org: str | None
+    refund_id: str | None
+    expected: str
+    found: str
+    message: str
+    requests: tuple[Request, ...] = ()
+    fix: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "org": self.org,
+            "session": self.session,
+            "refund_id": self.refund_id,
+            "expected": self.expected,
+            "found": self.found,
+            "message": self.message,
+            "fix": self.fix or "; ".join(command_of(request.operation) for request in self.requests),
+            "operations": [request_document(request) for request in self.requests],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation(Result):
+    """What both sides differ on. ``counts``: sessions, givebacks and credits seen, and findings by kind."""
+
+    name = "reconcile"
+
+    mode: Literal["live", "test"] | None
+    since: Instant | None
+    until: Instant
+    counts: Mapping[str, int]
+    findings: Sequence[Finding]
+    plan_out: str | None = None
+    seconds: float = 0.0
+    provider: str = "Stripe"
+
+    @property
+    def exit_code(self) -> int:
+        return errors.FINDINGS if self.findings else errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "ok": not self.findings,
+            "mode": self.mode,
+            "since": self.since,
+            "until": self.until,
+            "counts": dict(self.counts),
+            "findings": [finding.document() for finding in self.findings],
+            "plan_out": self.plan_out,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [finding.document() for finding in self.findings]
+
+
+@dataclass(slots=True)
+class Receipts(WriteResult):
+    """What became of several operations that one command asked for."""
+
+    name = "receipts"
+
+    command: str
+    receipts: Sequence[Receipt]
+    warnings: Sequence[Warning] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
+
+    def fields(self) -> dict[str, Any]:
+        receipts = [receipt.fields() for receipt in self.receipts]
+        return {"command": self.command, "receipts": receipts, "warnings": self.warning_records()}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [receipt.fields() for receipt in self.receipts]
+
+
+# -- operations as text
+
+
+def command_of(operation: Operation) -> str:
+    """The command line that books an operation."""
+    match operation:
+        case CreditPack():
+            more = f" --quantity {operation.quantity}" if operation.quantity != 1 else ""
+            more += f" --tax-cents {operation.tax_cents}" if operation.tax_cents else ""
+            paid = f"--session {operation.session} --paid-cents {operation.paid_cents}"
+            return f"meterctl credit-pack {operation.org} {operation.pack} {paid}{more}"
+        case Refund(org, session, cents, refund_id):
+            return f"meterctl refund {org} --session {session} --cents {cents} --refund-id {refund_id}"
+        case ReverseRefund(org, refund_id):
+            return f"meterctl refund {org} --reverse {refund_id}"
+        case Undo():
+            session = operation.key.removeprefix("undo:session:")
+            return f"meterctl undo {operation.org} --session {session} --reason TEXT"
+        case AssignPlan(org, plan, ref):
+            return f"meterctl plan assign {org} {plan} --ref {ref}"
+        case _:
+            return f"meterctl {operation.name} {operation.org}"
+
+
+def unreadable(broken: Broken) -> Finding:
+    """A payment that cannot be read."""
+    return Finding(
+        "unreadable",
+        broken.id,
+        None,
+        None,
+        "a payment",
+        "unreadable",
+        f"{broken.id} cannot be read: {broken.message}",
+        fix="by hand: look at it, and set it aside: ignore = [...] under [stripe]",
+    )
+
+
+def count_kinds(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings there are of each kind."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.kind] = counts.get(finding.kind, 0) + 1
+    return counts

@@ -1,0 +1,37 @@
+"""Bring the payments in a file together with the journal: the same cases, whoever the provider is."""
+
+from collections.abc import Collection, Iterable
+
+from meterctl.core.payments.booked import credits_for
+from meterctl.core.payments.findings import Case
+from meterctl.core.payments.gather import Both
+from meterctl.core.payments.neutral import BadLine, NeutralPayment
+from meterctl.core.payments.stripe_reader import Broken
+from meterctl.core.ports import Store
+
+
+def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> Both:
+    """A case for each payment. One that stands in the file more than once is taken as it stands there last."""
+    found: dict[str, NeutralPayment] = {}
+    broken = []
+    foreign = 0
+    for line in lines:
+        if isinstance(line, BadLine):
+            broken.append(Broken(f"line {line.line}", line.problem.message))
+        elif any(name in ignore for name in line.payment.all_names):
+            foreign += 1
+        else:
+            found[line.payment.session] = line
+    cases = [
+        Case(name, one.payment, one.givebacks, tuple(credits_for(store, one.payment.all_names)))
+        for name, one in found.items()
+    ]
+    givebacks = [item for one in found.values() for item in one.givebacks]
+    counts = {
+        "payments": len(found),
+        "refunds": sum(not item.is_dispute for item in givebacks),
+        "disputes": sum(item.is_dispute for item in givebacks),
+        "credits": sum(len(case.credits) for case in cases),
+        "foreign": foreign,
+    }
+    return Both(cases, counts, broken)

@@ -1,0 +1,154 @@
+"""Read a payment the way the shop says it: where its objects name org and pack, and which sales are not ours."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from meterctl.core.domain.checks import check_org
+from meterctl.core.domain.policy import Pack, PaymentKind, StripeSettings
+from meterctl.core.errors import BadInput
+
+Json = Mapping[str, Any]
+
+#: What a payment may refer to, and the metadata of which a place may name.
+ROOTS = ("payment_intent", "customer", "invoice", "subscription", "payment_link")
+
+PRICE = "price"
+
+
+class Problem(NamedTuple):
+    """Something that keeps a payment from being credited: a code, and what it is."""
+
+    code: str
+    message: str
+
+
+class Line(NamedTuple):
+    """An item that was sold. ``cents`` is what was paid for it, ``tax`` included."""
+
+    id: str
+    price: str | None
+    quantity: int
+    cents: int
+    tax: int = 0
+    discount: int = 0
+    text: str = ""
+    tax_inside: bool = False
+
+
+class Unread(Exception):
+    """The object ``name`` has to be read before anything can be said."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Shop(NamedTuple):
+    """The ``[stripe]`` table of the config, the packs, and the objects that are ``known`` already, by id."""
+
+    settings: StripeSettings = StripeSettings()
+    packs: Mapping[str, Pack] = {}
+    known: Mapping[str, Json] = {}
+
+    @property
+    def by_price(self) -> dict[str, str]:
+        """The packs by the ids of their prices."""
+        return {price: name for name, pack in self.packs.items() for price in pack.stripe_prices}
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The objects beside the payment itself whose metadata are needed."""
+        places = (*self.settings.org, *self.settings.pack, *self.settings.only)
+        return tuple(root for root in ROOTS if any(place.startswith(f"{root}.") for place in places))
+
+    def takes(self, kind: PaymentKind) -> bool:
+        return kind in self.settings.payments
+
+    def ignores(self, names: Iterable[str]) -> bool:
+        return any(name in self.settings.ignore for name in names)
+
+    def is_ours(self, item: Json, kind: str) -> bool:
+        """Return False for a payment that ``only`` leaves out."""
+        return all(self.text_at(item, kind, place) == value for place, value in self.settings.only.items())
+
+    def org_of(self, item: Json, kind: str) -> tuple[str | None, Problem | None]:
+        """Return the first org id that stands in one of the places; a `Problem` where only something else does."""
+        bad = None
+        for place in self.settings.org:
+            stated = self.text_at(item, kind, place)
+            if stated is None:
+                continue
+            try:
+                return check_org(stated), None
+            except BadInput as problem:
+                bad = bad or Problem("bad_org", f"{place} holds {stated!r}, which is no org id: {problem.hint}")
+        return None, bad
+
+    def pack_of(self, item: Json, kind: str, lines: list[Line] | None) -> str | None:
+        """Return the pack that the first telling place names; `PRICE` where the items name it."""
+        unknown = None
+        for place in self.settings.pack:
+            if place == PRICE:
+                if lines is not None and any(line.price in self.by_price for line in lines):
+                    return PRICE
+                continue
+            stated = self.text_at(item, kind, place)
+            if stated is None:
+                continue
+            if (pack := self._pack_named(stated)) is not None:
+                return pack
+            unknown = unknown or stated
+        return unknown
+
+    def _pack_named(self, stated: str) -> str | None:
+        """The pack of that name, or the only one of that many units."""
+        if stated in self.packs:
+            return stated
+        sized = [name for name, pack in self.packs.items() if stated.isdecimal() and pack.units == int(stated) > 0]
+        return sized[0] if len(sized) == 1 else None
+
+    def sells_by_price(self) -> bool:
+        return PRICE in self.settings.pack and bool(self.by_price)
+
+    def text_at(self, item: Json, kind: str, place: str) -> str | None:
+        """Return the text at a ``place`` of a payment, without the spaces around it; None if there is none."""
+        root, _, rest = place.partition(".metadata.")
+        if place.startswith("metadata."):
+            return _text(_metadata(item), place.removeprefix("metadata."))
+        if not rest:
+            value = item.get(place)
+            return _text({place: value.get("id") if isinstance(value, Mapping) else value}, place)
+        holder = item if kind == root else self._holder(item, kind, root)
+        return None if holder is None else _text(_metadata(holder), rest)
+
+    def _holder(self, item: Json, kind: str, root: str) -> Json | None:
+        """The object that a payment refers to. Raises `Unread` where only its id is known."""
+        if kind == "invoice" and root == "subscription":
+            details = (item.get("parent") or {}).get("subscription_details") or item.get("subscription_details")
+            if isinstance(details, Mapping) and isinstance(details.get("metadata"), Mapping):
+                return details
+        held = item.get(root)
+        if isinstance(held, Mapping):
+            return held
+        if not isinstance(held, str) or not held:
+            return None
+        if held not in self.known:
+            raise Unread(held)
+        return self.known[held]
+
+
+def _metadata(item: Json) -> Json:
+    metadata = item.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError("its metadata are no object")
+    return metadata
+
+
+def _text(held: Json, name: str) -> str | None:
+    value = held.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        hint = "give objects and events whole, as Stripe sent them"
+        raise BadInput(f"{name} holds {value!r}, which is no text", hint=hint, code="bad_payload")
+    return value.strip() or None
