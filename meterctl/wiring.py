@@ -52,6 +52,7 @@ class Options(NamedTuple):
     dry_run: bool = False
     yes: bool = False
     plan_out: str | None = None
+    metrics_file: str | None = None
     log_format: str | None = None
     #: A person was told that the clock has jumped, and said to go on.
     clock_confirmed: bool = False

@@ -31,7 +31,7 @@ app = new_app()
 LONGEST_TOLD = 500
 
 
-@command(app, writes=True)
+@command(app, writes=True, metrics="backfill")
 def backfill(
     wiring: Wiring,
     file: Annotated[str, argument("FILE|-", "NDJSON or CSV, plain or gzip; - reads standard input.")],

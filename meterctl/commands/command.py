@@ -17,7 +17,7 @@ from typer._click.core import Context
 from typer._click.parser import _OptionParser, _ParsingState
 from typer.core import TyperCommand
 
-from meterctl.commands.options import PLANNING, SHARED, WRITING
+from meterctl.commands.options import METRICS, PLANNING, SHARED, WRITING
 from meterctl.core.errors import AnswerLost, BadInput, Interrupted
 from meterctl.wiring import Options, Wiring
 
@@ -86,11 +86,12 @@ def command(
     writes: bool = False,
     plans: bool = True,
     formats: tuple[str, ...] = (),
+    metrics: str | None = None,
 ) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
     """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
     what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing. ``formats``:
-    output formats that this command has beyond those of all."""
-    shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else [])
+    output formats that this command has beyond those of all. ``metrics``: the name of its figures for Prometheus."""
+    shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else []) + (METRICS if metrics else [])
     names = [parameter.name for parameter in shared]
 
     def register(function: "Callable[..., Result | None]") -> Callable[..., int]:
@@ -99,7 +100,7 @@ def command(
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
             said = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
-            return _run(function, options_said(names, said), values, writes=writes, formats=formats)
+            return _run(function, options_said(names, said), values, writes=writes, formats=formats, metrics=metrics)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -144,6 +145,7 @@ def _run(
     *,
     writes: bool,
     formats: tuple[str, ...] = (),
+    metrics: str | None = None,
 ) -> int:
     wiring = Wiring(options, formats=formats)
     _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
@@ -152,7 +154,7 @@ def _run(
             wiring.check_named()
             _tell_where(wiring)
             _ask_about_clock(wiring)
-        result = function(wiring, **values)
+        result = _called(function, wiring, values, metrics)
         if options.plan_out is not None:
             _save_plan(wiring, options.plan_out)
         if result is None:
@@ -171,6 +173,19 @@ def _run(
         raise Interrupted("interrupted: what was answered is booked", hint=again) from None
     finally:
         wiring.close()
+
+
+def _called(
+    function: "Callable[..., Result | None]", wiring: Wiring, values: dict[str, Any], metrics: str | None
+) -> "Result | None":
+    """Run the command, and write its figures as ``metrics`` where a file is named for them."""
+    if metrics is None or wiring.options.metrics_file is None:
+        return function(wiring, **values)
+    from meterctl.commands.metrics import reporting
+
+    with reporting(wiring, metrics, wiring.options.metrics_file) as results:
+        results.append(function(wiring, **values))
+    return results[0]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from meterctl.wiring import Wiring
 app = new_app()
 
 
-@command(app)
+@command(app, metrics="doctor")
 def doctor(
     wiring: Wiring,
     sample: Annotated[str, option("--sample", "N", "How many orgs and claims to look at.")] = str(SAMPLE),

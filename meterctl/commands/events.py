@@ -24,7 +24,7 @@ from meterctl.wiring import Wiring
 app = new_app()
 
 
-@command(app, writes=True)
+@command(app, writes=True, metrics="events")
 def events(
     wiring: Wiring,
     file: Annotated[str | None, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")] = None,

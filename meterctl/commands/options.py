@@ -92,6 +92,12 @@ WRITING = [
 PLANNING = [_shared("plan_out", str | None, option("--plan-out", "FILE", "Save it as a plan; book nothing."), None)]
 
 
+#: Of the commands that cron runs, sweeps apart: those have more to tell of it.
+METRICS = [
+    _shared("metrics_file", str | None, option("--metrics-file", "FILE", "Write figures for Prometheus there."), None)
+]
+
+
 def filter_time(wiring: Wiring, name: str, text: str | None, option: str | None = None) -> "Instant | None":
     """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document.
     ``option`` is the filter's, where that has another name."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-@command(app)
+@command(app, metrics="reconcile")
 def reconcile(
     wiring: Wiring,
     source: Annotated[str, argument("stripe|FILE|-", "Stripe, or a file of payment lines of any provider.")],

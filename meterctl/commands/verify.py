@@ -40,7 +40,7 @@ app = new_app()
 _WORTH_PROCESSES = 0.5
 
 
-@command(app)
+@command(app, metrics="verify")
 def verify(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org; or --all, or --file.")] = None,

@@ -25,7 +25,7 @@ DEMO = "meterctl demo"
 FOLDER = Path(commands.__file__).parent
 
 #: Modules that hold no command.
-HELPERS = {"__init__", "command", "completion", "confirmation", "options", "period_options", "sweep_options"}
+HELPERS = {"__init__", "command", "completion", "confirmation", "options", "period_options", "sweep_options", "metrics"}
 
 BOOKS = re.compile(r"\b(Books (nothing|an?|every|what|the)|Stores|Changes nothing)\b")
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from meterctl.core.errors import BadInput, StoreUnreachable
+from meterctl.core.files.metrics import MetricsLost
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep
-from meterctl.core.sweep.prometheus import MetricsFile, MetricsLost
+from meterctl.core.sweep.prometheus import MetricsFile
 from tests.desk import HandClock
 
 NOW, SECONDS = "2026-11-22T10:00:00.250Z", 1795341600.25
