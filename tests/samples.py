@@ -6,6 +6,7 @@ from typing import Any
 from meterctl.core.booking.plan_publisher import Published, version_record
 from meterctl.core.imports.devkit.audit import AuditFinding
 from meterctl.core.imports.devkit.audit_report import Audited
+from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.results import (
@@ -405,6 +406,14 @@ def config_pack(**fields: Any) -> dict[str, Any]:
     return defaults | fields
 
 
+def devkit_import() -> DevkitImported:
+    result = DevkitImported("mongodb://db/devkit", seconds=2.0)
+    told: list[str] = ["entry e1 is gone"]
+    result.take({"org": "a", "status": "imported", "entries": 9, "old_balance": 5, "balance": 5, "problems": []})
+    result.take({"org": "b", "status": "failed", "entries": 9, "old_balance": 5, "balance": 5, "problems": told})
+    return result
+
+
 def audited() -> Audited:
     result = Audited("mongodb://db/devkit", 3, 40, plan_out="amends.ndjson", seconds=2.0)
     for units, finding in ((80, "whole_pack_expiration"), (-25, "settlement_not_charged"), (None, "no_id")):
@@ -510,6 +519,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "config": config,
     "audit": audited,
     "audit-ok": lambda: Audited("mongodb://db/devkit", 3, 40),
+    "devkit-import": devkit_import,
     "import": lambda: Imported("backup.ndjson", 3, 8819, 8800, 19, 1, ["gold"], seconds=2.0),
     "import-planned": lambda: Imported("backup.ndjson", 3, 8819, 0, 8819, dry_run=True),
     "import-nothing": lambda: Imported("backup.ndjson", 3, 8819, 8819),

@@ -8,9 +8,11 @@ from typing import IO, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
-from meterctl.commands.options import argument
+from meterctl.commands.options import argument, option
 from meterctl.core.errors import BadInput
+from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
+from meterctl.core.results import Result
 from meterctl.core.stores.url import open_store, same_place, without_secret
 from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
@@ -21,8 +23,12 @@ app = new_app()
 @command(app, "import", writes=True, plans=False)
 def import_journals(
     wiring: Wiring,
-    source: Annotated[str, argument("EXPORT|-|STORE", "An export, plain or gzip; or another store's URL.")],
-) -> Imported:
+    source: Annotated[
+        str, argument("EXPORT|-|STORE|devkit", "An export, plain or gzip; another store's URL; or devkit.")
+    ],
+    old: Annotated[str | None, option("--from", "URI", "devkit: the old database (else METERCTL_DEVKIT).")] = None,
+    org: Annotated[str | None, option("--org", "ORG", "devkit: only this org.")] = None,
+) -> Result:
     """Bring journals in from an export, or from another store.
 
     Checks all of the export first, by itself and against the store. Books the entries that the store does not have, as
@@ -30,11 +36,45 @@ def import_journals(
     imported. Claims and heads are made along with the entries, plan versions come with `export --plans`. Run it again
     after any interruption.
 
+    `import devkit` brings in the data of the system that this one replaces (docs/devkit.md): it reads the old
+    collections, never writes there, and brings only what is new when it is run again.
+
     \b
     Examples:
       meterctl import backup.ndjson.gz --store mongodb://db/restored
       meterctl import sqlite:credits.db --store mongodb://db/credits
+      meterctl import devkit --from mongodb://db/devkit --dry-run
     """
+    if source == "devkit":
+        return _devkit(wiring, old, org)
+    if old is not None or org is not None:
+        raise BadInput("--from and --org belong to: meterctl import devkit", hint="leave them out", code="usage")
+    return _export(wiring, source)
+
+
+def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
+    from meterctl.core.imports.devkit.importer import DevkitImporter
+    from meterctl.process.progress import Progress
+
+    collect_garbage()
+    database = wiring.devkit(uri)
+    if is_to_ask(wiring):
+        agree(f"{place_of(wiring)} Import {database.place}?")
+    began, line = wiring.elapsed(), Progress("orgs")
+    result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
+    packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
+    importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.now, dry_run=dry_run)
+    try:
+        for report in importer.run(database.read(database.orgs() if org is None else [org])):
+            result.take(report)
+            line.tell(result.orgs, lambda: None)
+    finally:
+        line.end()
+    result.seconds = wiring.elapsed() - began
+    return result
+
+
+def _export(wiring: Wiring, source: str) -> Imported:
     from meterctl.core.imports.export_file import import_export
     from meterctl.process.progress import Progress
 

@@ -304,6 +304,8 @@ class Entry(TypedDict):
     closed: NotRequired[dict[str, Any]]
     opened: NotRequired[dict[str, Any]]
     settled: NotRequired[int]
+    # History of another system: its name, and the old thing's id and kind.
+    imported: NotRequired[dict[str, str]]
 
 
 def lot_document(lot: Lot) -> dict[str, Any]:

@@ -48,6 +48,7 @@ from meterctl.core.documents.writing import (
     ReceiptsDocument,
 )
 from meterctl.core.imports.devkit.audit_report import Audited
+from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Instant
 from meterctl.core.results import (
@@ -115,6 +116,7 @@ DOCUMENTS: dict[str, Any] = {
     "doctor": DoctorDocument,
     "import": Imported,
     "audit": Audited,
+    "devkit-import": DevkitImported,
     "exported-plan": ExportedPlan,
     "repair": RepairDocument,
     "schemas": Schemas,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from meterctl.core.imports.devkit.audit_report import Audited
+from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
@@ -71,3 +72,28 @@ def show_audit(audited: Audited) -> Iterable[Block]:
         yield Note(f"{words.plural(count - SHOWN, 'finding')} more: -o json or -o ndjson lists them")
     if audited.plan_out is not None:
         yield Note(f"to carry out the adjustments: meterctl apply {audited.plan_out}")
+
+
+@view("devkit-import")
+def show_devkit_import(result: DevkitImported) -> Iterable[Block]:
+    if result.failed:
+        outcome = Said(f"✗ {words.plural(result.failed, 'org')} with problems", "bad")
+    elif result.dry_run and result.imported:
+        outcome = Said("○ would import", "accent")
+    else:
+        outcome = Said("✓ imported", "good") if result.imported else Said("✓ nothing is new", "accent")
+    yield Heading((outcome, f": {words.plural(result.orgs, 'org')} of {result.source}"))
+    yield Pairs(
+        [
+            ("new entries", words.units(result.imported)),
+            ("old ledgers", words.plural(result.old_balance, "unit")),
+            ("journals", words.plural(result.balance, "unit")),
+            ("took", words.duration(result.seconds)),
+        ]
+    )
+    troubled = [report for report in result.reports if report["problems"]]
+    if troubled:
+        columns = [Column("org", least=10), Column("status"), Column("problems", least=20)]
+        rows = [Row([each["org"], each["status"], "; ".join(each["problems"])]) for each in troubled[:SHOWN]]
+        yield Grid(columns, rows, "orgs with problems")
+    yield Note("nothing is imported yet" if result.dry_run else "check it with: meterctl verify --all")

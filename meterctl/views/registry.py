@@ -23,7 +23,7 @@ MODULES = {
         "orgs": ("balance", "meter", "history", "alerts", "orgs"),
         "payments": ("reconcile", "events", "receipts"),
         "runs": ("sweep", "backfill", "verify"),
-        "imports": ("import", "audit"),
+        "imports": ("import", "audit", "devkit-import"),
         "saved": ("plan-summary", "apply"),
         "statement": ("statement", "report"),
     }.items()

@@ -17,7 +17,7 @@ from tests.acceptance.shell import EARLIER, Shell, conforms, hold_lock
 SOURCE = Path(schemas.__file__).parents[1]
 
 #: What commands that need Stripe answer is checked where the suite has a Stripe to ask.
-OF_STRIPE = {"audit", "events", "reconcile", "receipts"}
+OF_STRIPE = {"audit", "devkit-import", "events", "reconcile", "receipts"}
 
 #: What is shown to whoever is asked, and printed by no command.
 SHOWN_ONLY = {"plan-summary"}

@@ -1,15 +1,18 @@
 """Bringing devkit's data in, on a real mongod: every defect that its data is known to have is found, and no other."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
 from tests.acceptance.conftest import make_shell  # noqa: F401 - a fixture
-from tests.acceptance.shell import Shell
+from tests.acceptance.shell import Shell, conforms
 from tests.devkit_data import DEFECTS, NOW, OrgData, generate, healthy, write
 from tests.mongod import own_database
 
@@ -84,11 +87,194 @@ def test_one_org_can_be_looked_at_alone(run: Shell, old: str) -> None:
 
 
 def test_what_cannot_be_read_is_a_finding(run: Shell, old: str) -> None:
-    from random import Random
-
     org = healthy(Random(3))
     org.ledger[0]["amount"] = 1.5
     fill(old, [org])
     (finding,) = run.json(f"audit devkit --from {old}").doc["findings"]
     assert (finding["finding"], finding["org"]) == ("unreadable", str(org.id))
     assert "1.5" in finding["message"]
+
+
+# The import
+
+
+def balances(run: Shell) -> dict[str, int]:
+    """The balance that each journal ends with."""
+    lines = run("export --all").out.splitlines()
+    return {entry["org"]: entry["balance"] for entry in map(json.loads, lines)}
+
+
+@pytest.fixture(params=["sqlite", "mongod"])
+def anywhere(request: pytest.FixtureRequest, make_shell: Callable[[str], Shell], tmp_path: Path) -> Iterator[Shell]:  # noqa: F811
+    with own_database() if request.param == "mongod" else nullcontext(f"sqlite:{tmp_path}/meterctl.db") as url:
+        shell = make_shell(url)
+        shell.setenv("METERCTL_NOW", TIME)
+        yield shell
+
+
+def test_history_becomes_journals_that_verify_and_sum_to_the_unit(anywhere: Shell, old: str) -> None:
+    orgs = generate(len(DEFECTS) * 5)
+    fill(old, orgs)
+    before = snapshot(old)
+    planned = anywhere.doc(f"import devkit --from {old} --dry-run")
+    assert (planned["status"], anywhere("export --all").out) == ("planned", "")
+    done = anywhere.doc(f"import devkit --from {old}")
+    assert (done["status"], done["orgs"], done["failed"]) == ("applied", len(orgs), 0)
+    assert done["imported"] == planned["imported"]
+    assert balances(anywhere) == {str(org.id): org.total for org in orgs}
+    assert done["balance"] == done["old_balance"] == sum(org.total for org in orgs)
+    verified = anywhere.json("verify --all").doc
+    assert verified["ok"], verified["findings"][:3]
+    again = anywhere.doc(f"import devkit --from {old}")
+    assert (again["status"], again["imported"]) == ("unchanged", 0)
+    assert snapshot(old) == before
+    anywhere.all("expire --all")
+    assert anywhere.json("verify --all").doc["ok"]
+    assert anywhere.doc(f"import devkit --from {old}")["imported"] == 0
+
+
+def test_every_old_entry_is_there_with_its_time_and_amount(run: Shell, old: str) -> None:
+    orgs = generate(40)
+    fill(old, orgs)
+    run.doc(f"import devkit --from {old}")
+    entries = [json.loads(line) for line in run("export --all").out.splitlines()]
+    for entry in entries:
+        conforms(entry, "entry")
+        assert entry["imported"]["source"] == "devkit"
+    booked = {(entry["org"], entry["imported"]["id"]): entry for entry in entries if entry["amount"]}
+    for org in orgs:
+        if org.second_ledger:
+            continue
+        for place, was in enumerate(org.ledger):
+            if was["amount"]:
+                entry = booked[str(org.id), str(was.get("_id", f"#{place}"))]
+                assert (entry["amount"], entry["imported"]["kind"]) == (was["amount"], was["kind"])
+                assert entry["at"] == max(was["at"], org.ledger[0]["at"]).isoformat(timespec="milliseconds").replace(
+                    "+00:00", "Z"
+                )
+
+
+def test_a_late_retry_stays_a_replay(run: Shell, old: str) -> None:
+    org = healthy(Random(4))
+    fill(old, [org])
+    run.doc(f"import devkit --from {old}")
+    first, second = org.weeks[0]["consumedAttributionKeys"]
+    session = next(entry["stripeSessionId"] for entry in org.ledger if "stripeSessionId" in entry)
+    lines = [
+        f"meter attribute {org.id} {first} --step initial --units 12345",
+        f"meter attribute {org.id} {second.partition(':')[0]} --step fetch --cost llm=1.5",
+        f"credit-pack {org.id} small --session {session}",
+    ]
+    for line in lines:
+        receipt = run.doc(line)
+        assert (receipt["status"], receipt["entry"]["imported"]["source"]) == ("replayed", "devkit"), line
+    shown = run.doc(f"meter history {org.id}")["weeks"]
+    assert [(week["key"], week["used"]) for week in shown] == [("2026-W20", 150), ("2026-W19", 230)]
+    assert shown[1]["breakdown"] == {"llm": 115, "search": 115}
+
+
+def test_a_second_run_brings_only_what_is_new(run: Shell, old: str) -> None:
+    org, other = healthy(Random(8)), healthy(Random(9))
+    open_week = org.week("2026-W36", 20)
+    fill(old, [org, other])
+    run.doc(f"import devkit --from {old}")
+    count = len(run("export --all").out.splitlines())
+    with MongoClient[dict[str, Any]](old) as client:
+        database = client.get_default_database()
+        new = [
+            {"_id": org.new_id(), "kind": "debit", "amount": -3, "refId": str(org.new_id()), "at": NOW},
+            {"_id": org.new_id(), "kind": "topup", "amount": 10, "refId": "referral:1:referee", "at": NOW},
+        ]
+        database.billingextrabalances.update_one({"organization": org.id}, {"$push": {"ledger": {"$each": new}}})
+        run_id = str(org.new_id())
+        database.billingusages.update_one(
+            {"_id": open_week["_id"]}, {"$inc": {"meterUsed": 7}, "$push": {"consumedAttributionKeys": run_id}}
+        )
+    done = run.doc(f"import devkit --from {old}")
+    assert (done["imported"], done["failed"]) == (3, 0)
+    entries = [json.loads(line) for line in run("export --all").out.splitlines()]
+    assert len(entries) == count + 3
+    assert {entry["key"] for entry in entries} >= {
+        f"debit:{new[0]['refId']}",
+        "adjust:referral:1:referee",
+        f"run:{run_id}:initial",
+    }
+    assert run.doc(f"meter show {org.id}")["used"] == 27
+    assert run.json("verify --all").doc["ok"]
+
+
+def test_what_changed_or_vanished_since_is_told_and_never_corrected(run: Shell, old: str) -> None:
+    org = healthy(Random(8))
+    org.debit(5)
+    fill(old, [org])
+    run.doc(f"import devkit --from {old}")
+    before = run("export --all").out
+    with MongoClient[dict[str, Any]](old) as client:
+        ledgers = client.get_default_database().billingextrabalances
+        ledgers.update_one({"organization": org.id}, {"$set": {"ledger.0.amount": 99}, "$pop": {"ledger": 1}})
+    answer = run.json(f"import devkit --from {old}")
+    assert answer.code == 7
+    (report,) = answer.doc["reports"]
+    assert any("is gone" in problem for problem in report["problems"])
+    assert any("+99" in problem for problem in report["problems"])
+    assert run("export --all").out == before
+
+
+def test_what_cannot_be_read_fails_alone(run: Shell, old: str) -> None:
+    bad, good = healthy(Random(3)), healthy(Random(4))
+    bad.ledger[0]["amount"] = 1.5
+    fill(old, [bad, good])
+    answer = run.json(f"import devkit --from {old}")
+    assert (answer.code, answer.doc["failed"]) == (7, 1)
+    assert set(balances(run)) == {str(good.id)}
+
+
+def test_an_org_with_a_journal_of_its_own_is_left_alone(run: Shell, old: str) -> None:
+    org = healthy(Random(4))
+    fill(old, [org])
+    run.all(f"adjust {org.id} 5 --ref a1 --reason why")
+    answer = run.json(f"import devkit --from {old} --org {org.id}")
+    assert answer.code == 7
+    assert balances(run) == {str(org.id): 5}
+
+
+def test_a_lot_that_is_live_has_its_old_expiry(run: Shell, old: str) -> None:
+    org = OrgData(Random(5))
+    org.pack(100, days=2)
+    late = org.pack(200, days=300)
+    fill(old, [org])
+    run.doc(f"import devkit --from {old}")
+    assert balances(run) == {str(org.id): 300}
+    balance = run.doc(f"balance {org.id}")  # the first pack is due
+    expected = late["expiresAt"].isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert (balance["balance"], [lot["expires_at"] for lot in balance["lots"]]) == (200, [expected])
+
+
+def test_the_plan_of_an_audit_is_carried_out_on_what_was_imported(run: Shell, old: str) -> None:
+    orgs = generate(len(DEFECTS) * 5)
+    fill(old, orgs)
+    run.doc(f"import devkit --from {old}")
+    run.all("expire --all")
+    before = balances(run)
+    assert run.json(f"audit devkit --from {old} --plan-out amends.ndjson").code == 8
+    run.doc("apply amends.ndjson --yes")
+    mended = {"whole_pack_expiration", "refund_above_topup", "clawback_after_expiry", "booked_twice", "wrong_sign",
+              "overflow_not_debited", "settlement_not_charged", "settlement_not_credited"}  # fmt: skip
+    for org in orgs:
+        owed = sum(each.units or 0 for each in org.expected if each.finding in mended)
+        assert balances_of(run, org) == before[str(org.id)] + owed
+
+
+def balances_of(run: Shell, org: OrgData) -> int:
+    return int(run.doc(f"ledger {org.id} --all-kinds --limit 1")["entries"][0]["balance"])
+
+
+@pytest.mark.long
+def test_ten_thousand_orgs(run: Shell, old: str) -> None:
+    orgs = generate(10_000, seed=7)
+    fill(old, orgs)
+    assert found(run.json(f"audit devkit --from {old}").doc) == expected(orgs)
+    assert run.doc(f"import devkit --from {old}")["failed"] == 0
+    assert balances(run) == {str(org.id): org.total for org in orgs}
+    assert run.json("verify --all").doc["ok"]
+    assert run.doc(f"import devkit --from {old}")["imported"] == 0

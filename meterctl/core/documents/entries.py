@@ -126,6 +126,14 @@ class StateDocument(TypedDict):
     holds: NotRequired[Annotated[list[HoldDocument], means("units on hold, by expiry")]]
 
 
+class ImportedMark(TypedDict):
+    """Where imported history comes from."""
+
+    source: Annotated[str, text("the other system")]
+    id: Annotated[str, text("the id that the old thing has there")]
+    kind: Annotated[str, text("its kind there")]
+
+
 class _Entry(TypedDict):
     """The fields of every entry. hash covers prev and the canonical JSON of the entry without hash."""
 
@@ -143,6 +151,7 @@ class _Entry(TypedDict):
     state: StateDocument
     prev: Annotated[str, text("hash of the previous entry; zeros for the first", HASH)]
     hash: Annotated[str, text("SHA-256 over prev and the canonical entry", HASH)]
+    imported: NotRequired[Annotated[ImportedMark, means("history of another system")]]
     low: NotRequired[Annotated[list[int], means("balance alerts: the balance fell below these with it, descending")]]
     pending: NotRequired[Annotated[Literal[True], means("due, and not booked yet")]]
 

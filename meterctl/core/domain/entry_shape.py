@@ -188,6 +188,7 @@ _FIELDS: dict[str, Test] = {
     "closed": week,
     "opened": nullable(week),
     "settled": natural,
+    "imported": object_of(source=text, id=text, kind=text),
 }
 
 _CREDIT = "lot units expires_at repaid"
@@ -222,7 +223,7 @@ _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
     "release": (("hold units", "expires_at"),),
 }
 
-_MAYBE = {"occurred_at", "low"}
+_MAYBE = {"occurred_at", "low", "imported"}
 
 
 class _Shape:

@@ -197,6 +197,7 @@ TELLS = {
         "✗ 3 findings", "80 units", "25 units", "whole_pack_expiration", "-25", "a no_id of acme",
         "apply amends.ndjson",
     ],
+    "devkit-import": ["✗ 1 org with problems: 2 orgs of mongodb://db/devkit", "18", "10 units", "entry e1 is gone"],
     "audit-ok": ["✓ nothing is wrong", "3 orgs of mongodb://db/devkit"],
     "import": [
         "✓ imported: backup.ndjson", "3 orgs", "8,800 of them here already", "19 entries, 1 plan version", "gold",
