@@ -211,7 +211,8 @@ def test_what_changed_or_vanished_since_is_told_and_never_corrected(run: Shell, 
     before = run("export --all").out
     with MongoClient[dict[str, Any]](old) as client:
         ledgers = client.get_default_database().billingextrabalances
-        ledgers.update_one({"organization": org.id}, {"$set": {"ledger.0.amount": 99}, "$pop": {"ledger": 1}})
+        for change in ({"$set": {"ledger.0.amount": 99}}, {"$pop": {"ledger": 1}}):
+            ledgers.update_one({"organization": org.id}, change)
     answer = run.json(f"import devkit --from {old}")
     assert answer.code == 7
     (report,) = answer.doc["reports"]
