@@ -117,7 +117,7 @@ def test_help_ends_well_says_what_is_booked_and_shows_an_example(run: Shell, kno
 
 
 def test_every_command_has_the_shared_options(known: list[Command]) -> None:
-    shared = {f"--{parameter.name}" for parameter in SHARED}
+    shared = {f"--{parameter.name}".replace("_", "-") for parameter in SHARED}
     writing = {f"--{parameter.name}".replace("_", "-") for parameter in WRITING}
     for command in known:
         assert shared <= command.options, command.words
