@@ -10,7 +10,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option, worker_count
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import CHUNK, Booker, ResultsFile
+from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, Booker, ResultsFile
 from meterctl.core.backfill.repeats import MOST_KEYS
 from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
@@ -67,7 +67,7 @@ def backfill(
         answers = stack.enter_context(ResultsFile(results, file, *wiring.own_files)) if results is not None else None
         interrupts = stack.enter_context(Interrupts())
         booker = _booker(wiring, count)
-        account = _run(booker, source, _chunks(lines, interrupts), answers)
+        account = _run(booker, source, _chunks(source, lines, interrupts), answers)
     account.tally.seconds = wiring.elapsed() - began
     if results is None:
         _tell_unbooked(account)
@@ -148,11 +148,15 @@ def _tell_uncompared(account: Account) -> None:
         sys.stderr.write(f"keys were only compared within the first {MOST_KEYS:,} operations of the file\n")
 
 
-def _chunks(lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:
+def _chunks(source: InputFile, lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:
     while not interrupts.asked:
         chunk: list[Line] = []
         with interrupts.may_wait():
-            chunk = list(islice(lines, CHUNK))
+            end = source.length + CHUNK_BYTES
+            for line in islice(lines, CHUNK):
+                chunk.append(line)
+                if source.length >= end:
+                    break
         if not chunk:
             return
         yield chunk

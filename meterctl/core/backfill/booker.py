@@ -21,6 +21,9 @@ from meterctl.core.results import Receipt
 #: Lines that are booked together. More would not be faster, and take longer to stop.
 CHUNK = 2000
 
+#: Bytes of the file after which a chunk ends: a line may have a megabyte.
+CHUNK_BYTES = 4 * 1024 * 1024
+
 
 class Caller(NamedTuple):
     """Who books a file, why and when, for lines that do not say so themselves."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from meterctl.core.booking import answers
-from meterctl.core.booking.journal_view import Name, OrgView, OrgViews
+from meterctl.core.booking.journal_view import MOST_LOTS, Name, OrgView, OrgViews
 from meterctl.core.booking.payment_names import PaymentNames
 from meterctl.core.domain import instants
 from meterctl.core.domain.due_events import state_at
@@ -61,12 +61,11 @@ class Batch:
         self._store = store
         self._terms = terms
         self._now = now
-        self._requests = requests
         self._views = views
         self._flying = flying
         self._wording = answers.PLANNING if dry_run else answers.BOOKING
         self._plans = PlanBook(store.plans.all)
-        views.load(list(dict.fromkeys(request.operation.org for request in requests)), exactly=contended)
+        self._requests = requests = _bounded(requests, views, contended)
         self._known: dict[Name, Entry] = {}
         self._undone: dict[Name, Entry] = {}
         self._damaged: dict[Name, Damaged] = {}
@@ -110,8 +109,16 @@ class Batch:
     # -- deciding
 
     def decide(self) -> list[Outcome]:
-        """An outcome per request, in order."""
-        return [self._outcome(request) for request in self._requests]
+        """Return an outcome per request, in order. Stops where the entries have too many lots together; the requests
+        left are for another chunk."""
+        outcomes, lots = [], 0
+        for request in self._requests:
+            outcome = self._outcome(request)
+            outcomes.append(outcome)
+            lots += sum(len(entry["state"]["lots"]) for entry in outcome.entries)
+            if lots > MOST_LOTS:
+                break
+        return outcomes
 
     def _outcome(self, request: Request) -> Outcome:
         operation = request.operation
@@ -283,6 +290,20 @@ class Batch:
             return self._nothing(request, refusal)
         receipt = answers.only_due(request.operation, also, self._balance(view), self._wording)
         return Outcome(request, receipt, also)
+
+
+def _bounded(requests: Sequence[Request], views: OrgViews, contended: Collection[str]) -> Sequence[Request]:
+    """Have the views of the orgs of ``requests``. Return the first requests, as many as have `MOST_LOTS` lots."""
+    orgs = list(dict.fromkeys(request.operation.org for request in requests))
+    loaded = views.load(orgs, exactly=contended)
+    sizes = {org: views.of(org).lots for org in orgs[:loaded]}
+    lots = 0
+    for index, request in enumerate(requests):
+        org = request.operation.org
+        if index and (org not in sizes or lots + sizes[org] > MOST_LOTS):
+            return requests[:index]
+        lots += sizes[org]
+    return requests
 
 
 def _is_times_own(entry: Entry, operation: Operation) -> bool:

@@ -11,6 +11,16 @@ from meterctl.core.ports import EntryFilter, Store
 #: Orgs that are remembered from chunk to chunk: enough for most files, and bounded for those with a million orgs.
 MOST_ORGS = 10_000
 
+#: Lots that the orgs of a chunk, or the entries decided in one, may have together. Each entry carries all lots of its
+#: org, some 400 bytes each in memory.
+MOST_LOTS = 40_000
+
+#: Lots of all orgs that are remembered from chunk to chunk.
+MOST_KEPT_LOTS = 200_000
+
+#: Orgs whose tips are read first, to see how many lots orgs have.
+_FIRST_PAGE = 100
+
 #: An entry's org and key.
 Name = tuple[str, str]
 
@@ -47,6 +57,11 @@ class OrgView:
     def is_damaged(self) -> bool:
         """Whether the tip cannot be used: asking for it raises `Damaged`."""
         return isinstance(self._newest, Damaged)
+
+    @property
+    def lots(self) -> int:
+        """How many lots the org has."""
+        return 0 if self.is_damaged else len(self.tip.state.lots)
 
     def refresh(self) -> None:
         """Read the tip again, exactly."""
@@ -174,15 +189,27 @@ class OrgViews:
         """The view of ``org``. Of an org that was not loaded it has no tip, only the history."""
         return self._views.get(org) or UnreadOrg(self._store, org)
 
-    def load(self, orgs: Collection[str], *, exactly: Collection[str]) -> None:
-        """Have a view of each of ``orgs``, in a few queries for all; those of orgs in ``exactly`` read exactly."""
+    def load(self, orgs: Sequence[str], *, exactly: Collection[str]) -> int:
+        """Have a view of each of ``orgs``, in a few queries for all; those in ``exactly`` are read exactly.
+
+        Return how many orgs it got to: it stops where they have `MOST_LOTS` lots together.
+        """
         self._renew(orgs)
+        count, lots, size = 0, 0, _FIRST_PAGE
+        while count < len(orgs) and lots < MOST_LOTS:
+            page = orgs[count : count + size]
+            self._load(page, exactly)
+            count, lots = count + len(page), lots + sum(self._views[org].lots for org in page)
+            size = 1 + (MOST_LOTS - lots) * count // max(1, lots)  # as many as fit if they are like those so far
+        self._forget_oldest(orgs)
+        return count
+
+    def _load(self, orgs: Sequence[str], exactly: Collection[str]) -> None:
         missing = [org for org in orgs if org not in self._views]
         exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
         self._add(exact, {org: self._tip(org) for org in exact}, exact=True)
         others = [org for org in missing if org not in self._views]
         self._add(others, self._tips(others), exact=False)
-        self._forget_oldest(len(self._views) - max(self._most, len(orgs)))
 
     def make_sure(self, orgs: Iterable[str]) -> None:
         """See to it that the views of these orgs are exact, in few queries for all. Left alone are those with something
@@ -235,7 +262,12 @@ class OrgViews:
         for org in orgs:
             self._views[org] = OrgView(self._store, org, newest.get(org), exact=exact)
 
-    def _forget_oldest(self, count: int) -> None:
-        for org in list(islice(self._views, max(0, count))):
-            if not self._views[org].flying:
+    def _forget_oldest(self, orgs: Sequence[str]) -> None:
+        """Keep so many orgs and lots at most; ``orgs``, the newest, stay in any case."""
+        others = len(self._views) - len(orgs)
+        lots = sum(view.lots for view in self._views.values()) if others > 0 else 0
+        for org in list(islice(self._views, max(0, others))):
+            view = self._views[org]
+            if (len(self._views) > self._most or lots > MOST_KEPT_LOTS) and not view.flying:
+                lots -= view.lots
                 del self._views[org]

@@ -91,7 +91,10 @@ class Execution:
                 if self._flight and not (yield from self._land(self._flight, chunk)):
                     continue
                 if chunk is not None:
-                    yield from self._launch(chunk, self._decide(chunk) if ahead is None else ahead)
+                    outcomes = self._decide(chunk) if ahead is None else ahead
+                    if len(outcomes) < len(chunk):  # more would take too much memory
+                        self._again.appendleft(chunk[len(outcomes) :])
+                    yield from self._launch(chunk[: len(outcomes)], outcomes)
         except GeneratorExit:
             listening = False
             raise

@@ -47,6 +47,7 @@ class InputFile:
     def __init__(self, name: str, file: "BufferedReader[Any]") -> None:
         self.name = name
         self.size = _size(file)
+        self.length = 0  # of the lines read so far, unzipped
         self._file = file
 
     def position(self) -> int:
@@ -56,7 +57,7 @@ class InputFile:
     def lines(self) -> Iterator[Line]:
         """Return the lines that are not blank. Raises `BadInput` for a file that is of no use as a whole."""
         file = unzipped(self._file)
-        raw = all_lines(file)
+        raw = self._measured(all_lines(file))
         first = next((line for line in raw if line.problem or not is_blank(line)), None)
         if first is None:
             return iter(())
@@ -66,6 +67,11 @@ class InputFile:
         # A pipe may have been cut off, a file of gzip would say so, and of a regular file we see the end.
         whole = self.size is not None or isinstance(file, GzipFile)
         return (Line(*line) for line in csv_documents(self.name, chain([first], raw), whole=whole))
+
+    def _measured(self, lines: Iterator[RawLine]) -> Iterator[RawLine]:
+        for line in lines:
+            self.length += len(line.text)
+            yield line
 
     def _is_ndjson(self, first: bytes) -> bool:
         plain_name = self.name.removesuffix(".gz")
