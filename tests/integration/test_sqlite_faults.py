@@ -534,6 +534,7 @@ from tests.builders import make_entry
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
 store = SqliteStore(sys.argv[1], timeout_seconds=20)
 store.init()
+make_entry("acme", 1)  # imports now: a child forked during an import could wait for it for ever
 
 def write(org, count):
     for seq in range(1, count + 1):
