@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
+from meterctl.core.stores.own_files import files_of
 from meterctl.core.stores.prefix import with_prefix
 from meterctl.core.stores.url import open_store, same_place, without_secret
 
@@ -258,9 +259,9 @@ class Wiring:
 
     @property
     def own_files(self) -> list[str]:
-        """What is read besides the files that a command names: the config, and the embedded store."""
+        """What is read besides the files that a command names: the config, and the embedded store with its log."""
         source = self.settings.source
-        return [str(file) for file in (source, self.store_file) if file is not None]
+        return [*([] if source is None else [str(source)]), *files_of(self.store_url)]
 
     @property
     def _embedded(self) -> bool:
@@ -324,7 +325,7 @@ class Wiring:
         from meterctl.core.files.atomic import check_apart
         from meterctl.core.saved_plans.plan_file import PlanFile
 
-        check_apart("--plan-out", path, self.store_file, code="bad_file")
+        check_apart("--plan-out", path, *self.own_files, code="bad_file")
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
         return self._cleanup.enter_context(closing(plan))
 

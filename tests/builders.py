@@ -1,6 +1,5 @@
 """Plausible entries, heads and plan versions for tests of stores, which keep what they are given without judging it."""
 
-from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast
 
@@ -8,6 +7,7 @@ from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.domain.due_events import next_due_of, next_expiry_of
 from meterctl.core.model import EMPTY, NO_HASH, Claim, Entry, Hold, Instant, Kind, Lot, PlanVersion, state_document
 from meterctl.core.ports import Head, Store, sound
+from tests.journals import ORGS, journal
 
 AT = Instant("2026-11-22T10:03:00.000Z")
 
@@ -58,17 +58,14 @@ def make_entry(
     return cast(Entry, {**entry, "hash": entry_hash(entry)})
 
 
-@cache
-def _story() -> Iterable[Any]:
-    from tests.journals import journal
-
-    return [entry for org in ("acme", "beta", "plain") for entry in journal(org)]
+# Told here, and not when it is needed: some tests fork while threads make entries.
+_STORY: list[Any] = [entry for org in ORGS for entry in journal(org)]
 
 
 @cache
 def _likeness(kind: str, names: frozenset[str]) -> dict[str, Any]:
     """Input and effects of an entry of this kind, one with as many of these fields as there is."""
-    entries = (entry for entry in _story() if entry["kind"] == kind)
+    entries = (entry for entry in _STORY if entry["kind"] == kind)
     none: dict[str, Any] = {}
     like = max(entries, key=lambda entry: (len(names & entry.keys()), -len(entry)), default=none)
     return {name: like[name] for name in like if name not in ("occurred_at", "alerts")}

@@ -35,7 +35,7 @@ PURE = {
 PURE_MAY_IMPORT = {
     "array", "bisect", "collections", "contextlib", "dataclasses", "datetime", "decimal", "difflib", "enum",
     "fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "orjson", "re", "reprlib",
-    "string", "types", "typing",
+    "string", "types", "typing", "unicodedata",
 }  # fmt: skip
 
 #: From top to bottom: a module imports its own layer and those below.

@@ -74,7 +74,7 @@ def verify(
             raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
         return _repair(wiring)
     if seal is not None:
-        check_apart("--seal", seal, file, wiring.store_file)
+        check_apart("--seal", seal, file, *wiring.own_files)
     with ExitStack() as stack:
         progress = stack.enter_context(_progress())
         sealing = stack.enter_context(_sealing(wiring, seal)) if seal is not None else None

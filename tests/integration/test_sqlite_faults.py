@@ -246,7 +246,7 @@ def test_a_place_that_may_not_be_written_is_told(
     # Asked this way, for root may write anywhere.
     monkeypatch.setattr(os, "access", lambda asked, mode: not (asked == place and mode == os.W_OK))
     rights = looked_over(store)["rights"]
-    assert rights.ok is False
+    assert rights.ok is None
     assert "read-only for this user" in rights.found
 
 

@@ -12,7 +12,7 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.errors import BadInput, MeterctlError
-from meterctl.core.files.atomic import check_apart
+from meterctl.core.files.atomic import check_apart, private
 from meterctl.core.files.json_text import Document
 from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
@@ -95,7 +95,7 @@ class ResultsFile:
 
     def __enter__(self) -> Self:
         try:
-            self._file: TextIO = self._path.open("w", encoding="utf-8")
+            self._file: TextIO = open(self._path, "w", encoding="utf-8", opener=private)
         except OSError as problem:
             message = f"cannot write {self._path}: {problem.strerror}"
             raise BadInput(

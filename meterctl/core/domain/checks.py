@@ -38,6 +38,21 @@ _FEATURE = re.compile(r"[A-Za-z0-9_.:/@+-]{1,64}")
 _PLAIN_REF = re.compile(r"[!-~]{1,200}")
 
 
+#: Ranges of printable characters that are drawn as nothing: Unicode's default-ignorable ones, and blank letters.
+_IGNORED = (
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x2800, 0x2800),
+    (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
+    (0xFFA0, 0xFFA0),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE0FFF),
+)
+
+
 _STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 
 
@@ -76,15 +91,36 @@ def check_org(value: object) -> str:
 
 def check_ref(value: object, what: str = "a ref") -> str:
     # The plain pattern decides nearly all; other scripts' letters are welcome as long as they can be seen.
-    if isinstance(value, str) and (
-        _PLAIN_REF.fullmatch(value) or (0 < len(value) <= 200 and value.isprintable() and " " not in value)
-    ):
+    if isinstance(value, str) and (_PLAIN_REF.fullmatch(value) or _is_plain_to_see(value)):
         return value
-    raise BadInput(
-        f"{value!r} is not {what}",
-        hint=f"{what} is 1-200 printable characters without spaces",
-        code=f"bad_{what.split()[-1]}",
-    )
+    code, rule = f"bad_{what.split()[-1]}", f"{what} is 1-200 printable characters without spaces"
+    if isinstance(value, str) and (composed := _composed(value)) != value:
+        raise BadInput(
+            f"{value!a} is written with letters and accents apart, and would pass for another than {composed!a}",
+            hint=f"{rule}, in Unicode's composed form (NFC)",
+            code=code,
+        )
+    invisible = next((mark for mark in value if _is_invisible(mark)), None) if isinstance(value, str) else None
+    if invisible is not None:
+        raise BadInput(f"{value!a} holds an invisible character, U+{ord(invisible):04X}", hint=rule, code=code)
+    raise BadInput(f"{value!r} is not {what}", hint=rule, code=code)
+
+
+def _is_plain_to_see(text: str) -> bool:
+    """Return True if ``text`` can be seen whole, and has no twin that looks the same and is stored otherwise."""
+    seen = 0 < len(text) <= 200 and text.isprintable() and " " not in text and not any(map(_is_invisible, text))
+    return seen and _composed(text) == text
+
+
+def _composed(text: str) -> str:
+    from unicodedata import normalize  # few refs need it, and every command imports this module
+
+    return normalize("NFC", text)
+
+
+def _is_invisible(mark: str) -> bool:
+    """Return True for a character that Python prints and a terminal or browser does not show."""
+    return not mark.isprintable() or any(first <= ord(mark) <= last for first, last in _IGNORED)
 
 
 def check_step(value: object) -> str:

@@ -3,9 +3,9 @@
 A plan is carried out on an org only while its journal is what the reviewer saw, and only if it books what he saw.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Refusal
@@ -13,6 +13,9 @@ from meterctl.core.model import NO_HASH, Entry
 
 #: What of an entry depends on when it was booked, and the chain that hangs on that.
 _BOOKING = frozenset({"recorded_at", "prev", "hash"})
+
+#: What of an entry a reviewer reads.
+_REVIEWED = ("seq", "key", "kind", "amount", "balance")
 
 #: Entries that a message names.
 _NAMED = 5
@@ -36,14 +39,23 @@ def place_of(entry: Entry) -> Place:
     return Place(entry["seq"], digest(entry))
 
 
+def figures_of(entry: Entry) -> dict[str, Any]:
+    """Return the figures of an entry that a reviewer of a plan reads; its digest stands for the rest of it."""
+    figures = {name: value for name, value in entry.items() if name in _REVIEWED}
+    debt = sum(entry.get("debt", {}).values())
+    return figures | ({"debt": debt} if debt else {})
+
+
 class Basis(NamedTuple):
     """What an operation was reviewed on: the tip of the journal then (``seq`` and ``hash``), the plan's own entry below
-    it (``below``; None: that tip), and the ``entries`` it books, due events first."""
+    it (``below``; None: that tip), and the ``entries`` it books, due events first, with the ``figures`` of each that
+    the reviewer read."""
 
     seq: int
     hash: str
     below: Place | None
     entries: tuple[Place, ...]
+    figures: tuple[Mapping[str, Any], ...]
 
     def moved(self, org: str, seq: int, tip_hash: str, by_seq: BySeq) -> Refusal | None:
         """A refusal unless the journal of ``org``, whose tip has this ``seq`` and hash, stands where it stood."""
@@ -58,10 +70,19 @@ class Basis(NamedTuple):
     def changed(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
         """A refusal unless ``entries`` are the last of those reviewed: they rest on config and plan versions too."""
         if [place_of(entry) for entry in entries] == list(self.entries[-len(entries) :]):
-            return None
+            return self._misread(org, entries)
         last = entries[-1]
         now = f"entry {last['seq']} ({last['kind']}, {last['amount']:+,} units, balance {last['balance']:,})"
         return Refusal("moved", f"config or plans have changed since it was planned: for {org} this would now be {now}")
+
+    def _misread(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
+        """A refusal if the reviewer read other figures than those of ``entries``: somebody edited the plan."""
+        for entry, read in zip(entries, self.figures[-len(entries) :], strict=True):
+            if (right := figures_of(entry)) != read:
+                names = sorted(name for name in {*right, *read} if right.get(name) != read.get(name))
+                differ = ", ".join(f"{name} {read.get(name)!r}, which is {right.get(name)!r}" for name in names)
+                return Refusal("moved", f"the plan was edited: of entry {entry['seq']} of {org} it says {differ}")
+        return None
 
     def strangers(self, seq: int, by_seq: BySeq, most: int) -> list[Entry]:
         """The entries up to ``seq`` that the plan did not know of, oldest first, at most ``most`` of them."""

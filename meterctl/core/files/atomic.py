@@ -13,8 +13,16 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import STANDARD_INPUT, is_same_file, opened
 from meterctl.core.results import schema_name
 
+#: How SQLite's files begin: databases, logs of either byte order, rollback journals.
+_SQLITE = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+
 #: Bytes that a first line may have.
 _MAX_HEADER = 1024 * 1024
+
+
+def private(path: str | Path, flags: int) -> int:
+    """Open a file; one that is made by it is for nobody but its owner. An ``opener`` of `open`."""
+    return os.open(path, flags, 0o600)
 
 
 class Aside:
@@ -33,7 +41,7 @@ class Aside:
         if there is not None and there.st_size and kind is not None:
             _check_kind(path, kind)
         self._aside = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}")
-        self.file = self._aside.open("x", encoding="utf-8")
+        self.file = open(self._aside, "x", encoding="utf-8", opener=private)  # noqa: SIM115 - `close` does
         self._kept = False
         if there is not None:
             os.fchmod(self.file.fileno(), S_IMODE(there.st_mode))
@@ -74,14 +82,28 @@ def _check_kind(path: str | Path, kind: str) -> None:
 
 
 def check_apart(option: str, path: str | Path, *read: str | None, code: str = "usage") -> None:
-    """Before anything is done: what ``option`` has written to ``path`` goes to a file, and to none that is ``read``.
-    Raises `BadInput` otherwise."""
+    """Before anything is done: what ``option`` has written to ``path`` goes to a file, and to none that is ``read``,
+    nor to a part of any SQLite database. Raises `BadInput` otherwise."""
     if str(path) == STANDARD_INPUT:
         raise BadInput(f"{option} needs a file", hint="standard output is for the answer", code=code)
     for other in read:
         if other is not None and is_same_file(path, other):
             message = f"{option} names {other}, which is read, and would be lost"
             raise BadInput(message, hint="name another file", code=code)
+    if _is_of_database(path):
+        message = f"{option} names {path}, which is a database or its log, and would be lost"
+        raise BadInput(message, hint="name another file", code=code)
+
+
+def _is_of_database(path: str | Path) -> bool:
+    """Return True if the file begins like one of SQLite's: a database, its log, or its rollback journal."""
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as file:
+            return file.read(16).startswith(_SQLITE)
+    except (OSError, ValueError):
+        return False  # whoever opens it says so
 
 
 @contextmanager

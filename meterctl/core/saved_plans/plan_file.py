@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from operator import index
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes
 from meterctl.core.domain.operation_documents import request_document, request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
-from meterctl.core.domain.precondition import Basis, Place, place_of
+from meterctl.core.domain.precondition import Basis, Place, figures_of, place_of
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, writing
 from meterctl.core.files.sources import opened, seekable
@@ -31,9 +32,6 @@ NAME = "saved-plan"
 
 #: Bytes that a line may have: a run has a hundred features at most.
 _MAX_LINE = 1024 * 1024
-
-#: What of an entry a reviewer reads; the digest stands for the rest of it.
-_TOLD = ("seq", "key", "kind", "amount", "balance")
 
 _BAD_HINT = "make the plan again with --plan-out FILE"
 
@@ -140,9 +138,7 @@ class PlanFile:
 
 
 def _planned(entry: Entry, place: Place) -> dict[str, Any]:
-    told = {name: value for name, value in entry.items() if name in _TOLD}
-    debt = sum(entry.get("debt", {}).values())
-    return told | ({"debt": debt} if debt else {}) | {"digest": place.digest}
+    return figures_of(entry) | {"digest": place.digest}
 
 
 class Planner(Ledger):
@@ -195,6 +191,7 @@ def open_plan(path: str) -> Iterator[SavedPlan]:
         header = _header(path, line)
         plan = SavedPlan(header, file)
         _check(path, line, header, file)
+        _check_sums(path, plan)
         yield plan
 
 
@@ -215,6 +212,19 @@ def _check(path: str, first: bytes, header: Header, rest: Iterable[bytes]) -> No
         raise _bad(f"{path} was cut off or changed since it was saved")
 
 
+def _check_sums(path: str, plan: SavedPlan) -> None:
+    """Hold the figures of the header against those of the lines: a reviewer may have read only the first."""
+    orgs, entries, amount = set[str](), 0, 0
+    for step in plan.steps():
+        orgs.add(step.request.operation.org)
+        entries += len(step.entries)
+        amount += sum(entry["amount"] for entry in step.entries)
+    sums = {"orgs": len(orgs), "entries": entries, "amount": amount}
+    for name, right in sums.items():
+        if (written := getattr(plan.header, name)) != right:
+            raise _bad(f"{path} was edited: its header says {name} {written!r}, its lines come to {right:,}")
+
+
 def _header(path: str, line: bytes) -> Header:
     document = _object(line)
     if document.get("schema") != schema_name(NAME):
@@ -232,7 +242,11 @@ def _step(number: int, line: bytes) -> Step:
         basis, below, entries = document["basis"], document["below"], document["entries"]
         places = tuple(Place(entry["seq"], entry["digest"]) for entry in entries)
         under = None if below is None else Place(below["seq"], below["digest"])
-        return Step(number, replace(request, basis=Basis(basis["seq"], basis["hash"], under, places)), entries)
+        for entry in entries:
+            index(entry["amount"]), index(entry.get("debt", 0))  # they are added up
+        figures = tuple({name: value for name, value in entry.items() if name != "digest"} for entry in entries)
+        reviewed = Basis(basis["seq"], basis["hash"], under, places, figures)
+        return Step(number, replace(request, basis=reviewed), entries)
     except (KeyError, TypeError, AttributeError, BadInput) as problem:
         raise _bad(f"line {number} is no operation of a plan: {problem}") from None
 

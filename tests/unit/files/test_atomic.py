@@ -59,13 +59,13 @@ def test_two_who_write_the_same_file_do_not_meet(path: Path) -> None:
     assert path.read_text() == "other"
 
 
-def test_a_new_file_has_the_rights_of_any_other(path: Path) -> None:
+def test_a_new_file_is_its_owners_alone(path: Path) -> None:
     before = os.umask(0o027)
     try:
         write(path, "x")
     finally:
         os.umask(before)
-    assert mode(path) == 0o640
+    assert mode(path) == 0o600
 
 
 @pytest.mark.parametrize("rights", [0o600, 0o666])

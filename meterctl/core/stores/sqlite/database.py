@@ -17,6 +17,7 @@ from typing import Any
 
 from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
 from meterctl.core.ports import Mark
+from meterctl.core.stores.sqlite.place import Standing, make_private, standing_of, way_to_read
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
     SCHEMA_VERSION,
@@ -41,6 +42,9 @@ _FIRST_PAGE, _LONGEST_PAGE = 32, 512
 
 #: Characters that a page may come to, as far as the last one tells: entries of an org with very many lots are long.
 _PAGE_LENGTH = 2 * 1024 * 1024
+
+#: How often a read is repeated that somebody's write came in between.
+_STILL_TRIES = 5
 
 #: How often to try to switch a new file to write-ahead logging while other processes look into it.
 _SWITCH_TRIES = 100
@@ -112,6 +116,10 @@ class Database:
         self._ready = False
         #: Stored with the next transaction, if any.
         self.mark: Mark | None = None
+        # The file that was opened first: another one under its name is another store.
+        self._file: Standing | None = None
+        # How a file is opened that may only be read.
+        self._way: str | None = None
         _databases.add(self)
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
@@ -119,8 +127,14 @@ class Database:
         stream holds a later writer's log open."""
         if self._is_absent():
             return []
-        with self._link() as (_, connection):
-            return connection.execute(statement, parameters).fetchall()
+        for _ in range(_STILL_TRIES):
+            before = standing_of(self.path)
+            with self._link() as (link, connection):
+                rows = connection.execute(statement, parameters).fetchall()
+                if not self.is_still or standing_of(self.path) == before:
+                    return rows
+                link.close()  # what it keeps of the file is old
+        raise StoreUnreachable(f"{self.path} was written to each time it was read")
 
     def stream(
         self, statement: str, start: _Row, parameters: Callable[[_Row], _Row] = lambda position: position
@@ -152,8 +166,24 @@ class Database:
                 yield connection
                 if mark is not None:
                     connection.execute(_LEAVE_MARK, mark)
+                self._require_place()
             if mark is not None and self.mark == mark:
                 self.mark = None
+
+    def _require_place(self) -> None:
+        """Before a commit: what is stored in a file that was moved away or replaced is lost to all who come after."""
+        if self._file is None or not self._file.is_same_file(standing_of(self.path)):
+            raise StoreUnusable(
+                f"{self.path} was moved away or replaced while it was open; what was to be stored now was not",
+                hint="what was acknowledged before is in the file that was moved; put it back, or run the same again "
+                "on the new one",
+                code="store_moved",
+            )
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the file is read as if nothing changed it."""
+        return self._way is not None and "immutable" in self._way
 
     def is_made(self) -> bool:
         """Whether the file holds a store: an empty one does not yet. Raises `StoreUnusable` for anything else."""
@@ -239,21 +269,23 @@ class Database:
                 f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
                 hint="use a newer Python, or keep the journal in MongoDB",
             )
+        place = self._place()
         return sqlite3.connect(
-            self._place(),
-            uri=self._only_look,
+            place,
+            uri=isinstance(place, str),
             timeout=self._timeout_seconds,
             isolation_level=None,  # transactions begin and end where this file says so
             check_same_thread=False,  # closed by whichever thread closes the store
         )
 
     def _place(self) -> str | Path:
-        """What to open; its directory is made."""
-        if self._only_look:
-            # Not "ro", with which SQLite leaves the log's files behind.
-            return f"{self.path.as_uri()}?mode=rw"
+        """What to open: the path, made with its directory, or the URI of a file that is only read."""
+        self._way = way_to_read(self.path)
+        if self._way is not None or self._only_look:
+            # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
+            return f"{self.path.as_uri()}?{self._way or 'mode=rw'}"
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)
         except OSError as error:
             message = f"cannot make the directory {self.path.parent}: {error.strerror}"
             raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
@@ -265,16 +297,26 @@ class Database:
         assert connection is not None
         try:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            if self._only_look:
-                connection.execute("PRAGMA query_only = TRUE")
+            connection.execute(
+                "PRAGMA cell_size_check = TRUE"
+            )  # pages whose cells overlap are noticed as they are read
+            if self._only_look or self._way is not None:
+                self._prepare_to_read(connection)
                 return
             if not self._has_schema(connection):
                 self._create(connection)
             _log_ahead(connection)
             connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
+            self._file = self._file or standing_of(self.path)
         except BaseException:
             link.close()
             raise
+
+    def _prepare_to_read(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = TRUE")
+        if not self._only_look and not self._has_schema(connection):
+            message = f"{self.path} holds no store yet, and this user may not make one in it"
+            raise StoreUnusable(message, hint="have somebody who may write to it run: meterctl init")
 
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
         version = schema_version(connection)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,10 +36,16 @@ def _observations(database: Database) -> Iterator[Observation]:
 
 def _journaling(database: Database) -> Observation:
     ((mode,),) = database.rows("PRAGMA journal_mode")
-    if mode == "wal":
+    # Read as if nothing changed it, a file says that it has no log: its header tells.
+    if mode == "wal" or (database.is_still and _header(database.path)[18:20] == b"\2\2"):
         return Observation("write concern", True, "write-ahead log, on the disk before an entry is acknowledged")
     fix = "the next use switches it; if that does not last, the file is on a network drive: keep it on a local disk"
     return Observation("write concern", False, f"journal mode {mode} instead of wal", fix)
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
 
 
 def _schema(live: dict[str, str]) -> Observation:
@@ -52,10 +59,19 @@ def _schema(live: dict[str, str]) -> Observation:
     return Observation("schema", True, f"{len(OBJECTS)} tables, indexes and triggers as expected")
 
 
+def _open_to(path: Path) -> str:
+    mode = path.stat().st_mode
+    readers = {"its group": stat.S_IRGRP, "every user of this machine": stat.S_IROTH}
+    return " and ".join(name for name, right in readers.items() if mode & right)
+
+
 def _rights(database: Database) -> Observation:
     if not os.access(database.path, os.W_OK):
-        return Observation("rights", False, "the file is read-only for this user", "check its owner and rights")
+        fix = "to book, use the account that owns it; who only reads needs no more"
+        return Observation("rights", None, "the file is read-only for this user", fix)
     if not os.access(database.path.parent, os.W_OK):
-        fix = "the log is written beside the file: give this user the right to write there"
-        return Observation("rights", False, f"{database.path.parent} is read-only for this user", fix)
+        fix = "to book, this user needs the right to write there: the log is written beside the file"
+        return Observation("rights", None, f"{database.path.parent} is read-only for this user", fix)
+    if open_to := _open_to(database.path):
+        return Observation("rights", None, f"the journal can be read by {open_to}", f"chmod 600 {database.path}")
     return Observation("rights", True, "may write; triggers refuse to change or remove an entry")
