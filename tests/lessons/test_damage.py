@@ -99,7 +99,7 @@ def test_l67_a_prefix_keeps_both_apart(mongo: MongoStore) -> None:
     assert desk.balance() > 0
     assert verify_all(store).ok
     assert {database[name].count_documents({}) for name in COLLECTIONS} == {1}
-    assert wrong(store) == {}
+    assert not wrong(store).keys() - {"ahead", "due"}
 
 
 @pytest.mark.parametrize("stranger", [{"_id": "zz", "name": "Gold"}, {"name": "Gold"}, {"_id": 7, "org": 5}])

@@ -70,6 +70,11 @@ WRITERS = [
 ]
 
 
+def contents(directory: Path) -> dict[str, bytes]:
+    """What is in the files of a store; in the one that holds its locks every reader leaves something."""
+    return {file.name: b"" if file.name.endswith("-shm") else file.read_bytes() for file in directory.iterdir()}
+
+
 @pytest.mark.parametrize("end", ["", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer[-1])
 def test_l107_the_stores_own_files_are_never_written_over(
@@ -81,11 +86,11 @@ def test_l107_the_stores_own_files_are_never_written_over(
         assert desk.adjust(5, "a").applied
         link = place / "link"
         link.symlink_to(place / "data" / f"j.db{end}")
-        before = {file.name: file.read_bytes() for file in (place / "data").iterdir()}
+        before = contents(place / "data")
         for target in (place / "data" / f"j.db{end}", link):
             code, error = run(*writer, str(target))
             assert (code, "lost" in error["message"]) == (2, True), error
-        assert {file.name: file.read_bytes() for file in (place / "data").iterdir()} == before
+        assert contents(place / "data") == before
         assert desk.balance() == 5
 
 

@@ -26,6 +26,7 @@ from meterctl.core.stores.sqlite.schema import (
     object_names,
     schema_version,
 )
+from meterctl.core.stores.sqlite.transactions import log_ahead, transaction
 
 #: Generated columns came with this version.
 _OLDEST_SQLITE = (3, 31, 0)
@@ -45,9 +46,6 @@ _PAGE_LENGTH = 2 * 1024 * 1024
 
 #: How often a read is repeated that somebody's write came in between.
 _STILL_TRIES = 5
-
-#: How often to try to switch a new file to write-ahead logging while other processes look into it.
-_SWITCH_TRIES = 100
 
 #: Problems of the file that are told one by one.
 _MOST_DAMAGE = 10
@@ -162,7 +160,7 @@ class Database:
                 return
             link.set_durable(connection, durable)
             mark = self.mark
-            with _transaction(connection):
+            with transaction(connection):
                 yield connection
                 if mark is not None:
                     connection.execute(_LEAVE_MARK, mark)
@@ -305,7 +303,7 @@ class Database:
                 return
             if not self._has_schema(connection):
                 self._create(connection)
-            _log_ahead(connection)
+            log_ahead(connection)
             connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
             self._file = self._file or standing_of(self.path)
         except BaseException:
@@ -328,7 +326,7 @@ class Database:
         )
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        with _transaction(connection):
+        with transaction(connection):
             # Another process may have been faster.
             if self._has_schema(connection):
                 return
@@ -362,34 +360,6 @@ def _fitting(page: list[_Row]) -> int:
     """Return how many rows like these a page may hold. The last value of a row is its longest."""
     length = sum(len(row[-1]) for row in page if isinstance(row[-1], str))
     return max(1, _PAGE_LENGTH * len(page) // max(1, length))
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite itself has already undone it after some errors, such as a full disk.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _log_ahead(connection: sqlite3.Connection) -> None:
-    """Switch the file to write-ahead logging, which it keeps: from then on this only looks."""
-    for _ in range(_SWITCH_TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-        # By itself the switch waits for readers, but not for a writer or for another process that switches. This
-        # does, at most for the connection's timeout.
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("ROLLBACK")
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
