@@ -16,7 +16,7 @@ import pytest
 
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.core.ports import Head, Lease, Observation, sound
-from meterctl.core.stores.sqlite import SqliteStore, database
+from meterctl.core.stores.sqlite import SqliteStore, database, transactions
 from meterctl.core.stores.sqlite.schema import schema_version
 from meterctl.process.clock import SystemClock
 from tests.builders import AT, make_claim, make_entries, make_entry, make_head, make_version
@@ -368,7 +368,7 @@ def test_an_opener_waits_until_a_file_in_use_can_be_switched(path: Path, use: st
 def test_opening_gives_up_after_some_tries(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without write-ahead mode the file is as safe; readers and writers only wait for each other."""
     make(path)
-    monkeypatch.setattr(database, "_SWITCH_TRIES", 0)
+    monkeypatch.setattr(transactions, "_SWITCH_TRIES", 0)
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA journal_mode = DELETE")
     other.close()
