@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from meterctl.core.payments.payments import INTENT_PREFIX, INVOICE_PREFIX, SESSION_PREFIX, Payment
+from meterctl.core.payments.payments import INTENT_PREFIX, INVOICE_PREFIX, SESSION_PREFIX, Payment, whole_of
 
 Sale = tuple[Payment, ...]
 
@@ -14,22 +14,26 @@ class SaleBook:
         self.sales: dict[str, Sale] = {}
         self._by_name: dict[str, str] = {}
 
-    def add(self, payments: Iterable[Payment]) -> str:
-        """Take in a payment, in its parts. A session, its payment intent and its invoice are one payment: the one that
-        tells most stands for it, under all their names."""
-        sale = tuple(payments)
-        names = dict.fromkeys(name for part in sale for name in part.all_names)
-        known = dict.fromkeys(self._by_name[name] for name in names if name in self._by_name)
-        sales = [sale, *(self.sales.pop(one) for one in known if one in self.sales)]
+    def add(self, payments: Iterable[Payment], names: Iterable[str] = ()) -> str:
+        """Take in a payment, in its parts; return its name. A session, its payment intent and its invoice are one
+        payment: the one that tells most stands for it, under all their ``names``."""
+        given = tuple(payments)
+        named = dict.fromkeys([*names, *(name for part in given for name in part.all_names)])
+        keys = dict.fromkeys(self._by_name[name] for name in named if name in self._by_name)
+        sales = [sale for sale in (given, *(self.sales.pop(key, ()) for key in keys)) if sale]
+        if not sales:
+            return ""
         best = max(sales, key=_tells)
-        if all(len(one) == 1 for one in sales):
-            others = dict.fromkeys(name for one in sales for name in one[0].all_names if name != best[0].session)
-            best = (best[0]._replace(names=tuple(others)),)
+        others = [name for sale in sales if len(sale) == 1 for name in sale[0].all_names]
+        best = _with_names(best, dict.fromkeys([*names, *others]))
         self.sales[best[0].session] = best
-        for one in sales:
-            for name in (name for part in one for name in part.all_names):
-                self._by_name[name] = best[0].session
+        told = [*named, *(name for sale in sales for part in sale for name in part.all_names)]
+        self._by_name |= dict.fromkeys([*told, *map(whole_of, told)], best[0].session)
         return best[0].session
+
+    def link(self, names: Iterable[str]) -> None:
+        """Add the names that are one payment's to it, if it is known."""
+        self.add((), names)
 
     def named(self, names: Iterable[str]) -> Sale | None:
         """The payment with one of these names, in its parts."""
@@ -45,3 +49,15 @@ def _tells(sale: Sale) -> tuple[bool, bool, bool, int, str]:
     first = sale[0]
     kind = next((number for number, prefix in enumerate(_KINDS) if first.session.startswith(prefix)), len(_KINDS))
     return first.paid, not first.foreign, first.unread is None, -kind, first.at
+
+
+def _with_names(sale: Sale, names: Iterable[str]) -> Sale:
+    """The payment with further names: those of a part carry its number, unless one part is all of the payment."""
+    mixed = sale[0].whole not in (0, sum(part.cents for part in sale))
+    made = []
+    for number, part in enumerate(sale, 1):
+        suffix = f":{number}" if mixed or number > 1 else ""
+        more = [name if ":" in name else f"{name}{suffix}" for name in names if name != part.session or suffix]
+        own = [*part.names, *(name for name in more if number == 1 or name.endswith(suffix))]
+        made.append(part._replace(names=tuple(name for name in dict.fromkeys(own) if name != part.session)))
+    return tuple(made)

@@ -71,10 +71,13 @@ class Shop(NamedTuple):
         """Return False for a payment that ``only`` leaves out."""
         return all(self.text_at(item, kind, place) == value for place, value in self.settings.only.items())
 
-    def org_of(self, item: Json, kind: str) -> tuple[str | None, Problem | None]:
-        """Return the first org id that stands in one of the places; a `Problem` where only something else does."""
+    def org_of(self, item: Json, kind: str, *, own: bool = False) -> tuple[str | None, Problem | None]:
+        """Return the first org id that stands in one of the places; a `Problem` where only something else does.
+        ``own``: only in the payment itself."""
         bad = None
         for place in self.settings.org:
+            if own and place.startswith(("customer", "subscription.", "payment_link.")):
+                continue
             stated = self.text_at(item, kind, place)
             if stated is None:
                 continue

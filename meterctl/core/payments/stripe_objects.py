@@ -89,7 +89,7 @@ def _told_apart(item: Json, found: _Whole, first: Payment, shop: Shop) -> list[P
             return [first._replace(foreign=True)]
         pack = shop.pack_of(item, found.kind, found.lines)
         if pack is None:
-            return [_without_pack(found, first, shop)._replace(org=shop.org_of(item, found.kind)[0])]
+            return [_without_pack(item, found, first, shop)]
         org, problem = shop.org_of(item, found.kind)
     except Unread as unread:
         return [first._replace(unread=unread.name)]
@@ -97,13 +97,16 @@ def _told_apart(item: Json, found: _Whole, first: Payment, shop: Shop) -> list[P
     return _by_price(found, first, shop) if pack == PRICE else [_named(found, first, pack, shop)]
 
 
-def _without_pack(found: _Whole, first: Payment, shop: Shop) -> Payment:
-    """A payment that names no pack. A checkout may be ours all the same, unless its items say otherwise."""
+def _without_pack(item: Json, found: _Whole, first: Payment, shop: Shop) -> Payment:
+    """A payment that names no pack. A checkout is ours all the same if it names an org itself, or fits ``only``, unless
+    its items say otherwise."""
     is_sale = found.kind == "checkout.session" and not found.subscribes
     if is_sale and shop.sells_by_price() and found.lines is None:
         return first._replace(unread=found.id)
-    lone = is_sale and (bool(shop.settings.only) or not shop.sells_by_price())
-    return first._replace(foreign=not lone)
+    if not is_sale or (shop.sells_by_price() and not shop.settings.only):
+        return first._replace(foreign=True)
+    org, problem = shop.org_of(item, found.kind, own=not shop.settings.only)
+    return first._replace(org=org, problem=problem, foreign=not (shop.settings.only or org or problem))
 
 
 def _named(found: _Whole, first: Payment, name: str, shop: Shop) -> Payment:

@@ -81,9 +81,8 @@ class Feed:
     def link(self) -> None:
         """Add the names that other events give to the payments which are known."""
         for names in self._links:
-            sale = self.sale_named(names)
-            if sale is not None and len(sale) == 1:
-                self.add_sale([sale[0]._replace(names=tuple(dict.fromkeys([*sale[0].names, *names])))])
+            if self.sale_named(names) is not None:
+                self._book.link(names)
 
     # -- the rest
 

@@ -22,6 +22,7 @@ from meterctl.core.payments.sales import Seller, credit_for
 from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_objects import payments_of
 from meterctl.core.payments.stripe_reader import Reader
+from meterctl.core.payments.webhook_events import with_object
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import Rejected
 from meterctl.core.results import Receipt
@@ -66,6 +67,7 @@ class Settler:
 
     def settle(self, feed: Feed, result: Events) -> None:
         """Book everything, and count and note in ``result`` what became of it."""
+        self._read_thin(feed, result)
         open_charges = self._complete(feed)
         for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
             for payment in sale if name not in self._asked else ():
@@ -77,6 +79,19 @@ class Settler:
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
 
     # -- what the events leave open
+
+    def _read_thin(self, feed: Feed, result: Events) -> None:
+        """Read the objects that events only name."""
+        for (kind, name), event in feed.thin.items():
+            if self._gateway is None:
+                outcome = Outcome("pending", "needs_key", f"the event only names {name}: set STRIPE_API_KEY to read it")
+                self._note([name], name, outcome, feed, result)
+                continue
+            item = self._gateway.object(kind, name)
+            told = event if item is None else with_object(event, item, self._booking.shop)
+            source = next(iter(feed.told_by(name)), None)
+            if item is None or not feed.add(told._replace(thin=None), source):
+                result.count("other")
 
     def _complete(self, feed: Feed) -> list[str]:
         """Ask Stripe for what the events leave open, before anything is booked; the charges that are open still."""
