@@ -6,23 +6,40 @@ import json
 import threading
 import time
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 import pytest
 
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.instants import parse
+from meterctl.core.domain.operations import Refund, Request, ReverseRefund
+from meterctl.core.domain.policy import StripeSettings
+from meterctl.core.errors import PaymentRefused
 from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
+from meterctl.core.payments.books import Mender
 from meterctl.core.payments.event_counts import MOST_PROBLEMS, Events
+from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.gather import gather
+from meterctl.core.payments.modes import check_name, store_mode
+from meterctl.core.payments.notes import Notes
+from meterctl.core.payments.reconcile import mendable
 from meterctl.core.payments.shop import Shop
-from meterctl.core.payments.stripe_gateway import verify
+from meterctl.core.payments.stripe_gateway import connect, verify
+from meterctl.core.payments.stripe_reader import Reader
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_intake import Intake, Trust
 from meterctl.core.payments.webhooks import Booking, Settler
-from tests.desk import PACKS, Desk
-from tests.stripe_server import WEBHOOK_SECRET, StandIn, seconds, signature_of
+from meterctl.core.results import Receipt
+from meterctl.core.stores.overlay import OverlayStore
+from tests.desk import PACKS, Desk, HandClock
+from tests.memory_store import MemoryStore
+from tests.stripe_server import KEY, WEBHOOK_SECRET, InProcess, StandIn, seconds, signature_of
 
 T0 = seconds("2026-11-10T10:00:00Z")
+NOW = "2026-11-22T10:00:00Z"
 
 SHOP = Shop(packs=PACKS)
 
@@ -40,6 +57,150 @@ def paid(org: str = "acme") -> dict[str, Any]:
     account = StandIn()
     account.sell(org, at=T0)
     return account.events[0]
+
+
+def settle(desk: Desk, account: StandIn, *numbers: int, shop: Shop = SHOP, asked: bool = False) -> Events:
+    """Book the account's events, or those of these numbers; ``asked``: with a key."""
+    events = [account.events[number] for number in numbers] if numbers else account.events
+    text = "\n".join(json.dumps(event) for event in events).encode()
+    Intake(Trust(), shop, feed := Feed(), result := Events()).read(io.BytesIO(text))
+    gateway = reader(account, shop) if asked else None
+    Settler(desk.ledger, gateway, Booking("hook", shop=shop)).settle(feed, result)
+    return result
+
+
+def reader(account: StandIn, shop: Shop = SHOP) -> Reader:
+    return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), shop)
+
+
+def reconcile(desk: Desk, account: StandIn, shop: Shop = SHOP) -> list[Finding]:
+    both = gather(reader(account, shop), desk.store, None, parse(NOW), progress=lambda _: None, notes=Notes(None, {}))
+
+    def rehearse(requests: Sequence[Request]) -> list[Receipt]:
+        layer = OverlayStore(desk.store, MemoryStore())
+        return list(Ledger(layer, desk.clock, desk.ledger.terms, dry_run=True).execute(requests))
+
+    return mendable(both.cases, Mender(shop.packs, "fixer"), rehearse)
+
+
+def test_l64_no_way_in_books_a_pack_for_another_price(desk: Desk) -> None:
+    account = StandIn()
+    account.sell(cents=1500, at=T0)
+    account.sell(pack="forever", cents=500, currency="eur", at=T0 + 1)
+    two = account.sell("beta", cents=1000, quantity=2, at=T0 + 2)
+    result = settle(desk, account, asked=True)
+    assert [one["reason"] for one in result.problems] == ["price_mismatch", "price_mismatch"]
+    assert (desk.balance("acme"), desk.balance("beta")) == (0, 2000)
+    assert desk.tip("beta")["session"] == two
+    findings = reconcile(desk, account)
+    assert [(one.kind, one.requests) for one in findings] == [("paid_not_credited", ())] * 2
+
+
+def test_l65_nothing_is_taken_back_that_stripe_does_not_call_unpaid(desk: Desk) -> None:
+    account = StandIn()
+    intent = account.intent(500, at=T0)
+    invoice = account.invoice([account.invoice_line(500, "price_x")], at=T0)
+    session = account.sell(None, None, mode="subscription", at=T0)
+    charge = account.charge_of(account.sell("acme", at=T0))["id"]
+    for name in (intent, invoice, session, charge):
+        desk.credit(name)
+    assert reconcile(desk, account) == []
+    for name in ("pi_none", "cs_test_none", "in_none", "ch_none"):
+        desk.credit(name)
+    findings = reconcile(desk, account)
+    assert [(one.kind, one.requests) for one in findings] == [("unknown_to_stripe", ())] * 4
+    unpaid = account.checkout(at=T0)
+    desk.credit(unpaid)
+    assert [one.kind for one in reconcile(desk, account) if one.requests] == ["credited_not_paid"]
+
+
+@pytest.mark.parametrize("cents", [5, 499])
+def test_l66_a_refund_that_is_booked_with_other_cents_is_a_conflict(desk: Desk, cents: int) -> None:
+    account = StandIn()
+    session = account.sell(at=T0)
+    refund = account.refund(session, 500, at=T0 + 60)
+    settle(desk, account, 0)
+    desk.refund(session, cents, refund)
+    result = settle(desk, account, 1)
+    assert (result.conflict, result.exit_code, result.problems[0]["reason"]) == (1, 7, "refund_differs")
+    (finding,) = reconcile(desk, account)
+    operations = [request.operation for request in finding.requests]
+    again = Refund("acme", session, 500, f"{refund}~2")
+    assert operations == [ReverseRefund("acme", refund), again]
+    assert all(receipt.applied for receipt in desk.ledger.execute(finding.requests))
+    assert (reconcile(desk, account), desk.balance()) == ([], 0)
+    assert settle(desk, account).replayed == 2
+
+
+def test_l70_a_payment_that_was_undone_gives_a_store_no_mode(desk: Desk) -> None:
+    desk.credit("cs_test_x")
+    assert store_mode(desk.store) is False
+    desk.undo(1)
+    assert store_mode(desk.store) is None
+    live = StandIn(live=True)
+    live.sell(at=T0)
+    assert settle(desk, live).applied == 1
+    assert store_mode(desk.store) is True
+    with pytest.raises(PaymentRefused, match="cs_test_y is a test payment"):
+        check_name("cs_test_y", desk.store)
+
+
+def test_l88_a_refund_of_any_later_run_finds_its_payment_without_a_key(desk: Desk) -> None:
+    account = StandIn()
+    sales = [account.sell(at=T0), account.intent(500, at=T0, org="acme", pack="small")]
+    assert settle(desk, account).applied == 2
+    for number, sale in enumerate(sales):
+        account.events.clear()
+        account.refund(sale, 100, at=T0 + 60)
+        account.dispute(sale, 400, at=T0 + 120)
+        result = settle(desk, account)
+        assert (result.exit_code, desk.balance()) == (0, 1000 * (1 - number)), "refund and dispute are clawed"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_l89_tax_is_no_mismatch(desk: Desk, inside: bool) -> None:
+    account = StandIn()
+    account.sell(cents=500 if inside else 595, tax=80 if inside else 95, inside=inside, at=T0)
+    assert settle(desk, account).applied == 1
+    entry = desk.tip()
+    assert (entry["units"], entry["tax_cents"]) == (1000, 80 if inside else 95)
+    assert reconcile(desk, account) == []
+
+
+def test_l90_other_sales_of_the_account_make_no_sound(desk: Desk) -> None:
+    only = Shop(StripeSettings(only={"metadata.kind": "extras"}), PACKS)
+    account = StandIn()
+    shirt = account.sell("acme", None, cents=2500, at=T0)
+    account.refund(shirt, 500, at=T0 + 60)
+    account.intent(900, at=T0, order="77")
+    set_aside = account.sell("acme", None, cents=2500, at=T0)
+    result = settle(desk, account, shop=only)
+    assert (result.exit_code, result.foreign >= 3, reconcile(desk, account, only)) == (0, True, [])
+    ignoring = Shop(StripeSettings(ignore=(shirt, set_aside)), PACKS)
+    assert (settle(desk, account, shop=ignoring).exit_code, reconcile(desk, account, ignoring)) == (0, [])
+
+
+def test_l91_every_envelope_is_taken(desk: Desk) -> None:
+    account = StandIn()
+    for org in ("a", "b", "c", "d", "e"):
+        account.sell(org, at=T0)
+    a, b, c, d, e = account.events
+    listed = {"object": "list", "data": [a], "has_more": False}
+    bridge = {"detail-type": b["type"], "source": "aws.partner/stripe.com/ed_1", "detail": b}
+    bodies = "".join(json.dumps(event, indent=2) for event in (c, d))
+    thin = {"id": "evt_t", "object": "v2.core.event", "type": "v1.checkout.session.completed", "livemode": False}
+    thin["related_object"] = {"id": e["data"]["object"]["id"], "type": "checkout.session", "url": "/"}
+    text = f"\ufeff{json.dumps(listed)}\n{json.dumps([bridge])}\n{bodies}\n{json.dumps(thin)}".encode()
+    for asked in (False, True):
+        Intake(Trust(), SHOP, feed := Feed(), result := Events()).read(io.BytesIO(text))
+        Settler(desk.ledger, reader(account) if asked else None, Booking("hook", shop=SHOP)).settle(feed, result)
+        assert (result.invalid, result.pending, result.applied) == (0, 0 if asked else 1, 1 if asked else 4)
+    first, second = "whsec_old", WEBHOOK_SECRET
+    either = Trust(lambda body, header: any(verify(body, header, one) for one in (first, second)))
+    body = json.dumps(a)
+    for secret in (first, second):
+        line = json.dumps({"payload": body, "signature": signature_of(body, secret)})
+        assert book(desk, line, either).replayed == 1
 
 
 UNSIGNED_ENVELOPES: tuple[dict[str, Any], ...] = (
