@@ -93,13 +93,20 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         *("key", "cycle", "plan", "version", "quota", "used", "uncovered", "breakdown", "alerts"),
         *("settled", "closed_at", "seq"),
     ),
-    "alerts": ("org", "week", "cycle", "percent", "used", "quota", "at", "recorded_at", "seq"),
+    "alerts": (
+        *("org", "kind", "week", "cycle", "percent", "used", "quota", "below", "balance"),
+        *("at", "recorded_at", "seq"),
+    ),
+    "lots": (
+        *("id", "state", "kind", "remaining", "expires_at", "extended", "priority", "paid", "pack", "session"),
+        *("opened_at", "units", "debt", "used", "clawed", "expired", "forfeited", "voided"),
+    ),
 }
 
 #: The columns of lists that tell them by their first record, for when there is none.
 _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
     "orgs": (
-        *("org", "balance", "available", "allowed", "owed", "overage", "debt_since", "lots", "next_expiry"),
+        *("org", "balance", "available", "allowed", "held", "owed", "overage", "debt_since", "lots", "next_expiry"),
         *("expiring_units", "plan", "quota", "used", "pace", "runs_out", "last_at", "seq", "checked"),
     ),
     "locks": ("name", "holder", "acquired_at", "expires_at", "expired"),

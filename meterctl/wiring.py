@@ -415,12 +415,13 @@ class Wiring:
         except StoreUnreachable as problem:
             diagnosis.unreached(problem)
         else:
-            plans = (self._wanted_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
+            plans = (self.configured_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
             max_jump = (self.settings if diagnosis.ok else Settings()).max_clock_jump
             Doctor(store, now, machine, sample, *plans, max_jump=max_jump).look(diagnosis)
         return diagnosis
 
-    def _wanted_plans(self) -> "list[Wanted]":
+    def configured_plans(self) -> "list[Wanted]":
+        """Return the plans of the config, as versions to publish."""
         from meterctl.core.booking.plan_publisher import Wanted
 
         plans = self.settings.plans.items()

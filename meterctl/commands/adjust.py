@@ -22,6 +22,10 @@ def adjust(
     ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
     expires: Annotated[str | None, option("--expires", "TIME", "When granted units expire.")] = None,
     allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
+    priority: Annotated[
+        str | None, option("--priority", "N", "0-100: granted units of a low number are used first (else 50).")
+    ] = None,
+    lot: Annotated[str | None, option("--lot", "N", "Take units from this lot alone.")] = None,
 ) -> Receipt:
     """Correct a balance or grant units. Needs --reason.
 
@@ -35,5 +39,13 @@ def adjust(
     """
     amount = check_integer(units, "units", least=-MAX_UNITS)
     expires_at = None if expires is None else option_time("--expires", expires)
-    operation = Adjust(org, amount, ref, expires_at, allow_debt)
+    operation = Adjust(
+        org,
+        amount,
+        ref,
+        expires_at,
+        allow_debt,
+        None if priority is None else check_integer(priority, "priority", least=0, most=100),
+        None if lot is None else check_integer(lot, "lot", least=1),
+    )
     return book(wiring, operation, caution="this may put the org in debt" if allow_debt and amount < 0 else None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.completion import complete_packs
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import argument, option, switch
+from meterctl.commands.options import argument, option, option_time, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, said_by
@@ -26,6 +26,13 @@ def credit_pack(
     pack: Annotated[str | None, argument("PACK", "A pack of the config.", complete_packs)] = None,
     session: Annotated[str | None, option("--session", "ID", "The payment: it is credited once.")] = None,
     paid_cents: Annotated[str | None, option("--paid-cents", "N", "What was paid (else the pack's price).")] = None,
+    tax_cents: Annotated[str | None, option("--tax-cents", "N", "The tax within what was paid.")] = None,
+    quantity: Annotated[str | None, option("--quantity", "N", "How many of the pack (else 1).")] = None,
+    name: Annotated[
+        list[str] | None, option("--name", "ID", "Another id of the same payment (intent, charge, ...); repeatable.")
+    ] = None,
+    currency: Annotated[str | None, option("--currency", "CODE", "A currency of the pack (else its first).")] = None,
+    expires: Annotated[str | None, option("--expires", "TIME", "When the units expire (else the pack's days).")] = None,
     from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book what Stripe says was paid.")] = None,
     from_payment: Annotated[
         str | None, option("--from-payment", "FILE|-", "Book the payment line in a file: any provider's.")
@@ -41,12 +48,12 @@ def credit_pack(
 
     \b
     Examples:
-      meterctl credit-pack acme small --session cs_1234
+      meterctl credit-pack acme small --session cs_1234 --name pi_1234
       meterctl credit-pack --from-stripe cs_live_1234
       meterctl credit-pack --from-payment order-77.json
     """
     if from_stripe is not None:
-        if session is not None or paid_cents is not None:
+        if any(said is not None for said in (session, paid_cents, tax_cents, quantity, name, currency, expires)):
             raise BadInput("--from-stripe brings session and amount with it", hint="leave them out", code="usage")
         return _from_stripe(wiring, from_stripe, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
     if from_payment is not None:
@@ -59,7 +66,18 @@ def credit_pack(
     from meterctl.core.payments.modes import check_name
 
     check_name(session, wiring.store)
-    return book(wiring, CreditPack(org, pack, session, paid))
+    operation = CreditPack(
+        org,
+        pack,
+        session,
+        paid,
+        1 if quantity is None else check_integer(quantity, "quantity", least=1),
+        0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
+        tuple(name or ()),
+        None if expires is None else option_time("--expires", expires),
+        currency,
+    )
+    return book(wiring, operation)
 
 
 def _from_stripe(

@@ -1,14 +1,14 @@
-"""``meterctl meter``: attribute, show, history, alerts, check"""
+"""``meterctl meter``: attribute, hold, release, show, history, alerts, check"""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, filter_time, option
+from meterctl.commands.options import Org, argument, filter_time, option, option_time
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operation_documents import read_costs
-from meterctl.core.domain.operations import Attribute
+from meterctl.core.domain.operations import Attribute, Hold, Release
 from meterctl.core.errors import BadInput
 from meterctl.core.results import Listing, Meter, Receipt
 from meterctl.wiring import Wiring
@@ -32,6 +32,7 @@ def attribute(
     costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object.")] = None,
     units: Annotated[str | None, option("--units", "N", "Units as they are, unpriced.")] = None,
     plan_version: Annotated[str | None, option("--plan-version", "N", "Price by this version of the plan.")] = None,
+    hold: Annotated[str | None, option("--hold", "REF", "Let this hold go in the same entry.")] = None,
 ) -> Receipt:
     """Book the usage of a run.
 
@@ -52,8 +53,46 @@ def attribute(
             _costs(cost, costs),
             None if units is None else check_integer(units, "units", least=1),
             None if plan_version is None else check_integer(plan_version, "plan_version", least=0),
+            hold,
         ),
     )
+
+
+@command(app, "hold", writes=True)
+def place_hold(
+    wiring: Wiring,
+    org: Org,
+    units: Annotated[str, argument("UNITS", "How many to reserve.")],
+    ref: Annotated[str, option("--ref", "REF", "Your name for the hold: it is placed once.")],
+    lasts: Annotated[str | None, option("--for", "SPAN", "How long: 90m, 2h, 3d, 31d at most (else 1h).")] = None,
+    expires: Annotated[str | None, option("--expires", "TIME", "Until when, in place of --for.")] = None,
+) -> Receipt:
+    """Reserve units for a run that is about to begin.
+
+    Books a hold: until it is let go nobody else may run, debit or hold these units. Let it go with the run
+    (meter attribute --hold), or by meter release; else it runs out by itself.
+
+    \b
+    Example:
+      meterctl meter hold acme 300 --ref job-9 --for 2h
+    """
+    expires_at = None if expires is None else option_time("--expires", expires)
+    return book(wiring, Hold(org, check_integer(units, "units", least=1), ref, expires_at, lasts))
+
+
+@command(app, writes=True)
+def release(
+    wiring: Wiring,
+    org: Org,
+    ref: Annotated[str, option("--ref", "REF", "The hold.")],
+) -> Receipt:
+    """Let reserved units go: the run does not happen.
+
+    \b
+    Example:
+      meterctl meter release acme --ref job-9
+    """
+    return book(wiring, Release(org, ref))
 
 
 def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:

@@ -1,6 +1,7 @@
 """``meterctl plan``: publish, list, show, assign"""
 
 import sys
+from dataclasses import replace
 from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
@@ -9,6 +10,7 @@ from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
 from meterctl.commands.options import Org, argument, option, option_time, switch
 from meterctl.core.booking.plan_publisher import Published, Wanted, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
+from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.domain.operations import AssignPlan
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import BadInput, NotFound, did_you_mean
@@ -36,6 +38,10 @@ def publish_version(
     effective_from: Annotated[
         str | None, option("--effective-from", "TIME", "In force from then on (else now).")
     ] = None,
+    rollover_max: Annotated[
+        str | None, option("--rollover-max", "N", "Units of unused quota that may roll over (else none).")
+    ] = None,
+    rollover_weeks: Annotated[str | None, option("--rollover-weeks", "N", "How long those live (else 1).")] = None,
     from_config: Annotated[bool, switch("--from-config", "Publish what the config says of plans.")] = False,
 ) -> Result:
     """Publish a plan's next version.
@@ -52,17 +58,19 @@ def publish_version(
         raise BadInput("--effective-from says when, and so does --at", hint="leave out one of them", code="usage")
     since = wiring.at if effective_from is None else option_time("--effective-from", effective_from)
     if from_config:
-        if quota is not None or ratio:
+        if any(said is not None for said in (quota, rollover_max, rollover_weeks)) or ratio:
             raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")
         return _publish_config(wiring, plan, since)
     if plan is None or quota is None:
         raise BadInput("publishing needs a plan and --quota", hint="meterctl plan publish --help", code="usage")
     weekly_quota = check_integer(quota, "quota", least=0)
-    return _publish(wiring, check_plan(plan), weekly_quota, _ratios(ratio or []), since)
+    most = 0 if rollover_max is None else check_integer(rollover_max, "rollover_max", least=0)
+    weeks = 1 if rollover_weeks is None else check_integer(rollover_weeks, "rollover_weeks", least=1, most=520)
+    by = (wiring.actor, wiring.options.reason)
+    return _publish(wiring, Wanted(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
 
 
-def _publish(wiring: Wiring, plan: str, weekly_quota: int, ratios: dict[str, str], since: Instant | None) -> Published:
-    wanted = Wanted(plan, weekly_quota, ratios, since, wiring.actor, wiring.options.reason)
+def _publish(wiring: Wiring, wanted: Wanted) -> Published:
     if is_to_ask(wiring):
         _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=True))
     return publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=wiring.options.dry_run)
@@ -82,9 +90,9 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
         near = did_you_mean(only, specs)
         raise NotFound(f"the config has no plan {only!r}{near}", code="unknown_plan", hint="meterctl config show")
     published = [
-        _publish(wiring, name, spec.weekly_quota, dict(spec.ratios), since)
-        for name, spec in specs.items()
-        if only in (None, name)
+        _publish(wiring, replace(wanted, effective_from=since))
+        for wanted in wiring.configured_plans()
+        if only in (None, wanted.plan)
     ]
     return Listing("plans", "plans", [result.record() for result in published])
 
@@ -136,14 +144,21 @@ def assign(
     org: Org,
     plan: Annotated[str, argument("PLAN", "A published plan.", complete_plans)],
     ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
+    from_: Annotated[
+        str | None, option("--from", "TIME", "From then on: a time, or next-week, the coming Monday (else now).")
+    ] = None,
 ) -> Receipt:
-    """Put an org on a plan, at once.
+    """Put an org on a plan: at once, or from a later instant on.
 
     Books a plan entry: an open week keeps what was used and takes the new quota; thresholds reached by that are
-    recorded.
+    recorded. With --from the plan in force stays until then; another assignment takes its place. The same plan again
+    gives an open week its newest version.
 
     \b
-    Example:
+    Examples:
       meterctl plan assign acme pro --ref upgrade-12
+      meterctl plan assign acme free --ref downgrade-3 --from next-week
     """
-    return book(wiring, AssignPlan(org, plan, ref))
+    if from_ == NEXT_WEEK:
+        return book(wiring, AssignPlan(org, plan, ref, NEXT_WEEK))
+    return book(wiring, AssignPlan(org, plan, ref, None if from_ is None else option_time("--from", from_)))

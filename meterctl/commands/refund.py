@@ -27,6 +27,7 @@ def refund(
     cents: Annotated[str | None, option("--cents", "N", "How much was given back.")] = None,
     refund_id: Annotated[str | None, option("--refund-id", "ID", "The refund's own id: it is booked once.")] = None,
     reverse: Annotated[str | None, option("--reverse", "REFUND_ID", "Take that refund back: it failed.")] = None,
+    unused: Annotated[bool, switch("--unused", "As many cents as the unspent part of the pack is worth.")] = False,
     preview: Annotated[bool, switch("--preview", "Show what it would claw; book nothing.")] = False,
     from_stripe: Annotated[
         str | None, option("--from-stripe", "ID", "Book what Stripe says of a refund or dispute, or of a payment's.")
@@ -42,26 +43,40 @@ def refund(
     \b
     Examples:
       meterctl refund acme --session cs_1234 --cents 250 --refund-id re_1
-      meterctl refund acme --session cs_1234 --cents 250 --preview
+      meterctl refund acme --session cs_1234 --unused --refund-id re_1
+      meterctl refund acme --session cs_1234 --preview
       meterctl refund acme --reverse re_1
       meterctl refund --from-stripe re_3Q2x
     """
     if from_stripe is not None:
-        if session or cents or refund_id or reverse or preview:
+        if session or cents or refund_id or reverse or preview or unused:
             raise BadInput("--from-stripe stands alone", hint="meterctl refund --from-stripe ID", code="usage")
         return _from_stripe(wiring, from_stripe, org)
     if org is None:
         raise BadInput("a refund needs ORG", hint="meterctl refund --help", code="usage")
     if reverse is not None:
-        if session or cents or refund_id or preview:
+        if session or cents or refund_id or preview or unused:
             raise BadInput("--reverse stands alone", hint="meterctl refund ORG --reverse REFUND_ID", code="usage")
         return book(wiring, ReverseRefund(org, reverse))
-    if session is None or cents is None or (refund_id is None and not preview):
-        raise BadInput("a refund needs --session, --cents and --refund-id", hint="meterctl refund --help", code="usage")
-    amount = check_integer(cents, "cents", least=1)
+    if cents is not None and unused:
+        raise BadInput("--unused says how many cents", hint="leave out --cents", code="usage")
+    if session is None or (refund_id is None and not preview) or (cents is None and not (unused or preview)):
+        hint = "meterctl refund ORG --session ID --cents N --refund-id ID; or --unused in place of --cents"
+        raise BadInput("a refund needs --session, --cents and --refund-id", hint=hint, code="usage")
+    amount = _unused_cents(wiring, org, session) if cents is None else check_integer(cents, "cents", least=1)
     if preview:
         return wiring.preview_refund(Refund(org, session, amount, refund_id or f"preview-{token_hex(8)}"))
     return book(wiring, Refund(org, session, amount, refund_id or ""))
+
+
+def _unused_cents(wiring: Wiring, org: str, session: str) -> int:
+    """Return the cents that the unspent part of a pack is worth, rounded down. One that is not known is left to the
+    rules, which refuse it."""
+    cents = wiring.reads.unused_cents(org, session, wiring.at)
+    if cents == 0:
+        message = f"nothing is left of the pack that {session} paid, or it is worth less than a cent"
+        raise BadInput(message, hint="give the cents: --cents N", code="nothing_unused")
+    return 1 if cents is None else cents
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument
-from meterctl.core.domain.checks import check_integer
+from meterctl.commands.options import Org, argument, option
+from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operations import Undo
+from meterctl.core.errors import BadInput
+from meterctl.core.reads.entry_names import EntryNames
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
 
@@ -17,15 +19,41 @@ app = new_app()
 def undo(
     wiring: Wiring,
     org: Org,
-    seq: Annotated[str, argument("SEQ", "The entry, by its number in the ledger.")],
+    seq: Annotated[str | None, argument("[SEQ]", "The entry, by its number in the ledger.")] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "The debit, adjustment or voided lot of this ref.")] = None,
+    run: Annotated[str | None, option("--run", "RUN", "A metered run, while its week is open.")] = None,
+    step: Annotated[str | None, option("--step", "STEP", "With --run: one of its steps.")] = None,
+    session: Annotated[str | None, option("--session", "ID", "The pack of this payment, by any of its names.")] = None,
+    of: Annotated[str | None, option("--of", "KEY", "The entry of this key, such as debit:r1.")] = None,
 ) -> Receipt:
-    """Take back a debit, an adjustment or a topup. Needs --reason.
+    """Take back a debit, an adjustment, a topup or a run. Needs --reason.
 
     Books a reversal: units taken go back to the lots they came from; units granted are removed, as long as none of them
-    was used. An undone topup frees its session for another org.
+    was used. An undone topup frees its payment for another org. A run is taken out of its week while that is open:
+    used, overage and lots stand as if it had not happened.
 
     \b
-    Example:
+    Examples:
       meterctl undo acme 17 --reason "wrong org" --yes
+      meterctl undo acme --run job-9 --reason "metered ten times too high"
     """
-    return book(wiring, Undo(org, check_integer(seq, "seq", least=1)), caution=f"this takes back entry {seq} of {org}")
+    given = {"SEQ": seq, "--ref": ref, "--run": run, "--session": session, "--of": of}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1 and set(named) != {"SEQ", "--of"}:
+        hint = "give one of SEQ, --ref, --run, --session and --of"
+        raise BadInput(f"{' and '.join(named)} both name an entry", hint=hint, code="usage")
+    if not named:
+        raise BadInput("undo needs an entry", hint="give SEQ, --ref, --run, --session or --of", code="usage")
+    if step is not None and run is None:
+        raise BadInput("--step is of a run", hint="give --run too", code="usage")
+    names = EntryNames(wiring.store, org)
+    number = None if seq is None else check_integer(seq, "seq", least=1)
+    if ref is not None:
+        of = names.of_ref(ref)
+    elif run is not None:
+        of = names.of_run(run, step or DEFAULT_STEP)
+    elif session is not None:
+        of = names.of_session(session)
+    elif of is None and number is not None:
+        of = names.of_seq(number)
+    return book(wiring, Undo(org, number, of), caution=f"this takes back {of or f'entry {number}'} of {org}")

@@ -30,6 +30,7 @@ from meterctl.core.verify import (
     verify_file,
     verify_org,
 )
+from meterctl.core.verify.claim_repair import repair_claims
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.progress import Progress as ProgressLine
 from meterctl.wiring import Wiring
@@ -49,6 +50,7 @@ def verify(
     seal: Annotated[str | None, option("--seal", "FILE", "Write there where each journal ends.")] = None,
     against: Annotated[str | None, option("--against", "FILE", "Prove that all in that seal is still there.")] = None,
     heads: Annotated[bool, switch("--repair-heads", "Make the cached heads anew, and nothing else.")] = False,
+    claims: Annotated[bool, switch("--repair-claims", "Claim every credited payment anew, and nothing else.")] = False,
     workers: Annotated[str | None, option("--workers", "N", "With --all: check in so many processes.")] = None,
 ) -> Result:
     """Check journals against the rules. Books nothing.
@@ -68,11 +70,14 @@ def verify(
     if workers is not None and not all_orgs:
         raise BadInput("only a check of all orgs has workers", hint="meterctl verify --all", code="usage")
     collect_garbage()
-    if heads:
+    if heads or claims:
+        if heads and claims:
+            raise BadInput("repair one at a time", hint="--repair-heads, then --repair-claims", code="usage")
         if not all_orgs or seal is not None or against is not None or workers is not None:
-            message = "heads are repaired for all orgs, without workers, and no seal is read or written with that"
-            raise BadInput(message, hint="meterctl verify --all --repair-heads", code="usage")
-        return _repair(wiring)
+            what = "heads" if heads else "claims"
+            message = f"{what} are repaired for all orgs, without workers, and no seal is read or written with that"
+            raise BadInput(message, hint=f"meterctl verify --all --repair-{what}", code="usage")
+        return _repair(wiring, claims=claims)
     if seal is not None:
         check_apart("--seal", seal, file, *wiring.own_files)
     with ExitStack() as stack:
@@ -130,9 +135,9 @@ def _in_several(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[C
     return checker(count, wiring)(parts)
 
 
-def _repair(wiring: Wiring) -> Facts:
+def _repair(wiring: Wiring, *, claims: bool) -> Facts:
     wiring.check_named()
-    return Facts("repair", repair_heads(wiring.store)._asdict())
+    return Facts("repair", (repair_claims if claims else repair_heads)(wiring.store)._asdict())
 
 
 def _seal(path: str | None) -> Seal | None:

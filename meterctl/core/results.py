@@ -217,6 +217,7 @@ class Balance(Result):
     debt: DebtDocument
     next_expiry: NextExpiry | None
     seq: Annotated[int, number("the newest entry behind it; 0 where there is none")]
+    held: Annotated[int, units("units on hold: reserved for runs that are under way")] = 0
 
 
 @dataclass(slots=True)
@@ -235,13 +236,15 @@ class Meter(Result):
     breakdown: Annotated[Mapping[str, int], means("units by feature; sums to the usage")]
     alerts: Annotated[Sequence[f.Percent], means("thresholds reached, in order")]
     balance: f.Balance
-    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    available: Annotated[int, signed("the rest of the quota plus the balance, less units on hold")]
     allowed: Annotated[bool, means("true: it may run the units asked")]
     as_of: Annotated[Instant, instant("the instant these figures are true of")]
     asked: Annotated[int, units("units asked; 0: any at all")] = 0
     gate: bool = hidden(False)
     pace: Annotated[int | None, units("average metered use a week; null: too little history, or not reckoned")] = None
     runs_out_at: Annotated[Instant | None, instant("at that pace nothing is left then; null: not foreseen")] = None
+    held: Annotated[int, units("units on hold: reserved for runs that are under way")] = 0
+    next_plan: Annotated[Mapping[str, Any] | None, means("a plan assigned from later on; null: none")] = None
 
     @shown
     def remaining(self) -> Annotated[int, units("the rest of the quota")]:

@@ -37,6 +37,7 @@ from meterctl.core.documents.planning import Apply, SavedPlanDocument, SavedPlan
 from meterctl.core.documents.reading import (
     Alerts,
     HistoryDocument,
+    LotsDocument,
     Orgs,
     Reconcile,
     RefundPreview,
@@ -93,6 +94,7 @@ DOCUMENTS: dict[str, Any] = {
     "history": HistoryDocument,
     "alerts": Alerts,
     "balance": Balance,
+    "lots": LotsDocument,
     "explain": Explain,
     "orgs": Orgs,
     "statement": StatementDocument,

@@ -105,6 +105,8 @@ def what(entry: _Entry) -> Iterator[str | Said]:
         yield f"repays {pays}"
     if entry.get("alerts"):
         yield Said(f"reached {words.percents(entry['alerts'])}", "warn")
+    if entry.get("low"):
+        yield Said(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
     if entry.get("reason"):
         yield Said(f'"{entry["reason"]}"', "dim")
 
@@ -129,6 +131,8 @@ def _expiration(entry: _Entry) -> str:
 
 def _reversal(entry: _Entry) -> str:
     undone = f"takes back entry {entry['reverses']}"
+    if "uncounted" in entry:
+        undone = f"{undone}: {words.plural(entry['uncounted']['units'], 'unit')} less used this week"
     if "refund_id" in entry:
         undone = f"{undone}, refund {entry['refund_id']}"
     return f"{undone}; forfeited {words.draws(entry['forfeited'])}" if entry.get("forfeited") else undone
@@ -143,10 +147,31 @@ def _usage(entry: _Entry) -> str:
 def _reset(entry: _Entry) -> str:
     closed = entry["closed"]
     settled = f", {words.plural(entry['settled'], 'unit')} of debt settled" if entry["settled"] else ""
-    return f"{_week_name(closed)} closed: {closed['used']:,} of {closed['quota']:,} used{settled}"
+    rolled = f", {words.plural(entry['units'], 'unit')} rolled over" if "units" in entry else ""
+    return f"{_week_name(closed)} closed: {closed['used']:,} of {closed['quota']:,} used{settled}{rolled}"
+
+
+def _adjustment(entry: _Entry) -> str:
+    return f"voids the rest of lot {entry['voids']}, {_ref(entry)}" if "voids" in entry else _ref(entry)
+
+
+def _extension(entry: _Entry) -> str:
+    until = f"expires {words.when(entry['expires_at'])} now" if entry["expires_at"] else "never expires now"
+    return f"lot {entry['lot']} {until}"
+
+
+def _hold(entry: _Entry) -> str:
+    return f"holds {words.plural(entry['units'], 'unit')} for {entry['hold']} until {words.when(entry['expires_at'])}"
+
+
+def _release(entry: _Entry) -> str:
+    ran_out = ", which ran out" if "expires_at" in entry else ""
+    return f"lets {words.plural(entry['units'], 'unit')} of hold {entry['hold']} go{ran_out}"
 
 
 def _plan(entry: _Entry) -> str:
+    if "from" in entry:
+        return f"plan {entry['plan']} from {words.when(entry['from'])} on"
     return f"plan {entry['plan']} v{entry['version']}, {entry['quota']:,} a week"
 
 
@@ -155,11 +180,14 @@ _WHAT: dict[str, Callable[[_Entry], str]] = {
     "debit": _ref,
     "refund": _refund,
     "expiration": _expiration,
-    "adjustment": _ref,
+    "adjustment": _adjustment,
     "reversal": _reversal,
     "usage": _usage,
     "reset": _reset,
     "plan": _plan,
+    "extension": _extension,
+    "hold": _hold,
+    "release": _release,
 }
 
 
@@ -238,8 +266,8 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
     entry = receipt.entry
     if entry is None:
         return
-    yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "debt": None, "repaid": None}))
-    if entry["kind"] != "plan":
+    yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "low": None, "debt": None, "repaid": None}))
+    if entry["kind"] not in ("plan", "extension", "hold", "release"):
         yield "amount", _amount(entry)
     yield from _effect_pairs(entry)
     if entry["reason"]:
@@ -268,12 +296,16 @@ def _effect_pairs(entry: _Entry) -> Iterator[_Pair]:
         yield "repaid", pays
     if owes := words.debt(entry.get("debt")):
         yield "debt made", Said(owes, "warn")
+    if entry.get("released"):
+        yield "hold", f"{entry['released']['hold']} let go, {words.plural(entry['released']['units'], 'unit')}"
     yield from _usage_pairs(entry)
+    if entry.get("low"):
+        yield "alert", Said(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
 
 
 def opened_lot(entry: _Entry) -> str:
     """The lot that an entry opened, with what a debt left of it."""
-    if entry["kind"] not in ("topup", "adjustment", "reversal") or "lot" not in entry:
+    if entry["kind"] not in ("topup", "adjustment", "reversal", "reset") or "lot" not in entry:
         return ""
     repaid = entry.get("repaid") if entry["kind"] != "reversal" else None
     held = entry["units"] - sum((repaid or {}).values())
@@ -292,7 +324,7 @@ def _usage_pairs(entry: _Entry) -> Iterator[_Pair]:
     if entry.get("uncovered"):
         yield "uncovered", f"{words.plural(entry['uncovered'], 'unit')}, covered by nothing and not charged"
     week = entry["state"]["week"]
-    if week and entry["kind"] in ("usage", "plan", "reset"):
+    if week and (entry["kind"] in ("usage", "plan", "reset") or "uncounted" in entry):
         share = words.percent(week["used"], week["quota"])
         yield "week", f"{week['key']}: {week['used']:,} of {week['quota']:,} used ({share})"
     if entry.get("alerts"):

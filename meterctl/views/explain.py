@@ -147,8 +147,13 @@ def _upcoming(facts: _Facts) -> Grid:
 def _event(event: _Facts) -> str:
     if event["kind"] == "expiration":
         return f"{words.plural(event['units'], 'unit')} of lot {event['lot']} expire"
+    if event["kind"] == "release":
+        return f"hold {event['hold']} of {words.plural(event['units'], 'unit')} runs out"
+    if event["kind"] == "plan":
+        return f"plan {event['plan']} takes effect"
+    rolled = f", {words.plural(event['units'], 'unit')} roll over" if event["units"] else ""
     settled = f", {words.plural(event['settled'], 'unit')} of debt settled" if event["settled"] else ""
-    return f"week {event['week']} ends, the quota begins anew{settled}"
+    return f"week {event['week']} ends, the quota begins anew{settled}{rolled}"
 
 
 # -- small words

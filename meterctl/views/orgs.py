@@ -30,6 +30,8 @@ def show_balance(balance: Balance) -> Iterable[Block]:
     if balance.lots:
         yield _lots(balance.lots, balance.as_of)
     yield from _debt(balance.debt)
+    if balance.held:
+        yield Note(f"{words.plural(balance.held, 'unit')} on hold: reserved for runs that are under way")
     yield from _next_expiry(balance)
 
 
@@ -108,6 +110,10 @@ def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
         yield "pace", pace
     if meter.pace is not None:
         yield "forecast", _forecast(meter)
+    if meter.held:
+        yield "on hold", words.units(meter.held)
+    if meter.next_plan:
+        yield "next plan", f"{meter.next_plan['plan']}, from {words.when_utc(meter.next_plan['from'])}"
     if meter.alerts:
         yield "reached", Said(words.percents(meter.alerts), "warn")
     if meter.used > meter.quota:
@@ -230,7 +236,7 @@ def _unless_zero(count: int) -> Cell:
 def show_alerts(alerts: Listing) -> Iterable[Block]:
     org, since = alerts.about.get("org"), alerts.about.get("since")
     whose = Said(str(org), "strong") if org else "all orgs"
-    yield Heading(in_row(whose, "thresholds reached", f"since {words.when_utc(since)}" if since else None))
+    yield Heading(in_row(whose, "thresholds and low balances", f"since {words.when_utc(since)}" if since else None))
     columns = [
         Column("when (UTC)", least=10, usual=16),
         Column("org", least=12, usual=20),
@@ -251,13 +257,21 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
         [
             words.when(alert["at"]),
             alert["org"],
-            alert["week"],
-            Said(f"{alert['percent']} %", "bad" if alert["percent"] >= 100 else "warn"),
-            words.units(alert["used"]),
-            words.units(alert["quota"]),
+            alert["week"] or "",
+            _reached(alert),
+            words.units(alert["used"]) if alert["week"] else "",
+            words.units(alert["quota"]) if alert["week"] else "",
             str(alert["seq"]),
         ]
     )
+
+
+def _reached(alert: Mapping[str, Any]) -> Said:
+    if alert["kind"] == "balance":
+        return Said(
+            f"balance {alert['balance']:,}, below {alert['below']:,}", "bad" if alert["balance"] < 0 else "warn"
+        )
+    return Said(f"{alert['percent']} %", "bad" if alert["percent"] >= 100 else "warn")
 
 
 # -- many orgs

@@ -20,6 +20,7 @@ MODULES = {
         "doctor": ("doctor",),
         "entries": ("ledger", "ledger-chart", "receipt", "refund-preview"),
         "explain": ("explain",),
+        "lots": ("lots",),
         "orgs": ("balance", "meter", "history", "alerts", "orgs"),
         "payments": ("reconcile", "events", "receipts"),
         "runs": ("sweep", "backfill", "verify"),

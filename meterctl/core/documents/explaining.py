@@ -36,7 +36,7 @@ Seqs = Annotated[list[Seq], means("entries behind it, oldest first: the newest t
 
 
 class Sum(TypedDict):
-    """The units available: quota_left + in_lots - owed - overage = available."""
+    """The units available: quota_left + in_lots - owed - overage - held = available."""
 
     quota: Quota
     used: Used
@@ -44,8 +44,9 @@ class Sum(TypedDict):
     in_lots: Annotated[int, units("units in live lots")]
     owed: Annotated[int, units("debt of clawbacks and forced debits")]
     overage: Annotated[int, units("debt of usage beyond quota and lots")]
+    held: Annotated[int, units("units on hold: reserved for runs that are under way")]
     balance: Balance
-    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    available: Annotated[int, signed("the rest of the quota plus the balance, less units on hold")]
     missing: Annotated[int, units("units that would have to come in before it may run; 0: it may run")]
 
 
@@ -119,6 +120,7 @@ class ExplainedLot(TypedDict):
     reason: Reason
     expires_at: Expiry | None
     units: Annotated[int, units("units bought, granted or given back", least=1)]
+    priority: Annotated[int, number("lots with a lower number are drawn first", most=100)]
     debt: Annotated[int, units("units that paid debt")]
     used: Annotated[int, units("units drawn and not given back")]
     clawed: Annotated[int, units("units that refunds took and did not give back")]

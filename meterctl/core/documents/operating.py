@@ -101,11 +101,11 @@ class ExportedPlan(VersionRecord):
 
 
 class RepairDocument(TypedDict):
-    """The outcome of repairing the cached heads."""
+    """The outcome of repairing the cached heads, or the claims on payments."""
 
     schema: Literal["meterctl.repair.v1"]
     orgs: Annotated[int, number("orgs looked at")]
-    mended: Annotated[int, number("heads made anew")]
+    mended: Annotated[int, number("heads or claims made anew")]
     unreadable: Annotated[list[str], means("orgs whose last entry cannot be read")]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from meterctl.core.documents.entries import DebtDocument, DrawDocument, LotDocument, WeekDocument
+from meterctl.core.documents.entries import DebtDocument, DrawDocument, WeekDocument
 from meterctl.core.documents.fields import (
     Balance,
     Currency,
@@ -16,6 +16,7 @@ from meterctl.core.documents.fields import (
     Quota,
     Refunded,
     RefundId,
+    Remaining,
     Seconds,
     Seq,
     Session,
@@ -33,8 +34,14 @@ from meterctl.core.documents.fields import (
 from meterctl.core.model import Instant
 
 
-class BalanceLot(LotDocument):
+class BalanceLot(TypedDict):
     """A live lot and where it came from."""
+
+    id: Seq
+    remaining: Remaining
+    expires_at: Expiry | None
+    priority: Annotated[int, number("lots with a lower number are drawn first", most=100)]
+    paid: Annotated[bool, means("true: of a pack that was paid for")]
 
     pack: Annotated[Pack | None, means("pack, if the lot is of one")]
     session: Annotated[Session | None, means("payment of the pack")]
@@ -89,15 +96,50 @@ class HistoryDocument(TypedDict):
     weeks: list[ClosedWeek]
 
 
+class LotState(TypedDict):
+    """A lot and its history: units = debt + used + clawed + expired + forfeited + voided + remaining."""
+
+    id: Seq
+    state: Literal["live", "spent", "expired", "voided"]
+    kind: Annotated[Literal["topup", "adjustment", "reversal", "reset"], means("kind of the entry that opened it")]
+    remaining: Annotated[int, units("the rest of the lot")]
+    expires_at: Expiry | None
+    extended: Annotated[bool, means("true: the expiry was changed after the lot was opened")]
+    priority: Annotated[int, number("lots with a lower number are drawn first", most=100)]
+    paid: Annotated[bool, means("true: of a pack that was paid for")]
+    pack: Annotated[Pack | None, means("pack, if the lot is of one")]
+    session: Annotated[Session | None, means("payment of the pack")]
+    opened_at: Annotated[Instant, instant("the instant it was opened")]
+    units: Annotated[int, units("units it opened with, debt repaid included", least=1)]
+    debt: Annotated[int, units("units that paid debt")]
+    used: Annotated[int, units("units drawn and not given back")]
+    clawed: Annotated[int, units("units that refunds took and did not give back")]
+    expired: Annotated[int, units("units that expired")]
+    forfeited: Annotated[int, units("units that came back after its expiry")]
+    voided: Annotated[int, units("units removed when it was undone or voided")]
+
+
+class LotsDocument(TypedDict):
+    """The lots of an org: live ones in draw order, then those that are gone, newest first."""
+
+    schema: Literal["meterctl.lots.v1"]
+    org: Org
+    as_of: Annotated[Instant, instant("the instant these figures are true of")]
+    lots: list[LotState]
+
+
 class Alert(TypedDict):
-    """A threshold crossed."""
+    """A threshold crossed, or a balance that fell below a level."""
 
     org: Org
-    week: WeekKey
-    cycle: Cycle
-    percent: Percent
-    used: Used
-    quota: Quota
+    kind: Annotated[Literal["threshold", "balance"], means("a percent of the quota reached, or a low balance")]
+    week: WeekKey | None
+    cycle: Cycle | None
+    percent: Percent | None
+    used: Used | None
+    quota: Quota | None
+    below: Annotated[int | None, signed("the level that the balance fell below; null: a threshold")]
+    balance: Annotated[int, signed("the balance after it")]
     at: Annotated[Instant, instant("the instant it was crossed")]
     recorded_at: Annotated[Instant, instant("the instant the crossing was booked")]
     seq: Seq
@@ -119,8 +161,9 @@ class OrgRecord(TypedDict):
 
     org: Org
     balance: Balance
-    available: Annotated[int, signed("the rest of the quota plus the balance")]
+    available: Annotated[int, signed("the rest of the quota plus the balance, less units on hold")]
     allowed: Annotated[bool, means("true: it may run; false: it is blocked")]
+    held: Annotated[int, units("units on hold: reserved for runs that are under way")]
     owed: Annotated[int, units("debt of clawbacks and forced debits")]
     overage: Annotated[int, units("debt of usage beyond quota and lots")]
     debt_since: Annotated[Instant | None, instant("begin of today's debt; null: none, or not looked up")]

@@ -120,7 +120,7 @@ class Explainer(Reads):
     # -- the sum
 
     def _sum(self, standing: _Standing, quota: int, admitted: Admission) -> dict[str, Any]:
-        """``quota_left + in_lots - owed - overage = available``."""
+        """Return the sum: ``quota_left + in_lots - owed - overage - held = available``."""
         state = standing.state
         used = 0 if state.week is None else state.week.used
         return {
@@ -130,6 +130,7 @@ class Explainer(Reads):
             "in_lots": sum(lot.remaining for lot in state.lots),
             "owed": state.debt.owed,
             "overage": state.debt.overage,
+            "held": state.held,
             "balance": state.balance,
             "available": admitted.available,
             "missing": max(0, 1 - admitted.available),
@@ -201,6 +202,9 @@ class Explainer(Reads):
         gone = [lot for lot in recent.stories.touched() if lot not in live]
         told_of = [*list(live.items())[:MOST_LIVE], *((lot, 0) for lot in gone[:MOST_GONE])]
         stories = [story for lot, left in told_of if (story := recent.stories.of(lot, left)) is not None]
+        expiries = {lot.id: lot.expires_at for lot in standing.state.lots}
+        for story in stories:  # an extension may have changed it
+            story["expires_at"] = expiries.get(story["id"], story["expires_at"])
         return {"lots": stories, "more_lots": max(0, len(live) - MOST_LIVE)}
 
     # -- what comes

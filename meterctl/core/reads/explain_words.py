@@ -55,7 +55,8 @@ def _told_debt(debt: Mapping[str, Any]) -> str:
 
 def _told_sum(total: Mapping[str, Any]) -> str:
     debt = total["owed"] + total["overage"]
-    parts = f"{total['quota_left']:,} left of the quota + {total['in_lots']:,} in lots - {debt:,} of debt"
+    held = f" - {total['held']:,} on hold" if total["held"] else ""
+    parts = f"{total['quota_left']:,} left of the quota + {total['in_lots']:,} in lots - {debt:,} of debt{held}"
     return f"{parts} = {total['available']:,} available."
 
 
@@ -71,10 +72,15 @@ def _told_next(event: Mapping[str, Any]) -> str:
     day = _day(event["at"])
     if event["kind"] == "expiration":
         return f"On {day}, {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
+    if event["kind"] == "release":
+        return f"On {day}, {_units(event['units'])} held for {event['hold']} will be free again."
+    if event["kind"] == "plan":
+        return f"On {day}, it goes to plan {event['plan']}."
+    rolled = f"; {_units(event['units'])} of the rest roll over" if event["units"] else ""
     settled = (
         f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
     )
-    return f"On {day} this week ends, and the quota begins anew{settled}."
+    return f"On {day} this week ends, and the quota begins anew{settled}{rolled}."
 
 
 def _forecast_sentence(forecast: Mapping[str, Any], allowed: bool) -> str:

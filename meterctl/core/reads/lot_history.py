@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.model import Entry, Kind
+from meterctl.core.model import PRIORITY, Entry, Kind
 
 #: The kinds of entries that do something else to lots than use them.
 CHANGING: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expiration")
@@ -147,4 +147,5 @@ def _about(opening: Mapping[str, Any]) -> dict[str, Any]:
         "reason": opening["reason"],
         "expires_at": opening["expires_at"],
         "units": opening["units"],
+        "priority": opening.get("priority", PRIORITY),
     }

@@ -166,6 +166,7 @@ class OrgLister:
             "balance": state.balance,
             "available": admitted.available,
             "allowed": admitted.allowed,
+            "held": state.held,
             "owed": state.debt.owed,
             "overage": state.debt.overage,
             "debt_since": None,

@@ -16,7 +16,7 @@ from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.domain.rules import Refundable, admission, refundable
 from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.model import Entry, Instant, Lot, State, state_after
+from meterctl.core.model import Entry, Instant, Lot, NextPlan, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
@@ -71,6 +71,7 @@ class Reads:
             {"owed": state.debt.owed, "overage": state.debt.overage},
             next_expiry(state),
             0 if newest is None else newest["seq"],
+            state.held,
         )
 
     def _lot_record(self, org: str, lot: Lot) -> "BalanceLot":
@@ -83,7 +84,17 @@ class Reads:
             "pack": about.get("pack"),
             "session": about.get("session"),
             "units": about.get("units"),
+            "priority": lot.priority,
+            "paid": lot.paid,
         }
+
+    def lots(self, org: str, *, all_lots: bool) -> Listing:
+        """Return the lots of ``org`` and the history of each; with ``all_lots`` those that are gone too."""
+        from meterctl.core.reads.lot_list import list_lots
+
+        newest, at, state = self._standing(org, None)
+        pending = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, at)]
+        return list_lots(self._store.journal, org, at, state, pending, all_lots=all_lots)
 
     # -- the meter
 
@@ -120,6 +131,8 @@ class Reads:
             gate,
             None if ahead is None else ahead.pace,
             None if ahead is None else ahead.runs_out_at,
+            state.held,
+            None if state.next_plan is None else _next_plan(state.next_plan),
         )
 
     def _forecast(self, org: str, booked: State, state: State, at: Instant) -> "Forecast":
@@ -146,7 +159,7 @@ class Reads:
         since_when = since or Instant("")
         found = self._store.journal.alerts(since_when, org=None if org is None else check_org(org))
         if org is not None:
-            due = (entry for entry in reversed(self._pending(org)) if entry.get("alerts"))
+            due = (entry for entry in reversed(self._pending(org)) if _is_alert(entry))
             found = chain(found, (entry for entry in due if entry["at"] >= since_when))
         records = (record for entry in found for record in _alert_records(entry))
         return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
@@ -302,6 +315,17 @@ class Reads:
             view.add(entry, tip)
         return refundable(session, view)
 
+    def unused_cents(self, org: str, session: str, said: Instant | None) -> int | None:
+        """Return the cents that the unspent part of a pack is worth; None if the org has no topup of the payment."""
+        at = self.takes_effect(org, said)
+        standing = self.refundable(org, session, at)
+        if standing is None:
+            return None
+        newest = self._store.journal.tip(org)
+        state = _state_at(newest, at, self._terms, self.plans)
+        left = sum(lot.remaining for lot in state.lots if lot.id == standing.topup["seq"])
+        return standing.cents_of(left)
+
     def takes_effect(self, org: str, said: Instant | None) -> Instant:
         """When an operation on ``org`` takes effect that is said to happen then (None: now)."""
         return self._takes_effect(self._store.journal.tip(check_org(org)), said)
@@ -338,17 +362,22 @@ def next_expiry(state: State) -> "NextExpiry | None":
     return {"at": soonest, "units": sum(lot.remaining for lot in state.lots if lot.expires_at == soonest)}
 
 
+def _next_plan(coming: NextPlan) -> dict[str, Any]:
+    return {"plan": coming.plan, "from": coming.from_at, "entry": coming.entry}
+
+
 def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
+    """Yield a record for each threshold that an entry crossed, and for each balance that it fell below."""
     week = entry["state"]["week"]
-    for percent in entry["alerts"]:
-        yield {
-            "org": entry["org"],
-            "week": week["key"],
-            "cycle": week["cycle"],
-            "percent": percent,
-            "used": week["used"],
-            "quota": week["quota"],
-            "at": entry["at"],
-            "recorded_at": entry["recorded_at"],
-            "seq": entry["seq"],
-        }
+    about = {"at": entry["at"], "recorded_at": entry["recorded_at"], "seq": entry["seq"]}
+    none = dict.fromkeys(("week", "cycle", "percent", "used", "quota"))
+    for percent in entry.get("alerts", ()):
+        counted = {name: week[name] for name in ("cycle", "used", "quota")}
+        crossed = {"kind": "threshold", "week": week["key"], "percent": percent, "below": None, **counted}
+        yield {"org": entry["org"], **crossed, "balance": entry["balance"], **about}
+    for level in entry.get("low", ()):
+        yield {"org": entry["org"], "kind": "balance", **none, "below": level, "balance": entry["balance"], **about}
+
+
+def _is_alert(entry: Entry) -> bool:
+    return "alerts" in entry or "low" in entry

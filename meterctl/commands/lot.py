@@ -1,0 +1,72 @@
+"""``meterctl lot``: list, extend, void"""
+
+from typing import Annotated, Any
+
+from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.confirmation import book
+from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.operations import ExtendLot, VoidLot
+from meterctl.core.domain.unit_operations import NEVER
+from meterctl.core.results import Listing, Receipt
+from meterctl.wiring import Wiring
+
+app = new_app()
+
+LotNumber = Annotated[str, argument("LOT", "The lot, by its number.")]
+Ref = Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")]
+
+
+@app.callback()
+@take_shared
+def lot(**_: Any) -> None:
+    """List the lots of an org; extend or void one."""
+
+
+@command(app, "list")
+def show_lots(
+    wiring: Wiring,
+    org: Org,
+    all_lots: Annotated[bool, switch("--all", "Spent, expired and voided ones too.")] = False,
+) -> Listing:
+    """List lots with their state, and what became of the units of each. Books nothing.
+
+    \b
+    Example:
+      meterctl lot list acme --all
+    """
+    return wiring.reads.lots(org, all_lots=all_lots)
+
+
+@command(app, writes=True)
+def extend(
+    wiring: Wiring,
+    org: Org,
+    lot: LotNumber,
+    expires: Annotated[str, option("--expires", "TIME", "The new expiry: later, earlier, or never.")],
+    ref: Ref,
+) -> Receipt:
+    """Give a live lot another expiry. Needs --reason.
+
+    Books an extension: the lot keeps its number and its payment.
+
+    \b
+    Example:
+      meterctl lot extend acme 4 --expires 2027-03-31 --ref ext-7 --reason "outage, TCK-12"
+    """
+    expires_at = None if expires == NEVER else option_time("--expires", expires)
+    return book(wiring, ExtendLot(org, check_integer(lot, "lot", least=1), expires_at, ref))
+
+
+@command(app, writes=True)
+def void(wiring: Wiring, org: Org, lot: LotNumber, ref: Ref) -> Receipt:
+    """Take away what is left of one lot. Needs --reason.
+
+    Books an adjustment that draws from this lot alone; undo gives the units back.
+
+    \b
+    Example:
+      meterctl lot void acme 4 --ref void-2 --reason "promotion ended" --yes
+    """
+    number = check_integer(lot, "lot", least=1)
+    return book(wiring, VoidLot(org, number, ref), caution=f"this takes what is left of lot {number} of {org}")

@@ -1,0 +1,41 @@
+"""Entries by the names that people have for them: a ref, a run, a payment, a number."""
+
+from meterctl.core.booking.journal_view import OrgView
+from meterctl.core.domain.checks import check_org, check_ref, check_step, key_part
+from meterctl.core.errors import BadInput
+from meterctl.core.ports import Store
+
+#: What a ref may be the ref of, among entries that can be undone.
+_OF_REF = ("debit", "adjust", "void")
+
+
+class EntryNames:
+    """Finds the keys of an org's entries. Reads only."""
+
+    def __init__(self, store: Store, org: str) -> None:
+        self._store = store
+        self._org = check_org(org)
+
+    def of_ref(self, ref: str) -> str:
+        """Return the key of the debit, adjustment or voided lot under ``ref``; raise `BadInput` where there are
+        several."""
+        keys = [f"{kind}:{check_ref(ref)}" for kind in _OF_REF]
+        booked = self._store.journal.by_keys([(self._org, key) for key in keys])
+        found = [key for key in keys if (self._org, key) in booked]
+        if len(found) > 1:
+            message = f"{len(found)} entries of {self._org} have the ref {ref}: {', '.join(found)}"
+            raise BadInput(message, hint=f"name one by its key: --of {found[0]}", code="ambiguous_ref")
+        return found[0] if found else keys[0]
+
+    def of_run(self, run: str, step: str) -> str:
+        return f"run:{key_part(check_ref(run, 'a run'))}:{check_step(step)}"
+
+    def of_session(self, name: str) -> str:
+        """Return the key of the pack that was paid by the payment of this name."""
+        view = OrgView(self._store, self._org, self._store.journal.tip(self._org), exact=True)
+        return f"session:{view.session_of(check_ref(name, 'a session')) or name}"
+
+    def of_seq(self, seq: int) -> str | None:
+        """Return the key of the entry number ``seq``; None if there is none."""
+        entry = self._store.journal.by_seq(self._org, seq)
+        return None if entry is None else entry["key"]

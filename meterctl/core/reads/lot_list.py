@@ -1,0 +1,64 @@
+"""The lots of an org by state, and what became of the units of each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from meterctl.core.model import Entry, Instant, Kind, State
+from meterctl.core.ports import EntryFilter, Journal
+from meterctl.core.reads.lot_history import Stories
+from meterctl.core.results import Listing
+
+#: The kinds that open lots, or do something else to them than use them.
+_KINDS: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expiration", "reset", "extension")
+
+
+def list_lots(
+    journal: Journal, org: str, at: Instant, state: State, pending: Sequence[Entry], *, all_lots: bool
+) -> Listing:
+    """Return the live lots of an org in draw order, then with ``all_lots`` those that are gone, newest first. Reads all
+    entries that did something to lots beyond using them; ``pending`` are due entries that are not booked yet."""
+    changes = [*journal.read(org, EntryFilter(kinds=_KINDS)), *pending]
+    stories = Stories(changes, (), 0, lambda seq: journal.by_seq(org, seq))
+    live = {lot.id: lot for lot in state.lots}
+    opened = [entry["seq"] for entry in changes if entry.get("lot") == entry["seq"] and _opens(entry)]
+    gone = [seq for seq in reversed(opened) if seq not in live] if all_lots else []
+    expiries = _expiries(changes)
+    lots: list[dict[str, Any]] = []
+    for number in [*live, *gone]:
+        story = stories.of(number, live[number].remaining if number in live else 0)
+        if story is not None:
+            lots.append(_record(story, number in live, expiries))
+    return Listing("lots", "lots", lots, {"org": org, "as_of": at})
+
+
+def _opens(entry: Entry) -> bool:
+    return entry["units"] > sum(entry.get("repaid", {}).values()) or entry["kind"] == "reversal"
+
+
+def _expiries(changes: list[Entry]) -> dict[int, Instant | None]:
+    """Return the expiry that the newest extension of each lot gave it."""
+    return {entry["lot"]: entry["expires_at"] for entry in changes if entry["kind"] == "extension"}
+
+
+def _record(story: dict[str, Any], live: bool, expiries: dict[int, Instant | None]) -> dict[str, Any]:
+    number = story["id"]
+    return {
+        "id": number,
+        "state": "live" if live else _end(story),
+        "kind": story["kind"],
+        "remaining": story["left"],
+        "expires_at": expiries.get(number, story["expires_at"]),
+        "extended": number in expiries,
+        "priority": story["priority"],
+        "paid": story["kind"] == "topup",
+        "pack": story["pack"],
+        "session": story["session"],
+        "opened_at": story["opened_at"],
+        "units": story["units"],
+        **{fate: story[fate] for fate in ("debt", "used", "clawed", "expired", "forfeited", "voided")},
+    }
+
+
+def _end(story: dict[str, Any]) -> str:
+    """Return how a lot ended: the last of its units expired or were voided, else they were spent."""
+    return next((fate for fate in ("voided", "expired") if story[fate] > 0), "spent")
