@@ -199,10 +199,11 @@ def conflict() -> Receipt:
 def balance(**fields: Any) -> Balance:
     lots = [
         {"id": 1, "remaining": 880, "expires_at": "2026-11-25T10:03:00.000Z", "pack": "small", "session": "cs_1001",
-         "units": 1000},
+         "units": 1000, "priority": 50, "paid": True},
         {"id": 4, "remaining": 10_000, "expires_at": "2027-02-20T10:03:00.000Z", "pack": "large", "session": "cs_1002",
-         "units": 10_000},
-        {"id": 9, "remaining": 200, "expires_at": None, "pack": None, "session": None, "units": 300},
+         "units": 10_000, "priority": 50, "paid": True},
+        {"id": 9, "remaining": 200, "expires_at": None, "pack": None, "session": None, "units": 300, "priority": 10,
+         "paid": False},
     ]  # fmt: skip
     known: dict[str, Any] = {
         "org": "acme",
@@ -287,11 +288,24 @@ def history(**fields: Any) -> Listing:
     return Listing(**(known | fields))
 
 
+def lots() -> Listing:
+    fates = dict.fromkeys(("debt", "used", "clawed", "expired", "forfeited", "voided"), 0)
+    live = {"id": 1, "state": "live", "kind": "topup", "remaining": 880, "expires_at": NOW, "extended": True}
+    live |= {"priority": 50, "paid": True, "pack": "small", "session": "cs_1001", "opened_at": NOW, "units": 1000}
+    gone = {**live, "id": 4, "state": "voided", "kind": "adjustment", "remaining": 0, "expires_at": None}
+    gone |= {"paid": False, "pack": None, "session": None}
+    items = [live | fates | {"used": 120}, gone | fates | {"voided": 1000}]
+    return Listing("lots", "lots", items, {"org": "acme", "as_of": NOW})
+
+
 def alerts() -> Listing:
     reached = {"org": "acme", "week": "2026-W47", "cycle": 1, "quota": 200_000, "at": NOW, "recorded_at": NOW}
+    reached |= {"kind": "threshold", "below": None, "balance": 0}
     items = [
         reached | {"percent": 80, "used": 161_000, "seq": 5},
         reached | {"percent": 100, "used": 200_300, "seq": 6},
+        dict.fromkeys(reached | {"percent": 0, "used": 0})
+        | {"org": "acme", "at": NOW, "recorded_at": NOW, "kind": "balance", "below": 0, "balance": -50, "seq": 6},
     ]
     about = {"org": None, "since": Instant("2026-11-21T10:03:00.000Z"), "until": None, "next": None}
     return Listing("alerts", "alerts", items, about)
@@ -300,7 +314,7 @@ def alerts() -> Listing:
 def orgs() -> Listing:
     known = {"owed": 0, "overage": 0, "lots": 2, "next_expiry": "2026-11-25T10:03:00.000Z", "expiring_units": 880}
     known |= {"plan": "pro", "quota": 200_000, "used": 170_000, "last_at": NOW, "seq": 9, "checked": True}
-    known |= {"available": 41_080, "allowed": True, "debt_since": None, "pace": 4000, "runs_out": None}
+    known |= {"held": 300, "available": 40_780, "allowed": True, "debt_since": None, "pace": 4000, "runs_out": None}
     poor = {"available": -1250, "allowed": False, "debt_since": NOW, "runs_out": NOW}
     poor |= {"org": "umbrella", "balance": -1250, "owed": 1250, "lots": 0, "next_expiry": None, "expiring_units": 0}
     items = [{"org": "acme", "balance": 11_080, **known}, {**known, **poor, "used": 260_000}]
@@ -499,6 +513,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "ledger-chart": chart,
     "ledger-chart-empty": lambda: chart(balance=0, since=None, lowest=None, highest=None, points=[]),
     "history": history,
+    "lots": lots,
     "history-empty": lambda: history(items=[]),
     "alerts": alerts,
     "orgs": orgs,

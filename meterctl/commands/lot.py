@@ -52,7 +52,7 @@ def extend(
 
     \b
     Example:
-      meterctl lot extend acme 4 --expires 2027-03-31 --ref ext-7 --reason "outage, TCK-12"
+      meterctl lot extend acme 1 --expires 2027-03-31 --ref ext-7 --reason "outage, TCK-12"
     """
     expires_at = None if expires == NEVER else option_time("--expires", expires)
     return book(wiring, ExtendLot(org, check_integer(lot, "lot", least=1), expires_at, ref))
@@ -66,7 +66,7 @@ def void(wiring: Wiring, org: Org, lot: LotNumber, ref: Ref) -> Receipt:
 
     \b
     Example:
-      meterctl lot void acme 4 --ref void-2 --reason "promotion ended" --yes
+      meterctl lot void acme 1 --ref void-2 --reason "promotion ended" --yes
     """
     number = check_integer(lot, "lot", least=1)
     return book(wiring, VoidLot(org, number, ref), caution=f"this takes what is left of lot {number} of {org}")

@@ -88,6 +88,8 @@ def release(
 ) -> Receipt:
     """Let reserved units go: the run does not happen.
 
+    Books a release: the units are free again at once.
+
     \b
     Example:
       meterctl meter release acme --ref job-9

@@ -35,7 +35,7 @@ def undo(
     \b
     Examples:
       meterctl undo acme 17 --reason "wrong org" --yes
-      meterctl undo acme --run job-9 --reason "metered ten times too high"
+      meterctl undo acme --run job-9 --reason "metered ten times too high" --yes
     """
     given = {"SEQ": seq, "--ref": ref, "--run": run, "--session": session, "--of": of}
     named = [name for name, value in given.items() if value is not None]

@@ -38,6 +38,9 @@ units = 100
 price_cents = 300
 currency = "eur"
 expiry_days = 1
+[packs.any]
+unit_price_cents = "0.5"
+currency = "usd"
 [packs.gift]
 units = 50
 price_cents = 0

@@ -127,7 +127,9 @@ def test_alerts_come_once_each(run_anywhere: Shell) -> None:
     run.all("plan publish free --quota 100", "meter attribute acme run1 --units 79")
     assert run.doc("meter alerts")["alerts"] == []
     run.all("meter attribute acme run2 --units 40", "meter attribute acme run3 --units 40")
-    alerts = run.doc("meter alerts acme")["alerts"]
+    found = run.doc("meter alerts acme")["alerts"]
+    assert [(alert["below"], alert["balance"]) for alert in found if alert["kind"] == "balance"] == [(0, -19)]
+    alerts = [alert for alert in found if alert["kind"] == "threshold"]
     assert [(alert["percent"], alert["used"], alert["quota"]) for alert in alerts] == [(80, 119, 100), (100, 119, 100)]
     assert run.doc("meter alerts acme --since 2026-W48")["alerts"] == []
 
@@ -138,7 +140,7 @@ def test_a_feed_of_alerts_misses_and_repeats_nothing(run_anywhere: Shell) -> Non
 
     def poll(cursor: str, now: str) -> str:
         page = run.doc("meter", "alerts", "--after", cursor, now=now)
-        told.extend((alert["org"], alert["percent"]) for alert in page["alerts"])
+        told.extend((alert["org"], alert["percent"]) for alert in page["alerts"] if alert["percent"])
         following: str = page["next"]
         return following
 
@@ -176,7 +178,7 @@ def test_a_page_of_a_feed_has_an_end(run: Shell, monkeypatch: pytest.MonkeyPatch
         page = run.doc("meter", "alerts", "--after", cursor, now="2026-11-16T13:00:00Z")
         cursor = page["next"]
         pages.append([alert["org"] for alert in page["alerts"]])
-    assert pages == [["a", "a", "b", "b"], ["c", "c"], []]
+    assert pages == [["a"] * 3 + ["b"] * 3, ["c"] * 3, []], "two thresholds and a balance each"
 
 
 def test_a_feed_waits_longer_than_any_writer_tries() -> None:

@@ -37,6 +37,8 @@ PREPARED = [
 ]
 PREPARED_FOR = {
     "--reverse re_1": ["refund acme --session cs_1234 --cents 250 --refund-id re_1"],
+    "meter release acme": ["meter hold acme 5 --ref job-9"],
+    "undo acme --run job-9": ["meter attribute acme job-9 --units 5"],
     "reset-week acme --force": ["meter attribute acme run-1 --units 5"],
     "apply plan.ndjson": ["debit acme 1 --ref planned --plan-out plan.ndjson"],
     "--against november.seal": ["verify --all --seal november.seal"],

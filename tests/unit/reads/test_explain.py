@@ -86,6 +86,7 @@ def test_the_sum_adds_up_and_says_where_it_comes_from(desk: Desk) -> None:
         "in_lots": 1000,
         "owed": 0,
         "overage": 0,
+        "held": 0,
         "balance": 1000,
         "available": 1340,
         "missing": 0,

@@ -172,6 +172,7 @@ TELLS = {
     "ledger-empty": ["balance 0", "no entries"],
     "history": ["2026-W46 #2", "260,000", "130 %", "40,000", "█", "│"],
     "history-empty": ["no week was closed yet"],
+    "lots": ["live", "voided", "880", "120 used", "1,000 voided"],
     "alerts": ["all orgs", "since 2026-11-21 10:03 UTC", "80 %", "100 %", "161,000"],
     "orgs": ["umbrella", "-1,250", "1,250", "130 %", "880"],
     "plans": ["free", "all 1", "default 1, llm 1.25", "200,000"],

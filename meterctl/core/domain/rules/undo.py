@@ -62,6 +62,8 @@ def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
 
 def _uncount(operation: Undo, entry: Entry, context: Context) -> Decision:
     """Take a run out of the open week, so that the customer stands as if it had not happened."""
+    if context.history.by_key(operation.key) is not None:
+        return Refusal("not_undoable", f"run {entry['run']} step {entry['step']} was taken back before")
     week = context.state.week
     if week is None or (week.key, week.cycle) != (entry["week"], entry["cycle"]):
         return _week_closed(operation, entry)
