@@ -147,7 +147,11 @@ def test_every_document_has_a_schema_and_every_schema_a_document() -> None:
 def test_every_result_has_a_schema() -> None:
     """Whatever its name is written as: a class's, or the first word of a `Listing` or `Facts`."""
     written = re.compile(r'(?:^    name = |\b(?:Listing|Facts)\(\s*)"([a-z-]+)"', re.MULTILINE)
-    sources = [path for path in SOURCE.rglob("*.py") if path.name not in ("operation.py", "unit_operations.py", "meter_operations.py", "model.py")]
+    sources = [
+        path
+        for path in SOURCE.rglob("*.py")
+        if path.name not in ("operation.py", "unit_operations.py", "meter_operations.py", "model.py")
+    ]
     names = {name for path in sources for name in written.findall(path.read_text("utf-8"))}
     assert names - SHOWN_ONLY == set(schemas.DOCUMENTS) - ELSEWHERE
 
