@@ -182,12 +182,12 @@ class State(NamedTuple):
 
     @property
     def balance(self) -> int:
-        return sum(lot.remaining for lot in self.lots) - self.debt.owed - self.debt.overage
+        return sum([lot.remaining for lot in self.lots]) - self.debt.owed - self.debt.overage
 
     @property
     def held(self) -> int:
         """Units that holds reserve."""
-        return sum(hold.units for hold in self.holds)
+        return sum(hold.units for hold in self.holds) if self.holds else 0
 
 
 EMPTY = State((), NO_DEBT, None, None)

@@ -269,7 +269,8 @@ class Batch:
     def _balance(self, view: OrgView) -> int:
         """Return the units of an org now, what is due by now counted in."""
         tip = view.tip
-        return state_at(tip.state, tip.seq, max(self._now, tip.at), self._terms, self._plans).balance
+        now = state_at(tip.state, tip.seq, max(self._now, tip.at), self._terms, self._plans)
+        return view.pending[-1]["balance"] if view.pending and now is tip.state else now.balance
 
     def _nothing(self, request: Request, decision: Refusal | Idle) -> Outcome:
         operation = request.operation

@@ -3,7 +3,7 @@
 They depend on the state alone, so it makes no difference when or whether a sweep ran.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.domain import instants, weeks
@@ -65,23 +65,24 @@ def next_of(state: State) -> Next | None:
 
 def next_due_of(state: State) -> Instant | None:
     """Return when something next becomes due by itself, if ever."""
-    return min(_instants(state), default=None)
-
-
-def _instants(state: State) -> Iterator[Instant]:
-    if (expiry := next_expiry_of(state)) is not None:
-        yield expiry
-    if state.holds:
-        yield state.holds[0].expires_at
+    soonest = next_expiry_of(state)
     if state.week is not None:
-        yield weeks.week_end(state.week.key)
-    if state.next_plan is not None:
-        yield state.next_plan.from_at
+        end = weeks.week_end(state.week.key)
+        soonest = end if soonest is None else min(soonest, end)
+    if state.holds or state.next_plan is not None:
+        others = [hold.expires_at for hold in state.holds[:1]]
+        others += [state.next_plan.from_at] if state.next_plan is not None else []
+        soonest = min(others) if soonest is None else min(soonest, *others)
+    return soonest
 
 
 def next_expiry_in(state: Mapping[str, Any]) -> Instant | None:
     """Return when the next lot of a state document expires."""
-    return min([lot["expires_at"] for lot in state["lots"] if lot["expires_at"] is not None], default=None)
+    lots = state["lots"]
+    if lots and lots[0].get("priority") == lots[-1].get("priority"):
+        first: Instant | None = lots[0]["expires_at"]
+        return first
+    return min([lot["expires_at"] for lot in lots if lot["expires_at"] is not None], default=None)
 
 
 def next_due_in(state: Mapping[str, Any]) -> Instant | None:
@@ -99,8 +100,12 @@ def next_due_in(state: Mapping[str, Any]) -> Instant | None:
 
 
 def next_expiry_of(state: State) -> Instant | None:
-    """Return when the next lot expires: lots of a low priority number may stand before it in draw order."""
-    return min([lot.expires_at for lot in state.lots if lot.expires_at is not None], default=None)
+    """Return when the next lot expires."""
+    lots = state.lots
+    # Lots stand in draw order: by priority, then by expiry. If the outermost two have the same, so have all.
+    if lots and lots[0].priority == lots[-1].priority:
+        return lots[0].expires_at
+    return min([lot.expires_at for lot in lots if lot.expires_at is not None], default=None)
 
 
 def _expiration(lot: Lot, expires_at: Instant) -> Draft:

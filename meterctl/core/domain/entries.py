@@ -63,12 +63,13 @@ def book(
     entry records which of ``balance_alerts`` the balance falls below with it."""
     seq, at = tip.seq + 1, max(at, tip.at)
     state = apply(tip.state, seq, draft.kind, draft.effects)
+    balance = state.balance
     # In order of name as far as can be, for its canonical form is: sorting what is sorted costs next to nothing.
     entry: dict[str, Any] = {
         "actor": stamp.actor,
         "amount": draft.amount,
         "at": at,
-        "balance": state.balance,
+        "balance": balance,
         "input": draft.input,
         "key": draft.key,
         "kind": draft.kind,
@@ -81,7 +82,7 @@ def book(
         "v": FORMAT_VERSION,
         **draft.effects,
     }
-    if draft.amount < 0 and (low := _fallen_below(balance_alerts, state.balance - draft.amount, state.balance)):
+    if draft.amount < 0 and (low := _fallen_below(balance_alerts, balance - draft.amount, balance)):
         entry["low"] = low
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
