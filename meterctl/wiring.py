@@ -359,7 +359,9 @@ class Wiring:
         """How the config says that payments are to be read."""
         from meterctl.core.payments.shop import Shop
 
-        return Shop(self.settings.stripe, self.settings.terms.packs)
+        plans = {price: name for name, spec in self.settings.plans.items() for price in spec.stripe_prices}
+        terms = self.settings.terms
+        return Shop(self.settings.stripe, terms.packs, plan_prices=plans, default_plan=terms.default_plan)
 
     @cached_property
     def stripe(self) -> "Reader":

@@ -125,7 +125,7 @@ MUTATIONS = [
     Mutation("booking/pipeline", "self._writer.dry_run or ", "", "a rehearsal books what is booked already"),
     Mutation("booking/pipeline", "self._without = 0 if repeated else self._without + 1", "self._without += 1",
              "keys are not looked up although they are found"),
-    Mutation("payments/payments", "if item.currency != credit.currency:\n        hint", "if False:\n        hint",
+    Mutation("payments/clawbacks", "if item.currency != credit.currency:\n        hint", "if False:\n        hint",
              "yen are clawed as if they were cents"),
 ]  # fmt: skip
 

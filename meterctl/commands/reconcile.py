@@ -62,6 +62,7 @@ def _stripe(
 ) -> Reconciliation:
     from meterctl.core.payments.gather import gather
     from meterctl.core.payments.notes import Notes
+    from meterctl.core.payments.subscriptions import plan_findings
 
     started, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)
@@ -70,6 +71,9 @@ def _stripe(
     until = notes.about["until"]
     with _progress() as progress:
         both = gather(wiring.stripe, wiring.store, earliest, until, progress=progress, notes=notes)
+    if wiring.shop.plan_prices:
+        plans = plan_findings(wiring.stripe.subscriptions(), wiring.stripe.knowing, wiring.store, wiring.actor, until)
+        both = both._replace(more=list(plans))
     findings = _findings(wiring, both, mender, plan_out)
     notes.drop()
     from meterctl.core.payments.findings import count_kinds

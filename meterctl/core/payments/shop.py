@@ -49,6 +49,9 @@ class Shop(NamedTuple):
     settings: StripeSettings = StripeSettings()
     packs: Mapping[str, Pack] = {}
     known: Mapping[str, Json] = {}
+    #: The plans that follow a subscription, by the ids of their prices.
+    plan_prices: Mapping[str, str] = {}
+    default_plan: str = "free"
 
     @property
     def by_price(self) -> dict[str, str]:

@@ -173,7 +173,7 @@ class Reader:
     def _payments(self, items: Iterable[dict[str, Any]]) -> Iterator[Payment | Broken]:
         for item in items:
             try:
-                yield from payments_of(item, self._knowing(item))
+                yield from payments_of(item, self.knowing(item))
             except BadInput as problem:
                 yield Broken(_id(item), problem.message)
             except MISSHAPEN as problem:
@@ -270,13 +270,13 @@ class Reader:
 
     def _read(self, item: dict[str, Any]) -> list[Payment]:
         try:
-            return payments_of(item, self._knowing(item))
+            return payments_of(item, self.knowing(item))
         except MISSHAPEN as problem:
             hint = "look at it in Stripe's dashboard"
             message = f"{_id(item)} is not of the shape of Stripe's: {problem}"
             raise BadInput(message, hint=hint, code="bad_payload") from None
 
-    def _knowing(self, item: Json) -> Shop:
+    def knowing(self, item: Json) -> Shop:
         """The shop, with the objects that were to be expanded and are only named: they are read one by one."""
         known = {}
         for root in self.shop.roots:

@@ -126,7 +126,7 @@ def _told(event: Event, item: Json, shop: Shop) -> Event:
         return event._replace(givebacks=(stripe_fields.refund_of(item, told_at),))
     if kind.startswith(DISPUTE_EVENTS):
         return event._replace(givebacks=(stripe_fields.dispute_of(item, told_at, kind),))
-    if kind.startswith(SUBSCRIPTION_EVENTS):
+    if kind.startswith(SUBSCRIPTION_EVENTS) and shop.plan_prices:
         return event._replace(subscription=item)
     if kind == LINK_EVENT:
         paid_by = item.get("payment") or {}

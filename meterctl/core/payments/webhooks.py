@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
 from meterctl.core.domain.operations import Operation, Request, ReverseRefund
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
@@ -19,9 +20,10 @@ from meterctl.core.payments.event_counts import TROUBLE, Events
 from meterctl.core.payments.payments import Giveback, Payment, shares
 from meterctl.core.payments.sale_book import Sale
 from meterctl.core.payments.sales import Seller, credit_for
-from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.shop import Json, Shop, Unread
 from meterctl.core.payments.stripe_objects import payments_of
 from meterctl.core.payments.stripe_reader import Reader
+from meterctl.core.payments.subscriptions import Subscription, assignment, plan_history, read_subscription
 from meterctl.core.payments.webhook_events import with_object
 from meterctl.core.payments.webhook_feed import Feed
 from meterctl.core.payments.webhook_file import Rejected
@@ -75,6 +77,8 @@ class Settler:
                 self._note(told_by, payment.session, self._settle_payment(payment), feed, result)
         for charge in open_charges:
             self._note([charge], charge, Outcome("pending", "refunds_unknown", _UNTOLD), feed, result)
+        for name, (created, item) in feed.subscriptions.items():
+            self._note([name], name, self._follow(item, created), feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
 
@@ -154,6 +158,35 @@ class Settler:
             status = "pending" if problem.code == "needs_key" else "refused"
             return Outcome(status, problem.code, _with_hint(problem), payment.org)
         return _outcome(self._book(operation, payment.at))
+
+    def _follow(self, item: Json, created: int) -> Outcome:
+        """Put an org on the plan that its subscription says."""
+        shop = self._booking.shop
+        try:
+            subscription = self._subscription(item)
+        except Unread as unread:
+            message = f"the org of {item.get('id')} stands on {unread.name}: set STRIPE_API_KEY to read it"
+            return Outcome("pending", "needs_key", message)
+        if subscription is None:
+            return Outcome("foreign")
+        if subscription.org is None:
+            return Outcome("refused", "no_org", f"subscription {subscription.id} names no org that is one")
+        if subscription.standing == "waits":
+            return Outcome("waiting", None, "", subscription.org)
+        history = plan_history(self._ledger.store, subscription.org, shop.default_plan)
+        if f"plan:{subscription.id}:{created}" in history.keys:
+            return Outcome("replayed", None, "", subscription.org)
+        operation = assignment(subscription, history, shop, created, self._ledger.clock.now())
+        at = instants.from_millis(created * 1000) if created else None
+        return Outcome("unchanged") if operation is None else _outcome(self._book(operation, at))
+
+    def _subscription(self, item: Json) -> Subscription | None:
+        try:
+            return read_subscription(item, self._booking.shop)
+        except Unread:
+            if self._gateway is None:
+                raise
+            return read_subscription(item, self._gateway.knowing(item))
 
     # -- givebacks
 

@@ -1,0 +1,147 @@
+"""The plan follows the subscription: which plan an org's subscription says it is on, and since when."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from meterctl.core.domain import instants
+from meterctl.core.domain.operations import AssignPlan, Request
+from meterctl.core.model import Instant
+from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.shop import Json, Shop
+from meterctl.core.payments.stripe_fields import id_of, text
+from meterctl.core.ports import EntryFilter, Store
+
+#: ``on``: the org is on the plan. ``ended``: it is on the default plan again. ``waits``: nothing changes.
+Standing = Literal["on", "ended", "waits"]
+
+_STANDINGS: Mapping[str, Standing] = {
+    "active": "on",
+    "trialing": "on",
+    "canceled": "ended",
+    "incomplete_expired": "ended",
+}
+
+
+class Subscription(NamedTuple):
+    """A subscription to a plan of the config. ``ends_at``: it is cancelled, and goes on until then."""
+
+    id: str
+    org: str | None
+    plan: str
+    standing: Standing
+    status: str
+    created: int
+    ends_at: Instant | None = None
+
+
+def read_subscription(item: Json, shop: Shop) -> Subscription | None:
+    """Read a subscription; None if its price is no plan's. Raises `shop.Unread` where the org stands elsewhere."""
+    lines = (item.get("items") or {}).get("data") or ()
+    prices = [id_of(line.get("price")) or id_of(line.get("plan")) for line in lines]
+    plan = next((shop.plan_prices[price] for price in prices if price and price in shop.plan_prices), None)
+    if plan is None:
+        return None
+    status = str(item.get("status"))
+    org, _ = shop.org_of(item, "subscription")
+    created = item.get("created")
+    return Subscription(
+        text(item, "id"),
+        org,
+        plan,
+        _STANDINGS.get(status, "waits"),
+        status,
+        created if type(created) is int else 0,
+        _ends_at(item, lines) if item.get("cancel_at_period_end") is True else None,
+    )
+
+
+def _ends_at(item: Json, lines: Iterable[Any]) -> Instant | None:
+    """The end of the period: on the item since 2025, on the subscription itself before."""
+    ends = [item.get("cancel_at"), item.get("current_period_end"), *(line.get("current_period_end") for line in lines)]
+    seconds = next((end for end in ends if type(end) is int), None)
+    return None if seconds is None else instants.from_millis(seconds * 1000)
+
+
+class PlanHistory(NamedTuple):
+    """The plan of an org as booked, with the key of the assignment that is in force or coming."""
+
+    plan: str
+    key: str
+    keys: tuple[str, ...]
+
+    def is_by(self, subscription: str) -> bool:
+        return self.key.startswith(f"plan:{subscription}:")
+
+    def has_newer(self, subscription: str, at: int) -> bool:
+        """Return True if news of the subscription from after ``at`` is booked."""
+        mine = (key.rpartition(":") for key in self.keys if key.startswith(f"plan:{subscription}:"))
+        return any(when.isdecimal() and int(when) > at for _, _, when in mine)
+
+
+def plan_history(store: Store, org: str, default_plan: str) -> PlanHistory:
+    """Return the plan that the newest assignment puts an org on."""
+    entries = list(store.journal.read(org, EntryFilter(kinds=("plan",))))
+    assigned = [entry for entry in entries if not entry["key"].startswith("plan-due:")]
+    last = assigned[-1] if assigned else None
+    keys = tuple(entry["key"] for entry in assigned)
+    return PlanHistory(str(last["plan"]) if last else default_plan, last["key"] if last else "", keys)
+
+
+def assignment(
+    subscription: Subscription, history: PlanHistory, shop: Shop, at: int, now: Instant
+) -> AssignPlan | None:
+    """The assignment that a subscription asks for as of ``at``; None if there is nothing to change.
+
+    A subscription that ended changes the plan only of an org that it had put there: another may have taken its place.
+    """
+    org, ref = subscription.org or "", f"{subscription.id}:{at}"
+    if subscription.standing == "waits" or history.has_newer(subscription.id, at):
+        return None
+    if subscription.standing == "ended":
+        wanted = shop.default_plan if history.is_by(subscription.id) else history.plan
+        return None if wanted == history.plan else AssignPlan(org, wanted, ref)
+    if subscription.ends_at is not None and subscription.ends_at > now:
+        is_booked = history.plan == shop.default_plan and history.is_by(subscription.id)
+        if history.plan == subscription.plan:
+            return AssignPlan(org, shop.default_plan, ref, subscription.ends_at)
+        if is_booked:
+            return None
+    return None if history.plan == subscription.plan else AssignPlan(org, subscription.plan, ref)
+
+
+def plan_findings(
+    items: Iterable[Json], knowing: Callable[[Json], Shop], store: Store, actor: str, until: Instant
+) -> Iterator[Finding]:
+    """The orgs whose plan is not the one that their subscription says; ``knowing`` reads the objects it refers to."""
+    shop = knowing({})
+    by_org: dict[str, list[Subscription]] = {}
+    for item in items:
+        found = read_subscription(item, knowing(item))
+        if found is not None and found.org is not None:
+            by_org.setdefault(found.org, []).append(found)
+    at = instants.to_millis(until) // 1000
+    for org, subscriptions in by_org.items():
+        # One that is running counts, the newest first; else one that is behind with its payment; else the last.
+        order = {"on": 2, "waits": 1, "ended": 0}
+        chosen = max(subscriptions, key=lambda one: (order[one.standing], one.created))
+        history = plan_history(store, org, shop.default_plan)
+        if chosen.standing == "ended":
+            chosen = next((one for one in subscriptions if history.is_by(one.id)), chosen)
+        operation = assignment(chosen, history, shop, at, until)
+        if operation is not None:
+            yield _differs(chosen, history, operation, actor)
+
+
+def _differs(subscription: Subscription, history: PlanHistory, operation: AssignPlan, actor: str) -> Finding:
+    later = f" from {operation.from_at}" if operation.from_at else ""
+    return Finding(
+        "plan_differs",
+        subscription.id,
+        operation.org,
+        None,
+        f"plan {operation.plan}{later}",
+        f"plan {history.plan}",
+        f"subscription {subscription.id} of {operation.org} is {subscription.status}: plan {operation.plan}{later}, "
+        f"but the org is on {history.plan}",
+        (Request(operation, actor, f"reconcile: subscription {subscription.status}"),),
+    )
