@@ -9,6 +9,7 @@
 #   make types    check types
 #   make package  build the wheel, install it apart from this checkout, and have it show what it does
 #   make pictures draw the pictures in docs/pictures anew, from what the commands print
+#   make man      write the man pages to build/man, from the help texts
 #   make clean    remove what building and testing left behind
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate package pictures
+.PHONY: demo test bench lint types clean mutations simulate package pictures man
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -53,6 +54,9 @@ package: $(VENV)/.pip
 	$(PYTHON) -m venv --without-pip dist/venv
 	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile dist/*.whl
 	cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null
+
+man: $(VENV)/.runtime
+	$(BIN)/python -m docs.man.make build/man
 
 pictures: $(VENV)/.runtime
 	$(BIN)/python -m docs.pictures.make

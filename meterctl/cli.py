@@ -1,6 +1,7 @@
 """The command line: the program's root, its commands by name, and its only handler of errors.
 
-A command's module is imported when that command runs; the list of commands stands here so that ``--help`` imports none.
+A command's module is imported when that command runs; `meterctl.commands.names` lists them, so that ``--help`` imports
+none.
 """
 
 import os
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import pairwise
-from keyword import iskeyword
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -18,51 +19,21 @@ from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
 from meterctl.commands.command import abandon_output, answering, take_shared
+from meterctl.commands.names import COMMANDS, GROUPS, SECTIONS, module_of
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
+from meterctl.process.colours import coloured
 
-#: Every command with its line in ``--help``; module ``meterctl.commands.<name>``.
-COMMANDS = {
-    "credit-pack": "Book a sold pack: opens a lot of units.",
-    "debit": "Take units from an org.",
-    "refund": "Claw back units for money given back, or take such a refund back.",
-    "expire": "Book what is due: expired lots and ended weeks.",
-    "reset-week": "Close ended weeks, or one week now by hand.",
-    "ledger": "Page through an org's journal, newest first.",
-    "meter": "Book metered runs; show weeks, thresholds and admission.",
-    "explain": "Explain why an org may run or not, lot by lot, and what happens next.",
-    "statement": "Print an org's statement: opening balance, every movement, closing balance, and the money.",
-    "report": "Report on all orgs: the sums of their statements, and the units outstanding with the price paid.",
-    "balance": "Show units, lots, debt and the next expiry of an org.",
-    "adjust": "Correct a balance or grant units.",
-    "lot": "List the lots of an org; extend or void one.",
-    "undo": "Take back a debit, an adjustment, a topup or a run.",
-    "plan": "Publish, list and assign plans.",
-    "backfill": "Book a file of operations, once each.",
-    "apply": "Carry out a saved plan, as it was reviewed.",
-    "reconcile": "Compare payments with the journal, both ways.",
-    "events": "Book what Stripe's webhook events tell, in any order, once each.",
-    "export": "Print journals as NDJSON, verifiable offline.",
-    "import": "Bring journals in from an export, or from another store.",
-    "audit": "Look for what is wrong in the data of another system.",
-    "verify": "Check journals against the rules.",
-    "orgs": "List orgs by what they hold.",
-    "init": "Create or complete the store.",
-    "doctor": "Look over config and store, and say what to do about each finding.",
-    "config": "Show the config in force.",
-    "schema": "Print the JSON Schema of a document.",
-    "lock": "List or break the locks of sweeps.",
-    "demo": "Run the whole story on a throw-away store.",
-}
+__all__ = ["COMMANDS", "GROUPS", "SECTIONS", "app", "main", "module_of"]
+
+#: Columns of a help text where it goes to no terminal, and the most on a wide one.
+HELP_WIDTH, MOST_HELP_WIDTH = 80, 120
 
 
-def module_of(command: str) -> str:
-    """Return the module of a command, named after it; a word of Python's own gets an underscore."""
-    return f"meterctl.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"
-
-
-#: Commands that have commands of their own.
-GROUPS = frozenset({"meter", "plan", "lock", "config", "audit", "reconcile", "lot"})
+def help_settings() -> dict[str, Any]:
+    """Return how help texts are printed: ``-h`` works everywhere, and a terminal's width is used."""
+    width = min(MOST_HELP_WIDTH, get_terminal_size().columns) if sys.stdout.isatty() else HELP_WIDTH
+    return {"help_option_names": ["-h", "--help"], "terminal_width": width, "max_content_width": width}
 
 
 class LazyGroup(TyperGroup):
@@ -82,8 +53,9 @@ class LazyGroup(TyperGroup):
         return command
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name]) for name in names if name in COMMANDS], col_max=14)
 
 
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -108,7 +80,7 @@ def root(
     """Run a prepaid-credit ledger and a weekly usage meter.
 
     Orgs hold packs of units and a weekly quota; every change is an entry in the org's journal, booked once.
-    Start with: meterctl demo
+    Start with: meterctl demo, then: meterctl config init. Help on a command: meterctl help COMMAND
     """
 
 
@@ -139,7 +111,8 @@ def report(error: MeterctlError, *, as_json: bool) -> int:
         from meterctl.render import visible
 
         tried = f"\n  try: {visible(hint)}" if hint else ""
-        sys.stderr.write(f"error [{error.code}]: {visible(message)}{tried}\n")
+        begin, end = ("\x1b[1;31m", "\x1b[0m") if coloured(sys.stderr) else ("", "")
+        sys.stderr.write(f"{begin}error [{error.code}]{end}: {visible(message)}{tried}\n")
     return error.exit_code
 
 
@@ -170,10 +143,12 @@ def _unexpected(problem: BaseException) -> MeterctlError:
 
 def _invoke(arguments: list[str]) -> int:
     """Run the program. Typer's own way in would answer interrupts and closed pipes itself, and say nothing of them."""
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     program = typer.main.get_command(app)
     program._main_shell_completion({}, "meterctl")
     try:
-        with program.make_context("meterctl", arguments) as context:
+        with program.make_context("meterctl", arguments, **help_settings()) as context:
             return int(program.invoke(context) or errors.DONE)
     except typer.Exit as end:
         return end.exit_code

@@ -354,6 +354,7 @@ def config() -> Facts:
         "config",
         {
             "source": "meterctl.toml",
+            "looked_at": [{"path": "/etc/meterctl.toml", "found": True}],
             "store": "sqlite:meterctl.db",
             "actor": "alice",
             "meter_mode": True,

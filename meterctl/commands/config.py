@@ -1,10 +1,15 @@
-"""``meterctl config``: show"""
+"""``meterctl config``: show, init"""
 
-from typing import Any
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
-from meterctl.config.settings import Profile
+from meterctl.commands.options import argument, switch
+from meterctl.config.settings import Profile, unnamed_configs
 from meterctl.core.domain.policy import Pack
+from meterctl.core.errors import BadInput
 from meterctl.core.results import Facts
 from meterctl.core.stores.url import without_secret
 from meterctl.wiring import Wiring
@@ -15,7 +20,7 @@ app = new_app()
 @app.callback()
 @take_shared
 def config(**_: Any) -> None:
-    """Show the config in force."""
+    """Show the config in force, or write a first one."""
 
 
 @command(app)
@@ -31,6 +36,7 @@ def show(wiring: Wiring) -> Facts:
         "config",
         {
             "source": None if settings.source is None else str(settings.source),
+            "looked_at": list(_looked_at(wiring)),
             "profile": wiring.profile_name,
             "store": wiring.describe_store(),
             "actor": wiring.actor,
@@ -47,6 +53,46 @@ def show(wiring: Wiring) -> Facts:
             "profiles": {name: _profile(profile) for name, profile in settings.profiles.items()},
         },
     )
+
+
+def _looked_at(wiring: Wiring) -> Iterator[dict[str, Any]]:
+    """Yield the places where a config was looked for, in order; the first that is there is in force."""
+    named = wiring.options.config or wiring.environ.get("METERCTL_CONFIG")
+    places = [Path(named)] if named else unnamed_configs(wiring.environ)
+    for place in places:
+        yield {"path": str(place.absolute()), "found": os.path.isfile(place)}  # noqa: PTH113 - no error in a closed folder
+
+
+@command(app)
+def init(
+    wiring: Wiring,
+    file: Annotated[str | None, argument("[FILE]", "The file to write (else ./meterctl.toml).")] = None,
+    user: Annotated[bool, switch("--user", "In your config directory, for every folder.")] = False,
+) -> Facts:
+    """Write a first config with every key explained. Books nothing, and never writes over a file.
+
+    It passes as it stands: two packs and two plans as examples. Then publish its plans with plan publish --from-config.
+
+    \b
+    Examples:
+      meterctl config init
+      meterctl config init --user
+    """
+    if file is not None and user:
+        raise BadInput("give either FILE or --user", hint="meterctl config init --help", code="usage")
+    path = unnamed_configs(wiring.environ)[-1] if user else Path(file or "meterctl.toml")
+    text = (Path(__file__).parents[1] / "config" / "first.toml").read_text(encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        hint = f"look at it with: meterctl config show --config {path}; or name another file"
+        raise BadInput(f"{path} exists: it is left as it is", hint=hint, code="file_exists") from None
+    except OSError as problem:
+        hint = "name a file in a directory you may write to"
+        raise BadInput(f"cannot write {path}: {problem.strerror}", hint=hint, code="bad_file") from problem
+    return Facts("config-init", {"path": str(path.absolute())})
 
 
 def _plain(fields: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import argument, filter_time, option, switch
+from meterctl.commands.options import argument, completer, filter_time, option, switch
 from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
@@ -21,8 +21,10 @@ PAGE, MOST = 20, 1000
 @command(app)
 def ledger(
     wiring: Wiring,
-    org: Annotated[str | None, argument("[ORG]", "The org; or --session.")] = None,
-    kind: Annotated[list[str] | None, option("--kind", "KIND", "Only this kind; repeatable.")] = None,
+    org: Annotated[str | None, argument("[ORG]", "The org; or --session.", completer("complete_orgs"))] = None,
+    kind: Annotated[
+        list[str] | None, option("--kind", "KIND", "Only this kind; repeatable.", completer("complete_kinds"))
+    ] = None,
     all_kinds: Annotated[bool, switch("--all-kinds", "Also entries that move no units.")] = False,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
     until: Annotated[str | None, option("--until", "TIME", "Before then.")] = None,

@@ -22,9 +22,21 @@ def argument(metavar: str, explained: str, complete: Complete | None = None) -> 
     return typer.Argument(metavar=metavar, help=explained, show_default=False, autocompletion=complete)
 
 
-def option(flag: str, metavar: str, explained: str) -> Any:
+def option(flag: str, metavar: str, explained: str, complete: Complete | None = None) -> Any:
     """An option with a value."""
-    return typer.Option(flag, metavar=metavar, help=explained)
+    return typer.Option(flag, metavar=metavar, help=explained, autocompletion=complete)
+
+
+def completer(name: str) -> Complete:
+    """Return the function of `meterctl.commands.completion` of that name; it is loaded when a shell asks."""
+
+    def offer(context: typer.Context, begun: str) -> list[str]:
+        from meterctl.commands import completion
+
+        words: list[str] = getattr(completion, name)(context, begun)
+        return words
+
+    return offer
 
 
 def switch(flag: str, explained: str) -> Any:
@@ -49,13 +61,13 @@ def worker_count(text: str | None) -> int:
     return 1 if text is None else check_integer(text, "workers", least=1, most=MOST_WORKERS)
 
 
-Org = Annotated[str, argument("ORG", "The org's id.")]
+Org = Annotated[str, argument("ORG", "The org's id.", completer("complete_orgs"))]
 
 
-def _text(name: str, metavar: str, explained: str, *also: str) -> inspect.Parameter:
-    return _shared(
-        name.replace("-", "_"), str | None, typer.Option(f"--{name}", *also, metavar=metavar, help=explained), None
-    )
+def _text(name: str, metavar: str, explained: str, *also: str, complete: str = "") -> inspect.Parameter:
+    offer = completer(complete) if complete else None
+    declared = typer.Option(f"--{name}", *also, metavar=metavar, help=explained, autocompletion=offer)
+    return _shared(name.replace("-", "_"), str | None, declared, None)
 
 
 def _flag(name: str, explained: str, *also: str) -> inspect.Parameter:
@@ -70,8 +82,8 @@ def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Paramete
 SHARED = [
     _text("store", "URL", "sqlite:PATH or mongodb://..."),
     _text("config", "FILE", "The config file."),
-    _text("profile", "NAME", "A profile of the config: its store and actor."),
-    _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o"),
+    _text("profile", "NAME", "A profile of the config: its store and actor.", complete="complete_profiles"),
+    _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o", complete="complete_formats"),
     _flag("json", "Short for -o json."),
     _text("actor", "NAME", "Who acts (else the login name)."),
     _text("now", "TIME", "Pin the clock, for tests and rehearsals."),

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import argument, filter_time, option, switch, tell_time
+from meterctl.commands.options import argument, completer, filter_time, option, switch, tell_time
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.instants import add_millis, parse_ahead
 from meterctl.core.errors import BadInput, did_you_mean, said_by
@@ -19,18 +19,18 @@ app = new_app()
 @command(app)
 def orgs(
     wiring: Wiring,
-    prefix: Annotated[str | None, argument("[PREFIX]", "Those whose id begins so.")] = None,
+    prefix: Annotated[str | None, argument("[PREFIX]", "Those whose id begins so.", completer("complete_orgs"))] = None,
     negative: Annotated[bool, switch("--negative", "Those with a balance below 0.")] = False,
     blocked: Annotated[bool, switch("--blocked", "Those that may not run.")] = False,
     below: Annotated[str | None, option("--below", "N", "Those with a balance below N.")] = None,
     owing_since: Annotated[str | None, option("--owing-since", "SPAN", "Those in debt for 30d or longer.")] = None,
     runs_out: Annotated[str | None, option("--runs-out", "SPAN", "Those that run out within 14d.")] = None,
     expiring: Annotated[str | None, option("--expiring", "SPAN", "Those with units expiring within 14d, 36h.")] = None,
-    plan: Annotated[str | None, option("--plan", "PLAN", "Those on that plan.")] = None,
+    plan: Annotated[str | None, option("--plan", "PLAN", "Those on that plan.", completer("complete_plans"))] = None,
     week_over: Annotated[str | None, option("--week-over", "PERCENT", "Those past that share of their quota.")] = None,
     idle: Annotated[str | None, option("--idle", "SPAN", "Those with no entry for so long.")] = None,
     as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now, from the journals.")] = None,
-    sort: Annotated[str, option("--sort", "FIELD", f"By {', '.join(SORTS)}.")] = "org",
+    sort: Annotated[str, option("--sort", "FIELD", f"By {', '.join(SORTS)}.", completer("complete_sorts"))] = "org",
     limit: Annotated[str | None, option("--limit", "N", "At most so many.")] = None,
 ) -> Listing:
     """List orgs by what they hold. Books nothing.

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import option
+from meterctl.commands.options import completer, option
 from meterctl.commands.period_options import Month, Since, Until, period_of
 from meterctl.core.domain.instants import parse_ahead
 from meterctl.core.errors import BadInput, did_you_mean, said_by
@@ -20,7 +20,9 @@ def report(
     month: Month = None,
     since: Since = None,
     until: Until = None,
-    by: Annotated[str, option("--by", "GROUP", f"One of {', '.join(GROUPINGS)}.")] = "kind",
+    by: Annotated[
+        str, option("--by", "GROUP", f"One of {', '.join(GROUPINGS)}.", completer("complete_groupings"))
+    ] = "kind",
     expiring: Annotated[str | None, option("--expiring", "SPAN", "Of them, what expires within 14d, 36h.")] = None,
 ) -> Report:
     """Report on all orgs: the sums of their statements, and the units outstanding with the price paid.

@@ -5,9 +5,10 @@ import sys
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import argument
-from meterctl.core.errors import NotFound, did_you_mean
-from meterctl.core.results import Listing
+from meterctl.commands.completion import complete_schemas
+from meterctl.commands.options import argument, switch
+from meterctl.core.errors import BadInput, NotFound, did_you_mean
+from meterctl.core.results import Facts, Listing
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -16,8 +17,11 @@ app = new_app()
 @command(app)
 def schema(
     wiring: Wiring,
-    name: Annotated[str | None, argument("[NAME]", "A document, as in its field schema (else: list them).")] = None,
-) -> Listing | None:
+    name: Annotated[
+        str | None, argument("[NAME]", "A document, as in its field schema (else: list them).", complete_schemas)
+    ] = None,
+    all_commands: Annotated[bool, switch("--commands", "Every command, option, exit code and reason.")] = False,
+) -> Listing | Facts | None:
     """Print the JSON Schema of a document. Books nothing.
 
     Without a name it lists the documents. A document may get further fields at any time: readers leave alone what they
@@ -27,7 +31,14 @@ def schema(
     Examples:
       meterctl schema
       meterctl schema receipt > receipt.schema.json
+      meterctl schema --commands --json
     """
+    if all_commands:
+        if name is not None:
+            raise BadInput("--commands takes no NAME", hint="meterctl schema --commands --json", code="usage")
+        from meterctl.commands.catalogue import catalogue
+
+        return Facts("commands", catalogue())
     from meterctl.schemas import DOCUMENTS, describes, json_schema
 
     if name is None:

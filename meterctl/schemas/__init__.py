@@ -21,7 +21,9 @@ from meterctl.core.documents.examining import DoctorDocument
 from meterctl.core.documents.explaining import Explain
 from meterctl.core.documents.fields import Meaning
 from meterctl.core.documents.operating import (
+    Commands,
     Config,
+    ConfigInit,
     Error,
     ExportedPlan,
     Init,
@@ -114,6 +116,8 @@ DOCUMENTS: dict[str, Any] = {
     "locks": LocksDocument,
     "lock": Lock,
     "config": Config,
+    "config-init": ConfigInit,
+    "commands": Commands,
     "init": Init,
     "doctor": DoctorDocument,
     "import": Imported,

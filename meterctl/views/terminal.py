@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NoReturn, TextIO, cast
+from typing import Literal, NoReturn, TextIO, cast
 
 from rich.box import SIMPLE_HEAD, Box
 from rich.cells import cell_len
@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from meterctl.process.colours import coloured, forced
 from meterctl.views.blocks import (
     Bar,
     Block,
@@ -67,15 +68,22 @@ def console_for(stream: TextIO) -> Console:
     on_terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
     return _Console(
-        file=stream if on_terminal else cast(TextIO, _Trimmed(stream)),
-        force_terminal=on_terminal,
-        color_system="auto" if on_terminal and not os.environ.get("NO_COLOR") else None,
+        file=stream if on_terminal or forced() else cast(TextIO, _Trimmed(stream)),
+        force_terminal=on_terminal or forced(),
+        color_system=_colours(stream),
         width=None if on_terminal else int(columns) if columns.isdecimal() and int(columns) else PIPE_WIDTH,
         highlight=False,
         markup=False,
         emoji=False,
         legacy_windows=False,
     )
+
+
+def _colours(stream: TextIO) -> Literal["auto", "256"] | None:
+    """Return the colours to draw with; those of a terminal that is not there cannot be found out."""
+    if not coloured(stream):
+        return None
+    return "auto" if stream.isatty() else "256"
 
 
 class _Console(Console):

@@ -25,7 +25,18 @@ DEMO = "meterctl demo"
 FOLDER = Path(commands.__file__).parent
 
 #: Modules that hold no command.
-HELPERS = {"__init__", "command", "completion", "confirmation", "options", "period_options", "sweep_options", "metrics"}
+HELPERS = {
+    "catalogue",
+    "names",
+    "__init__",
+    "command",
+    "completion",
+    "confirmation",
+    "options",
+    "period_options",
+    "sweep_options",
+    "metrics",
+}
 
 BOOKS = re.compile(r"\b(Books (nothing|an?|every|what|the)|Stores|Changes nothing)\b")
 
@@ -49,6 +60,7 @@ ELSEWHERE = re.compile(r"\s(&&|\||>)\s.*$")
 
 #: Examples that need what only a user has, and how they end without it.
 NEED_MORE = {
+    "config init": USAGE,  # there is one
     "audit devkit --from mongodb://db/devkit --plan-out amends.ndjson": 10,
     "import devkit --from mongodb://db/devkit --dry-run": 10,
     "credit-pack --from-stripe cs_live_1234": UNREACHABLE,

@@ -123,6 +123,8 @@ PRINTED: dict[str, list[str]] = {
     "locks": ["lock list"],
     "lock": ["lock break sweep --reason why"],
     "config": ["config show"],
+    "config-init": ["config init first.toml"],
+    "commands": ["schema --commands"],
     "init": ["init"],
     "doctor": ["doctor"],
     "import": ["import export.ndjson", "import export.ndjson --store sqlite:other.db --dry-run"],

@@ -138,4 +138,4 @@ def test_the_list_of_commands_loads_nothing_that_books(tmp_path: Path) -> None:
         [sys.executable, "-c", code % names], timeout=60, capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert ended.stderr.strip() == ""
-    assert "Commands" in ended.stdout
+    assert "Usage" in ended.stdout

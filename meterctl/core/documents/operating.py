@@ -172,11 +172,71 @@ class ConfigProfile(TypedDict):
     reason_pattern: Annotated[str | None, text("pattern a reason has to match there; null: as without a profile")]
 
 
+class LookedAt(TypedDict):
+    """A place where a config is looked for."""
+
+    path: Annotated[str, text("the file")]
+    found: Annotated[bool, means("true: it is there; the first such file is in force")]
+
+
+class ConfigInit(TypedDict):
+    """A first config that was written."""
+
+    schema: Literal["meterctl.config-init.v1"]
+    path: Annotated[str, text("the file")]
+
+
+class ParameterDocument(TypedDict):
+    """An argument or option of a command."""
+
+    flags: Annotated[list[str], means("its names; of an argument, the one in the usage line")]
+    argument: Annotated[bool, means("true: given by its place")]
+    value: Annotated[str | None, means("word for its value; null: it is a switch")]
+    required: Annotated[bool, means("true: it has to be given")]
+    repeatable: Annotated[bool, means("true: it may be given several times")]
+    help: Annotated[str, text("its meaning")]
+
+
+class CommandDocument(TypedDict):
+    """A command, as it is typed."""
+
+    name: Annotated[str, text("such as meter show")]
+    summary: Annotated[str, text("its first sentence")]
+    help: Annotated[str, text("its help text, with examples")]
+    writes: Annotated[bool, means("true: it may book something, and has --dry-run")]
+    parameters: list[ParameterDocument]
+
+
+class ExitCodeDocument(TypedDict):
+    """An exit code of every command."""
+
+    code: Annotated[int, number("exit code")]
+    meaning: Annotated[str, text("its meaning")]
+
+
+class ReasonDocument(TypedDict):
+    """A reason for which a rule refuses an operation."""
+
+    code: Annotated[str, text("as in the field reason of a receipt")]
+    exit_code: Annotated[int, number("exit code of the command")]
+    hint: Annotated[str, text("the next step")]
+
+
+class Commands(TypedDict):
+    """Every command, option, exit code and reason."""
+
+    schema: Literal["meterctl.commands.v1"]
+    commands: list[CommandDocument]
+    exit_codes: list[ExitCodeDocument]
+    reasons: list[ReasonDocument]
+
+
 class Config(TypedDict):
     """The config in force, defaults included."""
 
     schema: Literal["meterctl.config.v1"]
     source: Annotated[str | None, text("the file it comes from; null: there is none")]
+    looked_at: Annotated[list[LookedAt], means("places where it was looked for, in order")]
     profile: Annotated[str | None, text("the profile that was chosen; null: none")]
     store: Annotated[str, text("the store, without any secret")]
     actor: Actor
