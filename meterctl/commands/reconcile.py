@@ -9,6 +9,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, said_by
 from meterctl.core.payments.findings import Finding, Reconciliation
+from meterctl.process.garbage import collect_garbage
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
 
@@ -46,6 +47,7 @@ def reconcile(
     """
     from meterctl.core.payments.books import Mender
 
+    collect_garbage()
     shop = wiring.shop
     discounts = accept_discount or shop.settings.discounts == "accept"
     mender = Mender(shop.packs, wiring.actor, True, discounts, frozenset(accept_paid or ()))
