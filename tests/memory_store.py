@@ -24,7 +24,7 @@ from meterctl.core.ports import (
     Recorded,
     StoredDocument,
 )
-from meterctl.core.stores.border import claim_of, entry_of, head_of, sound_entry_of, undamaged
+from meterctl.core.stores.border import claim_of, entry_of, head_of, undamaged
 
 
 class MemoryJournal:
@@ -54,14 +54,14 @@ class MemoryJournal:
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         found = {name: self._texts[name[0]][self._seqs[name]] for name in keys if name in self._seqs}
-        return {(org, key): sound_entry_of(json.loads(text), org, key=key) for (org, key), text in found.items()}
+        return {(org, key): entry_of(json.loads(text), org, key=key) for (org, key), text in found.items()}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         return (entry for org in orgs for entry in self.read(org) if entry["key"].startswith(prefix))
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         text = self._texts.get(org, {}).get(seq)
-        return None if text is None else sound_entry_of(json.loads(text), org, seq=seq)
+        return None if text is None else entry_of(json.loads(text), org, seq=seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         texts = self._texts.get(org, {})

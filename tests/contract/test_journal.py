@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.domain.canonical import canonical_bytes
+from meterctl.core.domain.canonical import canonical_bytes, entry_hash
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.model import EMPTY, MAX_UNITS, Entry, Instant, Kind, Lot, state_document
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, Store
@@ -465,6 +465,7 @@ def test_recorded_alerts_go_on_behind_any_place(store: Store) -> None:
     entries = alerting_journals()
     for number, entry in enumerate(entries):
         entry["recorded_at"] = Instant(f"2026-11-22T11:{number % 7:02}:00.000Z")
+        entry["hash"] = entry_hash(entry)
     store.journal.append(entries)
     until = Instant("2026-11-22T11:06:00.000Z")
     places = {Recorded(entry["recorded_at"], entry["org"], entry["seq"]): entry for entry in entries}

@@ -4,6 +4,7 @@ docs/format.md describes both for a checker of your own. orjson writes the form:
 library's encoder, and byte for byte the same for every document that the format allows.
 """
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -55,6 +56,19 @@ def without_hash(text: bytes, digest: str) -> bytes:
 def chain_hash(prev: str, text: bytes) -> str:
     """Return the SHA-256, in hex, over the previous entry's hash and the `hashed_bytes` of an entry."""
     return sha256(prev.encode() + text).hexdigest()
+
+
+#: Where a canonical form names its hash: at the first such place, for its fields are in order of name.
+_HASH = re.compile(rb'"hash":"([0-9a-f]{64})",')
+
+
+def has_its_hash(text: bytes) -> bool:
+    """Return True if a canonical form has the hash that it says, without reading it into a document."""
+    named, place = _HASH.search(text), text.rfind(b'"prev":"')
+    if named is None or place < 0:
+        return False
+    prev = text[place + 8 : place + 72]
+    return sha256(prev + text[: named.start()] + text[named.end() :]).hexdigest().encode() == named[1]
 
 
 def entry_hash(entry: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from meterctl.core.domain.canonical import canonical_bytes, parse_json
+from meterctl.core.domain.canonical import canonical_bytes, has_its_hash, parse_json
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import EntryText, Store, undamaged
@@ -14,25 +14,30 @@ def entry_texts(store: Store, org: str | None = None, since: Instant | None = No
     """Stream the canonical form of each entry of ``org``, or of all orgs; ``since``: only what was recorded from then
     on, and with it all that follows in the same journal. Reads all of it either way.
 
-    Raises `Damaged`, after the last entry, if the store did not give every one: a damaged index loses some."""
-    texts = _without_gaps(store.journal.texts(org))
+    Raises `Damaged`, after the last entry, if the store did not give every one as it was written: a damaged index loses
+    some, a damaged page changes them."""
+    texts = _watched(store.journal.texts(org))
     if since is not None:
         texts = _recorded_since(texts, since)
     return (entry.text + b"\n" for entry in texts)
 
 
-def _without_gaps(texts: Iterator[EntryText]) -> Iterator[EntryText]:
+def _watched(texts: Iterator[EntryText]) -> Iterator[EntryText]:
+    """Pass the texts on, all of them: what is left may be all that there is. Raise the first damage at the end."""
     org, seq = "", 0
-    gap: Damaged | None = None
+    damage: Damaged | None = None
     for entry in texts:
         expected = seq + 1 if entry.org == org else 1
-        if entry.seq != expected and gap is None:
+        if damage is None and entry.seq != expected:
             message = f"the export is incomplete: entry {expected} of {entry.org} is missing, before entry {entry.seq}"
-            gap = Damaged(message, org=entry.org, seq=expected)
+            damage = Damaged(message, org=entry.org, seq=expected)
+        elif damage is None and not has_its_hash(entry.text):
+            message = f"entry {entry.seq} of {entry.org} is damaged: its content does not have the hash that it says"
+            damage = Damaged(message, org=entry.org, seq=entry.seq)
         org, seq = entry.org, entry.seq
         yield entry
-    if gap is not None:
-        raise gap
+    if damage is not None:
+        raise damage
 
 
 def _recorded_since(texts: Iterator[EntryText], since: Instant) -> Iterator[EntryText]:

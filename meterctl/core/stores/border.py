@@ -71,33 +71,27 @@ _LEASE: dict[str, _Test] = {"name": is_text, "holder": is_text, "acquired_at": i
 
 
 def entry_of(document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None) -> Entry:
-    """Return ``document`` as the entry that was asked for; raise `Damaged` if it is none, or another."""
-    problem = malformed(document)
+    """Return ``document`` as the entry that was asked for; raise `Damaged` if it is none, or another, or is not as it
+    was written: its content has the hash that it says."""
+    problem = malformed(document) or _unsound(cast(Entry, document))
     if problem is None:
         entry = cast(Entry, document)
-        if is_state(entry["state"]):
-            if org in (None, entry["org"]) and seq in (None, entry["seq"]) and key in (None, entry["key"]):
-                return entry
-            problem = f"it is entry {entry['seq']} of {entry['org']}, under the key {entry['key']}"
-        else:
-            problem = "its state is malformed"
+        if org in (None, entry["org"]) and seq in (None, entry["seq"]) and key in (None, entry["key"]):
+            return entry
+        problem = f"it is entry {entry['seq']} of {entry['org']}, under the key {entry['key']}"
     raise _damaged_entry(document, problem, org, seq)
 
 
-def sound_entry_of(
-    document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None
-) -> Entry:
-    """Return ``document`` as an entry to book on: its content has the hash that it says, and its sums are right."""
-    entry = entry_of(document, org, seq=seq, key=key)
+def _unsound(entry: Entry) -> str | None:
+    if not is_state(entry["state"]):
+        return "its state is malformed"
     try:
-        right = entry_hash(entry) == entry["hash"]
-    except NOT_CANONICAL:
-        right = False
-    if not right:
-        raise _damaged_entry(document, "its content does not have the hash that it says", org, seq)
-    if balance_of(entry["state"]) != entry["balance"]:
-        raise _damaged_entry(document, "its lots and debt do not make its balance", org, seq)
-    return entry
+        digest = entry_hash(entry)
+    except NOT_CANONICAL as problem:
+        return f"it has no canonical form: {problem}"
+    if digest != entry["hash"]:
+        return "its content does not have the hash that it says"
+    return None if balance_of(entry["state"]) == entry["balance"] else "its lots and debt do not make its balance"
 
 
 def stray_of(document: Mapping[str, Any]) -> Damaged:

@@ -13,7 +13,7 @@ from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Damaged
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
-from meterctl.core.stores.border import entry_of, sound_entry_of, stray_of
+from meterctl.core.stores.border import entry_of, stray_of
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Database, Document, behind, find
 from meterctl.core.stores.mongo.failures import duplicates, rejected
@@ -185,7 +185,7 @@ class MongoJournal:
         found: dict[tuple[str, str], Entry] = {}
         for document in self._find(query, schema.BY_ID):
             org, key = names[document["_id"]]
-            found[org, key] = sound_entry_of(_bare(document), org, key=key)
+            found[org, key] = entry_of(_bare(document), org, key=key)
         return found
 
     def _with_entries(self, orgs: Sequence[str]) -> Sequence[str]:
@@ -203,7 +203,7 @@ class MongoJournal:
 
 
 def _first(found: Cursor[Document], org: str, seq: int | None = None) -> Entry | None:
-    return next((sound_entry_of(_bare(document), org, seq=seq) for document in found.limit(1)), None)
+    return next((entry_of(_bare(document), org, seq=seq) for document in found.limit(1)), None)
 
 
 def _id(org: str, key: str) -> str:

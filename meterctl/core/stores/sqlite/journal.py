@@ -9,7 +9,7 @@ from meterctl.core.domain.canonical import canonical_bytes, canonical_text, pars
 from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
-from meterctl.core.stores.border import entry_of, parsed, sound_entry_of
+from meterctl.core.stores.border import entry_of, parsed
 from meterctl.core.stores.sqlite.database import Database
 from meterctl.core.stores.sqlite.neighbours import check_neighbours
 
@@ -90,14 +90,14 @@ class SqliteJournal:
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
-        return {org: sound_entry_of(parsed(doc), org) for org, doc in rows if doc is not None}
+        return {org: entry_of(parsed(doc), org) for org, doc in rows if doc is not None}
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
         return {org for (org,) in self._database.rows(_GROWN, (json.dumps(list(seqs.items())),))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
-        return {(org, key): sound_entry_of(parsed(doc), org, key=key) for org, key, doc in rows}
+        return {(org, key): entry_of(parsed(doc), org, key=key) for org, key, doc in rows}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         rows = self._database.rows(_STARTING, (json.dumps(list(orgs)), prefix, end_of_prefix(prefix)))
@@ -189,7 +189,7 @@ def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
 
 
 def _single(rows: Sequence[tuple[Any, ...]], org: str, seq: int | None = None) -> Entry | None:
-    return sound_entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
+    return entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
 
 def _stored(doc: Any) -> StoredDocument:
