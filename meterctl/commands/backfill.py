@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
-from meterctl.commands.options import argument, option, worker_count
+from meterctl.commands.options import argument, option, switch, worker_count
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, Booker, ResultsFile
+from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, Booker, LineByLine, ResultsFile, ResultsStream
 from meterctl.core.backfill.repeats import MOST_KEYS
 from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
+from meterctl.core.files.sources import STANDARD_INPUT
 from meterctl.core.results import Backfill
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
@@ -35,9 +36,12 @@ LONGEST_TOLD = 500
 def backfill(
     wiring: Wiring,
     file: Annotated[str, argument("FILE|-", "NDJSON or CSV, plain or gzip; - reads standard input.")],
-    results: Annotated[str | None, option("--results", "FILE", "Write what became of each line, as NDJSON.")] = None,
+    results: Annotated[str | None, option("--results", "FILE|-", "Write what became of each line, as NDJSON.")] = None,
     workers: Annotated[str | None, option("--workers", "N", "Book in so many processes, split by org.")] = None,
     sort: Annotated[str | None, option("--sort", "at", "Book in order of org and time, not of the file.")] = None,
+    line_buffered: Annotated[
+        bool, switch("--line-buffered", "Book and answer each line at once, for a program at the other end.")
+    ] = False,
     timezone: Annotated[str | None, option("--timezone", "NAME", "Zone of times without one: Europe/Berlin.")] = None,
 ) -> Backfill:
     """Book a file of operations, once each.
@@ -46,15 +50,21 @@ def backfill(
     ref: running the same file again books nothing twice, and a file or a run that was cut off is finished by running
     it again. A bad line is reported and stops nothing. A line is {"op": "debit", "org": "acme", "units": 5, "ref":
     "r1"}; in CSV the header names the fields. Times need a zone, in the file or by --timezone. In a file that is not in
-    order of time, lines take effect late, behind newer entries of their org: --sort at puts them in order.
+    order of time, lines take effect late, behind newer entries of their org: --sort at puts them in order. With
+    --results - and --line-buffered the answers go to standard output, and the summary to standard error.
 
     \b
     Example:
       meterctl backfill november.ndjson.gz --results answers.ndjson
       meterctl backfill usage.csv --timezone Europe/Berlin --sort at
+      meterctl backfill lines.ndjson --results - --line-buffered
     """
     count = worker_count(workers)
     zone = _zone(timezone)
+    if line_buffered and (count > 1 or sort is not None):
+        raise BadInput(
+            "lines answered at once have no order or workers", hint="leave out --sort, --workers", code="usage"
+        )
     if sort not in (None, "at"):
         raise BadInput(f"--sort: {sort!r} is no order", hint="write --sort at, or leave it out", code="usage")
     if is_to_ask(wiring):
@@ -64,11 +74,12 @@ def backfill(
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
         lines = stack.enter_context(_in_order(source.lines(), zone, wiring.at, by_time=sort is not None))
-        answers = stack.enter_context(ResultsFile(results, file, *wiring.own_files)) if results is not None else None
+        answers = _answers(stack, wiring, results, file, printed=line_buffered)
         interrupts = stack.enter_context(Interrupts())
-        booker = _booker(wiring, count)
-        account = _run(booker, source, _chunks(source, lines, interrupts), answers)
+        booker = LineByLine(_booker(wiring, count)) if line_buffered else _booker(wiring, count)
+        account = _run(booker, source, _chunks(source, lines, interrupts, 1 if line_buffered else CHUNK), answers)
     account.tally.seconds = wiring.elapsed() - began
+    account.tally.answers_printed = isinstance(answers, ResultsStream)
     if results is None:
         _tell_unbooked(account)
     _tell_uncompared(account)
@@ -117,7 +128,20 @@ def _booker(wiring: Wiring, count: int) -> Booker:
     return LineWorkers(count, wiring.options, wiring.environ)
 
 
-def _run(booker: Booker, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | None) -> Account:
+def _answers(
+    stack: ExitStack, wiring: Wiring, results: str | None, file: str, *, printed: bool
+) -> ResultsFile | ResultsStream | None:
+    """Open the place that the answers go to: a file, or for lines answered at once also standard output (``-``)."""
+    if results is None:
+        return None
+    if results == STANDARD_INPUT and printed:
+        return ResultsStream(sys.stdout)
+    return stack.enter_context(ResultsFile(results, file, *wiring.own_files))
+
+
+def _run(
+    booker: Booker, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | ResultsStream | None
+) -> Account:
     account, progress = Account(), Progress("lines")
     try:
         with closing(booker.answers(chunks)) as answered:
@@ -148,12 +172,12 @@ def _tell_uncompared(account: Account) -> None:
         sys.stderr.write(f"keys were only compared within the first {MOST_KEYS:,} operations of the file\n")
 
 
-def _chunks(source: InputFile, lines: Iterator[Line], interrupts: Interrupts) -> Iterator[list[Line]]:
+def _chunks(source: InputFile, lines: Iterator[Line], interrupts: Interrupts, size: int) -> Iterator[list[Line]]:
     while not interrupts.asked:
         chunk: list[Line] = []
         with interrupts.may_wait():
             end = source.length + CHUNK_BYTES
-            for line in islice(lines, CHUNK):
+            for line in islice(lines, size):
                 chunk.append(line)
                 if source.length >= end:
                     break

@@ -159,12 +159,15 @@ def _run(
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        from meterctl.render import emit
+        from meterctl.render import emit, write
 
         if writes and wiring.is_pinned:
             _warn_of_pinned_clock(result, wiring.now)
         with answering():
-            emit(result, wiring.output)
+            if getattr(result, "answers_printed", False):
+                write(result, wiring.output, sys.stderr)
+            else:
+                emit(result, wiring.output)
         return result.exit_code
     except KeyboardInterrupt:
         if not writes or options.dry_run:

@@ -351,6 +351,8 @@ class Backfill(WriteResult):
     twice_in_file: Annotated[int, number("lines that repeat a key of the same file")] = 0
     seconds: f.Seconds = 0.0
     warnings: Annotated[Sequence[Warning], means("points an operator should see about it")] = ()
+    #: The answers to the lines went to standard output, so this goes to standard error.
+    answers_printed: bool = hidden(default=False)
 
     @property
     def unbooked(self) -> int:

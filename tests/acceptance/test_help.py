@@ -167,6 +167,7 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     (run.place / "backup.ndjson.gz").write_bytes(gzip.compress(run.journal().encode()))
     run.all("--store sqlite:credits.db adjust other 5 --ref a1 --reason why")
     run.file("events.ndjson", "")
+    run.file("lines.ndjson", '{"op": "debit", "org": "acme", "units": 1, "ref": "b1"}\n')
     payment = {"id": "order-77", "org": "acme", "pack": "small", "paid_cents": 500, "currency": "usd"}
     paid = json.dumps(payment | {"paid_at": "2026-11-10T10:00:00Z"})
     run.file("payments.ndjson", "")

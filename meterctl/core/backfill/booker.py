@@ -117,6 +117,30 @@ class ResultsFile:
             raise MeterctlError(message, hint=hint, code="results_unwritable") from problem
 
 
+class ResultsStream:
+    """Standard output as the place of the answers: each is there as soon as it is known."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, answers: list[Answer]) -> None:
+        """Write answers, a line each."""
+        self._stream.write("".join(json.dumps(answer.document(), ensure_ascii=False) + "\n" for answer in answers))
+        self._stream.flush()
+
+
+class LineByLine:
+    """Books each chunk as a call of its own: all of it is done, caches too, before the next one is waited for."""
+
+    def __init__(self, booker: Booker) -> None:
+        self._booker = booker
+
+    def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
+        """Book the lines, in order, and answer them, in order."""
+        for chunk in chunks:
+            yield from self._booker.answers([chunk])
+
+
 def _answer(line: int, receipt: Receipt) -> Answer:
     seq = receipt.entry["seq"] if receipt.entry else None
     message = receipt.message if receipt.status in ("refused", "conflict", "failed") else None
