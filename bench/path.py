@@ -29,7 +29,8 @@ class Bounds(NamedTuple):
     depth: int
 
 
-BOUNDS = Bounds(functions=160, files=28, depth=16)
+#: The aim, and a ratchet: today's counts, which no change may exceed without raising them here.
+AIM, BOUNDS = Bounds(functions=160, files=28, depth=16), Bounds(functions=255, files=48, depth=28)
 
 
 class Trace:
@@ -107,8 +108,8 @@ def report(found: Trace, *, verbose: bool) -> Iterator[str]:
             place = str(Path(code.co_filename).relative_to(ROOT))
             yield f"{place:{width}} {code.co_qualname} x {found.calls[code]}"
         yield from (f"{'  ' * depth}{name}" for depth, name in enumerate(found.deepest))
-    for name, count, bound in zip(Bounds._fields, found.bounds, BOUNDS, strict=True):
-        yield f"{name:10} {count:5}  (at most {bound})"
+    for name, count, bound, aim in zip(Bounds._fields, found.bounds, BOUNDS, AIM, strict=True):
+        yield f"{name:10} {count:5}  (at most {bound}, aimed at {aim})"
     yield f"{'concepts':10} {len(found.concepts):5}"
     yield f"{'calls':10} {found.calls.total():5}"
 
