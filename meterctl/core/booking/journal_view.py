@@ -33,8 +33,12 @@ class OrgView:
     where the view does: what others have booked since the tip was read must not be mixed with the state before it.
     """
 
-    def __init__(self, store: Store, org: str, newest: Entry | Damaged | None, *, exact: bool) -> None:
+    def __init__(
+        self, store: Store, org: str, newest: Entry | Damaged | None, *, exact: bool, up_to: int | None = None
+    ) -> None:
+        """``up_to``: the seq at which the history ends, where that is not the tip's."""
         self._store = store
+        self._up_to = up_to
         self.org = org
         self.exact = exact
         self.pending: list[Entry] = []
@@ -155,6 +159,8 @@ class OrgView:
     def _end_of_stored(self) -> int:
         """Up to which seq, itself excluded, the view is what is stored. A flying entry may have arrived there already,
         and must not count twice."""
+        if self._up_to is not None:
+            return self._up_to + 1
         on_top = self._on_top()
         return on_top[0]["seq"] if on_top else self.tip.seq + 1
 
@@ -167,14 +173,9 @@ def _names_of(entry: Entry) -> tuple[str, ...]:
     return (entry["session"], *entry.get("names", ())) if entry["kind"] == "topup" else ()
 
 
-class UnreadOrg(OrgView):
-    """An org whose tip was not read: it has no state, and its history is all that is stored."""
-
-    def __init__(self, store: Store, org: str) -> None:
-        super().__init__(store, org, None, exact=False)
-
-    def _end_of_stored(self) -> int:
-        return MAX_UNITS + 1
+def unread(store: Store, org: str) -> OrgView:
+    """Return a view of ``org`` without reading its tip: it has no state, and its history is all that is stored."""
+    return OrgView(store, org, None, exact=False, up_to=MAX_UNITS)
 
 
 class OrgViews:
@@ -187,7 +188,7 @@ class OrgViews:
 
     def of(self, org: str) -> OrgView:
         """The view of ``org``. Of an org that was not loaded it has no tip, only the history."""
-        return self._views.get(org) or UnreadOrg(self._store, org)
+        return self._views.get(org) or unread(self._store, org)
 
     def load(self, orgs: Sequence[str], *, exactly: Collection[str]) -> int:
         """Have a view of each of ``orgs``, in a few queries for all; those in ``exactly`` are read exactly.

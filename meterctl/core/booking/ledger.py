@@ -50,7 +50,7 @@ class Ledger:
     def one(self, request: Request) -> Receipt:
         """Book one request. Raises `StoreUnreachable` if the store cannot tell about it, `Damaged` if the org's journal
         cannot be booked on."""
-        receipt = next(self.execute([request]))
+        receipt = next(receipt for receipts in self.execute_chunks([[request]]) for receipt in receipts)
         if receipt.problem is not None:
             raise receipt.problem
         return receipt

@@ -8,7 +8,7 @@ whoever appends second decides anew.
 
 from collections.abc import Iterable, Sequence
 
-from meterctl.core.booking.journal_view import OrgView, OrgViews, UnreadOrg
+from meterctl.core.booking.journal_view import OrgView, OrgViews, unread
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.rules import History
@@ -120,13 +120,13 @@ def _move(store: Store, holder: Claim, to: Claim) -> bool:
 
 def _is_idle(store: Store, claim: Claim) -> bool:
     """Return True if the claim's topup was never appended."""
-    return UnreadOrg(store, claim.org).by_key(f"session:{claim.session}") is None
+    return unread(store, claim.org).by_key(f"session:{claim.session}") is None
 
 
 def undo_is_booked(store: Store, claim: Claim) -> bool:
     """Return True if the claim's org has taken back its topup, and the store has it: a claim that moved on what is only
     pending would let both orgs keep the pack if that is never appended."""
-    return topup_is_undone(claim, UnreadOrg(store, claim.org))
+    return topup_is_undone(claim, unread(store, claim.org))
 
 
 def topup_is_undone(claim: Claim, history: History) -> bool:

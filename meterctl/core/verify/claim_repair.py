@@ -1,6 +1,6 @@
 """Claims made again from the journals, as heads can be."""
 
-from meterctl.core.booking.journal_view import UnreadOrg
+from meterctl.core.booking.journal_view import unread
 from meterctl.core.booking.payment_names import claims_of, topup_is_undone, undo_is_booked
 from meterctl.core.errors import StoreDamaged
 from meterctl.core.model import Claim
@@ -25,7 +25,7 @@ def _repair_org(store: Store, org: str) -> int:
     mended = 0
     for topup in store.journal.read(org, EntryFilter(kinds=("topup",))):
         claims = claims_of(topup)
-        if topup_is_undone(claims[0], UnreadOrg(store, org)):
+        if topup_is_undone(claims[0], unread(store, org)):
             continue
         holders = store.claims.holders(claim.name for claim in claims)
         for claim in claims:
