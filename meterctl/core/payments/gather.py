@@ -312,10 +312,9 @@ class _Booked:
         journal, names = self._store.journal, self._names()
         for number, org in enumerate(journal.orgs(), 1):
             entries = list(journal.read(org, EntryFilter(kinds=_KINDS)))
-            touched = {base_of(str(entry.get("session"))) for entry in entries if entry["at"] >= self._since}
             for credit in credits_of(entries):
                 more = names.get((org, credit.name))
-                self._add(credit._replace(names=tuple(more)) if more else credit, touched)
+                self._add(credit._replace(names=tuple(more)) if more else credit)
             if number % 1000 == 0:
                 progress(f"orgs: {number:,}")
 
@@ -327,11 +326,11 @@ class _Booked:
                 names.setdefault((claim.org, claim.session), []).append(claim.name)
         return names
 
-    def _add(self, credit: Credit, touched: set[str]) -> None:
+    def _add(self, credit: Credit) -> None:
         if not any(payments.is_stripes(name) for name in credit.all_names):
             self.others += 1
             return
         self.count += 1
         self.credits.append(credit)
-        if base_of(credit.name) in touched:
+        if credit.at >= self._since:
             self.recent[base_of(credit.name)] = None
