@@ -14,6 +14,9 @@ def run() -> None:
         _open_what_is_closed()
         if sys.argv[1:] == ["--version"] and _version_is_shown():
             return
+        from meterctl.process.interrupts import end_by_sigterm
+
+        end_by_sigterm()
         from meterctl.cli import main
 
         code = main(sys.argv[1:])

@@ -225,7 +225,7 @@ class PaymentRefused(MeterctlError):
 
 
 class Interrupted(MeterctlError):
-    """Somebody pressed Ctrl-C."""
+    """Somebody pressed Ctrl-C, or sent SIGTERM."""
 
     code = "interrupted"
     exit_code = INTERRUPTED

@@ -1,7 +1,6 @@
 """Processes that each do a task on item after item, with a store of their own."""
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from meterctl.core.errors import MeterctlError
 from meterctl.process.garbage import collect_garbage
-from meterctl.process.interrupts import held_back
+from meterctl.process.interrupts import held_back, ignore_endings
 from meterctl.wiring import Options, Wiring
 
 Item = TypeVar("Item")
@@ -59,14 +58,19 @@ class Workers(Generic[Item, Answer]):
             while asked:  # bounded: by the items
                 yield asked.popleft().result()
         except BrokenProcessPool as problem:
+            self._kill()  # the pool would ask the others by SIGTERM, which they leave to this process
             raise WorkerDied("a process that was working died") from problem
         except BaseException:
             if self._breaks_off:
-                for process in active_children():
-                    process.kill()
+                self._kill()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+    @staticmethod
+    def _kill() -> None:
+        for process in active_children():
+            process.kill()
 
 
 # In each process
@@ -76,8 +80,7 @@ _tasks: list[Callable[[Any], Any]] = []
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
     """What each process begins with."""
-    # Ctrl-C reaches every process of a terminal; the one that hands out the work ends the run.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_endings()
     collect_garbage()
     return Wiring(options, environ, alone=False)
 

@@ -15,6 +15,7 @@ import pytest
 from meterctl.cli import main
 from meterctl.core.backfill.booker import CHUNK
 from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.process.interrupts import ENDING
 from tests.waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -308,19 +309,20 @@ def test_a_dry_run_answers_what_the_real_run_does(run: Run, store: str, tmp_path
 
 
 def backfill(store: str, *words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "meterctl", "--store", store, "--json", "backfill", *map(str, words)]
+    return [sys.executable, "-m", "meterctl", "--store", store, "--now", NOW, "--json", "backfill", *map(str, words)]
 
 
 def start(store: str, *words: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(backfill(store, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path, number: int) -> None:
     path, results = tmp_path / "in.ndjson", tmp_path / "results"
     path.write_text(debits(range(24_000)))
     process = start(store, path, "--results", results)
     wait_for(lambda: results.exists() and results.stat().st_size > 0, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
     told = rows(results)
@@ -332,14 +334,15 @@ def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path)
     assert ran.tally == {"lines": 24_000, "applied": 24_000 - len(told), "replayed": len(told)}
 
 
-def test_ctrl_c_while_it_waits_for_input(store: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_while_it_waits_for_input(store: str, tmp_path: Path, number: int) -> None:
     results = tmp_path / "results"
     process = start(store, "-", "--results", results, stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(debits(range(CHUNK)).encode())
     process.stdin.flush()
     wait_for(lambda: count(store) == CHUNK, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"stopped after line {CHUNK}" in err.decode()

@@ -21,6 +21,7 @@ from meterctl.cli import main
 from meterctl.commands import backfill as command
 from meterctl.core.backfill.booker import CHUNK
 from meterctl.core.stores.url import open_store
+from meterctl.process.interrupts import ENDING
 from tests.desk import contents
 from tests.mongod import own_database
 from tests.waiting import wait_for, workers_of
@@ -304,7 +305,7 @@ LINES = 10 * CHUNK
 
 def start(store: str, file: str, results: Path, **options: Any) -> "subprocess.Popen[bytes]":
     """A backfill in two processes."""
-    argv = [sys.executable, "-m", "meterctl", "--store", store, "--json", "backfill", file]
+    argv = [sys.executable, "-m", "meterctl", "--store", store, "--now", NOW, "--json", "backfill", file]
     argv += ["--results", str(results), "--workers", "2"]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options)
 
@@ -342,9 +343,12 @@ def test_a_process_that_is_killed_is_told_and_the_run_finished_by_the_next(
     finish(run, store, tmp_path, told=rows(started.results))
 
 
-def test_ctrl_c_answers_all_that_is_booked(run: Run, store: str, tmp_path: Path, started: Started) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_answers_all_that_is_booked(
+    run: Run, store: str, tmp_path: Path, started: Started, number: signal.Signals
+) -> None:
     wait_for(started.answered)
-    started.signal(signal.SIGINT)
+    started.signal(number)
     code, err = started.end()
     told = rows(started.results)
     assert (code, len(err), 0 < len(told) < LINES) == (130, 2, True)
@@ -366,9 +370,10 @@ def test_ctrl_c_while_it_waits_for_input(store: str, tmp_path: Path) -> None:
     assert len(rows(tmp_path / "told")) == 2 * CHUNK
 
 
-def test_ctrl_c_while_the_processes_start(started: Started) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_while_the_processes_start(started: Started, number: signal.Signals) -> None:
     wait_for(started.workers)
-    started.signal(signal.SIGINT)
+    started.signal(number)
     code, err = started.end()
     assert (code, json.loads(err[-1])["code"], len(err)) == (130, "interrupted", 2)
     assert err[0].startswith("stopped after line ")

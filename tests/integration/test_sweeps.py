@@ -25,6 +25,7 @@ from meterctl.core.sweep import due_orgs
 from meterctl.core.sweep.due_orgs import EVERYTHING, Extent, Shard
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.process.clock import FixedClock
+from meterctl.process.interrupts import ENDING
 from tests.waiting import wait_for, workers_of
 
 SOLD, SWEPT = "2026-11-16T12:00:00.000Z", "2026-11-18T12:00:00.000Z"
@@ -158,10 +159,11 @@ def first_worker(sweeping: "subprocess.Popen[str]") -> int:
     return wait_for(lambda: workers_of(sweeping.pid), sweeping)[0]
 
 
-def test_ctrl_c_ends_a_sweep_after_its_page(store: Store, shell: Shell) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_ends_a_sweep_after_its_page(store: Store, shell: Shell, number: int) -> None:
     sweeping = shell("expire", "--all", "--workers", "2")
     first_worker(sweeping)
-    sweeping.send_signal(signal.SIGINT)
+    sweeping.send_signal(number)
     _, err = sweeping.communicate(timeout=120)
     assert (sweeping.returncode, json.loads(err)["code"]) == (130, "interrupted")
     assert store.locks.all() == []

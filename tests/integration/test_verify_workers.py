@@ -21,6 +21,7 @@ from meterctl.core.ports import Store
 from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.url import open_store
 from meterctl.process.clock import FixedClock
+from meterctl.process.interrupts import ENDING
 from meterctl.wiring import Options, Wiring
 from meterctl.workers.pool import Workers
 from tests.waiting import wait_for, workers_of
@@ -186,9 +187,10 @@ def verifying(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.communicate()
 
 
-def test_ctrl_c_breaks_off_what_the_processes_have_begun(verifying: "subprocess.Popen[str]") -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_an_interrupt_breaks_off_what_the_processes_have_begun(verifying: "subprocess.Popen[str]", number: int) -> None:
     workers = workers_of(verifying.pid)
-    verifying.send_signal(signal.SIGINT)
+    verifying.send_signal(number)
     out, err = verifying.communicate(timeout=120)
     assert (verifying.returncode, out, json.loads(err)["code"]) == (130, "", "interrupted")
     assert [worker for worker in workers if Path(f"/proc/{worker}").exists()] == []
