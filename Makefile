@@ -6,6 +6,7 @@
 #   make lint     check style and formatting
 #   make mutations  change one line of the rules at a time: the tests have to notice
 #   make simulate   let simulated workers crash, race and lose answers, and check what came of it
+#   make fuzz     give it 200,000 spoilt inputs: files, events, plans, exports, configs and command lines
 #   make types    check types
 #   make package  build the wheel, install it apart from this checkout, and have it show what it does
 #   make pictures draw the pictures in docs/pictures anew, from what the commands print
@@ -19,7 +20,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate package pictures man
+.PHONY: demo test bench lint types clean mutations simulate fuzz package pictures man
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -40,6 +41,10 @@ simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulator --store sqlite --seed 1 --runs 200 $(ARGS)
 	$(BIN)/python -m tests.simulator --store mongomock --seed 1 --runs 80 $(ARGS)
 	$(BIN)/python -m tests.simulator --store mongod --seed 1 --runs 60 $(ARGS)
+
+# The same seed makes the same inputs. A failure names the call that repeats it.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --inputs 200000 --seed 1 $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
