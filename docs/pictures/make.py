@@ -46,6 +46,7 @@ PICTURES = {
     "chart": "ledger acme --chart",
     "meter": "meter show acme",
     "balance": "balance acme",
+    "statement": "statement acme --month 2026-11",
 }
 
 #: rich's own form, without the fonts that it has viewers fetch from elsewhere.
