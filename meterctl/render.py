@@ -84,10 +84,6 @@ def _records(result: Result, stream: TextIO) -> Iterator[Mapping[str, Any]]:
 
 #: The columns of records that do not all have the same fields, or of which there may be none to tell.
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "ledger": (
-        *("org", "seq", "key", "kind", "amount", "balance", "at", "occurred_at", "recorded_at", "actor", "reason"),
-        *("input", "state", "prev", "hash", "v"),
-    ),
     "ledger-chart": ("at", "seq", "balance", "pending", "low", "high"),
     "history": (
         *("key", "cycle", "plan", "version", "quota", "used", "uncovered", "breakdown", "alerts"),
@@ -124,9 +120,6 @@ _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
     ),
 }
 
-#: The column for the fields of an entry that not every entry has.
-_REST = "effects"
-
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 #: What makes a spreadsheet take a text for a formula.
@@ -140,23 +133,24 @@ def _write_csv(result: Result, stream: TextIO) -> None:
 
     records = _records(result, stream)
     columns = _COLUMNS.get(result.name)
-    rest = [_REST] if result.name == "ledger" else []
+    if result.name == "ledger":
+        from meterctl.views import flat_entries
+
+        columns, records = flat_entries.COLUMNS, map(flat_entries.flat_entry, records)
     if columns is None:
         first = list(islice(records, 1))
         columns = tuple(first[0]) if first else _COLUMNS_OF_NONE.get(result.name, ())
         records = chain(first, records)
     out = csv.writer(stream, lineterminator="\n")
     if columns:
-        out.writerow([_csv_cell(name) for name in (*columns, *rest)])
+        out.writerow([_csv_cell(name) for name in columns])
     for record in records:
-        out.writerow(_csv_row(record, columns, with_rest=bool(rest)))
+        out.writerow(_csv_row(record, columns))
 
 
-def _csv_row(record: Mapping[str, Any], columns: Sequence[str], *, with_rest: bool) -> list[str]:
+def _csv_row(record: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
     row = [_csv_cell(record.get(name)) for name in columns]
     others = {name: value for name, value in record.items() if name not in columns}
-    if with_rest:
-        return [*row, _csv_cell(others)]
     if others:
         raise ValueError(f"records of one list differ in their fields: {', '.join(others)}")
     return row

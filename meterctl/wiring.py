@@ -1,6 +1,7 @@
 """The composition root: options and environment become settings, clock, store and ledger, each made when first used."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.booking.checked_clock import CheckedClock, Confirm
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import Wanted
+    from meterctl.core.domain.guard import Guard
     from meterctl.core.domain.operations import Operation, Refund, Request
     from meterctl.core.domain.policy import Limits
     from meterctl.core.model import Instant
@@ -52,6 +54,10 @@ class Options(NamedTuple):
     at: str | None = None
     dry_run: bool = False
     yes: bool = False
+    quiet: bool = False
+    over_limit: bool = False
+    expect_balance: str | None = None
+    expect_seq: str | None = None
     plan_out: str | None = None
     metrics_file: str | None = None
     log_format: str | None = None
@@ -349,10 +355,38 @@ class Wiring:
         return Reads(self.store, self.clock, self.settings.terms)
 
     def request(self, operation: "Operation", at: "Instant | None" = None) -> "Request":
-        """``operation`` as this caller asks for it; ``at`` is when it happened unless the caller says otherwise."""
+        """Return ``operation`` as this caller asks for it, within the limits at the desk.
+
+        ``at`` is the time it happened unless the caller names another. Raises `BadInput` where a reason is needed.
+        """
         from meterctl.core.domain.operations import Request
 
-        return Request(operation, self.actor, self.options.reason, self.at or at)
+        reason = self.options.reason
+        if reason is None and operation.name in self.require_reason:
+            raise BadInput(f"{operation.name} needs a reason here", hint="add --reason TEXT", code="reason_required")
+        if reason is not None and self.reason_pattern and not re.search(self.reason_pattern, reason):
+            hint = f"a reason here matches {self.reason_pattern}"
+            raise BadInput(f"the reason {reason!r} does not match", hint=hint, code="reason_required")
+        return Request(operation, self.actor, reason, self.at or at, guard=self.guard)
+
+    @cached_property
+    def guard(self) -> "Guard":
+        """The bounds of what one command at the desk may book. Of a plan nothing is booked yet: it has no limits."""
+        from meterctl.core.domain.checks import check_integer
+        from meterctl.core.domain.guard import Guard
+        from meterctl.core.domain.policy import Limits
+        from meterctl.core.model import MAX_UNITS
+
+        def number(option: str, text: str | None, least: int) -> int | None:
+            if text is None:
+                return None
+            with said_by(option):
+                return check_integer(text, "N", least=least)
+
+        balance = number("--expect-balance", self.options.expect_balance, -MAX_UNITS)
+        seq = number("--expect-seq", self.options.expect_seq, 0)
+        limits = Limits() if self.options.plan_out is not None else self.limits
+        return Guard(balance, seq, limits, self.options.over_limit)
 
     @cached_property
     def shop(self) -> "Shop":

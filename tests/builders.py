@@ -68,7 +68,7 @@ def _likeness(kind: str, names: frozenset[str]) -> dict[str, Any]:
     entries = (entry for entry in _STORY if entry["kind"] == kind)
     none: dict[str, Any] = {}
     like = max(entries, key=lambda entry: (len(names & entry.keys()), -len(entry)), default=none)
-    return {name: like[name] for name in like if name not in ("occurred_at", "alerts")}
+    return {name: like[name] for name in like if name not in ("occurred_at", "alerts", "approved_by")}
 
 
 def make_entries(org: str, count: int, *, first: int = 1, **fields: Any) -> list[Entry]:

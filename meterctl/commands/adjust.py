@@ -4,7 +4,7 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.commands.options import Org, argument, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import Adjust
 from meterctl.core.model import MAX_UNITS
@@ -20,7 +20,7 @@ def adjust(
     org: Org,
     units: Annotated[str, argument("UNITS", "A whole number: +50 grants, -50 takes.")],
     ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
-    expires: Annotated[str | None, option("--expires", "TIME", "When granted units expire.")] = None,
+    expires: Annotated[str | None, option("--expires", "TIME", "When granted units expire: a date or 30d.")] = None,
     allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
     priority: Annotated[
         str | None, option("--priority", "N", "0-100: granted units of a low number are used first (else 50).")
@@ -38,7 +38,7 @@ def adjust(
       meterctl adjust acme -20 --ref fix-3 --reason "credited twice by hand"
     """
     amount = check_integer(units, "units", least=-MAX_UNITS)
-    expires_at = None if expires is None else option_time("--expires", expires)
+    expires_at = None if expires is None else expiry_time(wiring, expires)
     operation = Adjust(
         org,
         amount,

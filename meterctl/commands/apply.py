@@ -30,7 +30,8 @@ def apply(
 
     Books what the plan says, as of the time, actor and reason in it, for each org only if that has not moved since:
     else nothing more is booked for the org, exit code 6, and what moved is named. Applying a plan again books nothing
-    twice, and finishes one that was cut off.
+    twice, and finishes one that was cut off. Another actor than the one who made the plan approves it: that is
+    recorded, and no limit of the config holds then.
 
     \b
     Example:
@@ -75,7 +76,7 @@ def _ask(wiring: Wiring, plan: SavedPlan) -> None:
 def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
     collect_garbage()
     whole = plan.header.operations
-    applier, progress = Applier(wiring.ledger, plan.header), Progress("operations")
+    applier, progress = Applier(wiring.ledger, plan.header, wiring.actor, wiring.guard), Progress("operations")
     with Interrupts() as interrupts:
         try:
             for done in applier.run(_until(plan.steps(), interrupts)):

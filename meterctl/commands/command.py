@@ -18,7 +18,7 @@ from typer._click.parser import _OptionParser, _ParsingState
 from typer.core import TyperCommand
 
 from meterctl.commands.options import METRICS, PLANNING, SHARED, WRITING
-from meterctl.core.errors import AnswerLost, BadInput, Interrupted
+from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
 from meterctl.wiring import Options, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -100,7 +100,8 @@ def command(
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
             said = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
-            return _run(function, options_said(names, said), values, writes=writes, formats=formats, metrics=metrics)
+            options = options_said(names, said, name or function.__name__)
+            return _run(function, options, values, writes=writes, formats=formats, metrics=metrics)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -122,7 +123,12 @@ def _needs_arguments(own: list[inspect.Parameter]) -> bool:
     return any(parameter.default is inspect.Parameter.empty for parameter in own)
 
 
-def options_said(names: list[str], said: list[dict[str, Any]]) -> Options:
+#: Options that say how one org has to stand, and commands that they mean nothing to.
+ONE_ORG = frozenset({"expect_balance", "expect_seq"})
+MANY_ORGS = frozenset({"backfill", "apply", "events", "expire", "reconcile", "init", "import", "publish", "break"})
+
+
+def options_said(names: list[str], said: list[dict[str, Any]], command: str = "") -> Options:
     """Each option as it was said nearest to the command; ``--json`` is a way to say the output."""
     said = [level | {"output": "json"} if level.get("json") else level for level in said]
     given: dict[str, Any] = {}
@@ -133,6 +139,9 @@ def options_said(names: list[str], said: list[dict[str, Any]]) -> Options:
             flag = f"--{name.replace('_', '-')}"
             raise BadInput(f"{flag} is empty", hint=f"give {flag} a value, or leave it out", code="usage")
     given.pop("json", None)
+    if ONE_ORG.intersection(given) and command in MANY_ORGS:
+        message = f"{command.replace('_', '-')} may concern many orgs, and each stands elsewhere"
+        raise BadInput(message, hint="leave out --expect-balance and --expect-seq", code="usage")
     if "plan_out" in given:
         given["dry_run"] = True  # what is planned is not booked
     return Options(**given)
@@ -147,6 +156,7 @@ def _run(
     formats: tuple[str, ...] = (),
     metrics: str | None = None,
 ) -> int:
+    check_actor(options, writes=writes)
     wiring = Wiring(options, formats=formats)
     _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
     try:
@@ -159,15 +169,9 @@ def _run(
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        from meterctl.render import emit, write
-
         if writes and wiring.is_pinned:
             _warn_of_pinned_clock(result, wiring.now)
-        with answering():
-            if getattr(result, "answers_printed", False):
-                write(result, wiring.output, sys.stderr)
-            else:
-                emit(result, wiring.output)
+        _answer(wiring, result)
         return result.exit_code
     except KeyboardInterrupt:
         if not writes or options.dry_run:
@@ -189,6 +193,37 @@ def _called(
     with reporting(wiring, metrics, wiring.options.metrics_file) as results:
         results.append(function(wiring, **values))
     return results[0]
+
+
+def check_actor(options: Options, *, writes: bool) -> None:
+    """Refuse ``--actor`` on a command that only reads: it would look like a filter and be none."""
+    if options.actor is not None and not writes:
+        message = "--actor says who acts, and this command only reads"
+        raise BadInput(message, hint="to filter by it: meterctl ledger ORG --by ACTOR", code="usage")
+
+
+def _answer(wiring: Wiring, result: "Result") -> None:
+    from meterctl.render import emit, write
+
+    if getattr(result, "known", True) is False:
+        _tell_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
+    if wiring.options.quiet and result.exit_code == DONE:
+        for warning in getattr(result, "warnings", ()):
+            typer.echo(f"warning [{warning.code}]: {warning.message}", err=True)
+        return
+    with answering():
+        if getattr(result, "answers_printed", False):
+            write(result, wiring.output, sys.stderr)
+        else:
+            emit(result, wiring.output)
+
+
+def _tell_unknown(wiring: Wiring, org: str) -> None:
+    """Say that there is no journal of ``org``, and which one may have been meant."""
+    from meterctl.core.reads.near_orgs import nearest_org
+
+    near = nearest_org(wiring.store.heads, org)
+    typer.echo(f'No journal for "{org}".' + (f" Did you mean {near}?" if near else ""), err=True)
 
 
 @contextmanager

@@ -3,26 +3,24 @@ take back is said in plain words and asked for by name."""
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from meterctl.core.errors import BadInput, MeterctlError
-from meterctl.wiring import Wiring
-
-if TYPE_CHECKING:  # what the program's own help has no use for
-    from meterctl.core.domain.operations import Operation
-    from meterctl.core.model import Instant
-    from meterctl.core.results import Receipt
-from typing import TYPE_CHECKING
-
 from meterctl.core.domain.operations import ForceReset, Request, Undo
-from meterctl.core.errors import INTERRUPTED
+from meterctl.core.errors import INTERRUPTED, BadInput, MeterctlError
 from meterctl.core.model import Entry
 from meterctl.core.results import Receipt
 
 if TYPE_CHECKING:
+    from meterctl.core.domain.operations import Operation
+    from meterctl.core.model import Instant
     from meterctl.wiring import Wiring
+
+
+#: Refusals that somebody at a terminal may lift by typing the org's id, as --over-limit does.
+LIFTED = frozenset({"over_limit", "over_debt_limit"})
 
 
 def somebody_is_there() -> bool:
@@ -39,24 +37,32 @@ def place_of(wiring: "Wiring") -> str:
     return f"As {wiring.actor}, on {wiring.describe_store()}."
 
 
-def confirm(wiring: "Wiring", request: Request, caution: str | None) -> None:
-    """Show what ``request`` would book and ask for it. ``caution`` says what makes it one to think about twice: where
-    nobody is there such a request is refused. Raises if the answer is no."""
+def confirm(wiring: "Wiring", request: Request, caution: str | None) -> Request:
+    """Show the outcome of ``request``, ask for it, and return it as it was agreed to, beyond a limit maybe.
+
+    ``caution`` is the reason to think twice: without a terminal a request with one is refused. Raises `MeterctlError`
+    if the answer is no.
+    """
     if not somebody_is_there():
         if caution is not None:
             raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
-        return
+        return request
     from meterctl.render import show
 
     receipt = wiring.rehearsal().one(request)
+    beyond = ""
+    if receipt.reason in LIFTED and request.guard is not None:
+        beyond = f"Beyond a limit: {receipt.message}."
+        request = replace(request, guard=request.guard._replace(over_limit=True))
+        receipt = wiring.rehearsal().one(request)
     if receipt.status != "planned":
-        return  # there is nothing to agree to; the call itself will say why
+        return request  # there is nothing to agree to; the call itself will say why
     show(receipt, sys.stderr)
-    warning = _warning(wiring, request, receipt)
-    if warning:
+    if warning := "\n".join(filter(None, [beyond, _warning(wiring, request, receipt)])):
         agree_by_name(warning, "the org's id", request.operation.org)
     else:
         agree(f"{place_of(wiring)} Book this?")
+    return request
 
 
 def agrees(question: str) -> bool:
@@ -96,7 +102,9 @@ def _not_confirmed() -> MeterctlError:
 
 def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
     """What is hard to take back about a request, in sentences; empty if nothing is."""
-    told = []
+    warned = {warning.code: warning.message for warning in receipt.warnings}
+    told = [_new_org(wiring, receipt.org)] if "new_org" in warned else []
+    told += [f"Mind: {warned[code]}." for code in ("price_differs", "expired_on_arrival") if code in warned]
     if receipt.entry is not None and (debt := sum(receipt.entry.get("debt", {}).values())):
         told.append(f"This puts {receipt.org} {debt:,} units into debt: whatever it buys next pays that first.")
     match request.operation:
@@ -109,6 +117,14 @@ def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
     return "\n".join(told)
 
 
+def _new_org(wiring: "Wiring", org: str) -> str:
+    """Return a sentence on an org without a journal, with the one that may have been meant."""
+    from meterctl.core.reads.near_orgs import nearest_org
+
+    near = nearest_org(wiring.store.heads, org)
+    return f"{org} had no journal: this opens one." + (f" Did you mean {near}?" if near else "")
+
+
 def _undone(org: str, entry: Entry | None) -> str:
     if entry is None:
         return ""
@@ -118,13 +134,17 @@ def _undone(org: str, entry: Entry | None) -> str:
 
 
 def book(
-    wiring: Wiring, operation: "Operation", *, caution: str | None = None, at: "Instant | None" = None
+    wiring: "Wiring", operation: "Operation", *, caution: str | None = None, at: "Instant | None" = None
 ) -> "Receipt":
     """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
     about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
     request = wiring.request(operation, at)
     if not (wiring.options.dry_run or wiring.options.yes):
-        from meterctl.commands.confirmation import confirm
-
-        confirm(wiring, request, caution)
-    return wiring.ledger.one(request)
+        request = confirm(wiring, request, caution)
+    receipt = wiring.ledger.one(request)
+    if any(warning.code == "new_org" for warning in receipt.warnings):
+        receipt.warnings = [
+            warning._replace(message=_new_org(wiring, receipt.org)) if warning.code == "new_org" else warning
+            for warning in receipt.warnings
+        ]
+    return receipt

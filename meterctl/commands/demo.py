@@ -80,7 +80,8 @@ def demo(wiring: Wiring) -> None:
         config.write_text(CONFIG, encoding="utf-8")
         # Nothing of the caller's settings is part of the story: of a profile, say, that its config does not have.
         environment = {name: value for name, value in wiring.environ.items() if not name.startswith("METERCTL_")}
-        shared = ["--store", f"sqlite:{place}/demo.db", "--config", str(config), "--actor", "demo", "-o", wiring.output]
+        environment["METERCTL_ACTOR"] = "demo"
+        shared = ["--store", f"sqlite:{place}/demo.db", "--config", str(config), "-o", wiring.output]
         for act in acts():
             _play(act, shared, wiring.output, environment)
 

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+import typer
+
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, completer, filter_time, option, switch
 from meterctl.core.domain.checks import check_integer, check_ref
@@ -17,6 +19,9 @@ app = new_app()
 #: Entries on a page, and the most that --limit may ask for.
 PAGE, MOST = 20, 1000
 
+#: Formats that hold every entry asked for unless a limit is given.
+WHOLE = ("csv", "ndjson")
+
 
 @command(app)
 def ledger(
@@ -27,7 +32,7 @@ def ledger(
     ] = None,
     all_kinds: Annotated[bool, switch("--all-kinds", "Also entries that move no units.")] = False,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
-    until: Annotated[str | None, option("--until", "TIME", "Before then.")] = None,
+    until: Annotated[str | None, option("--until", "TIME", "Before then; a date, week or month: its end.")] = None,
     limit: Annotated[str | None, option("--limit", "N", "Entries on a page (20; csv and ndjson: all).")] = None,
     before: Annotated[str | None, option("--before", "SEQ", "Below this entry: pages on.")] = None,
     session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
@@ -59,7 +64,7 @@ def ledger(
         kinds=tuple(_kind(name) for name in kind or ()),
         all_kinds=all_kinds,
         since=filter_time(wiring, "since", since),
-        until=filter_time(wiring, "until", until),
+        until=filter_time(wiring, "until", until, ends=True),
         limit=_limit(wiring, limit),
         before=None if before is None else check_integer(before, "before", least=1),
         session=None if session is None else check_ref(session, "a session"),
@@ -74,7 +79,10 @@ def ledger(
     if chart:
         return _chart(wiring, org, query, alone=not follow and limit is None)
     if not follow:
-        return wiring.reads.ledger(org, query)
+        page = wiring.reads.ledger(org, query)
+        if page.next_before is not None and wiring.output in WHOLE:
+            typer.echo(f"older entries are left out; they follow with --before {page.next_before}", err=True)
+        return page
     if query.until or query.before or query.ref or query.run:
         raise BadInput("what is followed has no end", hint="leave out --until, --before, --ref, --run", code="usage")
     if wiring.output not in ("table", "ndjson", "csv"):

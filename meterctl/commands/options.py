@@ -66,7 +66,7 @@ Org = Annotated[str, argument("ORG", "The org's id.", completer("complete_orgs")
 
 def _text(name: str, metavar: str, explained: str, *also: str, complete: str = "") -> inspect.Parameter:
     offer = completer(complete) if complete else None
-    declared = typer.Option(f"--{name}", *also, metavar=metavar, help=explained, autocompletion=offer)
+    declared = typer.Option(f"--{name}".replace("_", "-"), *also, metavar=metavar, help=explained, autocompletion=offer)
     return _shared(name.replace("-", "_"), str | None, declared, None)
 
 
@@ -97,6 +97,10 @@ WRITING = [
     _text("reason", "TEXT", "Why; kept on the entry."),
     _text("at", "TIME", "When it happened (else now)."),
     _flag("yes", "Do not ask.", "-y"),
+    _flag("over_limit", "Although it is beyond a limit of the config."),
+    _text("expect_balance", "N", "Book only if this is the org's balance now."),
+    _text("expect_seq", "N", "Book only if this is the org's newest entry."),
+    _flag("quiet", "Print nothing but warnings and errors.", "-q"),
 ]
 
 
@@ -110,15 +114,20 @@ METRICS = [
 ]
 
 
-def filter_time(wiring: Wiring, name: str, text: str | None, option: str | None = None) -> "Instant | None":
-    """The instant that the filter ``name`` gives. What a relative one comes to is told; JSON has it in the document.
-    ``option`` is the filter's, where that has another name."""
+def filter_time(
+    wiring: Wiring, name: str, text: str | None, option: str | None = None, *, ends: bool = False
+) -> "Instant | None":
+    """Return the instant that the filter ``name`` gives, and tell it where it was relative; JSON has it anyway.
+
+    ``option`` is the filter's, if it has another name. With ``ends`` it ends a period: a day, week or month alone then
+    means its end.
+    """
     if text is None:
         return None
     from meterctl.core.domain.instants import parse_filter
 
     with said_by(option or f"--{name.replace(' ', '-')}"):
-        instant = parse_filter(text, wiring.now)
+        instant = parse_filter(text, wiring.now, ends=ends)
     if instant != text:
         tell_time(wiring, name, instant)
     return instant
@@ -130,6 +139,17 @@ def option_time(option: str, text: str) -> "Instant":
 
     with said_by(option):
         return parse(text)
+
+
+def expiry_time(wiring: Wiring, text: str, option: str = "--expires") -> "Instant":
+    """Return the instant at which units expire, and tell it: the end of a day, or a span such as 30d from now on."""
+    from meterctl.core.domain.instants import parse_expiry
+
+    with said_by(option):
+        instant = parse_expiry(text, wiring.at or wiring.now)
+    if instant != text:
+        tell_time(wiring, "expires", instant)
+    return instant
 
 
 def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:

@@ -25,7 +25,7 @@ def period_of(wiring: Wiring, month: str | None, since: str | None, until: str |
             chosen = period.month(month)
     elif since is not None:
         begin = filter_time(wiring, "since", since)
-        end = filter_time(wiring, "until", until)
+        end = filter_time(wiring, "until", until, ends=True)
         chosen = period.between(begin or wiring.now, end or wiring.now)
     elif until is not None:
         raise BadInput("--until needs a --since", hint="add --since, or name a --month", code="usage")

@@ -68,6 +68,10 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
     "expires_in_past": (REFUSED, "give an --expires that lies after the time of the operation"),
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
+    "over_limit": (REFUSED, "check the amount; to book it all the same: --over-limit"),
+    "over_debt_limit": (REFUSED, "see what is owed with: meterctl balance ORG; to book it all the same: --over-limit"),
+    "needs_approval": (REFUSED, "save it with --plan-out FILE, and let somebody else run: meterctl apply FILE"),
+    "not_as_expected": (MOVED, "see what happened with: meterctl ledger ORG --all-kinds; then decide anew"),
     "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }
 

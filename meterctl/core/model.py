@@ -250,6 +250,7 @@ class Entry(TypedDict):
     hash: str
 
     occurred_at: NotRequired[Instant]
+    approved_by: NotRequired[str]
     # Shown, never stored: the entry is due but not booked yet.
     pending: NotRequired[bool]
 

@@ -218,6 +218,7 @@ class Balance(Result):
     next_expiry: NextExpiry | None
     seq: Annotated[int, number("the newest entry behind it; 0 where there is none")]
     held: Annotated[int, units("units on hold: reserved for runs that are under way")] = 0
+    known: Annotated[bool, means("false: the org has no journal")] = True
 
 
 @dataclass(slots=True)
@@ -245,6 +246,7 @@ class Meter(Result):
     runs_out_at: Annotated[Instant | None, instant("at that pace nothing is left then; null: not foreseen")] = None
     held: Annotated[int, units("units on hold: reserved for runs that are under way")] = 0
     next_plan: Annotated[Mapping[str, Any] | None, means("a plan assigned from later on; null: none")] = None
+    known: Annotated[bool, means("false: the org has no journal")] = True
 
     @shown
     def remaining(self) -> Annotated[int, units("the rest of the quota")]:
@@ -270,6 +272,7 @@ class LedgerPage(Result):
     until: Annotated[Instant | None, instant("entries before then")] = None
     opening: Annotated[int | None, signed("balance as that window begins; null: no window")] = None
     closing: Annotated[int | None, signed("balance as that window ends, or now; null: no window")] = None
+    known: Annotated[bool, means("false: the org has no journal")] = True
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.entries

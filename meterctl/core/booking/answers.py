@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meterctl.core.booking.price_warnings import price_warnings
 from meterctl.core.domain.operations import Attribute, CreditPack, Operation
+from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Idle
 from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Entry, Instant
@@ -50,13 +52,15 @@ def failed(operation: Operation, problem: Damaged) -> Receipt:
     return Receipt(operation.name, operation.org, operation.key, "failed", 0, message, problem=problem)
 
 
-def booked(operation: Operation, entries: Sequence[Entry], balance: int, wording: Wording, now: Instant) -> Receipt:
+def booked(
+    operation: Operation, entries: Sequence[Entry], balance: int, wording: Wording, terms: Terms, now: Instant
+) -> Receipt:
     """Answer an operation that books the last of ``entries``; the others are due events. ``balance`` is the org's now,
     what is due by now counted in."""
     entry, also = entries[-1], tuple(entries[:-1])
     message = f"{wording.verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
     receipt = Receipt(operation.name, entry["org"], entry["key"], wording.status, balance, message, None, entry, also)
-    receipt.warnings = tuple(_warnings(operation, entry, now))
+    receipt.warnings = tuple(_warnings(operation, entries, terms, now))
     return receipt
 
 
@@ -87,14 +91,19 @@ def repeated(
     )
 
 
-def _warnings(operation: Operation, entry: Entry, now: Instant) -> Iterator[Warning]:
+def _warnings(operation: Operation, entries: Sequence[Entry], terms: Terms, now: Instant) -> Iterator[Warning]:
     """Yield the points that an operator should see about an entry that is booked."""
+    entry = entries[-1]
+    if entries[0]["seq"] == 1:
+        yield Warning("new_org", f"{entry['org']} had no journal until now")
     if "occurred_at" in entry:
         message = f"it says {entry['occurred_at']}, and took effect at {entry['at']}, behind newer entries of its org"
         yield Warning("took_effect_later", message)
     expires_at = entry.get("expires_at") if entry["kind"] in ("topup", "adjustment") else None
     if expires_at is not None and expires_at <= now:
         yield Warning("expired_on_arrival", f"the units expired at {expires_at}: they are not in the balance")
+    if isinstance(operation, CreditPack):
+        yield from price_warnings(entry, terms)
     if isinstance(operation, Attribute) and operation.hold is not None and "released" not in entry:
         yield Warning(
             "hold_ran_out", f"nothing was held under {operation.hold} any more; the run is booked all the same"

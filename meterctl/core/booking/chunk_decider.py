@@ -236,7 +236,9 @@ class Batch:
         return self._booked(request, view, pending)
 
     def _moved(self, request: Request, view: OrgView) -> Refusal | None:
-        """A refusal if the org is not where it stood when the request was reviewed."""
+        """A refusal if the org is not where it stood when the request was reviewed, or where the caller expects it."""
+        if request.guard is not None and request.guard.expects:
+            return request.guard.unexpected(view.org, view.tip.seq, self._balance(view))
         if request.basis is None:
             return None
         return request.basis.moved(view.org, view.tip.seq, view.tip.hash, view.by_seq)
@@ -252,11 +254,13 @@ class Batch:
             return decision
         if isinstance(operation, CreditPack) and (refusal := self._names.refusal(operation)) is not None:
             return refusal
-        stamp = Stamp(request.actor, request.reason, self._now, request.at)
+        stamp = Stamp(request.actor, request.reason, self._now, request.at, request.approved_by)
         entry, tip = book(view.org, before, at, decision, stamp, self._terms.balance_alerts)
         if (refusal := out_of_bounds(before.state, tip.state)) is not None:
             return refusal
         if request.basis and (refusal := request.basis.changed(view.org, [*view.pending[pending:], entry])):
+            return refusal
+        if request.guard and (refusal := request.guard.exceeded(entry)):
             return refusal
         view.add(entry, tip)
         self._known[view.org, entry["key"]] = entry
@@ -278,7 +282,7 @@ class Batch:
 
     def _booked(self, request: Request, view: OrgView, pending: int) -> Outcome:
         entries, operation = tuple(view.pending[pending:]), request.operation
-        receipt = answers.booked(operation, entries, self._balance(view), self._wording, self._now)
+        receipt = answers.booked(operation, entries, self._balance(view), self._wording, self._terms, self._now)
         claims = self._names.take(operation) if isinstance(operation, CreditPack) else ()
         return Outcome(request, receipt, entries, claims=claims)
 

@@ -146,6 +146,7 @@ class _Entry(TypedDict):
     occurred_at: NotRequired[Annotated[Instant, instant("the time the caller gave, if it differs")]]
     recorded_at: Annotated[Instant, instant("the instant it was booked")]
     actor: Actor
+    approved_by: NotRequired[Annotated[str, text("who carried out a saved plan that the actor had made")]]
     reason: Reason
     input: Annotated[dict[str, Any], means("operation and parameters, which a repetition is compared with")]
     state: StateDocument

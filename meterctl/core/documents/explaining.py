@@ -187,6 +187,7 @@ class Explain(TypedDict):
     org: Org
     as_of: Annotated[Instant, instant("the instant these figures are true of")]
     seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
+    known: Annotated[bool, means("false: the org has no journal")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
     allowed: Annotated[bool, means("true: it may run")]
     available: Annotated[int, signed("the rest of the quota plus the balance")]

@@ -27,6 +27,7 @@ class Stamp(NamedTuple):
     reason: str | None
     recorded_at: Instant
     said: Instant | None = None
+    approved_by: str | None = None
 
 
 def undo_key(entry: Entry) -> str:
@@ -86,6 +87,8 @@ def book(
         entry["low"] = low
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
+    if stamp.approved_by is not None:
+        entry["approved_by"] = stamp.approved_by
     entry["hash"] = chain_hash(tip.hash, canonical_bytes(entry))
     return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
 

@@ -146,6 +146,7 @@ _EVERY: dict[str, Test] = {
 _FIELDS: dict[str, Test] = {
     **_EVERY,
     "occurred_at": instant,
+    "approved_by": text,
     "lot": positive,
     "units": natural,
     "expires_at": nullable(instant),
@@ -223,7 +224,7 @@ _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
     "release": (("hold units", "expires_at"),),
 }
 
-_MAYBE = {"occurred_at", "low", "imported"}
+_MAYBE = {"occurred_at", "low", "imported", "approved_by"}
 
 
 class _Shape:

@@ -28,11 +28,16 @@ _WRITTEN = re.compile(
     r"(?: ?(?P<zone>Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?))?)?",
     re.IGNORECASE,
 )
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
 _UNIT_MILLIS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000}
 
 _TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-11-22T12:03:00+02:00, or 2026-11-22"
-_FILTER_HINT = f"{_TIME_HINT}; or 2d, 36h, 90m, 3w for that long ago, now, today, yesterday, or a week as 2026-W47"
+_PERIOD_HINT = "today, yesterday, monday, a week as 2026-W47 or a month as 2026-10"
+_FILTER_HINT = f"{_TIME_HINT}; or 2d, 36h, 90m, 3w for that long ago, now, {_PERIOD_HINT}"
+_EXPIRY_HINT = f"{_TIME_HINT} for the end of that day; or 30d, 12h, 4w for that long from now on, or {_PERIOD_HINT}"
 _SPAN_HINT = "a span is written 90m, 36h, 14d or 3w"
 _RANGE_HINT = "times lie in the years 0001 to 9999, in UTC"
 
@@ -75,18 +80,46 @@ def parse(text: str) -> Instant:
     return _parse_written(text, _TIME_HINT)
 
 
-def parse_filter(text: str, now: Instant) -> Instant:
-    """The instant that a filter such as ``--since`` names: what `parse` reads, ``2d`` (that long before ``now``),
-    ``now``, ``today``, ``yesterday``, or a week (its Monday)."""
+def parse_filter(text: str, now: Instant, *, ends: bool = False) -> Instant:
+    """Return the instant that a filter such as ``--since`` names.
+
+    That is a time as `parse` reads it, ``now``, ``2d`` (that long before ``now``), or where a period begins: ``today``,
+    ``yesterday``, ``monday`` (the last one), a date, a week or a month. With ``ends`` it is where the period ends.
+    """
     if text == "now":
         return now
-    if text in ("today", "yesterday"):
-        return add_days(_midnight(now), -1 if text == "yesterday" else 0)
     if _SPAN.fullmatch(text):
         return add_millis(now, -parse_ahead(text))
+    period = _period(text, now)
+    return _parse_written(text, _FILTER_HINT) if period is None else period[ends]
+
+
+def parse_expiry(text: str, now: Instant) -> Instant:
+    """Return the instant at which something expires: a time, ``30d`` (that long after ``now``), or a period's end."""
+    if _SPAN.fullmatch(text):
+        return add_millis(now, parse_ahead(text))
+    period = _period(text, now)
+    return _parse_written(text, _EXPIRY_HINT) if period is None else period[1]
+
+
+def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
+    """Return the first instant of a day, week or month, and the first one after it; None for another kind of time."""
+    if text in ("today", "yesterday"):
+        start = add_days(_midnight(now), -1 if text == "yesterday" else 0)
+        return start, add_days(start, 1)
+    if text in _WEEKDAYS:
+        start = add_days(_midnight(now), -((to_datetime(now).weekday() - _WEEKDAYS.index(text)) % 7))
+        return start, add_days(start, 1)
     if text[4:6] == "-W":
-        return week_start(text)
-    return _parse_written(text, _FILTER_HINT)
+        start = week_start(text)
+        return start, add_days(start, 7)
+    if _MONTH.fullmatch(text):
+        start = parse(f"{text}-01")
+        return start, Instant(add_days(start, 31)[:8] + "01" + _MIDNIGHT)
+    if _DAY.fullmatch(text) and _is_day(text):
+        start = Instant(text + _MIDNIGHT)
+        return start, add_days(start, 1)
+    return None
 
 
 def parse_ahead(text: str) -> int:

@@ -9,6 +9,7 @@ because of what that costs each command at its start (see `meterctl.core.results
 from dataclasses import dataclass
 
 from meterctl.core.domain.checks import MAX_REASON, check_text
+from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.meter_operations import AssignPlan, Attribute, BookDue, ForceReset, Hold, Release
 from meterctl.core.domain.operation import Operation
 from meterctl.core.domain.precondition import Basis
@@ -48,13 +49,15 @@ __all__ = [
 @dataclass(slots=True)
 class Request:
     """An operation with who asks, why, and when it happened (None: now). With a ``basis`` it is carried out as it was
-    reviewed or not at all."""
+    reviewed or not at all, with a ``guard`` only within its bounds. ``approved_by`` carries out another one's plan."""
 
     operation: Operation
     actor: str
     reason: str | None = None
     at: Instant | None = None
     basis: Basis | None = None
+    guard: Guard | None = None
+    approved_by: str | None = None
 
     def __post_init__(self) -> None:
         check_text(self.actor, "actor", 200)

@@ -12,7 +12,7 @@ from meterctl.core.errors import Refusal
 from meterctl.core.model import NO_HASH, Entry
 
 #: What of an entry depends on when it was booked, and the chain that hangs on that.
-_BOOKING = frozenset({"recorded_at", "prev", "hash"})
+_BOOKING = frozenset({"recorded_at", "prev", "hash", "approved_by"})
 
 #: What of an entry a reviewer reads.
 _REVIEWED = ("seq", "key", "kind", "amount", "balance")

@@ -52,6 +52,11 @@ class Explanation(Result):
 
     facts: Mapping[str, Any]
 
+    @property
+    def known(self) -> bool:
+        """Return False if the org has no journal."""
+        return bool(self.facts["known"])
+
     def fields(self) -> dict[str, Any]:
         return dict(self.facts)
 
@@ -88,6 +93,7 @@ class Explainer(Reads):
             "org": org,
             "as_of": standing.at,
             "seq": standing.seq,
+            "known": standing.newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
             "pending": len(standing.pending),
             "allowed": admitted.allowed,
             "available": admitted.available,

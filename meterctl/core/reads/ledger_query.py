@@ -46,7 +46,7 @@ class LedgerQuery(NamedTuple):
     def _has_words(self, entry: Entry) -> bool:
         reason = entry["reason"] or ""
         return (
-            (self.actor is None or entry["actor"] == self.actor)
+            (self.actor is None or self.actor in (entry["actor"], entry.get("approved_by")))
             and (self.reason_has is None or self.reason_has.casefold() in reason.casefold())
             and abs(entry["amount"]) >= self.least
         )

@@ -72,6 +72,7 @@ class Reads:
             next_expiry(state),
             0 if newest is None else newest["seq"],
             state.held,
+            newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
         )
 
     def _lot_record(self, org: str, lot: Lot) -> "BalanceLot":
@@ -133,6 +134,7 @@ class Reads:
             None if ahead is None else ahead.runs_out_at,
             state.held,
             None if state.next_plan is None else _next_plan(state.next_plan),
+            newest is not None,
         )
 
     def _forecast(self, org: str, booked: State, state: State, at: Instant) -> "Forecast":
@@ -179,18 +181,18 @@ class Reads:
         """A page of the journal, newest first. Without an org, a session, ref or run tells whose it is. Raises
         `NotFound` when it is nobody's."""
         org = self._org(org, query)
-        _, _, state = self._standing(org, None)
+        newest, _, state = self._standing(org, None)
         look = self._look(query)
         found = self._page(org, query) if look is None else search.newest_first(look, org)
         matching = filter(query.matches, found)
         ends = self._ends(org, query)
         if query.limit is None:
-            return LedgerPage(org, state.balance, matching, None, query.since, query.until, *ends)
+            return LedgerPage(org, state.balance, matching, None, query.since, query.until, *ends, newest is not None)
         page = list(islice(matching, query.limit + 1))
         more = len(page) > query.limit
         shown = page[: query.limit]
         next_before = shown[-1]["seq"] if more and shown else None
-        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until, *ends)
+        return LedgerPage(org, state.balance, shown, next_before, query.since, query.until, *ends, newest is not None)
 
     def _ends(self, org: str, query: LedgerQuery) -> tuple[int | None, int | None]:
         """Return the balance where the window of ``query`` begins and where it ends; nothing without a window."""

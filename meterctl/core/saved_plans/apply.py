@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
 from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.precondition import Basis
 from meterctl.core.model import Entry
@@ -117,11 +118,16 @@ class PlanSummary(Result):
 
 
 class Applier:
-    """Carries out the steps of a plan on ``ledger``. ``result`` is right at any time."""
+    """Carries out the steps of a plan on ``ledger``. ``result`` is right at any time.
 
-    def __init__(self, ledger: Ledger, plan: Header) -> None:
+    Another ``actor`` than the one who made it approves it: that is recorded, and no limit holds. Else each step has to
+    stay within ``guard``.
+    """
+
+    def __init__(self, ledger: Ledger, plan: Header, actor: str, guard: Guard) -> None:
         self.result = Application(plan)
         self._ledger = ledger
+        self._approval: dict[str, Any] = {"guard": guard} if actor == plan.actor else {"approved_by": actor}
 
     def run(self, steps: Iterable[Step]) -> Iterator[int]:
         """Carry them out, in order; yields how many are answered so far."""
@@ -131,7 +137,7 @@ class Applier:
         def chunks() -> Iterator[list[Request]]:
             while chunk := list(islice(source, CHUNK)):  # bounded: by the plan
                 waiting.extend(chunk)
-                yield [step.request for step in chunk]
+                yield [replace(step.request, **self._approval) for step in chunk]
 
         for receipts in self._ledger.execute_chunks(chunks()):
             for step, receipt in zip(waiting, receipts, strict=False):

@@ -25,6 +25,10 @@ _FITS: dict[Sign, Callable[[int], bool]] = {
 }
 
 
+#: What only an entry has that somebody asked for.
+_ASKED = frozenset({"occurred_at", "approved_by"})
+
+
 class _Op(NamedTuple):
     """An operation: the key it makes of its input, and what else its input says of the entry: pairs of a name in the
     input and the way to the same in the entry."""
@@ -93,5 +97,5 @@ def check_key(entry: Entry, note: Note) -> None:
             note(Check.KEY, f"the input says {name} {given[name]!r}, the entry {find(entry)!r}")
     if op.needs_reason and entry["reason"] is None:
         note(Check.KEY, f"the operation {given['op']} is never booked without a reason")
-    if op.due and (entry["actor"] != DUE_ACTOR or entry["reason"] is not None or "occurred_at" in entry):
+    if op.due and (entry["actor"] != DUE_ACTOR or entry["reason"] is not None or not _ASKED.isdisjoint(entry)):
         note(Check.KEY, f"a due event is booked by {DUE_ACTOR}, without a reason or a time that was asked for")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, ForceReset, Operation, Request, Undo
 from meterctl.core.domain.precondition import Basis, Place, digest, place_of
 from meterctl.core.errors import BadInput, StoreUnreachable
@@ -29,9 +30,9 @@ def save(desk: Desk, path: Path, operations: Iterable[Operation], at: str | None
     return header
 
 
-def carry_out(desk: Desk, path: Path) -> Application:
+def carry_out(desk: Desk, path: Path, actor: str = "planner", guard: Guard | None = None) -> Application:
     with open_plan(str(path)) as plan:
-        applier = Applier(desk.ledger, plan.header)
+        applier = Applier(desk.ledger, plan.header, actor, guard or Guard())
         for _ in applier.run(plan.steps()):
             pass
     return applier.result
