@@ -3,17 +3,19 @@
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
 from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_text, entry_hash
 from meterctl.core.domain.effects import Draft
 from meterctl.core.domain.entries import START, Stamp, Tip, book
+from meterctl.core.domain.operations import Adjust
 from meterctl.core.model import NO_HASH, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Finding, Verification
 from meterctl.core.verify import JournalCheck, Sealed, verify_file
-from tests.desk import NOON, Desk
+from tests.desk import NOON, Desk, request
 
 
 def tell_story(store: Store | None = None) -> Desk:
@@ -69,7 +71,7 @@ def _first_day(desk: Desk) -> None:
     desk.adjust(50, "gift", expires="2026-11-18T00:00:00Z")
     desk.adjust(20, "typo")
     desk.undo(desk.tip()["seq"])
-    desk.adjust(-10, "fee")
+    desk.ledger.one(replace(request(Adjust("acme", -10, "fee")), approved_by="auditor"))
     desk.undo(3)  # the debit: its lots still live
     desk.debit(60, "d:2")
 

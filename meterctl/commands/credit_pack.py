@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.completion import complete_packs
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import argument, option, option_time, switch
+from meterctl.commands.options import argument, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, said_by
@@ -74,7 +74,7 @@ def credit_pack(
         1 if quantity is None else check_integer(quantity, "quantity", least=1),
         0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
         tuple(name or ()),
-        None if expires is None else option_time("--expires", expires),
+        None if expires is None else expiry_time(wiring, expires),
         currency,
     )
     return book(wiring, operation)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.commands.options import Org, argument, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import ExtendLot, VoidLot
 from meterctl.core.domain.unit_operations import NEVER
@@ -54,7 +54,7 @@ def extend(
     Example:
       meterctl lot extend acme 1 --expires 2027-03-31 --ref ext-7 --reason "outage, TCK-12"
     """
-    expires_at = None if expires == NEVER else option_time("--expires", expires)
+    expires_at = None if expires == NEVER else expiry_time(wiring, expires)
     return book(wiring, ExtendLot(org, check_integer(lot, "lot", least=1), expires_at, ref))
 
 

@@ -81,7 +81,7 @@ UNUSABLE = {
     "debit acme 5 --ref r1 --at 2026-13-01": "bad_input",
     "debit acme 5 --ref r1 --at 2026-02-29": "bad_input",
     "debit acme 5 --ref r1 --at 1763294400": "bad_input",
-    "adjust acme 5 --ref a1 --reason why --expires 90d": "bad_input",
+    "adjust acme 5 --ref a1 --reason why --expires 90x": "bad_input",
     "balance acme --as-of soon": "bad_input",
     "ledger acme --since 2026-W54": "bad_input",
     "ledger acme --until 5y": "bad_input",

@@ -193,7 +193,8 @@ def test_every_receipt_and_summary_says_that_the_clock_is_pinned(run: Shell, lin
 
 
 def test_nothing_is_said_of_a_clock_that_is_not_pinned(real: Shell) -> None:
-    assert real.doc("adjust acme 1 --ref a1 --reason why")["warnings"] == []
+    warnings = real.doc("adjust acme 1 --ref a1 --reason why")["warnings"]
+    assert [warning["code"] for warning in warnings] == ["new_org"]
     assert real.doc("expire --all")["warnings"] == []
 
 

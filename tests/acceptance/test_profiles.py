@@ -99,6 +99,7 @@ def test_a_production_profile_without_a_store_of_its_own_has_to_be_named(profile
 
 
 def test_a_person_sees_where_a_write_goes(profiled: Shell) -> None:
+    profiled.all("adjust acme 1 --ref first --reason why --profile prod")
     answer, screen = at_terminal(profiled, [*WRITE.split(), "--profile", "prod"], asked="[y/N]", answer="y\n")
     assert answer.code == 0
     assert "profile prod (production), sqlite:" in screen

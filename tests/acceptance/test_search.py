@@ -45,7 +45,7 @@ def found(run: Shell, options: str) -> list[tuple[str, str]]:
         ("--reason-has GOODWILL", [("acme", "debit:d1"), ("bolt", "adjust:a1"), ("acme", "adjust:a1")]),
         ("--reason-has tck- --since 2026-11-01", [("acme", "adjust:a1")]),
         ("--min 500", [("cafe", "expire:1"), ("cafe", "adjust:a1"), ("acme", "adjust:a1")]),
-        ("--min 500 --until 2026-11-04", [("acme", "adjust:a1")]),
+        ("--min 500 --until 2026-11-03", [("acme", "adjust:a1")]),
         ("--since 2026-11-04T09:00Z --kind adjustment", [("cafe", "adjust:a1")]),
         ("--limit 1", [("cafe", "expire:1")]),
         ("--by nobody", []),
