@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, filter_time, option, option_time
+from meterctl.commands.options import Org, argument, expiry_time, filter_time, option
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operation_documents import read_costs
 from meterctl.core.domain.operations import Attribute, Hold, Release
@@ -76,7 +76,7 @@ def place_hold(
     Example:
       meterctl meter hold acme 300 --ref job-9 --for 2h
     """
-    expires_at = None if expires is None else option_time("--expires", expires)
+    expires_at = None if expires is None else expiry_time(wiring, expires)
     return book(wiring, Hold(org, check_integer(units, "units", least=1), ref, expires_at, lasts))
 
 
