@@ -60,6 +60,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     database = wiring.devkit(uri)
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {database.place}?")
+    _check_clock(wiring)
     began, line = wiring.elapsed(), Progress("orgs")
     result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
@@ -81,6 +82,7 @@ def _export(wiring: Wiring, source: str) -> Imported:
     collect_garbage()
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {without_secret(source) if _is_store(source) else source}?")
+    _check_clock(wiring)
     began, line = wiring.elapsed(), Progress("entries")
     with ExitStack() as stack:
         stack.callback(line.end)
@@ -99,6 +101,12 @@ def _export(wiring: Wiring, source: str) -> Imported:
             f"no version of these plans is known here: {plans}; export them with --plans, or publish them\n"
         )
     return result
+
+
+def _check_clock(wiring: Wiring) -> None:
+    # Entries are appended without the ledger, which would compare the clock.
+    if not wiring.options.dry_run:
+        wiring.check_clock()
 
 
 def _is_store(source: str) -> bool:
