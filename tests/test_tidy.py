@@ -38,15 +38,6 @@ PURE_MAY_IMPORT = {
     "string", "types", "typing", "unicodedata",
 }  # fmt: skip
 
-#: From top to bottom: a module imports its own layer and those below.
-LAYERS = [
-    "meterctl.__main__",
-    "meterctl.cli",
-    "meterctl.commands",
-    "meterctl",  # wiring, config, render and the like
-    "meterctl.core",
-]
-
 #: Names that nothing may use but the one file given.
 BANNED = {
     "datetime.now": "meterctl/process/clock.py",
@@ -112,22 +103,11 @@ def within(name: str, package: str) -> bool:
     return name == package or name.startswith(f"{package}.")
 
 
-def layer(module: str) -> int:
-    """How far down a module stands: the deepest package that it lies in counts."""
-    return max((len(name), at) for at, name in enumerate(LAYERS) if within(module, name))[1]
-
-
 def owned_packages(source: Source) -> Iterator[Finding]:
     for line, name in source.imports:
         owner = OWNED.get(name.split(".")[0])
         if owner and not source.path.startswith(owner):
             yield line, f"imports {name}; only {owner} may: call what it offers"
-
-
-def arrows_point_down(source: Source) -> Iterator[Finding]:
-    for line, name in source.imports:
-        if within(name, "meterctl") and layer(name) < layer(source.module):
-            yield line, f"imports {name} from a layer above; pass what is needed as an argument"
 
 
 def core_needs_only_the_standard_library(source: Source) -> Iterator[Finding]:
@@ -213,7 +193,6 @@ def no_paths_of_one_machine(source: Source) -> Iterator[Finding]:
 
 CODE_RULES = [
     owned_packages,
-    arrows_point_down,
     core_needs_only_the_standard_library,
     core_knows_no_adapter,
     pure_modules_do_no_io,
@@ -269,10 +248,6 @@ def test_the_makefile_names_its_environment_only_where_it_can_be_changed() -> No
         (owned_packages, "core/booking/ledger.py", "from pymongo.errors import PyMongoError"),
         (owned_packages, "wiring.py", "def open():\n    import sqlite3"),
         (owned_packages, "core/stores/mongo/store.py", "import stripe"),
-        (arrows_point_down, "core/domain/rules.py", "from meterctl import config"),
-        (arrows_point_down, "core/sweep/sweeper.py", "from meterctl.commands.expire import expire"),
-        (arrows_point_down, "wiring.py", "import meterctl.cli"),
-        (arrows_point_down, "commands/debit.py", "from meterctl.cli import app"),
         (core_needs_only_the_standard_library, "core/results.py", "import pydantic"),
         (core_needs_only_the_standard_library, "core/sweep/sweeper.py", "from rich.progress import Progress"),
         (core_knows_no_adapter, "core/booking/ledger.py", "from meterctl.core.stores import mongo"),
