@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -23,11 +23,15 @@ from meterctl.core.domain.operations import (
     BookDue,
     CreditPack,
     Debit,
+    ExtendLot,
     ForceReset,
+    Hold,
     Operation,
     Refund,
+    Release,
     ReverseRefund,
     Undo,
+    VoidLot,
 )
 from meterctl.core.domain.policy import Terms
 from meterctl.core.model import PlanVersion
@@ -77,6 +81,16 @@ class Fact:
     begins: Begin | None = None
     plan: PlanVersion | None = None
     alerts: list[int] = field(default_factory=list)
+    priority: int = 50
+    paid_lot: bool = False
+    extends: tuple[int, datetime | None] | None = None
+    voids: int | None = None
+    holds: tuple[str, int, datetime] | None = None
+    releases: str | None = None
+    dated: tuple[str, datetime] | None = None
+    beyond: list[tuple[object, int]] = field(default_factory=list)
+    unbeyond: list[tuple[object, int]] = field(default_factory=list)
+    low: list[int] = field(default_factory=list)
 
     @property
     def amount(self) -> int:
@@ -90,6 +104,7 @@ class Book:
         self.terms = terms
         self.versions = versions
         self.facts: list[Fact] = []
+        self.is_sale = False
 
     # -- figures, each a sum
 
@@ -101,7 +116,57 @@ class Book:
         never = datetime.max.replace(tzinfo=UTC)
         names = {name for fact in self.facts for name, _ in fact.moves}
         live = [name for name in names if self.remaining(name) > 0]
-        return sorted(live, key=lambda name: (self.facts[name - 1].expires or never, name))
+
+        def order(name: int) -> tuple[int, datetime, bool, int]:
+            opening = self.facts[name - 1]
+            return (opening.priority, self.expiry(name) or never, opening.paid_lot, name)
+
+        return sorted(live, key=order)
+
+    def expiry(self, lot: int) -> datetime | None:
+        """Of its newest extension, else of its opening."""
+        extended = [fact.extends for fact in self.facts if fact.extends is not None and fact.extends[0] == lot]
+        return extended[-1][1] if extended else self.facts[lot - 1].expires
+
+    def live_holds(self) -> dict[str, tuple[int, datetime]]:
+        live: dict[str, tuple[int, datetime]] = {}
+        for fact in self.facts:
+            if fact.holds is not None:
+                live[fact.holds[0]] = fact.holds[1:]
+            if fact.releases is not None:
+                del live[fact.releases]
+        return live
+
+    def held(self) -> int:
+        return sum(units for units, _ in self.live_holds().values())
+
+    def next_plan(self) -> tuple[str, datetime, int] | None:
+        coming = None
+        for fact in self.facts:
+            if fact.plan is not None:
+                coming = None
+            if fact.dated is not None:
+                coming = (*fact.dated, fact.number)
+        return coming
+
+    def available(self, at: datetime) -> int:
+        week = self.week()
+        quota = self.in_force(self.plan_at(at), at).weekly_quota if week is None else week["quota"]
+        return max(0, quota - (week["used"] if week else 0)) + self.balance() - self.held()
+
+    def parts(self) -> list[tuple[object, int]]:
+        """The overflow of the open week, by source."""
+        turns = [fact.number for fact in self.facts if fact.ends or fact.begins]
+        parts: list[tuple[object, int]] = []
+        for fact in self.facts[turns[-1] - 1 :] if turns else []:
+            for source, units in fact.beyond:
+                if parts and parts[-1][0] == source:
+                    parts[-1] = (source, parts[-1][1] + units)
+                elif units:
+                    parts.append((source, units))
+            for source, units in fact.unbeyond:
+                parts = without_newest(parts, source, units)
+        return parts
 
     def owed(self) -> int:
         return sum(fact.owed for fact in self.facts)
@@ -114,6 +179,10 @@ class Book:
 
     def last_at(self) -> datetime:
         return self.facts[-1].at if self.facts else datetime.min.replace(tzinfo=UTC)
+
+    def plan_at(self, at: datetime) -> str:
+        coming = self.next_plan()
+        return coming[0] if coming is not None and coming[1] <= at else self.plan()
 
     def plan(self) -> str:
         assigned = [fact.plan.plan for fact in self.facts if fact.plan is not None]
@@ -141,12 +210,15 @@ class Book:
             "uncovered": sum(fact.uncovered for fact in since),
             "breakdown": {name: units for name, units in breakdown.items() if units},
             "alerts": [percent for fact in since for percent in fact.alerts],
+            "overflow": self.parts(),
         }
 
     def view(self) -> dict[str, Any]:
         return {
             "balance": self.balance(),
-            "lots": [(lot, self.remaining(lot), self.facts[lot - 1].expires) for lot in self.lots()],
+            "lots": [(lot, self.remaining(lot), self.expiry(lot)) for lot in self.lots()],
+            "holds": sorted((until, name, units) for name, (units, until) in self.live_holds().items()),
+            "next_plan": self.next_plan(),
             "debt": (self.owed(), self.overage()),
             "plan": self.plan(),
             "week": self.week(),
@@ -162,24 +234,46 @@ class Book:
 
     def find(self, *wanted: object) -> Fact | None:
         """The fact whose operation has this identity."""
-        return next((fact for fact in self.facts if fact.operation and identity(fact.operation) == wanted), None)
+        facts = (fact for fact in self.facts if fact.operation)
+        return next((fact for fact in facts if self.identity(fact.operation) == wanted), None)
+
+    def identity(self, operation: Operation | None) -> tuple[object, ...]:
+        if isinstance(operation, Undo):
+            undone = self.named(operation)
+            return ("undo", undone.number if undone else None)
+        assert operation is not None
+        return identity(operation)
+
+    def named(self, operation: Undo) -> Fact | None:
+        """The fact that an undo names: by its number, or by its key."""
+        if operation.of is None:
+            assert operation.seq is not None
+            return self.facts[operation.seq - 1] if operation.seq <= len(self.facts) else None
+        return next((fact for fact in self.facts if fact.operation and fact.operation.key == operation.of), None)
 
     def advance(self, until: datetime) -> None:
         """Whatever time itself brings up to and including ``until``, the earliest first."""
         for _ in range(100_000):
-            pending: list[tuple[datetime, int, int]] = []
+            pending: list[tuple[datetime, int, int, str]] = []
             for lot in self.lots():
-                expires = self.facts[lot - 1].expires
+                expires = self.expiry(lot)
                 if expires is not None and expires <= until:
-                    pending.append((expires, 0, lot))
-            week = self.week()
+                    pending.append((expires, 0, lot, ""))
+            pending += [(gone, 1, 0, name) for name, (_, gone) in self.live_holds().items() if gone <= until]
+            week, coming = self.week(), self.next_plan()
             if week is not None and week["end"] <= until:
-                pending.append((week["end"], 1, 0))
+                pending.append((week["end"], 2, 0, ""))
+            if coming is not None and coming[1] <= until:
+                pending.append((coming[1], 3, 0, coming[0]))
             if not pending:
                 return
-            when, is_week, lot = min(pending)
-            if is_week:
+            when, turn, lot, name = min(pending)
+            if turn == 1:
+                self.fact(when).releases = name
+            elif turn == 2:
                 self.end_week(when)
+            elif turn == 3:
+                self.put_on(self.fact(when), name, when)
             else:
                 units = self.remaining(lot)
                 fact = self.fact(when)
@@ -187,15 +281,30 @@ class Book:
         raise AssertionError("time never stands still")
 
     def end_week(self, monday: datetime) -> None:
-        version = self.in_force(self.plan(), monday)
-        debt = self.overage()
+        version = self.in_force(self.plan_at(monday), monday)
+        debt, week = self.overage(), self.week()
+        assert week is not None
+        closed = next((v for v in self.versions if (v.plan, v.version) == (week["plan"], week["version"])), None)
+        unused = min(week["quota"] - week["used"], closed.rollover_max) if closed else 0
+        unused = min(unused, LIMIT - self.balance() - min(version.weekly_quota, debt))
         fact = self.fact(monday)
         fact.ends = True
-        if self.terms.settle_overage and debt > 0 and version.weekly_quota > 0:
-            settled = min(version.weekly_quota, debt)
+        settled = min(version.weekly_quota, debt) if self.terms.settle_overage else 0
+        if settled or (version.rollover_max and self.terms.meter_mode):
             fact.overage = -settled
             fact.begins = Begin(monday, 1, version.plan, version.version, version.weekly_quota, settled)
-            fact.alerts = self.reached([])
+            fact.alerts = self.reached([]) if settled else []
+        if closed and unused > 0 and self.owed() + self.overage() == 0:
+            self.add_lot(fact, unused, monday + timedelta(weeks=closed.rollover_weeks))
+
+    def put_on(self, fact: Fact, plan: str, at: datetime) -> None:
+        """The plan takes effect; one with rollover opens a week if none is open."""
+        week = self.week()
+        fact.plan = self.in_force(plan, at)
+        if week is None and fact.plan.rollover_max and self.terms.meter_mode:
+            fact.begins = Begin(monday_of(fact.at), 1, plan, fact.plan.version, fact.plan.weekly_quota)
+        elif week is not None:
+            fact.alerts = self.reached(week["alerts"])
 
     def in_force(self, plan: str, at: datetime) -> PlanVersion:
         own = [version for version in self.versions if version.plan == plan]
@@ -239,12 +348,13 @@ class Book:
         what debt does not want goes home."""
         kept = []
         for lot, units in taker.moves:
-            expires = self.facts[lot - 1].expires
+            expires = self.expiry(lot)
             if expires is not None and expires <= fact.at:
                 fact.forfeited.append((lot, -units))
             else:
                 kept.append((lot, -units))
-        home = self.repay(fact, taker.owed)
+        fact.overage -= (first := min(taker.overage, self.overage()))
+        home = self.repay(fact, taker.owed + taker.overage - first)
         for lot, units in reversed(kept):
             if left := self.repay(fact, units):
                 fact.moves.append((lot, left))
@@ -268,27 +378,111 @@ class Book:
         pack = self.terms.packs.get(operation.pack)
         if pack is None:
             return "unknown_pack"
+        currency = operation.currency or pack.currency
+        price = pack.price_cents if currency == pack.currency else pack.prices.get(currency)
+        if price is None:
+            return "unknown_currency"
+        paid = operation.paid_cents
+        if pack.unit_price_cents is None:
+            units = pack.units * operation.quantity
+            paid = price * operation.quantity + operation.tax_cents if paid is None else paid
+        else:
+            net = 0 if paid is None else paid - operation.tax_cents
+            units = math.floor(Fraction(net) / Fraction(pack.unit_price_cents))
+            if not units:
+                return "amount_required"
+        assert paid is not None
+        if max(units, paid) > LIMIT:
+            return "amount_out_of_range"
+        self.is_sale = True
         fact = self.fact(at, operation)
-        fact.paid = pack.price_cents if operation.paid_cents is None else operation.paid_cents
-        fact.units = pack.units
+        fact.paid, fact.units, fact.priority, fact.paid_lot = paid, units, pack.priority, True
         expires = None if pack.expiry_days is None else said + timedelta(hours=24 * pack.expiry_days)
-        self.add_lot(fact, self.repay(fact, pack.units), expires)
+        if operation.expires_at is not None:
+            expires = moment(operation.expires_at)
+        self.add_lot(fact, self.repay(fact, units), expires)
         return None
 
     def _debit(self, operation: Debit | Adjust, at: datetime, _: datetime) -> str | None:
-        lots = self.lots()
+        lots, available = self.lots(), self.available(at)
+        held = self.held()
         fact = self.fact(at, operation)
         fact.owed = self.take(fact, abs(operation.units), lots)
-        return "insufficient_balance" if fact.owed and not operation.allow_debt else None
+        if operation.allow_debt:
+            return None
+        return "insufficient_balance" if fact.owed or (held and available < abs(operation.units)) else None
+
+    def opened(self, lot: int) -> bool:
+        """Whether there ever was such a lot."""
+        opening = self.facts[lot - 1] if lot <= len(self.facts) else None
+        return opening is not None and (lot, True) in [(name, units > 0) for name, units in opening.moves]
+
+    def _take_from_lot(self, operation: Adjust, at: datetime) -> str | None:
+        assert operation.lot is not None
+        if not self.opened(operation.lot):
+            return "unknown_lot"
+        if self.remaining(operation.lot) < -operation.units:
+            return "insufficient_lot"
+        if self.held() and self.available(at) < -operation.units:
+            return "insufficient_balance"
+        self.fact(at, operation).moves = [(operation.lot, operation.units)]
+        return None
+
+    def _extend_lot(self, operation: ExtendLot, at: datetime, _: datetime) -> str | None:
+        if not self.opened(operation.lot):
+            return "unknown_lot"
+        if not self.remaining(operation.lot):
+            return "lot_gone"
+        expires = None if operation.expires_at is None else moment(operation.expires_at)
+        if expires is not None and expires <= at:
+            return "expires_in_past"
+        self.fact(at, operation).extends = (operation.lot, expires)
+        return None
+
+    def _void_lot(self, operation: VoidLot, at: datetime, _: datetime) -> str | None:
+        if not self.opened(operation.lot):
+            return "unknown_lot"
+        left = self.remaining(operation.lot)
+        if not left:
+            return "lot_gone"
+        fact = self.fact(at, operation)
+        fact.moves, fact.voids = [(operation.lot, -left)], operation.lot
+        return None
+
+    def _hold(self, operation: Hold, at: datetime, said: datetime) -> str | None:
+        if not self.terms.meter_mode:
+            return "disabled"
+        if operation.expires_at is None:
+            assert operation.lasts is not None
+            until = said + timedelta(minutes=int(operation.lasts[:-1]))
+        else:
+            until = moment(operation.expires_at)
+        if until <= at:
+            return "expires_in_past"
+        if until > at + timedelta(days=31):
+            return "too_far_ahead"
+        if self.available(at) < operation.units:
+            return "insufficient_balance"
+        self.fact(at, operation).holds = (operation.ref, operation.units, until)
+        return None
+
+    def _release(self, operation: Release, at: datetime, _: datetime) -> str | None:
+        assert operation.hold is not None
+        if not self.terms.meter_mode and not self.live_holds():
+            return "disabled"
+        if operation.hold in self.live_holds():
+            self.fact(at, operation).releases = operation.hold
+            return None
+        return "unchanged" if self.find("hold", operation.hold) else "unknown_hold"
 
     def _adjust(self, operation: Adjust, at: datetime, said: datetime) -> str | None:
         if operation.units < 0:
-            return self._debit(operation, at, said)
+            return self._take_from_lot(operation, at) if operation.lot else self._debit(operation, at, said)
         expires = None if operation.expires_at is None else moment(operation.expires_at)
         if expires is not None and expires <= said:
             return "expires_in_past"
         fact = self.fact(at, operation)
-        fact.units = operation.units
+        fact.units, fact.priority = operation.units, 50 if operation.priority is None else operation.priority
         self.add_lot(fact, self.repay(fact, operation.units), expires)
         return None
 
@@ -319,10 +513,12 @@ class Book:
         expired = sum(fact.expired for fact in self.facts if fact.expired and fact.moves[0][0] == lot)
         forfeited = sum(units for fact in self.facts for name, units in fact.forfeited if name == lot)
         clawed = sum(fact.clawed for fact in standing)
+        back = {fact.reverses for fact in self.facts}
+        voided = sum(-f.moves[0][1] for f in self.facts if f.voids == lot and f.number not in back)
         lots = sorted(self.lots(), key=lambda name: name != lot)
         fact = self.fact(at, operation)
         fact.aimed = target
-        fact.clawed = min(target, max(0, topup.units - expired - forfeited - clawed))
+        fact.clawed = min(target, max(0, topup.units - expired - forfeited - voided - clawed))
         fact.owed = self.take(fact, fact.clawed, lots)
         return None
 
@@ -336,10 +532,16 @@ class Book:
         return None
 
     def _undo(self, operation: Undo, at: datetime, _: datetime) -> str | None:
-        if operation.seq is None or operation.seq > len(self.facts):
+        undone = self.named(operation)
+        if undone is None:
             return "unknown_entry"
-        undone = self.facts[operation.seq - 1]
-        if isinstance(undone.operation, Debit) or (isinstance(undone.operation, Adjust) and undone.operation.units < 0):
+        if operation.seq not in (None, undone.number):
+            return "entry_moved"
+        if isinstance(undone.operation, Attribute):
+            return self._undo_run(operation, undone, at)
+        if isinstance(undone.operation, Debit | VoidLot) or (
+            isinstance(undone.operation, Adjust) and undone.operation.units < 0
+        ):
             fact = self.fact(at, operation)
             fact.reverses = undone.number
             self.give_back(fact, undone)
@@ -351,6 +553,34 @@ class Book:
         if isinstance(undone.operation, CreditPack) and self.refunds_of(undone.operation.session):
             return "lot_partly_used"
         self.fact(at, operation).moves = [(undone.number, -undone.units)]
+        return None
+
+    def _undo_run(self, operation: Undo, run: Fact, at: datetime) -> str | None:
+        """The run's usage is taken out of the week it counted in, and what lies above the quota no more comes back."""
+        turns = [fact.number for fact in self.facts if fact.ends or fact.begins]
+        week = self.week()
+        if week is None or run.number < turns[-1]:
+            return "week_closed"
+        parts, units = self.parts(), sum(run.usage.values())
+        above = max(0, week["used"] - units - week["quota"])
+        left = min(units, max(0, sum(count for _, count in parts) - above))
+        gone: list[tuple[object, int]] = []
+        for wanted, most in (("uncovered", min(left, run.uncovered)), (None, None)):
+            room = left if most is None else most
+            for source, count in reversed(parts):
+                taken = min(room, count) if wanted in (None, source) else 0
+                if taken:
+                    gone.append((source, taken))
+                room, left = room - taken, left - taken
+            for source, count in gone if most is not None else []:
+                parts = without_newest(parts, source, count)
+        fact = self.fact(at, operation)
+        fact.reverses, fact.unbeyond = run.number, gone
+        fact.usage = {feature: -count for feature, count in run.usage.items()}
+        fact.uncovered = -sum(count for source, count in gone if source == "uncovered")
+        taker = Fact(0, at, None, overage=sum(count for source, count in gone if source == "debt"))
+        taker.moves = [(source, -count) for source, count in reversed(gone) if isinstance(source, int)]
+        self.give_back(fact, taker)
         return None
 
     def _attribute(self, operation: Attribute, at: datetime, _: datetime) -> str | None:
@@ -366,9 +596,8 @@ class Book:
         lots = self.lots()
         fact = self.fact(at, operation)
         if week is None:
-            monday = fact.at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=fact.at.weekday())
-            opened = self.in_force(self.plan(), fact.at)
-            fact.begins = Begin(monday, 1, opened.plan, opened.version, opened.weekly_quota)
+            opened = self.in_force(self.plan_at(fact.at), fact.at)
+            fact.begins = Begin(monday_of(fact.at), 1, opened.plan, opened.version, opened.weekly_quota)
             week = self.week()
         assert week is not None
         units = sum(buckets.values())
@@ -378,6 +607,10 @@ class Book:
             fact.uncovered = rest
         else:
             fact.overage = rest
+        fact.beyond = [(lot, -units) for lot, units in fact.moves]
+        fact.beyond += [("debt", fact.overage), ("uncovered", fact.uncovered)]
+        if operation.hold in self.live_holds():
+            fact.releases = operation.hold
         fact.usage = buckets
         before = Fraction(100 * week["used"], week["quota"]) if week["quota"] else Fraction(0)
         known = [*week["alerts"], *(p for p in self.terms.thresholds if p <= before)]
@@ -385,7 +618,7 @@ class Book:
         return None
 
     def pricing_version(self, operation: Attribute, week: dict[str, Any] | None, at: datetime) -> PlanVersion | None:
-        plan, number = (week["plan"], week["version"]) if week else (self.plan(), None)
+        plan, number = (week["plan"], week["version"]) if week else (self.plan_at(at), None)
         if operation.plan_version is not None:
             number = operation.plan_version
         elif number is None:
@@ -413,17 +646,32 @@ class Book:
         cap = self.terms.max_units_per_run
         return capped(buckets, cap) if 0 < cap < total else {name: units for name, units in buckets.items() if units}
 
-    def _assign_plan(self, operation: AssignPlan, at: datetime, _: datetime) -> str | None:
+    def _assign_plan(self, operation: AssignPlan, at: datetime, said: datetime) -> str | None:
         published = {version.plan for version in self.versions}
         if operation.plan not in published | {self.terms.default_plan}:
             return "unknown_plan"
+        later = None
+        if operation.from_at is not None:
+            later = (
+                monday_of(said) + timedelta(days=7) if operation.from_at == "next-week" else moment(operation.from_at)
+            )
+            if later <= said:
+                return "from_in_past"
+            if later > said + timedelta(days=366):
+                return "too_far_ahead"
         assigned = [fact.plan.plan for fact in self.facts if fact.plan is not None]
-        if assigned and assigned[-1] == operation.plan:
+        same, coming = bool(assigned) and assigned[-1] == operation.plan, self.next_plan()
+        if later is not None and later > at:
+            if (same and coming is None) or (coming is not None and coming[:2] == (operation.plan, later)):
+                return "unchanged"
+            self.fact(at, operation).dated = (operation.plan, later)
+            return None
+        week, version = self.week(), self.in_force(operation.plan, at)
+        opens = week is None and version.rollover_max and self.terms.meter_mode
+        in_week = week is None or (week["plan"], week["version"]) == (version.plan, version.version)
+        if same and coming is None and in_week and not opens:
             return "unchanged"
-        week = self.week()
-        fact = self.fact(at, operation)
-        fact.plan = self.in_force(operation.plan, fact.at)
-        fact.alerts = self.reached(week["alerts"] if week else [])
+        self.put_on(self.fact(at, operation), operation.plan, at)
         return None
 
     def _reset_week(self, operation: ForceReset, at: datetime, _: datetime) -> str | None:
@@ -433,14 +681,14 @@ class Book:
         if week is None:
             return "no_open_week"
         fact = self.fact(at, operation)
-        version = self.in_force(self.plan(), fact.at)
+        version = self.in_force(self.plan_at(fact.at), fact.at)
         monday = week["end"] - timedelta(days=7)
         fact.ends = True
         fact.begins = Begin(monday, week["cycle"] + 1, version.plan, version.version, version.weekly_quota)
         return None
 
 
-def identity(operation: Operation) -> tuple[object, ...]:
+def identity(operation: Operation) -> tuple[object, ...]:  # noqa: C901 - a line for each
     """What makes an operation happen once."""
     match operation:
         case CreditPack():
@@ -453,8 +701,14 @@ def identity(operation: Operation) -> tuple[object, ...]:
             return ("refund", operation.refund_id)
         case ReverseRefund():
             return ("unrefund", operation.refund_id)
-        case Undo():
-            return ("undo", operation.seq)
+        case ExtendLot():
+            return ("extend", operation.ref)
+        case VoidLot():
+            return ("void", operation.ref)
+        case Hold():
+            return ("hold", operation.ref)
+        case Release():
+            return ("release", operation.hold)
         case Attribute():
             return ("run", operation.run, operation.step)
         case AssignPlan():
@@ -469,9 +723,13 @@ def same(first: Fact, now: Operation) -> bool:
     was = first.operation
     match was, now:
         case CreditPack(), CreditPack():
-            return was.pack == now.pack and now.paid_cents in (None, first.paid)
+            asked = (was.pack, was.quantity, was.tax_cents) == (now.pack, now.quantity, now.tax_cents)
+            expires = None if now.expires_at is None else moment(now.expires_at)
+            return asked and now.paid_cents in (None, first.paid) and expires in (None, first.expires)
+        case Undo(), Undo():
+            return True
         case Attribute(), Attribute():
-            given = (was.units, was.plan_version) == (now.units, now.plan_version)
+            given = (was.units, was.plan_version, was.hold) == (now.units, now.plan_version, now.hold)
             return given and costs_of(was) == costs_of(now)
     return was == now
 
@@ -486,6 +744,20 @@ def costs_of(operation: Attribute) -> dict[str, Fraction | str] | None:
 
 def unpublished(plan: str) -> PlanVersion:
     return PlanVersion(plan, 0, 0, {}, "", "", "", None)  # type: ignore[arg-type]
+
+
+def monday_of(at: datetime) -> datetime:
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=at.weekday())
+
+
+def without_newest(parts: list[tuple[object, int]], source: object, units: int) -> list[tuple[object, int]]:
+    """``parts`` less the newest ``units`` of one source."""
+    left = []
+    for name, count in reversed(parts):
+        taken = min(units, count) if name == source else 0
+        units -= taken
+        left.append((name, count - taken))
+    return [(name, count) for name, count in reversed(left) if count]
 
 
 def half_up(units: int, cents: int, paid: int) -> int:
@@ -510,6 +782,7 @@ class Naive:
         self.terms = terms
         self.versions = sorted(versions, key=lambda version: (version.plan, version.version))
         self.accepted: list[tuple[datetime, Operation]] = []
+        self.claims: dict[str, tuple[str, str]] = {}
 
     def book(self, org: str) -> Book:
         """The facts of ``org``, folded from the beginning."""
@@ -532,8 +805,14 @@ class Naive:
         """What an operation is answered: ``applied``, ``replayed``, ``conflict``, ``unchanged``, ``disabled`` or the
         code of a refusal."""
         book = self.book(operation.org)
-        if not isinstance(operation, BookDue) and (first := book.find(*identity(operation))):
-            return "replayed" if same(first, operation) else "conflict"
+        if isinstance(operation, Refund):
+            operation = self.resolved(book, operation)
+        if not isinstance(operation, BookDue) and (first := self.first(book, operation)):
+            if not same(first, operation):
+                return "conflict"
+            if isinstance(operation, CreditPack) and not book.find("undo", first.number):
+                self.learn(operation, first.operation)
+            return "replayed"
         said = moment(at or now)
         if said > moment(now) + timedelta(minutes=5):
             return "in_future"
@@ -542,24 +821,45 @@ class Naive:
         book.advance(effective)
         if isinstance(operation, BookDue):
             refused = None if len(book.facts) > known else "unchanged"
-        elif isinstance(operation, CreditPack) and operation.pack in self.terms.packs and self.claimed(operation):
-            refused = "session_claimed"
         else:
             refused = book.decide(operation, effective, said)
+            if isinstance(operation, CreditPack) and book.is_sale and self.claimed(operation):
+                refused = "session_claimed"
         if refused is None:
             self.accepted.append((said, operation))
+            if isinstance(operation, CreditPack):
+                self.claims |= dict.fromkeys(operation.all_names, (operation.org, operation.session))
         return refused or "applied"
 
+    def first(self, book: Book, operation: Operation) -> Fact | None:
+        """What an operation did already, whatever names its payment had then."""
+        found = book.find(*book.identity(operation))
+        if found is None and isinstance(operation, CreditPack):
+            held = [self.claims[name] for name in operation.all_names if name in self.claims]
+            found = next((book.find("session", s) for org, s in held if org == operation.org), None)
+        return found
+
+    def learn(self, operation: CreditPack, first: Operation | None) -> None:
+        """A repeated credit may know more names of its payment."""
+        assert isinstance(first, CreditPack)
+        for name in operation.all_names:
+            holder = self.claims.get(name)
+            if holder is None or (holder[0] != operation.org and not self.stands(*holder)):
+                self.claims[name] = (operation.org, first.session)
+
+    def resolved(self, book: Book, refund: Refund) -> Refund:
+        """The refund with the session that its payment was booked under."""
+        org, session = self.claims.get(refund.session, ("", ""))
+        if book.find("session", refund.session) or org != refund.org or not book.find("session", session):
+            return refund
+        return replace(refund, session=session)
+
     def claimed(self, operation: CreditPack) -> bool:
-        """Whether another org has the session: the last one that was credited, unless that was undone."""
-        holders = [
-            other.org
-            for _, other in self.accepted
-            if isinstance(other, CreditPack) and other.session == operation.session
-        ]
-        if not holders or holders[-1] == operation.org:
-            return False
-        book = self.book(holders[-1])
-        topup = book.find("session", operation.session)
-        assert topup is not None
-        return book.find("undo", topup.number) is None
+        """Whether another org has the payment: the last one that was credited, unless that was undone."""
+        holders = [self.claims[name] for name in operation.all_names if name in self.claims]
+        return any(org != operation.org and self.stands(org, session) for org, session in holders)
+
+    def stands(self, org: str, session: str) -> bool:
+        book = self.book(org)
+        topup = book.find("session", session)
+        return topup is None or book.find("undo", topup.number) is None

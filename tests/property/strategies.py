@@ -6,7 +6,7 @@ there; hypothesis draws the seed and which steps to leave out, and so shortens a
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from hypothesis import strategies as st
 
@@ -18,11 +18,15 @@ from meterctl.core.domain.operations import (
     BookDue,
     CreditPack,
     Debit,
+    ExtendLot,
     ForceReset,
+    Hold,
     Operation,
     Refund,
+    Release,
     ReverseRefund,
     Undo,
+    VoidLot,
 )
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.domain.weeks import week_end
@@ -45,6 +49,8 @@ PACKS = {
     "ever": Pack(1000, 3, "eur"),
     "gift": Pack(50, 0, "usd", 2),
     "huge": Pack(MAX_UNITS, MAX_UNITS, "usd", 30),
+    "promo": Pack(40, 90, "usd", 3, priority=10, prices={"eur": 80}),
+    "any": Pack(0, 0, "usd", None, unit_price_cents="0.7"),
 }
 
 PAUSES = (
@@ -56,6 +62,8 @@ UNITS = ([1, 2, 3, 7, 20, 31, 50, 100, 120], [1000, MAX_UNITS - 1, MAX_UNITS])
 CENTS = ([1, 2, 3, 5, 100, 150], [7, 10, 300, MAX_UNITS])
 LIFETIMES = [-DAY, 0, 1, HOUR, DAY, 3 * DAY, TO_MONDAY, WEEK, 400 * DAY]
 REFS = ["a", "b", "c", "d", "f", "g", "h", "e:1", "e", "1:e", "é", "%3A"]
+NAMES = ["pi_1", "pi_2", "ch_1"]
+HOLDS = ["h1", "h2", "h3"]
 SESSIONS = ["s1", "s2", "s3", "s4", "s:5"]
 REFUNDS = ["re_1", "re_2", "re_3", "re_4", "dp_1"]
 COSTS = (
@@ -104,7 +112,12 @@ class Org:
             (2, self._undo),
             (3, self._run),
             (2, self._costly_run),
-            (1, lambda _: AssignPlan(name, often(random, ["free", "pro"], ["team", "nope"]), random.choice(REFS))),
+            (2, self._assign),
+            (2, self._extend),
+            (1, lambda _: VoidLot(name, self._lot(), random.choice(REFS))),
+            (1, lambda _: Adjust(name, -self._units(), random.choice(REFS), lot=self._lot())),
+            (3, self._hold),
+            (1, lambda _: Release(name, random.choice(HOLDS))),
             (1, lambda _: ForceReset(name, random.choice(REFS))),
             (1, lambda _: BookDue(name)),
         ]
@@ -125,11 +138,41 @@ class Org:
     def _version(self) -> int | None:
         return often(self._random, [None], [0, 1, 2, 3])
 
-    def _credit(self, _: Instant) -> Operation:
-        pack = often(self._random, ["day", "week", "ever"], ["gift", "huge", "nope"], one_in=9)
+    def _credit(self, now: Instant) -> Operation:
+        pack = often(self._random, ["day", "week", "ever", "promo"], ["gift", "huge", "nope", "any"], one_in=7)
         own = [f"{self.name}/{number}" for number in range(3)]
         self.sessions.append(often(self._random, own, SESSIONS, one_in=2))
-        return CreditPack(self.name, pack, self.sessions[-1], often(self._random, [None], [0, 1, 7, 300]))
+        names = tuple(self._random.sample(NAMES, often(self._random, [0], [1, 2], one_in=3)))
+        return CreditPack(
+            self.name,
+            pack,
+            self.sessions[-1],
+            often(self._random, [None], [1, 7, 300]),
+            often(self._random, [1], [2, 3]),
+            often(self._random, [0], [1]),
+            names,
+            often(self._random, [None], [add_millis(now, lifetime) for lifetime in LIFETIMES]),
+            often(self._random, [None], ["eur", "usd", "xxx"]),
+        )
+
+    def _assign(self, now: Instant) -> Operation:
+        ahead = [add_millis(now, span) for span in (-HOUR, -DAY, HOUR, DAY, TO_MONDAY, WEEK, 400 * DAY)]
+        later = often(self._random, [None], ["next-week", *ahead], one_in=2)
+        plan = often(self._random, ["free", "pro"], ["team", "nope"])
+        return AssignPlan(self.name, plan, self._random.choice(REFS), cast(Any, later))
+
+    def _lot(self) -> int:
+        return max(1, self.count - self._random.randrange(0, 12))
+
+    def _extend(self, now: Instant) -> Operation:
+        lifetime = often(self._random, LIFETIMES, [None])
+        expires_at = None if lifetime is None else add_millis(now, lifetime)
+        return ExtendLot(self.name, self._lot(), expires_at, self._random.choice(REFS))
+
+    def _hold(self, now: Instant) -> Operation:
+        until = often(self._random, [None], [add_millis(now, span) for span in (-HOUR, HOUR, DAY, 40 * DAY)])
+        lasts = None if until else often(self._random, [None, "1h", "3d"], ["10m", "8d", "31d"])
+        return Hold(self.name, self._units(), self._random.choice(HOLDS), until, lasts)
 
     def _debit(self, _: Instant) -> Operation:
         return Debit(self.name, self._units(), self._random.choice(REFS), self._random.random() < 0.4)
@@ -137,7 +180,8 @@ class Org:
     def _grant(self, now: Instant) -> Operation:
         lifetime = often(self._random, [None], LIFETIMES, one_in=2)
         expires_at = None if lifetime is None else add_millis(now, lifetime)
-        return Adjust(self.name, self._units(), self._random.choice(REFS), expires_at)
+        priority = often(self._random, [None], [0, 10, 50, 90])
+        return Adjust(self.name, self._units(), self._random.choice(REFS), expires_at, priority=priority)
 
     def _take(self, _: Instant) -> Operation:
         return Adjust(self.name, -self._units(), self._random.choice(REFS), None, self._random.random() < 0.4)
@@ -155,14 +199,23 @@ class Org:
         return ReverseRefund(self.name, self._one_of(self.refunds, REFUNDS))
 
     def _undo(self, _: Instant) -> Operation:
-        return Undo(self.name, max(1, self.count - self._random.randrange(1, 15)))
+        seq = max(1, self.count - self._random.randrange(1, 15))
+        of = f"{self._random.choice(['debit', 'run', 'void', 'adjust'])}:{self._random.choice(REFS)}"
+        return often(
+            self._random, [Undo(self.name, seq)], [Undo(self.name, None, of), Undo(self.name, None, f"{of}:main")]
+        )
 
     def _run(self, _: Instant) -> Operation:
-        return Attribute(self.name, self._random.choice(REFS), self._step(), None, self._units(), self._version())
+        return Attribute(
+            self.name, self._random.choice(REFS), self._step(), None, self._units(), self._version(), self._held()
+        )
+
+    def _held(self) -> str | None:
+        return often(self._random, [None], HOLDS, one_in=4)
 
     def _costly_run(self, _: Instant) -> Operation:
         features = self._random.sample(["llm", "ocr", "tts", "LLM"], self._random.randrange(4))
-        costs = {feature: often(self._random, *COSTS, one_in=12) for feature in features}
+        costs = {feature: often(self._random, *COSTS, one_in=6) for feature in features}
         return Attribute(self.name, self._random.choice(REFS), self._step(), costs, None, self._version())
 
     def _step(self) -> str:
@@ -180,6 +233,7 @@ def random_terms(random: Random) -> Terms:
         overage=often(random, ["debt"], ["absorb"], one_in=4),
         settle_overage=random.random() < 0.7,
         packs=PACKS,
+        balance_alerts=random.choice([(0,), (50, 0, -10), ()]),
     )
 
 
@@ -192,7 +246,8 @@ def random_versions(random: Random) -> list[PlanVersion]:
             quota = often(random, [0, 1, 10, 50, 100], [MAX_UNITS])
             ratios = random.choice([{}, {"default": "2"}, {"llm": "1.25", "default": "0.1"}, {"ocr": "0"}])
             when = add_millis(START, start)
-            made.append(PlanVersion(plan, number, quota, ratios, when, when, "tester", None))
+            rollover = often(random, [(0, 1)], [(5, 1), (30, 2), (MAX_UNITS, 1)], one_in=3)
+            made.append(PlanVersion(plan, number, quota, ratios, when, when, "tester", None, *rollover))
     return made
 
 

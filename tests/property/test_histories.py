@@ -1,6 +1,7 @@
 """Random histories of everything, held against a second implementation and against what must always be true."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
@@ -53,7 +54,16 @@ def seen(state: State, default_plan: str) -> dict[str, Any]:
         "plan": state.plan or default_plan,
         "week": None
         if week is None
-        else {**week._asdict(), "end": moment(week_end(week.key)), "alerts": list(week.alerts)},
+        else {
+            **week._asdict(),
+            "end": moment(week_end(week.key)),
+            "alerts": list(week.alerts),
+            "overflow": [tuple(part) for part in week.overflow],
+        },
+        "holds": [(moment(hold.expires_at), hold.id, hold.units) for hold in state.holds],
+        "next_plan": None
+        if state.next_plan is None
+        else (state.next_plan.plan, moment(state.next_plan.from_at), state.next_plan.entry),
     }
 
 
@@ -135,7 +145,8 @@ def own_session(step: Step) -> Step:
     operation = step.operation
     if isinstance(operation, CreditPack):
         session = f"{operation.org}/{operation.session}"
-        operation = CreditPack(operation.org, operation.pack, session, operation.paid_cents)
+        names = tuple(f"{operation.org}/{name}" for name in operation.names)
+        operation = replace(operation, session=session, names=names)
     return step._replace(operation=operation)
 
 
@@ -209,12 +220,14 @@ def test_the_strategies_reach_every_answer() -> None:
     collect()
     assert kinds == {
         "topup", "debit", "refund", "expiration", "adjustment", "reversal", "usage", "reset", "plan",
+        "extension", "hold", "release",
     }  # fmt: skip
     assert reached >= {
         "applied", "replayed", "conflict", "unchanged", "disabled", "in_future", "unknown_pack", "session_claimed",
         "insufficient_balance", "unknown_session", "undone", "refund_exceeds_payment", "unknown_refund",
         "unknown_plan_version", "invalid_cost", "unknown_plan", "unknown_entry", "not_undoable", "lot_partly_used",
-        "no_open_week", "expires_in_past", "amount_out_of_range",
+        "no_open_week", "expires_in_past", "amount_out_of_range", "unknown_lot", "lot_gone", "insufficient_lot",
+        "unknown_hold", "week_closed", "too_far_ahead", "from_in_past", "unknown_currency", "amount_required",
     }  # fmt: skip
 
 

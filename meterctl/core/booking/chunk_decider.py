@@ -229,6 +229,8 @@ class Batch:
             view.add(entry, tip)
         if isinstance(request.operation, BookDue):
             return self._due_only(request, view, pending, moved)
+        if due:  # an undo may name one of these by its number
+            request = self._resolved(request, view)
         decision = moved or self._decide(request, view, at, said, pending)
         if isinstance(decision, (Refusal, Idle)):
             view.keep(pending)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.model import Hold, Instant, Lot, NextPlan, PlanVersion, State, Week, week_document
+from meterctl.core.model import MAX_UNITS, Hold, Instant, Lot, NextPlan, PlanVersion, State, Week, week_document
 
 #: The operations that book due events.
 EXPIRE, RUN_OUT, CLOSE_WEEK, PLAN_DUE = "expire", "run-out", "close-week", "plan-due"
@@ -147,7 +147,8 @@ def _rollover(state: State, seq: int, week: Week, monday: Instant, settled: int,
     version = plans.version(week.plan, week.version, monday)
     if version is None or not version.rollover_max or state.debt.total > settled:
         return {}
-    units = min(week.quota - week.used, version.rollover_max)
+    # Time cannot be refused, so what would leave the range of integers stays unused.
+    units = min(week.quota - week.used, version.rollover_max, MAX_UNITS - state.balance - settled)
     if units <= 0:
         return {}
     return {"lot": seq, "units": units, "expires_at": instants.add_days(monday, 7 * version.rollover_weeks)}
