@@ -822,6 +822,7 @@ class Naive:
         if isinstance(operation, BookDue):
             refused = None if len(book.facts) > known else "unchanged"
         else:
+            book.is_sale = False
             refused = book.decide(operation, effective, said)
             if isinstance(operation, CreditPack) and book.is_sale and self.claimed(operation):
                 refused = "session_claimed"
