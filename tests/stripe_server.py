@@ -463,6 +463,13 @@ class StandIn:
             self._move(dispute, back, at)
             self._tell("charge.dispute.funds_reinstated", dispute, at)
 
+    def dispute_moves(self, dispute_id: str, *, out: bool, at: int) -> None:
+        """The disputed money moves once more."""
+        dispute = self.objects["disputes"][dispute_id]
+        dispute["status"] = "needs_response" if out else "won"
+        self._move(dispute, -dispute["amount"] if out else dispute["amount"], at)
+        self._tell(f"charge.dispute.funds_{'withdrawn' if out else 'reinstated'}", dispute, at)
+
     def _move(self, dispute: Json, cents: int, at: int) -> None:
         move = {
             "id": self._id("txn_1"),

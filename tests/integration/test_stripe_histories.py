@@ -9,20 +9,21 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
 from meterctl.core.domain.operation_documents import request_document
-from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request
+from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request, Undo
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
 from meterctl.core.payments.books import Mender
 from meterctl.core.payments.event_counts import Events
 from meterctl.core.payments.findings import Finding
 from meterctl.core.payments.gather import gather
 from meterctl.core.payments.notes import Notes
+from meterctl.core.payments.payments import base_of
 from meterctl.core.payments.reconcile import mendable, mending
 from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_gateway import connect
@@ -41,11 +42,24 @@ from tests.stripe_server import KEY, InProcess, StandIn, seconds
 START, NOW = seconds("2026-11-01T00:00:00Z"), "2026-11-22T12:00:00.000Z"
 
 #: Units a cent are whole: then the order in which parts of a payment go back cannot matter by a rounded unit.
-PACKS = {"small": Pack(1000, 500, "usd", 90), "large": Pack(6000, 2000, "usd"), "gift": Pack(100, 100, "usd", 60)}
+PACKS = {
+    "small": Pack(1000, 500, "usd", 90, stripe_prices=("price_small",)),
+    "large": Pack(6000, 2000, "usd", stripe_prices=("price_large",)),
+    "gift": Pack(100, 100, "usd", 60, stripe_prices=("price_gift",)),
+}
 SHOP = Shop(StripeSettings(discounts="accept"), PACKS)
 ORGS = ("acme", "beta", "corp", "dune")
 
 Difference = tuple[str, str]
+
+
+class Sale(NamedTuple):
+    """A payment as it was meant: the pack, how many of it, and all that was paid."""
+
+    org: str
+    pack: str
+    quantity: int
+    cents: int
 
 
 class History:
@@ -62,7 +76,7 @@ class History:
         self.lost: set[str] = set()
         self.spoilt: dict[str, str] = {}
         self.debited: dict[str, int] = {}
-        self.pack_of: dict[str, str] = {}
+        self.sales: dict[str, Sale] = {}
         self.by_hand: list[Operation] = []
 
     # -- what happens at Stripe
@@ -71,11 +85,38 @@ class History:
         for number in range(self.random.randint(1, 6)):
             at = START + number * 86_400 + self.random.randint(0, 80_000)
             pack = self.random.choice(list(PACKS))
-            discount = self.random.choice((0, 0, 0, PACKS[pack].price_cents // 4))
-            cents = PACKS[pack].price_cents - discount
-            session = self.account.checkout(self.random.choice(ORGS), pack, cents, at=at - 60, discount=discount)
-            self.pack_of[session] = pack
+            org, quantity = self.random.choice(ORGS), self.random.choice((1, 1, 1, 3))
+            kind = self.random.choice(("session", "session", "session", "intent", "invoice"))
+            if kind != "session":
+                self._without_checkout(kind, org, pack, quantity, at)
+                continue
+            price = PACKS[pack].price_cents * quantity
+            discount = self.random.choice((0, 0, 0, price // 4))
+            tax = self.random.choice((0, 0, price // 5))
+            cents = price - discount + tax
+            items = [self.account.item(cents, quantity, tax=tax, discount=discount)]
+            session = self.account.checkout(
+                org, pack, cents, at=at - 60, quantity=quantity, discount=discount, tax=tax, items=items
+            )
+            self.sales[session] = Sale(org, pack, quantity, cents)
             self._end(session, at)
+
+    def _without_checkout(self, kind: str, org: str, pack: str, quantity: int, at: int) -> None:
+        """A payment intent of its own, or an invoice whose price is the pack's."""
+        price = PACKS[pack].price_cents
+        if kind == "intent":
+            name, quantity, cents = self.account.intent(price, at=at, org=org, pack=pack), 1, price
+        else:
+            tax = self.random.choice((0, price // 5))
+            lines = [self.account.invoice_line(price * quantity, f"price_{pack}", quantity, tax=tax)]
+            name, cents = self.account.invoice(lines, at=at, org=org), price * quantity + tax
+        self.sales[name] = Sale(org, pack, quantity, cents)
+        if self.random.random() < 0.2:
+            self._lose(name, "paid_not_credited", name)
+        left = cents
+        for number in range(self.random.randint(0, 3)):
+            back = min(left, 25 * self.random.randint(1, 12))
+            left -= self._give_back(name, back, at + 9000 * (number + 1), may_lose=True) if back else 0
 
     def _end(self, session: str, at: int) -> None:
         end = self.random.choice(("paid",) * 7 + ("delayed", "failed", "expired", "open"))
@@ -134,11 +175,13 @@ class History:
         return cents if gone or end == "pending" else 0
 
     def _dispute(self, session: str, cents: int, at: int, *, may_lose: bool) -> int:
-        end = self.random.choice(("open", "won", "lost", "partly", "inquiry"))
+        end = self.random.choice(("open", "won", "lost", "partly", "inquiry", "thrice", "four"))
         dispute = self.account.dispute(session, cents, at=at, inquiry=end == "inquiry")
-        back = {"won": cents, "partly": cents // 5}.get(end, 0)
+        back = {"won": cents, "partly": cents // 5, "four": cents}.get(end, 0)
         if end == "inquiry":
             self.account.dispute_closes(dispute, "warning_closed", at=at + 600)
+        elif end in ("thrice", "four"):
+            self._moves_on(dispute, end, at)
         elif end != "open":
             self.account.dispute_closes(dispute, "won" if end == "won" else "lost", at=at + 600, back=back)
         gone = 0 if end == "inquiry" else cents - back
@@ -150,6 +193,13 @@ class History:
             kind = "failed_refund_clawed" if end == "won" else "wrong_amount"
             self._lose(f"{dispute} charge.dispute.funds_reinstated charge.dispute.closed", kind, dispute)
         return cents
+
+    def _moves_on(self, dispute: str, end: str, at: int) -> None:
+        """The money comes back, is withdrawn again, and may come back once more."""
+        self.account.dispute_closes(dispute, "won", at=at + 600)
+        self.account.dispute_moves(dispute, out=True, at=at + 1200)
+        if end == "four":
+            self.account.dispute_moves(dispute, out=False, at=at + 1800)
 
     def _overlap(self, session: str, at: int) -> None:
         """A dispute of the whole payment although parts of it went back: Stripe takes more than was paid."""
@@ -189,24 +239,28 @@ class History:
     def _book_wrong(self, session: str) -> bool:
         """Book by hand, and before any event comes, what Stripe sees otherwise."""
         stated = self.account.objects["sessions"][session]
-        org, pack, cents = stated["metadata"]["org"], stated["metadata"]["pack"], stated["amount_total"]
+        org, pack, quantity, cents = self.sales[session]
+        assert cents == stated["amount_total"]
         kind = self.random.choice(("wrong_org", "wrong_pack", "wrong_amount", "duplicate", "clawed_not_refunded"))
         self.injected.add((kind, session))
         if kind == "wrong_org":
-            self.by_hand.append(CreditPack("wrong", pack, session, cents))
+            self.by_hand.append(CreditPack("wrong", pack, session, cents, quantity))
         elif kind == "wrong_pack":
             self.by_hand.append(CreditPack(org, "gift" if pack != "gift" else "small", session, cents))
         elif kind == "wrong_amount":
-            self.by_hand.append(CreditPack(org, pack, session, cents + 25))
+            self.by_hand.append(CreditPack(org, pack, session, cents + 25, quantity))
         elif kind == "duplicate":
             self.by_hand += [
-                CreditPack(org, pack, session, cents),
-                CreditPack(org, pack, self.account.intent_of(session)),
+                CreditPack(org, pack, session, cents, quantity),
+                CreditPack(org, pack, self.account.intent_of(session), cents, quantity),
             ]
         else:
             self.injected.discard((kind, session))
             self.injected.add((kind, f"hand-{session}"))
-            self.by_hand += [CreditPack(org, pack, session, cents), Refund(org, session, 25, f"hand-{session}")]
+            self.by_hand += [
+                CreditPack(org, pack, session, cents, quantity),
+                Refund(org, session, 25, f"hand-{session}"),
+            ]
         self.spoilt[session] = kind
         return True
 
@@ -284,17 +338,33 @@ class History:
     def expected_balances(self) -> dict[str, int]:
         """What each org should hold, from the stand-in alone."""
         units = dict.fromkeys(ORGS, 0)
-        for session, stated in self.account.objects["sessions"].items():
-            if stated["payment_status"] != "paid":
+        for name, sale in self.sales.items():
+            if not self.is_paid(name):
                 continue
-            pack = PACKS[self.pack_of[session]]
-            gone = min(stated["amount_total"], self._gone(session))
-            left = stated["amount_total"] - gone
+            bought = PACKS[sale.pack].units * sale.quantity
+            gone = min(sale.cents, self._gone(name))
             # The share of the payment that is left, of the pack's units: the rest is clawed, rounded half up.
-            clawed = (2 * pack.units * gone + stated["amount_total"]) // (2 * stated["amount_total"])
-            assert left >= 0
-            units[stated["metadata"]["org"]] += pack.units - clawed
+            units[sale.org] += bought - (2 * bought * gone + sale.cents) // (2 * sale.cents)
         return {org: units[org] - self.debited.get(org, 0) for org in ORGS}
+
+    def is_paid(self, name: str) -> bool:
+        stated = self.account.objects["sessions"].get(name)
+        return stated is None or stated["payment_status"] == "paid"
+
+    def check_plan(self, requests: Sequence[Request]) -> None:
+        """No plan takes units of a payment that Stripe calls paid: it is credited once more, or booked twice."""
+        again = {base_of(one.operation.session) for one in requests if isinstance(one.operation, CreditPack)}
+        for operation in (one.operation for one in requests):
+            if not isinstance(operation, Undo):
+                continue
+            name = base_of(operation.key.removeprefix("undo:session:"))
+            known = next((sale for sale in self.sales if name == sale or name in self.names(sale)), None)
+            if known is not None and self.is_paid(known):
+                assert known in again or self.spoilt.get(known) == "duplicate", (operation, "is paid")
+
+    def names(self, sale: str) -> list[str]:
+        intent = self.account.intent_of(sale)
+        return [intent, str(self.account.objects["intents"].get(intent, {}).get("latest_charge"))]
 
     def _gone(self, session: str) -> int:
         refunds = [self.account.objects["refunds"][name] for name in self.refunds(session)]
@@ -322,6 +392,7 @@ def play(seed: int, store: Store) -> History:
         assert found == history.injected, f"seed {seed}"
     for request in mending(findings):
         assert json.loads(json.dumps(request_document(request)))["op"] == request.operation.name
+    history.check_plan(mending(findings))
     receipts = list(history.ledger.execute(mending(findings)))
     assert all(receipt.applied for receipt in receipts), f"seed {seed}: {receipts}"
     assert history.reconcile() == [], f"seed {seed}"
@@ -332,7 +403,7 @@ def play(seed: int, store: Store) -> History:
 def check_units(history: History, seed: int) -> None:
     expected, held = history.expected_balances(), history.balances()
     # A part that came back was clawed, and given back, rounded on its own: a unit for each such part.
-    assert all(abs(expected[org] - held[org]) <= 3 for org in ORGS), f"seed {seed}: {expected} != {held}"
+    assert all(abs(expected[org] - held[org]) <= 6 for org in ORGS), f"seed {seed}: {expected} != {held}"
 
 
 @pytest.mark.parametrize("block", range(4))
@@ -342,8 +413,8 @@ def test_histories_end_in_agreement_or_with_what_was_injected(block: int) -> Non
 
 
 @pytest.mark.long
-def test_a_thousand_histories() -> None:
-    for seed in range(1_000_000, 1_001_000):
+def test_two_thousand_histories() -> None:
+    for seed in range(1_000_000, 1_002_000):
         check_units(play(seed, MemoryStore()), seed)
 
 

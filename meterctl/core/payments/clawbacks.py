@@ -43,10 +43,20 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
     if item.standing == "given":
         return _claw(item, credit, standing, claws)
     if claws:
-        return _reversals(credit, standing or claws[-1:])
+        again = _moved_both_ways(item, credit, claws) if remember and not standing else []
+        return again or _reversals(credit, standing or claws[-1:])
     remember = remember and item.standing == "returned" and item.currency == credit.currency
     first = _first_claw(item, credit) if remember else []
     return [*first, ReverseRefund(credit.org, item.id)] if first else []
+
+
+def _moved_both_ways(item: Giveback, credit: Credit, claws: Sequence[Clawback]) -> list[Operation]:
+    """Book a withdrawal that came back once more both ways, so that older news of it find the key used."""
+    name = free_name(item.id, [claw.name for claw in claws])
+    cents = min(item.cents, credit.left)
+    if item.moves < 3 or (item.back_at or item.at) <= max(claw.at for claw in claws) or name is None or cents <= 0:
+        return []
+    return [Refund(credit.org, credit.name, cents, name), ReverseRefund(credit.org, name)]
 
 
 def back_time(item: Giveback) -> Instant | None:

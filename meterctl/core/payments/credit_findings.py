@@ -103,6 +103,8 @@ def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Finding]:
         wrong.append(
             ("wrong_amount", f"{payment.cents} {payment.currency}", f"{credit.cents} {credit.currency}"),
         )
+    elif payment.quantity not in (None, credit.quantity) and payment.pack == credit.pack:
+        wrong.append(("wrong_amount", f"{payment.quantity} x {payment.pack}", f"{credit.quantity} x {credit.pack}"))
     findings = [
         Finding(
             kind,

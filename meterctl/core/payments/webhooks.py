@@ -17,7 +17,7 @@ from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, steps
 from meterctl.core.payments.event_counts import TROUBLE, Events
-from meterctl.core.payments.payments import Giveback, Payment, shares
+from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, shares
 from meterctl.core.payments.sale_book import Sale
 from meterctl.core.payments.sales import Seller, credit_for
 from meterctl.core.payments.shop import Json, Shop, Unread
@@ -122,15 +122,15 @@ class Settler:
     def _link(self, feed: Feed, gateway: Reader) -> None:
         """Ask for the payments of givebacks that neither the events nor the journal know."""
         for item in feed.givebacks.values():
-            if item.standing == "waiting" or feed.sale_named(item.of) is not None:
+            if item.standing == "waiting" or _is_told(feed.sale_named(item.of)):
                 continue
             credits = credits_for(self._ledger.store, item.of)
             if credits and not shares_unknown(credits):
                 continue
             sale = next((found for name in item.of if (found := gateway.sale(name))), [])
             if sale:
+                self._asked |= {part.session for part in sale} - feed.sales.keys()
                 feed.add_sale(sale)
-                self._asked |= {part.session for part in sale}
 
     def _is_open(self, payment: Payment) -> bool:
         """Return True where the object itself, as Stripe has it, tells more that matters."""
@@ -207,6 +207,8 @@ class Settler:
     def _claw(self, item: Giveback, feed: Feed) -> Outcome:
         """Bring the journal to what is known of a giveback, on every part of its payment."""
         sale = feed.sale_named(item.of)
+        if not _is_told(sale) and self._gateway is None:
+            sale = None
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
         if sale is None and (not credits or shares_unknown(credits)):
             if self._gateway is None or not item.of:
@@ -291,6 +293,12 @@ class _Ranks(tuple[str, ...]):
 _WORST = _Ranks(
     ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict", "foreign")
 )
+
+
+def _is_told(sale: Sale | None) -> bool:
+    """Return True if it is known whose payment this is. A payment intent that names nothing may be a session's or an
+    invoice's."""
+    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))
 
 
 def _names(sale: Iterable[Payment]) -> list[str]:
