@@ -43,8 +43,8 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
     if item.standing == "given":
         return _claw(item, credit, standing, claws)
     if claws:
-        again = _moved_both_ways(item, credit, claws) if remember and not standing else []
-        return again or _reversals(credit, standing or claws[-1:])
+        both_ways = _moved_both_ways(item, credit, claws) if remember and not standing else []
+        return both_ways or _reversals(credit, standing or claws[-1:])
     remember = remember and item.standing == "returned" and item.currency == credit.currency
     first = _first_claw(item, credit) if remember else []
     return [*first, ReverseRefund(credit.org, item.id)] if first else []
