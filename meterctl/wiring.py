@@ -208,6 +208,14 @@ class Wiring:
         """Raise `ClockSkew` or `ClockJump` before a write that books nothing, and so asks for no time."""
         self.write_clock.now()
 
+    def warn_of_pinned_clock(self, result: "Result") -> None:
+        """Say so on the result of a write under a pinned clock."""
+        from meterctl.core.results import WriteResult
+
+        if self.is_pinned and isinstance(result, WriteResult):
+            message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
+            result.warn("clock_pinned", message)
+
     def _checked_clock(self, *, writes: bool) -> "CheckedClock":
         from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
 

@@ -169,8 +169,8 @@ def _run(
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        if writes and wiring.is_pinned:
-            _warn_of_pinned_clock(result, wiring.now)
+        if writes:
+            wiring.warn_of_pinned_clock(result)
         _answer(wiring, result)
         return result.exit_code
     except KeyboardInterrupt:
@@ -258,14 +258,6 @@ def _ask_about_clock(wiring: Wiring) -> None:
         from meterctl.commands.confirmation import agrees
 
         wiring.ask_about_clock = lambda problem: agrees(f"{problem}. Is the clock right?")
-
-
-def _warn_of_pinned_clock(result: "Result", now: str) -> None:
-    from meterctl.core.results import WriteResult
-
-    if isinstance(result, WriteResult):
-        message = f"the clock is pinned at {now[:10]} {now[11:16]} UTC, by --now or METERCTL_NOW"
-        result.warn("clock_pinned", message)
 
 
 def _save_plan(wiring: Wiring, path: str) -> None:

@@ -64,7 +64,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     began, line = wiring.elapsed(), Progress("orgs")
     result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
-    importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.now, dry_run=dry_run)
+    importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock.now(), dry_run=dry_run)
     try:
         for report in importer.run(database.read(database.orgs() if org is None else [org])):
             result.take(report)
@@ -87,6 +87,7 @@ def _export(wiring: Wiring, source: str) -> Imported:
     with ExitStack() as stack:
         stack.callback(line.end)
         name, lines = stack.enter_context(_opened(wiring, source))
+        wiring.check_clock()
         result = import_export(
             lines,
             name,
