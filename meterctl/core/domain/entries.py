@@ -1,7 +1,7 @@
 """Entries: a draft gets its place in a journal, the state after it, and its hash."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from meterctl.core.domain.canonical import canonical_bytes, chain_hash
 from meterctl.core.domain.due_events import due
@@ -39,6 +39,31 @@ def undo_key(entry: Entry) -> str:
 
 #: The kinds whose entries can be taken back.
 REVERSIBLE = frozenset({"topup", "debit", "refund", "adjustment", "usage"})
+
+
+class BookedEntry(dict[str, Any]):
+    """An entry as `book` made it. Its ``text`` is the canonical form that was hashed, with the hash in its place."""
+
+    __slots__ = ("text",)
+    text: bytes
+
+
+def text_of(entry: Entry) -> bytes:
+    """Return the canonical form of ``entry``, without writing it again where that was done to hash it."""
+    return entry.text if isinstance(entry, BookedEntry) else canonical_bytes(entry)
+
+
+def _sealed(entry: dict[str, Any], prev: str) -> BookedEntry:
+    """Give ``entry`` its hash."""
+    covered = canonical_bytes(entry)
+    entry["hash"] = digest = chain_hash(prev, covered)
+    booked = BookedEntry(entry)
+    if "hold" in entry or "imported" in entry:  # they stand between hash and input
+        booked.text = canonical_bytes(entry)
+    else:
+        # No value of a field before it is an object called input, and in a text the quotes would be escaped.
+        booked.text = covered.replace(b',"input":{', b',"hash":"%b","input":{' % digest.encode(), 1)
+    return booked
 
 
 class Tip(NamedTuple):
@@ -89,8 +114,8 @@ def book(
         entry["occurred_at"] = stamp.said
     if stamp.approved_by is not None:
         entry["approved_by"] = stamp.approved_by
-    entry["hash"] = chain_hash(tip.hash, canonical_bytes(entry))
-    return entry, Tip(seq, at, entry["hash"], state)  # type: ignore[return-value]
+    booked = _sealed(entry, tip.hash)
+    return cast(Entry, booked), Tip(seq, at, booked["hash"], state)
 
 
 def _fallen_below(balance_alerts: Sequence[int], before: int, after: int) -> list[int]:

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meterctl.core.domain.canonical import canonical_bytes, canonical_text, parse_json
+from meterctl.core.domain.canonical import canonical_bytes, parse_json
+from meterctl.core.domain.entries import text_of
 from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
@@ -79,7 +80,7 @@ class SqliteJournal:
             check_neighbours(connection, entries)
             before = connection.total_changes
             try:
-                connection.executemany(_INSERT, ((canonical_text(entry),) for entry in entries))
+                connection.executemany(_INSERT, ((text_of(entry).decode(),) for entry in entries))
             except sqlite3.IntegrityError as error:
                 if connection.total_changes == before and error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
                     raise _rejected(entries[0], error) from error
