@@ -432,7 +432,7 @@ def devkit_import() -> DevkitImported:
 def audited() -> Audited:
     result = Audited("mongodb://db/devkit", 3, 40, plan_out="amends.ndjson", seconds=2.0)
     for units, finding in ((80, "whole_pack_expiration"), (-25, "settlement_not_charged"), (None, "no_id")):
-        result.take(AuditFinding("acme", finding, "e1", units, f"a {finding} of acme", mend=units is not None))
+        result.take(AuditFinding("acme", finding, "e1", units, f"a {finding} of acme", adjust=units or 0))
     return result
 
 

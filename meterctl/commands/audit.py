@@ -50,7 +50,7 @@ def devkit(
         result.entries += len(old.entries)
         for finding in audit.findings(old):
             result.take(finding)
-            if finding.mend and plan_out is not None:
+            if finding.adjust and plan_out is not None:
                 mendable.append(finding)
     if plan_out is not None:
         wiring.save_plan(plan_out, adjustments(mendable, wiring.actor))

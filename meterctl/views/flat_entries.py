@@ -14,6 +14,7 @@ _PARTS = {
     "repaid": ("owed", "overage"),
     "debt": ("owed", "overage"),
     "uncounted": ("units", "uncovered", "debt"),
+    "imported": ("source", "id", "kind"),
     "closed": ("key", "cycle", "plan", "version", "quota", "used", "uncovered"),
 }
 
@@ -39,6 +40,7 @@ COLUMNS = (
     *("hold", "released", "from", "low", "uncounted.units", "uncounted.uncovered", "uncounted.debt"),
     *("breakdown", "overflow", "uncovered", "capped_from", "alerts", "plan", "version", "quota", "settled"),
     *(f"closed.{part}" for part in _PARTS["closed"]),
+    *(f"imported.{part}" for part in _PARTS["imported"]),
     *("hash", "more"),
 )
 _KNOWN = frozenset(COLUMNS)

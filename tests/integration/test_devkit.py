@@ -266,6 +266,41 @@ def test_the_plan_of_an_audit_is_carried_out_on_what_was_imported(run: Shell, ol
         assert balances_of(run, org) == before[str(org.id)] + owed
 
 
+#: Ledgers by hand, each with what an import, the sweep after it and the audit's plan leave of it.
+VECTORS: dict[str, tuple[Callable[[OrgData], object], int, int]] = {
+    "what was used does not expire": (lambda org: (org.pack(100, days=10), org.debit(80)), 20, 0),
+    "a debit after the expiry": (lambda org: (org.pack(100, days=2), org.later(60), org.debit(30)), 70, -30),
+    "debt is repaid first": (lambda org: (org.debit(80), org.pack(100, days=10)), 20, 0),
+    "a refund takes from its own pack first": (
+        lambda org: (
+            pack := org.pack(100, days=10), org.pack(50, days=20), org.debit(80), org.refund(pack, 100)
+        ),
+        -30, -30,
+    ),
+    "a whole pack that expired after use": (
+        lambda org: (
+            pack := org.pack(100, days=2), org.debit(80), org.later(60), org.expire(pack, 100), org.pack(100, days=10)
+        ),
+        20, 80,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_the_known_ledgers(run: Shell, old: str, name: str) -> None:
+    make, sum_of_entries, after_all = VECTORS[name]
+    org = OrgData(Random(5))
+    make(org)
+    fill(old, [org])
+    run.doc(f"import devkit --from {old}")
+    assert balances(run) == {str(org.id): sum_of_entries}
+    run.all("expire --all")
+    run.json(f"audit devkit --from {old} --plan-out amends.ndjson")
+    run("apply amends.ndjson --yes")
+    assert balances(run) == {str(org.id): after_all}
+    assert run.json("verify --all").doc["ok"]
+
+
 def balances_of(run: Shell, org: OrgData) -> int:
     return int(run.doc(f"ledger {org.id} --all-kinds --limit 1")["entries"][0]["balance"])
 

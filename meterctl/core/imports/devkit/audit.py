@@ -18,14 +18,14 @@ _SIGNS = {"topup": 1, "debit": -1, "refund": -1, "expiration": -1}
 
 class AuditFinding(NamedTuple):
     """Something wrong. ``units``: what the customer is owed (positive) or owes for it; None where nobody can say, or
-    where it has no bearing on units. ``mend``: whether an adjustment puts it right."""
+    where it has no bearing on units. ``adjust``: the units of the adjustment that is due for it; 0: none."""
 
     org: str
     finding: str
     id: str | None
     units: int | None
     message: str
-    mend: bool = False
+    adjust: int = 0
 
 
 class Audit:
@@ -44,7 +44,7 @@ class Audit:
             repeated = self._repetition(old.org, entry, seen)
             if repeated is not None:
                 yield repeated
-            if repeated is None or not repeated.mend:  # one that should not be there is put right as a whole
+            if repeated is None or not repeated.adjust:  # one that should not be there is put right as a whole
                 yield from _entry(old.org, walk, entry, effect, taken)
         yield from self._not_expired(old.org, walk)
         if old.cached_balance is not None and old.cached_balance != old.balance:
@@ -58,18 +58,25 @@ class Audit:
             return None
         if name in seen:
             message = f"{name} is booked a second time, with {entry.amount:+} units"
-            return AuditFinding(org, "booked_twice", entry.id, -entry.amount, message, mend=True)
+            return AuditFinding(org, "booked_twice", entry.id, -entry.amount, message, adjust=-entry.amount)
         seen.add(name)
         if (entry.ref or "").startswith("settle:") or self._names.add(name):  # each org settles its own week
             return None
         return AuditFinding(org, "in_two_orgs", entry.id, None, f"{name} is booked in another org too")
 
     def _not_expired(self, org: str, walk: Replay) -> Iterator[AuditFinding]:
+        """A journal has no lots beside debt: there, what was taken after an expiry comes from the expired credit, and
+        less of it expires. The difference is adjusted."""
+        uncovered = walk.uncovered
         for credit in walk.credits.values():
             expires_at = credit.entry.expires_at
             if credit.remaining and not credit.closed and expires_at is not None and expires_at <= self._now:
+                covered = min(uncovered, credit.remaining)
+                uncovered -= covered
                 message = f"the credit expired at {expires_at}, and its {credit.remaining} units are still there"
-                yield AuditFinding(org, "not_expired", credit.entry.id, -credit.remaining, message)
+                if covered:
+                    message += f"; {covered} units of later debits, which it must not pay, are uncovered"
+                yield AuditFinding(org, "not_expired", credit.entry.id, -credit.remaining, message, adjust=-covered)
 
 
 def _name_of(entry: OldEntry) -> str | None:
@@ -95,7 +102,7 @@ def _entry(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Count
     sign = _SIGNS.get(entry.kind)
     if sign is not None and entry.amount * sign < 0:
         message = f"a {entry.kind} has {entry.amount:+} units"
-        yield AuditFinding(org, "wrong_sign", entry.id, -2 * entry.amount, message, mend=True)
+        yield AuditFinding(org, "wrong_sign", entry.id, -2 * entry.amount, message, adjust=-2 * entry.amount)
     elif effect.own is not None and entry.kind == "expiration":
         yield from _expiration(org, walk, entry, effect, taken)
     elif effect.own is not None and entry.kind == "refund":
@@ -108,7 +115,7 @@ def _expiration(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: 
     if excess:
         credit = walk.credits[effect.own]
         message = f"{-entry.amount} units of {credit.entry.id} expired, where {effect.own_units} were left"
-        yield AuditFinding(org, "whole_pack_expiration", entry.id, excess, message, mend=True)
+        yield AuditFinding(org, "whole_pack_expiration", entry.id, excess, message, adjust=excess)
     taken[effect.own] += effect.own_units  # expired: no refund may claw it
 
 
@@ -119,11 +126,11 @@ def _refund(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Coun
     above = min(units, max(0, credit.clawed - granted))
     if above:
         message = f"refunds of session {entry.session} claw {credit.clawed} units, its topup had {granted}"
-        yield AuditFinding(org, "refund_above_topup", entry.id, above, message, mend=True)
+        yield AuditFinding(org, "refund_above_topup", entry.id, above, message, adjust=above)
     expired = min(units - above, max(0, credit.clawed - above - (granted - taken[effect.own])))
     if expired:
         message = f"{expired} of the {units} units that the refund clawed had expired before"
-        yield AuditFinding(org, "clawback_after_expiry", entry.id, expired, message, mend=True)
+        yield AuditFinding(org, "clawback_after_expiry", entry.id, expired, message, adjust=expired)
 
 
 # ---------------------------------------------------------------------------------------------------------------- weeks
@@ -148,7 +155,7 @@ def _weeks(old: OldOrg) -> Iterator[AuditFinding]:
     for key, units in credited.items():
         if key not in charged:
             message = f"{key} credited {units} units, and no week is charged for them"
-            yield AuditFinding(org, "settlement_not_charged", key, -units, message, mend=True)
+            yield AuditFinding(org, "settlement_not_charged", key, -units, message, adjust=-units)
 
 
 def _week(org: str, week: OldWeek, debits: Mapping[str, int], credited: Mapping[str, int]) -> Iterator[AuditFinding]:
@@ -162,7 +169,7 @@ def _week(org: str, week: OldWeek, debits: Mapping[str, int], credited: Mapping[
     for key in missing:
         units = beyond if len(missing) == 1 and beyond > 0 else None
         message = f"week {week.key} is charged for {key}, and nothing was credited for it"
-        yield AuditFinding(org, "settlement_not_credited", key, units, message, mend=units is not None)
+        yield AuditFinding(org, "settlement_not_credited", key, units, message, adjust=units or 0)
     if beyond and not missing and week.used != counted:
         message = f"week {week.key} counts {week.used} units, its breakdown {counted}, its settlements {settled}"
         yield AuditFinding(org, "breakdown_differs", week.key, None, message)
@@ -170,4 +177,4 @@ def _week(org: str, week: OldWeek, debits: Mapping[str, int], credited: Mapping[
     paid = sum(debits.get(ref, 0) for run, step in week.runs for ref in {run, f"{run}:{step}"})
     if overflow > paid:
         message = f"week {week.key} counts {overflow} units above its quota, and debits of its runs {paid}"
-        yield AuditFinding(org, "overflow_not_debited", week.key, paid - overflow, message, mend=True)
+        yield AuditFinding(org, "overflow_not_debited", week.key, paid - overflow, message, adjust=paid - overflow)

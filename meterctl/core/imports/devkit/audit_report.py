@@ -28,7 +28,7 @@ class AuditFindingRecord(TypedDict):
     id: Annotated[str | None, means("entry, week or settlement that it is about; null: the org as a whole")]
     units: Annotated[int | None, means("units the customer is owed, or owes if negative; null: none, or not known")]
     message: Annotated[str, means("what was found, for people")]
-    mend: Annotated[bool, means("true: an adjustment in the plan puts it right")]
+    adjust: Annotated[int, means("units of the adjustment that the plan has for it; 0: none")]
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Audited(Result):
 def adjustments(findings: Sequence[AuditFinding], actor: str) -> Iterator[Request]:
     """Yield the adjustments that would put right what an adjustment can, each under a ref of its own."""
     for finding in findings:
-        if finding.mend and finding.units:
+        if finding.adjust:
             ref = f"audit:{finding.finding}:{finding.id}"
-            operation = Adjust(finding.org, finding.units, ref, allow_debt=finding.units < 0)
+            operation = Adjust(finding.org, finding.adjust, ref, allow_debt=finding.adjust < 0)
             yield Request(operation, actor, f"audit of the old data: {finding.message}"[:2000])
