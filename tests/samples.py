@@ -498,6 +498,7 @@ SAMPLES: dict[str, Callable[[], Result]] = {
         undone_by=5,
         message="booked before, as entry 2",
     ),
+    "receipt-expired": lambda: receipt(balance=0, warnings=(Warning("expired_on_arrival", "nothing is left"),)),
     "receipt-warned": lambda: receipt(warnings=(Warning("new_org", "acme had no journal until now"),)),
     "receipt-refused": refused,
     "receipt-conflict": conflict,

@@ -269,7 +269,7 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
     yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "low": None, "debt": None, "repaid": None}))
     if entry["kind"] not in ("plan", "extension", "hold", "release"):
         yield "amount", _amount(entry)
-    yield from _effect_pairs(entry)
+    yield from _effect_pairs(entry, expired="expired_on_arrival" in dict(receipt.warnings))
     if entry["reason"]:
         yield "reason", entry["reason"]
     if "occurred_at" in entry:
@@ -284,9 +284,9 @@ def _amount(entry: _Entry) -> str:
     return f"{words.signed(entry['amount'])} units{within}"
 
 
-def _effect_pairs(entry: _Entry) -> Iterator[_Pair]:
+def _effect_pairs(entry: _Entry, *, expired: bool) -> Iterator[_Pair]:
     if opened := opened_lot(entry):
-        yield "lot", opened
+        yield "lot", f"{entry['lot']}, which has expired: nothing is left of it" if expired else opened
     for name, said in (("draws", "drawn"), ("restored", "given back"), ("forfeited", "forfeited")):
         if entry.get(name):
             yield said, words.draws(entry[name])

@@ -65,7 +65,7 @@ def show_backfill(backfill: Backfill) -> Iterable[Block]:
         late = f"{words.plural(backfill.late, 'line')} took effect later than written, behind newer entries of the org"
         yield Note(f"{late}; before a file is booked, --sort at puts its lines in order of time", "warn")
     if backfill.twice_in_file:
-        yield Note(f"{words.plural(backfill.twice_in_file, 'line')} repeat a key of this file (twice_in_file)", "warn")
+        yield Note(f"keys that stand in this file before: {backfill.twice_in_file:,} (twice_in_file)", "warn")
     if backfill.planned:
         yield Note("nothing is booked yet")
 

@@ -139,6 +139,7 @@ TELLS = {
     ],
     "receipt-planned": ["would book", "100 owed", "9 with 200 units, never expires", "nothing is booked yet", "outage"],
     "receipt-replayed": ["booked before", "undone since, by entry 5", "by alice", "1,000"],
+    "receipt-expired": ["which has expired: nothing is left of it"],
     "receipt-warned": ["warning [new_org]: acme had no journal until now", "balance"],
     "receipt-refused": ["refused [insufficient_balance]", "5,000 units asked", "try:", "meterctl balance acme"],
     "receipt-conflict": ["conflict", "units", "120", "12,000", "entry", "try:"],
