@@ -23,13 +23,13 @@ def run() -> None:
     except KeyboardInterrupt:  # too early, or too late, for the command line to tell what was done
         sys.stderr.write("error [interrupted]: interrupted\n")
         code = 130
-    # What had to be closed has been by now, and what is left goes with the process: that spares a last walk over every
-    # object, and half a second of waiting for the MongoDB driver's monitors, which look up twice a second.
     try:
         sys.stdout.flush()  # rows that were printed before a failure
         sys.stderr.flush()
     finally:
-        os._exit(code)
+        from meterctl.process.leaving import leave
+
+        leave(code)
 
 
 def _version_is_shown() -> bool:

@@ -1,6 +1,5 @@
 """A backfill in several processes, each of which books the orgs of its part."""
 
-import os
 import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from meterctl.core.backfill.partition import Part, merge, split
 from meterctl.core.errors import MeterctlError
 from meterctl.core.files.operation_lines import Line
 from meterctl.process.interrupts import held_back
+from meterctl.process.leaving import leave
 from meterctl.wiring import Options, Wiring
 from meterctl.workers.pool import WorkerDied, set_up
 
@@ -143,8 +143,7 @@ def _work(connection: Connection, options: Options, environ: Mapping[str, str]) 
         booking = pool.submit(_book, wiring, inbox, connection)
         booking.add_done_callback(lambda done: _tell_problem(done, connection))
         inbox.fill(connection)
-    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
-    os._exit(0)
+    leave(0)
 
 
 class _Inbox:

@@ -1,6 +1,5 @@
 """Processes that each do a task on item after item, with a store of their own."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from meterctl.core.errors import MeterctlError
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import held_back, ignore_endings
+from meterctl.process.leaving import leave
 from meterctl.wiring import Options, Wiring
 
 Item = TypeVar("Item")
@@ -88,8 +88,7 @@ def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
 def _start(task: Callable[[Wiring, Any], Any], options: Options, environ: Mapping[str, str]) -> None:
     wiring = set_up(options, environ)
     Finalize(None, wiring.close, exitpriority=10)
-    # As the program itself leaves: all is closed, and the MongoDB driver's monitors would be waited for.
-    Finalize(None, os._exit, (0,), exitpriority=0)
+    Finalize(None, leave, (0,), exitpriority=0)
     _tasks.append(partial(task, wiring))
 
 
