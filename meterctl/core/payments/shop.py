@@ -110,7 +110,9 @@ class Shop(NamedTuple):
         """The pack of that name, or the only one of that many units."""
         if stated in self.packs:
             return stated
-        sized = [name for name, pack in self.packs.items() if stated.isdecimal() and pack.units == int(stated) > 0]
+        # A longer number fits no pack, and Python reads none of thousands of digits.
+        number = int(stated) if stated.isdecimal() and len(stated) <= 20 else 0
+        sized = [name for name, pack in self.packs.items() if pack.units == number > 0]
         return sized[0] if len(sized) == 1 else None
 
     def sells_by_price(self) -> bool:
