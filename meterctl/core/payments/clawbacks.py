@@ -85,9 +85,12 @@ def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: S
     booked: list[Operation] = [Refund(credit.org, credit.name, again.cents, again.name)]
     moved_again = item.moves > 2 and not standing
     cents = sum(claw.cents for claw in standing) if standing or moved_again else again.cents
+    name = free_name(item.id, [claw.name for claw in claws]) or item.id
+    if standing and item.moves > 2 and cents == item.cents and item.at > max(claw.at for claw in claws):
+        # It came back and was withdrawn again: booked both ways, so that older news of it are known as such.
+        return [*_reversals(credit, standing), Refund(credit.org, credit.name, item.cents, name)]
     if item.currency != credit.currency or cents == item.cents:
         return booked
-    name = free_name(item.id, [claw.name for claw in claws]) or item.id
     if cents < item.cents and (moved_again or is_cut(credit, standing) or item.moves > 2):
         more = min(item.cents - cents, credit.left)
         return [Refund(credit.org, credit.name, more, name)] if more > 0 else booked
