@@ -142,6 +142,8 @@ def book(
     if not (wiring.options.dry_run or wiring.options.yes):
         request = confirm(wiring, request, caution)
     receipt = wiring.ledger.one(request)
+    # A person who was asked has just seen all of it.
+    receipt.brief = is_to_ask(wiring)
     if any(warning.code == "new_org" for warning in receipt.warnings):
         receipt.warnings = [
             warning._replace(message=_new_org(wiring, receipt.org)) if warning.code == "new_org" else warning

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # what the program's own help has no use for
 
 Month = Annotated[str | None, option("--month", "YYYY-MM", "That calendar month, in UTC (else the last one).")]
 Since = Annotated[str | None, option("--since", "TIME", "From then on: 2026-10-01, 2026-W40, 30d, ...")]
-Until = Annotated[str | None, option("--until", "TIME", "Before then (else now).")]
+Until = Annotated[str | None, option("--until", "TIME", "Before then; a date, week or month: its end (else now).")]
 
 
 def period_of(wiring: Wiring, month: str | None, since: str | None, until: str | None) -> "Period":

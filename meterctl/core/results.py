@@ -146,6 +146,8 @@ class Receipt(WriteResult):
     problem: errors.Damaged | None = hidden(None)  # noqa: RUF009 - it makes a field
     #: The next step, where the case has a better one than its code.
     own_hint: str | None = hidden(None)
+    #: Shown in one line if it was booked.
+    brief: bool = hidden(False)
 
     @shown
     def applied(self) -> Annotated[bool, means("true only if this call booked it")]:

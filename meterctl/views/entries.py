@@ -6,7 +6,22 @@ from typing import Any
 from meterctl.core.errors import shell_word
 from meterctl.core.results import Facts, LedgerChart, LedgerPage, Receipt
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Chart, Column, Grid, Heading, Note, Pairs, Row, Said, Step, Tone, in_row
+from meterctl.views.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Grid,
+    Heading,
+    Note,
+    Pairs,
+    Row,
+    Said,
+    Step,
+    Tone,
+    in_row,
+    pieces,
+)
 from meterctl.views.fallback import value_cell
 from meterctl.views.registry import view
 
@@ -224,7 +239,11 @@ _SAID: dict[str, tuple[str, Tone, str]] = {
 def show_receipt(receipt: Receipt) -> Iterable[Block]:
     sign, tone, said = _SAID[receipt.status]
     code = f" [{receipt.reason}]" if receipt.status == "refused" else ""
-    yield Heading((Said(f"{sign} {said}{code}", tone), f": {receipt.command} ", Said(receipt.org, "strong")))
+    heading = (Said(f"{sign} {said}{code}", tone), f": {receipt.command} ", Said(receipt.org, "strong"))
+    if receipt.brief and receipt.applied and receipt.entry is not None:
+        yield Heading((*heading, f", entry {receipt.entry['seq']}, balance ", *pieces(_balance(receipt))))  # type: ignore[arg-type]
+        return
+    yield Heading(heading)
     yield from _answer(receipt)
     if receipt.also:
         along = "also due, and booked along" if receipt.applied else "also due, and would be booked along"

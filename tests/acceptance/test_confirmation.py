@@ -137,3 +137,14 @@ def test_the_demo_asks_nothing_and_takes_nothing_from_the_settings_of_the_caller
     ended, screen = at_terminal(run, ["demo"], asked="", answer="")
     assert ended.code == 0, screen
     assert "Book this?" not in ended.out + screen
+
+
+def test_a_confirmed_write_answers_in_one_line(run: Shell) -> None:
+    """The whole receipt was on the screen a moment ago, with the question."""
+    run.all(*BEFORE)
+    ended, screen = at_terminal(run, PLAIN[0].split(), asked="Book this?", answer="y\n")
+    assert ended.out.split("\n")[-2].strip() == "✓ booked: debit acme, entry 4, balance 985 → 980", screen
+    assert len(ended.out.splitlines()) <= 2
+    assert "key" in screen
+    ended, _ = at_terminal(run, ["debit", "acme", "5", "--ref", "r3", "--yes"], asked="", answer="")
+    assert len(ended.out.splitlines()) > 3, "nobody saw it before"

@@ -221,8 +221,12 @@ def test_colour_is_for_terminals_without_no_color(monkeypatch: pytest.MonkeyPatc
     assert "\x1b[" not in written(samples.ledger(), "table", Terminal())
 
 
-def test_colour_is_not_forced_into_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_is_forced_only_by_force_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in written(samples.ledger(), "table")
+    assert "\x1b[" not in written(samples.ledger(), "csv")
+    monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in written(samples.ledger(), "table")
 
 
