@@ -158,8 +158,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/effects',
-        'lot._replace(remaining=lot.remaining + change.remaining)',
-        'change._replace(remaining=lot.remaining + change.remaining)',
+        'Lot(lot.id, lot.remaining + change.remaining, *lot[2:])',
+        'Lot(lot.id, lot.remaining + change.remaining, *change[2:])',
         'a drawn lot loses its expiry',
     ),
     Mutation(
@@ -458,8 +458,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/due_events',
-        'min([lot.expires_at for lot in state.lots if lot.expires_at is not None], default=None)',
-        'next((lot.expires_at for lot in state.lots if lot.expires_at is not None), None)',
+        'lots[0].priority == lots[-1].priority',
+        'True',
         'an expiry behind the first lot is overlooked',
     ),
     Mutation(
