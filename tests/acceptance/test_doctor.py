@@ -147,7 +147,7 @@ def test_a_file_that_was_changed_is_found(run: Shell) -> None:
         file.execute("DROP INDEX heads_due")
         file.execute("CREATE INDEX heads_due ON heads (org)")
         file.execute("DELETE FROM heads WHERE org = 'acme'")
-        file.execute("INSERT INTO claims (session, org) VALUES ('s2', 'acme')")
+        file.execute("INSERT INTO claims (name, org, session) VALUES ('s2', 'acme', 's2')")
     file.close()
     found = checks(run, FINDINGS)
     assert wrong(found) == {"schema", "heads", "claims"}

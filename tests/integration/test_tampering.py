@@ -86,10 +86,10 @@ class SqliteIntruder:
         self._do("DELETE FROM heads WHERE org = ?", org)
 
     def set_claim(self, session: str, org: str) -> None:
-        self._do("INSERT OR REPLACE INTO claims (session, org) VALUES (?, ?)", session, org)
+        self._do("INSERT OR REPLACE INTO claims (name, org, session) VALUES (?, ?, ?)", session, org, session)
 
     def delete_claim(self, session: str) -> None:
-        self._do("DELETE FROM claims WHERE session = ?", session)
+        self._do("DELETE FROM claims WHERE name = ?", session)
 
     def close(self) -> None:
         self._connection.close()
@@ -127,7 +127,7 @@ class MongoIntruder:
         assert self._database.heads.delete_one({"_id": org}).deleted_count == 1
 
     def set_claim(self, session: str, org: str) -> None:
-        self._database.claims.update_one({"_id": session}, {"$set": {"org": org}}, upsert=True)
+        self._database.claims.update_one({"_id": session}, {"$set": {"org": org, "session": session}}, upsert=True)
 
     def delete_claim(self, session: str) -> None:
         assert self._database.claims.delete_one({"_id": session}).deleted_count == 1

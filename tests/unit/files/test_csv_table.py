@@ -101,7 +101,7 @@ def test_a_word_that_is_no_flag_is_refused() -> None:
 def test_every_field_is_known_here_as_text_number_or_flag() -> None:
     texts = {
         *("op", "org", "at", "actor", "reason", "ref", "session", "pack", "refund_id", "run", "step", "costs", "plan"),
-        *("expires_at", "names", "of", "hold", "from", "from_at", "for"),
+        *("expires_at", "names", "of", "hold", "from", "from_at", "for", "currency"),
     }
     assert FIELDS - texts - NUMBERS - FLAGS == set()
 
