@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any
 
-from meterctl.core.booking.journal_view import OrgView
 from meterctl.core.domain import weeks
 from meterctl.core.domain.checks import check_org
 from meterctl.core.domain.due_events import next_expiry_of, state_at
 from meterctl.core.domain.entries import book_due, tip_of
 from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.domain.rules import Refundable, admission, refundable
 from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.model import Entry, Instant, Lot, NextPlan, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Store
@@ -26,6 +24,7 @@ from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Met
 
 if TYPE_CHECKING:
     from meterctl.core.documents.reading import BalanceLot, BalanceMark, BalancePoint, NextExpiry
+    from meterctl.core.domain.rules import Refundable
     from meterctl.core.reads.forecast import Forecast
 
 
@@ -108,6 +107,8 @@ class Reads:
         plan = self.plans.in_force(self._terms.plan_of(state, at), at)
         quota = plan.weekly_quota if week is None else week.quota
         key = weeks.week_key(at) if week is None else week.key
+        from meterctl.core.domain.rules import admission  # a balance needs no rule
+
         available, allowed = admission(state, quota, asked)
         return Meter(
             org,
@@ -309,9 +310,12 @@ class Reads:
 
     # -- refunds
 
-    def refundable(self, org: str, session: str, at: Instant) -> Refundable | None:
+    def refundable(self, org: str, session: str, at: Instant) -> "Refundable | None":
         """Where a session of ``org`` stands at ``at`` (not before its newest entry), what is due counted in; None if
         the org has no topup of it."""
+        from meterctl.core.booking.journal_view import OrgView
+        from meterctl.core.domain.rules import refundable
+
         view = OrgView(self._store, check_org(org), self._store.journal.tip(org), exact=True)
         for entry, tip in book_due(org, view.tip, at, self._terms, self.plans, self._clock.now()):
             view.add(entry, tip)
