@@ -160,10 +160,10 @@ def _tell_unbooked(account: Account) -> None:
     from meterctl.views.safety import visible_line
     from meterctl.views.words import plural
 
-    for answer in account.kept:
+    for answer in account.examples:
         told = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
         sys.stderr.write(f"{told[:LONGEST_TOLD]}\n")
-    if more := account.to_look_at - len(account.kept):
+    if more := account.to_look_at - len(account.examples):
         sys.stderr.write(f"and {plural(more, 'line')} more; all of them are told by --results FILE\n")
 
 

@@ -92,15 +92,15 @@ def _from_stripe(
 def _from_line(
     wiring: Wiring, path: str, org: str | None, pack: str | None, *, accept_paid: bool, accept_discount: bool
 ) -> Result:
-    from meterctl.core.files.sources import opened_or_standard_input, said
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input
     from meterctl.core.payments.neutral import BadLine, read_payments
 
-    with opened_or_standard_input(path) as file, said_by(said(path)):
+    with open_file_or_standard_input(path) as file, said_by(display_name(path)):
         lines = list(islice(read_payments(file), 2))
     if len(lines) != 1:
         message = "it holds no payment" if not lines else "it holds more than one payment"
         hint = "one line here; meterctl reconcile FILE takes many"
-        raise BadInput(f"{said(path)}: {message}", hint=hint, code="bad_payment")
+        raise BadInput(f"{display_name(path)}: {message}", hint=hint, code="bad_payment")
     if isinstance(lines[0], BadLine):
         raise lines[0].problem
     return _credit(wiring, [lines[0].payment], org, pack, accept_paid=accept_paid, accept_discount=accept_discount)

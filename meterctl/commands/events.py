@@ -11,7 +11,7 @@ from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, said_by
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.locked import locked
-from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
+from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
 from meterctl.core.payments.event_counts import Events
 from meterctl.core.payments.stripe_reader import Span
 from meterctl.core.payments.webhook_feed import Feed
@@ -144,7 +144,7 @@ def _span(wiring: Wiring, since: str | None) -> Span:
 
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
-    with opened_or_standard_input(name) as file, said_by(said(name)):
+    with open_file_or_standard_input(name) as file, said_by(display_name(name)):
         yield cast(IO[bytes], unzipped(file))
 
 

@@ -117,7 +117,7 @@ def _is_store(source: str) -> bool:
 @contextmanager
 def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Open the source, and give its name with a file that can be sought in."""
-    from meterctl.core.files.sources import opened_or_standard_input, said, seekable, unzipped
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input, seekable, unzipped
     from meterctl.core.imports.export_file import check_readable
     from meterctl.core.reads.export_lines import whole_store
 
@@ -129,9 +129,9 @@ def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
             copy.seek(0)
             yield other.describe(), copy
         return
-    with opened_or_standard_input(source) as file, seekable(unzipped(file)) as lines:
+    with open_file_or_standard_input(source) as file, seekable(unzipped(file)) as lines:
         start = lines.tell()
         if first := lines.readline():
             check_readable(first)
         lines.seek(start)
-        yield said(source), lines
+        yield display_name(source), lines

@@ -86,7 +86,7 @@ def _stripe(
 
 def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> Reconciliation:
     from meterctl.core.files.atomic import check_apart
-    from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
     from meterctl.core.payments.findings import count_kinds
     from meterctl.core.payments.gather_file import gather_file
     from meterctl.core.payments.neutral import read_payments
@@ -94,12 +94,12 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> 
     started, now = wiring.elapsed(), wiring.now
     if plan_out is not None:
         check_apart("--plan-out", plan_out, path)
-    with opened_or_standard_input(path) as file, said_by(said(path)):
+    with open_file_or_standard_input(path) as file, said_by(display_name(path)):
         both = gather_file(read_payments(cast(IO[bytes], unzipped(file))), wiring.store, wiring.settings.stripe.ignore)
     findings = _findings(wiring, both, mender, plan_out)
     counts = both.counts | count_kinds(findings)
     spent = wiring.elapsed() - started
-    return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=said(path))
+    return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=display_name(path))
 
 
 def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Finding]:

@@ -102,7 +102,7 @@ def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: W
             extent,
             fail_if_locked=wanted.fail_if_locked,
             require_journal=wanted.require_journal,
-            told=lambda sweep: progress.tell(sweep.due, lambda: None),
+            on_progress=lambda sweep: progress.tell(sweep.due, lambda: None),
             stop=lambda: interrupts.asked,
         )
     finally:

@@ -11,7 +11,7 @@ from meterctl.commands.options import argument, core_count, option, switch, work
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, check_apart, writing
-from meterctl.core.files.sources import opened, opened_or_standard_input, said, unzipped
+from meterctl.core.files.sources import display_name, open_file, open_file_or_standard_input, unzipped
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
     SEAL,
@@ -89,7 +89,7 @@ def verify(
             sealing.sound = found.ok
     found.journal_found = found.orgs > 0
     if found.ok and not found.entries:
-        place = wiring.describe_store() if file is None else said(file)
+        place = wiring.describe_store() if file is None else display_name(file)
         tell_no_journal(org, place, "nothing was checked")
     return found
 
@@ -104,7 +104,7 @@ class _How(TypedDict):
 
 def _verify(wiring: Wiring, org: str | None, file: str | None, workers: str | None, how: _How) -> Verification:
     if file is not None:
-        with opened_or_standard_input(file) as source:
+        with open_file_or_standard_input(file) as source:
             return verify_file(unzipped(source), latest=latest_at(wiring.clock), **how)
     if org is not None:
         return verify_org(wiring.store, check_org(org), clock=wiring.clock, **how)
@@ -143,7 +143,7 @@ def _repair(wiring: Wiring, *, claims: bool) -> Facts:
 def _seal(path: str | None) -> Seal | None:
     if path is None:
         return None
-    with opened(path) as lines:
+    with open_file(path) as lines:
         return read_seal(lines)
 
 

@@ -377,7 +377,7 @@ def test_events_are_read_from_whatever_holds_them(run: Shell, account: StandIn) 
     zipped.write_bytes(zipped.read_bytes()[:-9])
     answer = run.json("events", "events")
     assert (answer.code, answer.error["code"]) == (2, "bad_file")
-    assert answer.error["message"].startswith("events: the file cannot be read on: ")
+    assert answer.error["message"].startswith("events: the rest of the file cannot be read: ")
 
 
 def test_signatures_are_checked(run: Shell, account: StandIn) -> None:

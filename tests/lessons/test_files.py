@@ -39,7 +39,7 @@ def test_l62_a_line_inside_a_quoted_cell_is_never_an_operation(desk: Desk, tmp_p
     open_ = 'op,org,units,ref,reason\ndebit,acme,1,t-2,x\ndebit,acme,1,t-3,"Hi\nadjust,acme,1000000,t-9,y\n'
     account = book(desk, tmp_path, open_)
     assert (account.tally.applied, account.tally.invalid, account.tally.exit_code) == (1, 1, 7)
-    assert (account.kept[0].line, account.kept[0].reason) == (3, "open_quote")
+    assert (account.examples[0].line, account.examples[0].reason) == (3, "open_quote")
     assert desk.balance() == 8
 
 
@@ -73,7 +73,7 @@ def test_l75_a_local_time_is_never_taken_for_utc(desk: Desk, tmp_path: Path, at:
     desk.go("2026-11-24T10:00:00Z")
     line = f'{{"op": "attribute", "org": "acme", "run": "r1", "units": 5, "at": "{at}"}}\n'
     account = book(desk, tmp_path, line)
-    assert (account.tally.invalid, account.kept[0].reason) == (1, "naive_time")
+    assert (account.tally.invalid, account.examples[0].reason) == (1, "naive_time")
     assert desk.entries() == []
     assert book(desk, tmp_path, line, zone="America/Los_Angeles").tally.applied == 1
     entry: Any = desk.tip()

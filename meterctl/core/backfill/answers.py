@@ -7,7 +7,7 @@ from meterctl.core.results import Warning
 
 
 class Answer(NamedTuple):
-    """What became of a line. ``message`` is there where somebody should look at it: it booked nothing."""
+    """The result of one line. It has a ``message`` if the line booked nothing and needs attention."""
 
     line: int
     status: str

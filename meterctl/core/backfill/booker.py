@@ -1,4 +1,4 @@
-"""Booking a file of operations: lines in, an answer for each line out, through the one write path."""
+"""Book a file of operations through the one write path: lines in, one answer per line out."""
 
 import json
 from collections import deque
@@ -18,15 +18,15 @@ from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
 from meterctl.core.results import Receipt
 
-#: Lines that are booked together. More would not be faster, and take longer to stop.
+#: Lines booked together. A larger chunk is not faster, and takes longer to interrupt.
 CHUNK = 2000
 
-#: Bytes of the file after which a chunk ends: a line may have a megabyte.
+#: Bytes after which a chunk ends, because a line may have a megabyte.
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
 class Caller(NamedTuple):
-    """Who books a file, why and when, for lines that do not say so themselves."""
+    """The defaults for lines that name no actor, reason or time."""
 
     actor: str
     reason: str | None = None
@@ -34,7 +34,7 @@ class Caller(NamedTuple):
 
 
 class Booker(Protocol):
-    """Books lines, in order and chunk by chunk, and answers each, in order. No list of answers is empty."""
+    """Books lines chunk by chunk, and answers each, in order. It yields no empty list."""
 
     def answers(self, chunks: Iterable[Iterable[Line]], /) -> Generator[list[Answer], None, None]: ...
 
@@ -45,13 +45,13 @@ class Backfiller:
     def __init__(self, ledger: Ledger, caller: Caller) -> None:
         self._ledger = ledger
         self._caller = caller
-        # Lines that were read, and not answered yet: invalid ones wait for those before them, to be told in order.
+        # Lines read but not yet answered. Invalid ones wait for earlier lines, to keep the answers in order.
         self._waiting: deque[tuple[int, Answer | None]] = deque()
 
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
-        """Book the lines, in order, and answer them, in order."""
+        """Book the lines and yield their answers, both in order."""
         for receipts in self._ledger.execute_chunks(self._requests(lines) for lines in chunks):
-            answers = list(self._answered(receipts))
+            answers = list(self._answer_all(receipts))
             if answers:
                 yield answers
 
@@ -73,7 +73,7 @@ class Backfiller:
             content["at"] = at
         return request_from_document(content, actor=actor, reason=reason)
 
-    def _answered(self, receipts: Iterable[Receipt]) -> Iterator[Answer]:
+    def _answer_all(self, receipts: Iterable[Receipt]) -> Iterator[Answer]:
         yield from self._invalid_ones()
         for receipt in receipts:
             number, _ = self._waiting.popleft()
@@ -87,11 +87,11 @@ class Backfiller:
 
 
 class ResultsFile:
-    """The file that what became of each line is written to, as it becomes known; none that is ``read``."""
+    """The file for the answers, written as they come. It must not be one of ``inputs``."""
 
-    def __init__(self, path: str, *read: str | None) -> None:
+    def __init__(self, path: str, *inputs: str | None) -> None:
         self._path = Path(path)
-        check_apart("--results", path, *read, code="bad_results")
+        check_apart("--results", path, *inputs, code="bad_results")
 
     def __enter__(self) -> Self:
         try:
@@ -99,12 +99,12 @@ class ResultsFile:
         except OSError as problem:
             message = f"cannot write {self._path}: {problem.strerror}"
             raise BadInput(
-                message, hint="nothing was booked; check the path and its rights", code="bad_results"
+                message, hint="nothing was booked; check the path and its permissions", code="bad_results"
             ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what could not be written was told already
+        with suppress(OSError):  # `write` has reported the error already
             self._file.close()
 
     def write(self, answers: list[Answer]) -> None:
@@ -113,30 +113,30 @@ class ResultsFile:
             self._file.flush()
         except OSError as problem:
             message = f"cannot write {self._path}: {problem.strerror}"
-            hint = "what was answered is booked: make room, then run the same again"
+            hint = "free some disk space, then run the same command again: it books nothing twice"
             raise MeterctlError(message, hint=hint, code="results_unwritable") from problem
 
 
 class ResultsStream:
-    """Standard output as the place of the answers: each is there as soon as it is known."""
+    """Writes answers to standard output, each as soon as it is known."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, answers: list[Answer]) -> None:
-        """Write answers, a line each."""
+        """Write one line per answer."""
         self._stream.write("".join(json.dumps(answer.document(), ensure_ascii=False) + "\n" for answer in answers))
         self._stream.flush()
 
 
 class LineByLine:
-    """Books each chunk as a call of its own: all of it is done, caches too, before the next one is waited for."""
+    """Books each chunk in a separate call, so that it is complete, caches included, before the next chunk is read."""
 
     def __init__(self, booker: Booker) -> None:
         self._booker = booker
 
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
-        """Book the lines, in order, and answer them, in order."""
+        """Book the lines and yield their answers, both in order."""
         for chunk in chunks:
             yield from self._booker.answers([chunk])
 
@@ -151,5 +151,5 @@ def _answer(line: int, receipt: Receipt) -> Answer:
 def _invalid(line: int, content: Document | BadInput, problem: BadInput) -> Answer:
     org = None if isinstance(content, BadInput) else content.get("org")
     hint = f"; {problem.hint}" if problem.hint else ""
-    named = org if isinstance(org, str) else None
-    return Answer(line, "invalid", problem.code, named, None, None, None, problem.message + hint)
+    text = org if isinstance(org, str) else None
+    return Answer(line, "invalid", problem.code, text, None, None, None, problem.message + hint)

@@ -1,4 +1,4 @@
-"""The lines of a backfill in parts, by org, so that several can book them, and their answers together again."""
+"""Split the lines of a backfill by org for several processes, and merge the answers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -13,7 +13,7 @@ from meterctl.core.files.operation_lines import Line
 
 
 class Part(NamedTuple):
-    """Some lines of a round, in order: the place of each in the round, its number in the file, and what it holds."""
+    """Some lines of a round, in order: place in the round, number in the file, and content."""
 
     places: list[int]
     numbers: list[int]
@@ -24,8 +24,10 @@ class Part(NamedTuple):
 
 
 def split(lines: Iterable[Line], count: int) -> list[Part]:
-    """``count`` parts of ``lines``: those of one org always make it into the same one, and what names no org into the
-    first."""
+    """Split ``lines`` into ``count`` parts.
+
+    Lines of the same org always go to the same part; lines without an org go to the first.
+    """
     parts = [Part([], [], []) for _ in range(count)]
     for place, (number, content) in enumerate(lines):
         places, numbers, contents = parts[_part_of(content, count)]
@@ -37,26 +39,25 @@ def split(lines: Iterable[Line], count: int) -> list[Part]:
 
 def _part_of(content: Document | BadInput, count: int) -> int:
     org = None if isinstance(content, BadInput) else content.get("org")
-    # A lone surrogate, which is refused later, must not stop the others here.
+    # A lone surrogate is refused later; here it must not stop the other lines.
     return crc32(org.encode(errors="surrogatepass")) % count if isinstance(org, str) else 0
 
 
 class Merged(NamedTuple):
-    """Answers in order of the round, up to the first line that has none; ``lacking`` is the part of that line."""
+    """Answers in order, up to the first line without one. ``lacking`` is the part with that line."""
 
     answers: list[Answer]
     lacking: int | None
 
 
-def merge(asked: Sequence[Sequence[int]], answered: Sequence[list[Answer]]) -> Merged:
-    """Return the answers of all parts, each of which was asked the lines at some places of the round, and may have
-    stopped before its last one."""
-    pairs = chain.from_iterable(zip(places, given, strict=False) for places, given in zip(asked, answered, strict=True))
+def merge(parts: Sequence[Sequence[int]], results: Sequence[list[Answer]]) -> Merged:
+    """Merge the answers of all parts. ``parts`` holds the places of their lines; a part may have stopped early."""
+    pairs = chain.from_iterable(zip(places, part, strict=False) for places, part in zip(parts, results, strict=True))
     answers = sorted(pairs, key=itemgetter(0))
     lacking = [
-        (places[len(given)], part)
-        for part, (places, given) in enumerate(zip(asked, answered, strict=True))
-        if len(given) < len(places)
+        (places[len(part)], number)
+        for number, (places, part) in enumerate(zip(parts, results, strict=True))
+        if len(part) < len(places)
     ]
-    first, part = min(lacking, default=(None, None))
-    return Merged([answer for place, answer in answers if first is None or place < first], part)
+    first, number = min(lacking, default=(None, None))
+    return Merged([answer for place, answer in answers if first is None or place < first], number)

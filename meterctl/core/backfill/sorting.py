@@ -1,4 +1,4 @@
-"""Lines in order of org and time, in flat memory: an external merge sort."""
+"""Sort lines by org and time in bounded memory, with an external merge sort."""
 
 import heapq
 import pickle
@@ -10,40 +10,40 @@ from typing import IO
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.files.operation_lines import Line
 
-#: Lines, and bytes of them, that are sorted in memory.
+#: Most lines and bytes sorted in memory.
 RUN_LINES, RUN_BYTES = 50_000, 16 * 1024 * 1024
 
-#: Sorted runs, each a temporary file, that are merged at a time.
+#: Most sorted runs merged at a time; each is a temporary file.
 MOST_RUNS = 64
 
-#: A line without a time takes effect now: behind all that have one.
+#: A line without a time takes effect now, so it sorts last.
 _NOW = "~"
 
-#: A line to be sorted: org, time and number, then the line itself as bytes. No two have the same number.
+#: Sort key (org, time, number), then the line as bytes. Numbers are unique.
 _Record = tuple[str, str, int, bytes]
 
 
 @contextmanager
 def sorted_lines(lines: Iterable[Line]) -> Iterator[Iterator[Line]]:
-    """Sort ``lines`` by org, time and number. Those that name no org come first.
+    """Sort ``lines`` by org, time and number; lines without an org come first.
 
-    The times in them are instants already. Temporary files hold what does not fit into memory, and are gone at the end
-    of the block, or with the process. Raises `MeterctlError` where they cannot be written.
+    Times must be instants already. Lines that do not fit into memory go to temporary files, which disappear with the
+    block or the process. Raises `MeterctlError` if these cannot be written.
     """
     with ExitStack() as files:
-        yield _sorted(lines, files)
+        yield _sort(lines, files)
 
 
-def _sorted(lines: Iterable[Line], files: ExitStack) -> Iterator[Line]:
+def _sort(lines: Iterable[Line], files: ExitStack) -> Iterator[Line]:
     runs: list[IO[bytes]] = []
     for records in _batches(map(_record, lines)):
         records.sort()
         if not runs and len(records) < RUN_LINES and sum(len(record[3]) for record in records) < RUN_BYTES:
-            yield from map(_line, records)  # all there is
+            yield from map(_line, records)  # everything fits into memory
             return
         if len(runs) == MOST_RUNS:
-            runs = [_written(heapq.merge(*map(_records, runs)), files, runs)]
-        runs.append(_written(records, files))
+            runs = [_write_run(heapq.merge(*map(_records, runs)), files, runs)]
+        runs.append(_write_run(records, files))
     yield from map(_line, heapq.merge(*map(_records, runs)))
 
 
@@ -57,7 +57,7 @@ def _record(line: Line) -> _Record:
 
 
 def _line(record: _Record) -> Line:
-    line: Line = pickle.loads(record[3])  # noqa: S301 - our own temporary file, which nobody else can open
+    line: Line = pickle.loads(record[3])  # noqa: S301 - our own temporary file, closed to others
     return line
 
 
@@ -74,8 +74,8 @@ def _batches(records: Iterable[_Record]) -> Iterator[list[_Record]]:
         yield batch
 
 
-def _written(records: Iterable[_Record], files: ExitStack, merged: Iterable[IO[bytes]] = ()) -> IO[bytes]:
-    """Write a run to a temporary file; close those that were ``merged`` into it."""
+def _write_run(records: Iterable[_Record], files: ExitStack, sources: Iterable[IO[bytes]] = ()) -> IO[bytes]:
+    """Write a run to a temporary file and return it; close its ``sources``."""
     try:
         file = files.enter_context(TemporaryFile())  # noqa: SIM115 - `files` closes it
         with _closed_on_failure(file):
@@ -84,16 +84,16 @@ def _written(records: Iterable[_Record], files: ExitStack, merged: Iterable[IO[b
             file.seek(0)
     except OSError as problem:
         message = f"cannot sort: a temporary file cannot be written: {problem.strerror or problem}"
-        hint = "nothing was booked; make room, or name another directory in TMPDIR"
+        hint = "nothing was booked; free some disk space, or set TMPDIR to another directory"
         raise MeterctlError(message, hint=hint, code="no_room") from problem
-    for old in merged:
+    for old in sources:
         old.close()
     return file
 
 
 @contextmanager
 def _closed_on_failure(file: IO[bytes]) -> Iterator[None]:
-    """Close ``file`` where it cannot be written: the bytes it still holds would fail again when `ExitStack` does."""
+    """Close ``file`` after a write error, or its buffered bytes would fail again when `ExitStack` closes it."""
     try:
         yield
     except OSError:

@@ -1,4 +1,4 @@
-"""Files to be written: apart from what is read, and standing under their name whole or not at all."""
+"""Write files safely: never over an input file, and complete or not at all."""
 
 import json
 import os
@@ -10,55 +10,55 @@ from stat import S_IMODE, S_ISREG
 from typing import Self
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.sources import STANDARD_INPUT, is_same_file, opened
+from meterctl.core.files.sources import STANDARD_INPUT, is_same_file, open_file
 from meterctl.core.results import schema_name
 
-#: How SQLite's files begin: databases, logs of either byte order, rollback journals.
+#: First bytes of SQLite files: databases, logs of either byte order, rollback journals.
 _SQLITE = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
 
-#: Bytes that a first line may have.
+#: Longest first line, in bytes.
 _MAX_HEADER = 1024 * 1024
 
 
 def private(path: str | Path, flags: int) -> int:
-    """Open a file; one that is made by it is for nobody but its owner. An ``opener`` of `open`."""
+    """Open a file; a new one is readable by its owner only. Serves as the ``opener`` of `open`."""
     return os.open(path, flags, 0o600)
 
 
 class Aside:
-    """A text ``file`` that takes its place at ``path`` when it is told to: `keep`. Without that nothing is left of it.
+    """A text ``file`` that replaces ``path`` on `keep`, and is deleted on `close` otherwise.
 
-    Until then it has a name of its own in the same directory, so that two who write the same file do not meet, and
-    nothing else there is touched. Raises `OSError` where it cannot be written, and `BadInput` where it would replace
-    anything but a file whose first line names the schema of ``kind``, or an empty one.
+    Until then it has a unique temporary name in the same directory, so that concurrent writers cannot collide. Raises
+    `OSError` if it cannot be written. With a ``kind``, raises `BadInput` if ``path`` is neither empty nor a file whose
+    first line names that schema.
     """
 
     def __init__(self, path: str | Path, kind: str | None = None) -> None:
-        self._path = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
-        there = self._path.stat() if self._path.exists() else None
-        if there is not None and not S_ISREG(there.st_mode):
-            raise OSError(EINVAL, "what is there is no plain file")  # renaming would do away with a device or a pipe
-        if there is not None and there.st_size and kind is not None:
+        self._path = Path(os.path.realpath(path))  # replace the target of a link, not the link
+        status = self._path.stat() if self._path.exists() else None
+        if status is not None and not S_ISREG(status.st_mode):
+            raise OSError(EINVAL, "it is not a regular file")  # renaming would remove a device or a pipe
+        if status is not None and status.st_size and kind is not None:
             _check_kind(path, kind)
         self._aside = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}")
         self.file = open(self._aside, "x", encoding="utf-8", opener=private)  # noqa: SIM115 - `close` does
-        self._kept = False
-        if there is not None:
-            os.fchmod(self.file.fileno(), S_IMODE(there.st_mode))
+        self._in_place = False
+        if status is not None:
+            os.fchmod(self.file.fileno(), S_IMODE(status.st_mode))
 
     def keep(self) -> None:
-        """Put it under its name."""
+        """Move the file to its final path."""
         with self.file:
             self.file.flush()
             os.fsync(self.file.fileno())
         self._aside.replace(self._path)
-        self._kept = True
+        self._in_place = True
 
     def close(self) -> None:
-        """Leave nothing behind, unless it was kept."""
-        if self._kept:
+        """Delete the file, unless `keep` has moved it."""
+        if self._in_place:
             return
-        with suppress(OSError):  # a full disk: what could not be written is not wanted any more
+        with suppress(OSError):  # a full disk: the unwritten rest is not needed
             self.file.close()
         self._aside.unlink(missing_ok=True)
 
@@ -70,47 +70,49 @@ class Aside:
 
 
 def _check_kind(path: str | Path, kind: str) -> None:
-    with opened(str(path)) as file:
+    with open_file(str(path)) as file:
         line = file.readline(_MAX_HEADER)
     try:
         header = json.loads(line)
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("schema") != schema_name(kind):
-        message = f"cannot write {path}: what is there is no {kind.replace('-', ' ')}, and would be lost"
-        raise BadInput(message, hint="name another file, or move that one away first", code="bad_file")
+        message = f"cannot write {path}: it exists, is not a {kind.replace('-', ' ')}, and would be overwritten"
+        raise BadInput(message, hint="name another file, or move this one away", code="bad_file")
 
 
-def check_apart(option: str, path: str | Path, *read: str | None, code: str = "usage") -> None:
-    """Before anything is done: what ``option`` has written to ``path`` goes to a file, and to none that is ``read``,
-    nor to a part of any SQLite database. Raises `BadInput` otherwise."""
+def check_apart(option: str, path: str | Path, *inputs: str | None, code: str = "usage") -> None:
+    """Check that ``option`` may write to ``path``. Raises `BadInput` otherwise.
+
+    It must be a file, not an input (``inputs``), and not part of an SQLite database.
+    """
     if str(path) == STANDARD_INPUT:
-        raise BadInput(f"{option} needs a file", hint="standard output is for the answer", code=code)
-    for other in read:
+        raise BadInput(f"{option} needs a file name", hint="standard output carries the command's result", code=code)
+    for other in inputs:
         if other is not None and is_same_file(path, other):
-            message = f"{option} names {other}, which is read, and would be lost"
+            message = f"{option} would overwrite {other}, which this command reads"
             raise BadInput(message, hint="name another file", code=code)
     if _is_of_database(path):
-        message = f"{option} names {path}, which is a database or its log, and would be lost"
+        message = f"{option} would overwrite {path}, which is a database or its log"
         raise BadInput(message, hint="name another file", code=code)
 
 
 def _is_of_database(path: str | Path) -> bool:
-    """Return True if the file begins like one of SQLite's: a database, its log, or its rollback journal."""
+    """Return True if the file is an SQLite database, its log, or its rollback journal."""
     try:
         if not Path(path).is_file():
             return False
         with Path(path).open("rb") as file:
             return file.read(16).startswith(_SQLITE)
     except (OSError, ValueError):
-        return False  # whoever opens it says so
+        return False  # opening it reports the error
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """A block that writes to ``path``. Raises `BadInput` where that cannot be done."""
+    """Turn an `OSError` in the block, which writes to ``path``, into `BadInput`."""
     try:
         yield
     except OSError as problem:
         message = f"cannot write {path}: {problem.strerror or problem}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+        raise BadInput(message, hint="check the path and its permissions", code="bad_file") from None

@@ -1,7 +1,7 @@
 """CSV as spreadsheets write it: a stream of lines in, a document per record out.
 
-A record may span lines: a line inside a quoted cell is text, never an operation. Where quotes do not pair up, nobody
-can tell cells from operations any more, so the file ends there: nothing after that point becomes a document.
+A record may span lines: a line inside a quoted cell is text, never an operation. Unpaired quotes end the file: after
+them cells and operations cannot be told apart, so no later line becomes a document.
 """
 
 import csv
@@ -15,10 +15,10 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.json_text import Document, json_value
 from meterctl.core.files.raw_lines import MAX_LINE, RawLine, bad_file, is_blank
 
-#: Bytes and lines that a record may have. They bound the memory that an open quote takes.
+#: Longest record, in bytes and lines. They bound the memory for an unclosed quote.
 MAX_RECORD, MAX_RECORD_LINES = MAX_LINE, 1000
 
-#: Columns whose cells a spreadsheet may have written in its own way.
+#: Columns with numbers and flags that spreadsheets reformat (1000.0, TRUE).
 NUMBERS = frozenset(
     {"units", "cents", "paid_cents", "tax_cents", "quantity", "plan_version", "seq", "priority", "lot"}
 )  # fmt: skip
@@ -29,21 +29,21 @@ _COSTS = "costs."
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)
 
-#: Two zeros at most: 1.000 is a thousand in half of the world.
+#: Two zeros at most: 1.000 means a thousand in many countries.
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0{1,2}")
 _FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
-#: A quoted cell from its first quote on; the group is empty where it is never closed.
+#: A quoted cell from its first quote on; the group is empty if the cell is not closed.
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*("?)')
 
-#: A record by the number of its first line: its cells, or the reason why it has none.
+#: The number of a record's first line, with its cells or the problem.
 _Row = tuple[int, list[str] | BadInput]
 
 
 def csv_documents(name: str, lines: Iterator[RawLine], *, whole: bool) -> Iterator[tuple[int, Document | BadInput]]:
-    """Return the number of each record's first line with its document, or with what is wrong with it.
+    """Yield each record's first line number with its document or its problem.
 
-    ``whole`` says that a last line without its end is complete. Raises `BadInput` for a header that makes no sense.
+    ``whole``: accept a last line without a line end. Raises `BadInput` for an unusable header.
     """
     names, separator = _header(name, lines)
     return _documents(_rows(lines, separator, len(names), whole=whole), _Columns(names))
@@ -53,7 +53,7 @@ def _documents(rows: Iterator[_Row], columns: "_Columns") -> Iterator[tuple[int,
     for number, cells in rows:
         if isinstance(cells, BadInput):
             yield number, cells
-        elif any(map(str.strip, cells)):  # spreadsheets fill up with empty rows
+        elif any(map(str.strip, cells)):  # spreadsheets add empty rows
             try:
                 yield number, columns.document(cells)
             except BadInput as problem:
@@ -64,11 +64,11 @@ def _documents(rows: Iterator[_Row], columns: "_Columns") -> Iterator[tuple[int,
 
 
 def _header(name: str, lines: Iterator[RawLine]) -> tuple[list[str], str]:
-    """Return the columns by name, and the separator between them."""
+    """Return the column names and the separator."""
     text = _header_line(name, lines)
     separators: Sequence[str] = _SEPARATORS
-    if found := _SEPARATOR_LINE.fullmatch(text):
-        separators = found[1]
+    if match := _SEPARATOR_LINE.fullmatch(text):
+        separators = match[1]
         text = _header_line(name, lines)
     readings = [(_column_names(text, separator), separator) for separator in separators]
     names, separator = max(readings, key=lambda reading: len(FIELDS.intersection(reading[0])))
@@ -96,7 +96,7 @@ def _header_line(name: str, lines: Iterator[RawLine]) -> str:
 
 
 def _column_names(text: str, separator: str) -> list[str]:
-    """Return the columns in a header, as far as this ``separator`` is the one: else hardly any of them, or none."""
+    """Return the column names that ``separator`` yields; the wrong separator yields few known ones or none."""
     try:
         cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True, strict=True), [])
     except csv.Error:
@@ -105,7 +105,7 @@ def _column_names(text: str, separator: str) -> list[str]:
 
 
 def _column_name(cell: str) -> str:
-    """Return the field that a header's cell names: ``Paid Cents`` is paid_cents. A feature's case matters."""
+    """Return the field name of a header cell: ``Paid Cents`` gives paid_cents. The case of a feature is kept."""
     cell = cell.strip()
     if cell.lower().startswith(_COSTS):
         return _COSTS + cell[len(_COSTS) :]
@@ -115,7 +115,7 @@ def _column_name(cell: str) -> str:
 def _header_problem(names: list[str]) -> str | None:
     for at, name in enumerate(names):
         if name and name in names[:at]:
-            return f"the column {name!r} stands in the header twice"
+            return f"the header names the column {name!r} twice"
         if name.startswith(_COSTS):
             try:
                 check_feature(name.removeprefix(_COSTS))
@@ -131,18 +131,18 @@ def _header_problem(names: list[str]) -> str | None:
 
 
 class _Stopped(Exception):
-    """Raised while a record is read that cannot be read to its end; the reason tells why."""
+    """Raised when the end of a record cannot be found; the text gives the reason."""
 
 
 class _Feed:
-    """The lines that the csv module asks for, with what has been taken for the record that it reads."""
+    """Lines for the csv module, with the lines and quotes of the current record."""
 
     def __init__(self, lines: Iterator[RawLine]) -> None:
         self._lines = lines
         self.begin()
 
     def begin(self) -> None:
-        """Forget the last record."""
+        """Start a new record."""
         self.first = self.size = self.quotes = 0
         self.texts: list[str] = []
         self.broken: BadInput | None = None
@@ -154,7 +154,7 @@ class _Feed:
         line = next(self._lines, None)
         if line is None:
             if self.texts:
-                raise _Stopped("it is never closed")
+                raise _Stopped("the file ends inside it")
             raise StopIteration
         self.first = self.first or line.number
         self.quotes += line.text.count(b'"') + line.quotes
@@ -164,17 +164,17 @@ class _Feed:
             raise _Stopped(f"line {line.number} cannot be read: {line.problem.message}")
         if len(self.texts) == MAX_RECORD_LINES or self.size > MAX_RECORD:
             raise _Stopped(f"it is not closed within {MAX_RECORD_LINES:,} lines and {MAX_RECORD:,} bytes")
-        self.texts.append(self._decoded(line.text))
+        self.texts.append(self._decode(line.text))
         return self.texts[-1]
 
-    def _decoded(self, text: bytes) -> str:
+    def _decode(self, text: bytes) -> str:
         try:
             return text.decode()
         except UnicodeDecodeError as bad:
             if self.broken is None:
                 message = f"byte {bad.start + 1} of the line is not UTF-8"
                 self.broken = BadInput(message, hint="save the file as UTF-8", code="bad_encoding")
-            return text.decode(errors="surrogateescape")  # quotes are found all the same
+            return text.decode(errors="surrogateescape")  # the quotes can still be counted
 
 
 def _rows(lines: Iterator[RawLine], separator: str, columns: int, *, whole: bool) -> Iterator[_Row]:
@@ -197,7 +197,7 @@ def _rows(lines: Iterator[RawLine], separator: str, columns: int, *, whole: bool
             yield _end(feed, doubt)
             return
         if not whole and feed.texts and not feed.texts[-1].endswith("\n"):
-            # Cut off in its last cell, the line would hold another value than the one that was meant.
+            # A line cut off in its last cell would hold a wrong value.
             cells = BadInput("the last line is not finished", hint="end it with a line end", code="unfinished_line")
         yield feed.first, feed.broken or cells
         if feed.broken is not None and feed.broken.code == "bad_file":
@@ -205,9 +205,9 @@ def _rows(lines: Iterator[RawLine], separator: str, columns: int, *, whole: bool
 
 
 def _doubt(feed: _Feed, cells: list[str], separator: str, columns: int) -> str | None:
-    """Return the reason to doubt that a record with quotes ends where it seems to.
+    """Return the reason to doubt the end of a record with quotes; None if there is none.
 
-    A single quote too many or too few moves all that follow: so the record has to be right in every respect.
+    One quote too many or too few shifts every later record, so this record must be correct in every respect.
     """
     if feed.quotes % 2:
         return "its quotes do not pair up"
@@ -221,18 +221,16 @@ def _doubt(feed: _Feed, cells: list[str], separator: str, columns: int) -> str |
 
 
 def _fits(cells: list[str], columns: int) -> bool:
-    """Return True if there is a cell for each column, and none with a text beyond them."""
+    """Return True if every column has a cell, and all further cells are blank."""
     return len(cells) == columns or (len(cells) > columns and not any(map(str.strip, cells[columns:])))
 
 
 def _end(feed: _Feed, doubt: str) -> _Row:
-    """Return the row that ends the file, under the number of the line where the quote in doubt opened."""
+    """Return the row that ends the file, with the line number of the unclosed quote."""
     text = "".join(feed.texts)
-    unclosed = next((found.start() for found in _QUOTED.finditer(text) if not found[1]), 0)
-    line = feed.first + text.count("\n", 0, unclosed)
-    message = (
-        f'a quote (") in line {line} leaves the end of its record open ({doubt}): nothing from there on was booked'
-    )
+    start = next((match.start() for match in _QUOTED.finditer(text) if not match[1]), 0)
+    line = feed.first + text.count("\n", 0, start)
+    message = f'a quote (") in line {line} is not closed properly ({doubt}): nothing from this line on was booked'
     hint = 'quote the whole cell and write "" for each quote in it; then run the same file again'
     return line, BadInput(message, hint=hint, code="open_quote")
 
@@ -241,7 +239,7 @@ def _end(feed: _Feed, doubt: str) -> _Row:
 
 
 class _Columns:
-    """The columns of a table, as its header names them."""
+    """The columns of a table, in header order."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
@@ -250,13 +248,13 @@ class _Columns:
         self._features = [name for name in names if name.startswith(_COSTS)]
 
     def document(self, cells: list[str]) -> Document:
-        """Return the document in a record. An empty cell counts as left out."""
+        """Return the document of a record. An empty cell means that the field is absent."""
         names = self._names
         if not _fits(cells, len(names)):
             raise _bad_csv(f"it has {len(cells)} cells, the header has {len(names)}")
         document: Document = {name: text for name, cell in zip(names, cells, strict=False) if (text := cell.strip())}
         if "" in document:
-            raise _bad_csv(f"the cell {document['']!r} stands under a column without a name")
+            raise _bad_csv(f"the cell {document['']!r} is in a column without a name")
         for name in self._numbers:
             if (cell := document.get(name)) is not None and (whole := _WHOLE.fullmatch(cell)):
                 document[name] = whole[1]
@@ -270,7 +268,7 @@ class _Columns:
     def _with_features(self, document: Document) -> Document:
         costs = {name.removeprefix(_COSTS): document.pop(name) for name in self._features if name in document}
         if costs and "costs" in document:
-            raise _bad_csv(f"it has costs both in a column of their own and in {_COSTS}FEATURE")
+            raise _bad_csv(f"it has costs both in the column costs and in {_COSTS}FEATURE")
         return document | {"costs": costs} if costs else document
 
 

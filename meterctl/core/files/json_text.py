@@ -1,4 +1,4 @@
-"""JSON as files hold it: numbers exactly as they are written, no name twice, no half of a surrogate pair."""
+"""Strict JSON: numbers exactly as written, no duplicate names, no half of a surrogate pair."""
 
 import json
 from decimal import Decimal
@@ -23,7 +23,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> Document:
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _bad_json(f"{twice!r} stands in it twice")
+        raise _bad_json(f"it has {twice!r} twice")
     return document
 
 
@@ -43,23 +43,23 @@ def json_document(text: str) -> Document:
 
 
 def json_value(text: str) -> Any:
-    """Return the value in ``text``. Raises `BadInput` where it is no JSON, or holds a name twice."""
+    """Return the value in ``text``. Raises `BadInput` for invalid JSON and for duplicate names."""
     try:
         text = text.strip(_SPACE)
         value, end = _decode(text)
         if end < len(text):
-            raise _bad_json("something stands after its end")
+            raise _bad_json("it has text after its end")
         if "\\u" in text:
-            # Half of a surrogate pair is no character and cannot be encoded.
+            # Half of a surrogate pair is not a character and cannot be encoded.
             json.dumps(value, ensure_ascii=False, default=str).encode()
-    # A number with an exponent that no decimal can have is an ArithmeticError.
+    # An exponent out of the range of Decimal raises an ArithmeticError.
     except (ValueError, ArithmeticError, RecursionError) as problem:
         raise _bad_json(str(problem)) from None
     return value
 
 
 def is_cut_off(text: str) -> bool:
-    """Return True if ``text`` is the beginning of a JSON value that goes on after its end."""
+    """Return True if ``text`` is the beginning of a longer JSON value."""
     text = text.strip(_SPACE)
     try:
         json.loads(text)
@@ -71,4 +71,4 @@ def is_cut_off(text: str) -> bool:
 
 
 def _bad_json(problem: str) -> BadInput:
-    return BadInput(f"the line is not a JSON object: {problem}", hint='as {"op": "debit", ...}', code="bad_json")
+    return BadInput(f"the line is not a JSON object: {problem}", hint='write {"op": "debit", ...}', code="bad_json")

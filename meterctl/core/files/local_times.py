@@ -1,4 +1,4 @@
-"""Times of an input file as instants, by the time zone that it was written in."""
+"""Convert the local times of an input file to instants."""
 
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo, available_timezones
@@ -13,16 +13,16 @@ def time_zone(name: str) -> ZoneInfo:
     """Return the zone called ``name`` in the IANA database. Raises `BadInput`."""
     try:
         return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # unknown; no name at all; a directory of zones
+    except (LookupError, ValueError, OSError):  # unknown; not a name; a directory of zones
         near = did_you_mean(name, available_timezones())
-        hint = "a zone is named as in Europe/Berlin, America/New_York or UTC"
+        hint = "use a name such as Europe/Berlin, America/New_York or UTC"
         raise BadInput(f"there is no time zone {name!r}{near}", hint=hint, code="unknown_timezone") from None
 
 
 def with_instants(lines: Iterable[Line], zone: ZoneInfo | None, at: Instant | None) -> Iterator[Line]:
-    """Replace the times in each line by instants, and add ``at`` where it says none.
+    """Yield each line with its times as instants, and with ``at`` if it has no time.
 
-    A line with a time that names no instant becomes that problem.
+    An unusable time turns the line into the problem.
     """
     for line in lines:
         content = line.content

@@ -1,4 +1,4 @@
-"""Keep a file to one process at a time, while it is read and replaced."""
+"""Let one process at a time read and replace a file."""
 
 import fcntl
 import os
@@ -9,16 +9,16 @@ from pathlib import Path
 from meterctl.core.errors import LOCK_HELD, BadInput, MeterctlError
 from meterctl.core.files.atomic import writing
 
-#: How long another process is waited for, in seconds, and how often it is looked again.
+#: Seconds to wait for another process, and between two attempts.
 LONGEST_WAIT, PAUSE = 600.0, 0.05
 
 
 @contextmanager
 def locked(path: str | Path, sleep: Callable[[float], None]) -> Iterator[None]:
-    """Hold the file at ``path``, made if there is none, while the block runs; another process waits for it.
+    """Hold a lock on the file at ``path`` while the block runs; create the file if it is missing.
 
-    The lock is on the file itself. Whoever holds it may put another file in its place: one that waited looks again
-    which file stands there. Raises `MeterctlError` (`file_locked`) where the wait takes too long.
+    The lock is on the file itself, and its holder may replace the file. So each attempt opens the path again. Raises
+    `MeterctlError` (`file_locked`) after `LONGEST_WAIT` seconds.
     """
     path = Path(os.path.realpath(path))
     for _ in range(round(LONGEST_WAIT / PAUSE)):
@@ -32,8 +32,8 @@ def locked(path: str | Path, sleep: Callable[[float], None]) -> Iterator[None]:
             os.close(file)
         sleep(PAUSE)
     error = MeterctlError(
-        f"{path} is used by another run, and was not free within {LONGEST_WAIT:.0f} seconds",
-        hint="run it again when the other one has ended",
+        f"{path} is still in use by another run after {LONGEST_WAIT:.0f} seconds",
+        hint="run the command again when the other run has ended",
         code="file_locked",
     )
     error.exit_code = LOCK_HELD
@@ -41,7 +41,7 @@ def locked(path: str | Path, sleep: Callable[[float], None]) -> Iterator[None]:
 
 
 def _is_taken(file: int, path: Path) -> bool:
-    """Take the lock; False if another process holds it, or has replaced the file meanwhile."""
+    """Take the lock; return False if another process holds it or has replaced the file."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file), path.stat())

@@ -1,7 +1,7 @@
-"""Input files: one operation a line, NDJSON or CSV, plain or gzip, read as a stream.
+"""Read input files as a stream: one operation per line, NDJSON or CSV, plain or gzip.
 
-A line that holds no document is handed on with what is wrong with it, and the lines after it are read all the same.
-Only a file that is of no use as a whole raises `BadInput`, and does so before its first line is handed on.
+A bad line is passed on with its problem, and reading continues. Only a file that is unusable as a whole raises
+`BadInput`, before its first line is passed on.
 """
 
 import os
@@ -17,13 +17,13 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.csv_table import csv_documents
 from meterctl.core.files.json_text import Document, is_cut_off, json_document
 from meterctl.core.files.raw_lines import RawLine, all_lines, bad_file, is_blank
-from meterctl.core.files.sources import opened_or_standard_input, said, unzipped
+from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 
-#: Files that people take for CSV or gzip, by their first bytes.
+#: Files often mistaken for CSV or gzip, by their first bytes.
 _KINDS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", "save the sheet as CSV UTF-8, or unpack the archive"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save the sheet as CSV UTF-8"),
@@ -35,14 +35,14 @@ _KINDS = {
 
 
 class Line(NamedTuple):
-    """A line by its number, from 1 as editors count, and the document it holds, or why it holds none."""
+    """A line number, from 1 as in editors, with the document or the problem of that line."""
 
     number: int
     content: Document | BadInput
 
 
 class InputFile:
-    """An opened input. ``size`` in bytes is None where it is not known beforehand."""
+    """An open input. ``size`` in bytes is None for a pipe."""
 
     def __init__(self, name: str, file: "BufferedReader[Any]") -> None:
         self.name = name
@@ -51,24 +51,24 @@ class InputFile:
         self._file = file
 
     def position(self) -> int:
-        """Return the bytes of the file that have been read."""
+        """Return the number of bytes read so far."""
         return self._file.tell()
 
     def lines(self) -> Iterator[Line]:
-        """Return the lines that are not blank. Raises `BadInput` for a file that is of no use as a whole."""
+        """Return the lines that are not blank. Raises `BadInput` for an unusable file."""
         file = unzipped(self._file)
-        raw = self._measured(all_lines(file))
+        raw = self._measure(all_lines(file))
         first = next((line for line in raw if line.problem or not is_blank(line)), None)
         if first is None:
             return iter(())
-        first = _checked_start(self.name, first)
+        first = _check_start(self.name, first)
         if self._is_ndjson(first.text):
-            return _json_lines(_checked_json(self.name, first, raw))
-        # A pipe may have been cut off, a file of gzip would say so, and of a regular file we see the end.
+            return _json_lines(_check_json(self.name, first, raw))
+        # Only a pipe can be cut off unnoticed: gzip has an end mark, and a regular file has a size.
         whole = self.size is not None or isinstance(file, GzipFile)
         return (Line(*line) for line in csv_documents(self.name, chain([first], raw), whole=whole))
 
-    def _measured(self, lines: Iterator[RawLine]) -> Iterator[RawLine]:
+    def _measure(self, lines: Iterator[RawLine]) -> Iterator[RawLine]:
         for line in lines:
             self.length += len(line.text)
             yield line
@@ -80,36 +80,36 @@ class InputFile:
 
 @contextmanager
 def open_input(name: str) -> Iterator[InputFile]:
-    """Open the input called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if that fails."""
-    with opened_or_standard_input(name) as file:
-        yield InputFile(said(name), file)
+    """Open the input ``name``: a path, or ``-`` for standard input. Raises `BadInput` if that fails."""
+    with open_file_or_standard_input(name) as file:
+        yield InputFile(display_name(name), file)
 
 
 def _size(file: "BufferedReader[Any]") -> int | None:
     try:
         status = os.fstat(file.fileno())
-    except OSError:  # standard input need not be a file of the system
+    except OSError:  # standard input may have no file descriptor
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _checked_start(name: str, first: RawLine) -> RawLine:
-    """Return the first line without its mark. Raises `BadInput` for a file that cannot be one of operations."""
+def _check_start(name: str, first: RawLine) -> RawLine:
+    """Return the first line without its byte order mark. Raises `BadInput` if the file cannot hold operations."""
     if first.problem is not None and first.problem.code == "bad_file":
         raise bad_file(f"{name}: {first.problem.message}", "check the file")
     for mark, (kind, hint) in _KINDS.items():
         if first.text.startswith(mark):
             raise bad_file(f"{name} is {kind}", hint)
     if first.text.startswith(_UTF_16_MARKS) or b"\0" in first.text:
-        raise bad_file(f"{name} is not text in UTF-8 but, it seems, in UTF-16", "save it as UTF-8")
+        raise bad_file(f"{name} is not UTF-8 text; it looks like UTF-16", "save it as UTF-8")
     return first._replace(text=first.text.removeprefix(_BYTE_ORDER_MARK))
 
 
-def _checked_json(name: str, first: RawLine, rest: Iterator[RawLine]) -> Iterator[RawLine]:
-    """Return all lines. Raises `BadInput` for JSON that is not one object a line."""
+def _check_json(name: str, first: RawLine, rest: Iterator[RawLine]) -> Iterator[RawLine]:
+    """Return all lines. Raises `BadInput` for JSON that is not one object per line."""
     text = first.text.decode(errors="replace").lstrip()
     if text.startswith("["):
-        raise bad_file(f"{name} is a JSON array, not an operation a line", f"convert it: jq -c '.[]' {name}")
+        raise bad_file(f"{name} is a JSON array, not one operation per line", f"convert it: jq -c '.[]' {name}")
     if first.problem is not None or not is_cut_off(text):
         return chain([first], rest)
     second = next((line for line in rest if line.problem or not is_blank(line)), None)

@@ -1,4 +1,4 @@
-"""Lines of a binary stream, bounded in length, with the reason for each that cannot be used."""
+"""Read lines of bounded length from a binary stream."""
 
 import zlib
 from collections.abc import Iterator
@@ -6,15 +6,17 @@ from typing import NamedTuple, Protocol
 
 from meterctl.core.errors import BadInput
 
-#: Bytes that a line may have. Bounds the memory that a file without line ends takes.
+#: Longest line, in bytes. It bounds the memory for a file without line ends.
 MAX_LINE = 1024 * 1024
 
 _DAMAGE = (OSError, EOFError, zlib.error)
 
 
 class RawLine(NamedTuple):
-    """A line by its number. ``problem`` tells why it cannot be used; ``text`` then holds its first bytes, and
-    ``quotes`` counts the quote characters in the part that was left out."""
+    """A line with its number. If it has a ``problem``, it cannot be used.
+
+    ``text`` then holds its first bytes, and ``quotes`` counts the quote characters in the part that was dropped.
+    """
 
     number: int
     text: bytes
@@ -27,12 +29,12 @@ class Lines(Protocol):
 
 
 def raw_lines(file: Lines) -> Iterator[tuple[int, bytes, BadInput | None]]:
-    """Yield number, text and problem of each line that is not blank."""
+    """Return number, text and problem of each line that is not blank."""
     return ((line.number, line.text, line.problem) for line in all_lines(file) if line.problem or not is_blank(line))
 
 
 def all_lines(file: Lines) -> Iterator[RawLine]:
-    """Yield every line. Where the file cannot be read on, the last one says so."""
+    """Yield every line. A read error becomes the problem of the last one."""
     number = 0
     try:
         while True:  # bounded: by the file
@@ -47,7 +49,9 @@ def all_lines(file: Lines) -> Iterator[RawLine]:
             else:
                 yield RawLine(number, text)
     except _DAMAGE as damage:
-        yield RawLine(number, b"", bad_file(f"the file cannot be read on: {damage}", "the lines before it were read"))
+        yield RawLine(
+            number, b"", bad_file(f"the rest of the file cannot be read: {damage}", "the lines before it were read")
+        )
 
 
 def is_blank(line: RawLine) -> bool:
@@ -56,12 +60,12 @@ def is_blank(line: RawLine) -> bool:
 
 
 def bad_file(message: str, hint: str) -> BadInput:
-    """Return the error for a file that is of no use as a whole."""
+    """Return the error for a file that is unusable as a whole."""
     return BadInput(message, hint=hint, code="bad_file")
 
 
 def _skip_rest(file: Lines) -> int:
-    """Read to the end of the line; return how many quote characters were in it."""
+    """Skip the rest of the line; return the number of quote characters in it."""
     quotes = 0
     while rest := file.readline(MAX_LINE):
         quotes += rest.count(b'"')

@@ -1,4 +1,4 @@
-"""Files to be read, whatever they are: plain ones, standard input, pipes, and gzip."""
+"""Open files for reading: plain files, standard input, pipes, and gzip."""
 
 import os
 import shutil
@@ -16,58 +16,60 @@ from meterctl.core.errors import BadInput
 
 STANDARD_INPUT = "-"
 
-_GZIP_MAGIC = b"\x1f"  # no text begins with this byte, and its second one may not have arrived yet
+_GZIP_MAGIC = b"\x1f"  # no text begins with this byte; the second byte may not have arrived yet
 
 
-def said(name: str) -> str:
-    """What people call the file that is called ``name`` on the command line."""
+def display_name(name: str) -> str:
+    """Return the display name of a file argument."""
     return "standard input" if name == STANDARD_INPUT else name
 
 
 @contextmanager
-def opened(path: str) -> Iterator["BufferedReader[Any]"]:
-    """The file at ``path``. Raises `BadInput` if it cannot be opened."""
+def open_file(path: str) -> Iterator["BufferedReader[Any]"]:
+    """Open the file at ``path``. Raises `BadInput` if that fails."""
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below; a failure in the caller's block is not one to open
+        file = Path(path).open("rb")  # noqa: SIM115 - closed below; an error in the caller's block is not an open error
     except OSError as problem:
         message = f"cannot open {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+        raise BadInput(message, hint="check the path and its permissions", code="bad_file") from None
     with file:
         yield file
 
 
 @contextmanager
-def opened_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
-    """The file called ``name``: a path, or ``-`` for standard input. Raises `BadInput` if it cannot be opened."""
+def open_file_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
+    """Open ``name``: a path, or ``-`` for standard input. Raises `BadInput` if that fails."""
     if name == STANDARD_INPUT:
-        given = sys.stdin.buffer
-        yield given if isinstance(given, BufferedReader) else BufferedReader(given)
+        stream = sys.stdin.buffer
+        yield stream if isinstance(stream, BufferedReader) else BufferedReader(stream)
         return
-    with opened(name) as file:
+    with open_file(name) as file:
         yield file
 
 
 def is_same_file(path: str | Path, other: str | Path) -> bool:
-    """Whether both name one file, be it there or not, however they are written; ``other`` may be standard input."""
+    """Return True if both paths name the same file, existing or not. ``other`` may be ``-``."""
     try:
         if str(other) == STANDARD_INPUT:
             return os.path.samestat(Path(path).stat(), os.fstat(sys.stdin.fileno()))
         return Path(path).samefile(other)
     except (OSError, ValueError, AttributeError):
-        # One is not there, or may not be looked at: whoever opens it says so. Standard input need not be a file.
+        # A file is missing or inaccessible (opening it reports that), or standard input has no file descriptor.
         return os.path.realpath(path) == os.path.realpath(other)
 
 
 def unzipped(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
-    """``file``, or what is in it if it is gzip."""
+    """Return ``file`` itself, or a reader of its contents if it is gzip."""
     return GzipFile(fileobj=file) if file.peek(1)[:1] == _GZIP_MAGIC else file
 
 
 @contextmanager
 def seekable(file: IO[bytes] | GzipFile) -> Iterator[IO[bytes]]:
-    """``file`` itself if it can be sought in, else (a pipe, gzip) a copy of what is left of it. Raises `BadInput` for
-    gzip that is damaged."""
-    # In gzip each step back would unzip all of it from the start again.
+    """Yield ``file`` itself if it is seekable, else a temporary copy of the rest of it.
+
+    Raises `BadInput` for damaged gzip.
+    """
+    # Seeking back in gzip would unzip the file from its start again.
     if file.seekable() and not isinstance(file, GzipFile):
         yield file
         return
@@ -82,4 +84,4 @@ def _copy(file: IO[bytes] | GzipFile, copy: IO[bytes]) -> None:
         shutil.copyfileobj(file, copy)
     except (BadGzipFile, EOFError, zlib.error) as damage:
         message = f"cannot unzip {file.name}: {damage}"
-        raise BadInput(message, hint="it was cut off or changed: use another copy", code="bad_file") from None
+        raise BadInput(message, hint="the file was cut off or changed: use another copy", code="bad_file") from None

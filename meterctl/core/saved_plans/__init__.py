@@ -1,1 +1,1 @@
-"""Saved plans: `planfile` writes and reads them, `apply` carries them out."""
+"""Saved plans: `plan_file` writes and reads them, `apply` executes them."""

@@ -1,4 +1,4 @@
-"""Carrying out a saved plan: each operation as it was reviewed, or not at all."""
+"""Apply a saved plan: each operation exactly as reviewed, or not at all."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,14 +17,14 @@ from meterctl.core.saved_plans.plan_file import Header, SavedPlan, Step
 
 CHUNK = 500
 
-#: Receipts, problems and moved orgs that are told one by one, and entries that are named of an org that moved.
+#: Most receipts, most problems and moved orgs, and most entries per moved org in the result.
 MOST_RECEIPTS, MOST_PROBLEMS, MOST_NAMED = 100, 1000, 20
 
-#: Operations of a plan that are shown to whoever is asked to carry it out.
+#: Most operations shown in the summary before confirmation.
 MOST_SHOWN = 20
 
-#: What is told of an entry that the plan did not know of.
-_NAMED = ("seq", "kind", "key", "amount", "balance", "at", "recorded_at", "actor", "reason")
+#: Fields shown of an entry booked after the plan was saved.
+_ENTRY_FIELDS = ("seq", "kind", "key", "amount", "balance", "at", "recorded_at", "actor", "reason")
 
 _COUNTS = ("applied", "planned", "replayed", "unchanged", "disabled", "moved", "refused", "conflict", "failed")
 _TROUBLE = ("refused", "conflict", "failed")
@@ -32,7 +32,7 @@ _TROUBLE = ("refused", "conflict", "failed")
 
 @dataclass(slots=True)
 class Application(WriteResult):
-    """What became of a plan. ``moved`` orgs are told with the entries that the plan did not know of."""
+    """The result of applying a plan. ``orgs_moved`` holds the entries booked since the plan was saved."""
 
     name = "apply"
 
@@ -48,7 +48,7 @@ class Application(WriteResult):
 
     @property
     def exit_code(self) -> int:
-        """A plan of one operation ends as that does; of several, some of which were refused, as partly done."""
+        """The exit code: that of the only operation, or `PARTIAL` if some of several were refused."""
         if self.counts["moved"]:
             return errors.MOVED
         if any(self.counts[status] for status in _TROUBLE):
@@ -56,7 +56,7 @@ class Application(WriteResult):
         return errors.DONE
 
     def fields(self) -> dict[str, Any]:
-        told = sum(self.counts[status] for status in (*_TROUBLE, "moved"))
+        problems = sum(self.counts[status] for status in (*_TROUBLE, "moved"))
         return {
             "plan": self.plan._asdict(),
             "operations": self.counts.total(),
@@ -64,7 +64,7 @@ class Application(WriteResult):
             "amount": self.amount,
             "orgs_moved": list(self.orgs_moved.values()),
             "problems": self.problems,
-            "more_problems": told - len(self.problems),
+            "more_problems": problems - len(self.problems),
             "receipts": [receipt.fields() for receipt in self.receipts],
             "seconds": round(self.seconds, 3),
             "warnings": self.warning_records(),
@@ -76,8 +76,10 @@ class Application(WriteResult):
 
 @dataclass(slots=True)
 class PlanSummary(Result):
-    """A plan for whoever is asked to carry it out: its header, its first steps, and how many of each operation it
-    holds; ``debt`` units it makes at ``debtors`` operations."""
+    """A plan to confirm: its header, first steps, and operations by name.
+
+    ``debtors`` operations make ``debt`` units of debt.
+    """
 
     name = "plan-summary"
 
@@ -104,24 +106,24 @@ class PlanSummary(Result):
 
     @property
     def warnings(self) -> list[str]:
-        """What of it is hard to take back, in sentences."""
-        found = []
+        """Sentences about operations that are hard to reverse."""
+        sentences = []
         if self.debtors:
-            found.append(f"Operations that make debt: {self.debtors:,}, {self.debt:,} units in all.")
-        for name, what in (("undo", "take back what was booked"), ("reset-week", "end a week before its time")):
+            sentences.append(f"Operations that make debt: {self.debtors:,}, {self.debt:,} units in all.")
+        for name, effect in (("undo", "reverse an earlier entry"), ("reset-week", "end a week early")):
             if self.operations[name]:
-                found.append(f"Operations that {what}: {self.operations[name]:,}. That cannot be undone.")
-        return found
+                sentences.append(f"Operations that {effect}: {self.operations[name]:,}. That cannot be undone.")
+        return sentences
 
     def fields(self) -> dict[str, Any]:
         return {**self.plan._asdict(), "by_operation": dict(self.operations), "debt": self.debt}
 
 
 class Applier:
-    """Carries out the steps of a plan on ``ledger``. ``result`` is right at any time.
+    """Executes the steps of a plan on ``ledger``. ``result`` is valid at any time.
 
-    Another ``actor`` than the one who made it approves it: that is recorded, and no limit holds. Else each step has to
-    stay within ``guard``.
+    If ``actor`` is not the author of the plan, this is an approval: it is recorded, and no limits apply. Otherwise each
+    step must stay within ``guard``.
     """
 
     def __init__(self, ledger: Ledger, plan: Header, actor: str, guard: Guard) -> None:
@@ -130,7 +132,7 @@ class Applier:
         self._approval: dict[str, Any] = {"guard": guard} if actor == plan.actor else {"approved_by": actor}
 
     def run(self, steps: Iterable[Step]) -> Iterator[int]:
-        """Carry them out, in order; yields how many are answered so far."""
+        """Execute the steps in order; yield the number of answers so far."""
         source = iter(steps)
         waiting: list[Step] = []
 
@@ -150,14 +152,14 @@ class Applier:
         status = "moved" if receipt.reason == "moved" else receipt.status
         result.counts[status] += 1
         if receipt.status in ("applied", "planned"):
-            booked = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
-            result.amount += sum(entry["amount"] for entry in booked)
+            entries = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
+            result.amount += sum(entry["amount"] for entry in entries)
         if len(result.receipts) < MOST_RECEIPTS:
             result.receipts.append(receipt)
         if status == "moved" or status in _TROUBLE:
-            self._tell(step, receipt, status)
+            self._report(step, receipt, status)
 
-    def _tell(self, step: Step, receipt: Receipt, status: str) -> None:
+    def _report(self, step: Step, receipt: Receipt, status: str) -> None:
         result, basis = self.result, step.request.basis
         result.worst = max(result.worst, receipt.exit_code)
         if len(result.problems) < MOST_PROBLEMS:
@@ -165,16 +167,16 @@ class Applier:
             result.problems.append(about | {"reason": receipt.reason, "message": receipt.message})
         orgs = result.orgs_moved
         if status == "moved" and basis is not None and receipt.org not in orgs and len(orgs) < MOST_PROBLEMS:
-            orgs[receipt.org] = self._moved(receipt.org, basis)
+            orgs[receipt.org] = self._changes(receipt.org, basis)
 
-    def _moved(self, org: str, basis: Basis) -> dict[str, Any]:
-        """What happened at ``org`` since it was planned."""
+    def _changes(self, org: str, basis: Basis) -> dict[str, Any]:
+        """Return the entries of ``org`` booked since the plan was saved."""
         journal = self._ledger.store.journal
         tip = journal.tip(org)
         seq = 0 if tip is None else tip["seq"]
-        found = basis.strangers(seq, lambda number: journal.by_seq(org, number), MOST_NAMED)
-        return {"org": org, "since": basis.seq, "seq": seq, "entries": [_named(entry) for entry in found]}
+        entries = basis.strangers(seq, lambda number: journal.by_seq(org, number), MOST_NAMED)
+        return {"org": org, "since": basis.seq, "seq": seq, "entries": [_summary(entry) for entry in entries]}
 
 
-def _named(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in entry.items() if name in _NAMED}
+def _summary(entry: Entry) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name in _ENTRY_FIELDS}

@@ -1,7 +1,7 @@
-"""Saved plans: operations that were rehearsed and written down, to be reviewed and carried out as they are.
+"""Write and read saved plans: rehearsed operations to review and to apply unchanged.
 
-A plan is NDJSON: a header, then a line per operation that would book something: the request (as a line of an input
-file), the basis it was reviewed on, and the entries it would book. docs/plans.md describes the form.
+A plan is NDJSON: a header, then one line per operation that would book something. A line holds the request (as in an
+input file), the basis of its review, and the entries it would book. docs/plans.md describes the format.
 """
 
 import json
@@ -23,22 +23,25 @@ from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.precondition import Basis, Place, figures_of, place_of
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, writing
-from meterctl.core.files.sources import opened, seekable
+from meterctl.core.files.sources import open_file, seekable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Clock, Store
 from meterctl.core.results import Receipt, schema_name
 
 NAME = "saved-plan"
 
-#: Bytes that a line may have: a run has a hundred features at most.
+#: Longest line, in bytes: a run has at most a hundred features.
 _MAX_LINE = 1024 * 1024
 
-_BAD_HINT = "make the plan again with --plan-out FILE"
+_BAD_HINT = "save the plan again with --plan-out FILE"
 
 
 class Header(NamedTuple):
-    """What a plan says of itself. ``left_out`` counts, by status, what would book nothing and is not in it; ``amount``
-    is the sum of what it books; ``sha256`` covers every line after the header, and then all else in the header."""
+    """The first line of a plan.
+
+    ``left_out`` counts, by status, the operations that would book nothing. ``amount`` is the sum of all entries.
+    ``sha256`` covers every line after the header, then the rest of the header.
+    """
 
     made_at: Instant
     actor: str
@@ -54,19 +57,21 @@ class Header(NamedTuple):
         return {"schema": schema_name(NAME), **self._asdict()}
 
     def line(self) -> bytes:
-        """The one way in which it is written."""
+        """Return the header as a line in canonical form."""
         return canonical_bytes(self.document()) + b"\n"
 
-    def covered(self) -> bytes:
-        """What ``sha256`` covers of it."""
+    def hashed_part(self) -> bytes:
+        """Return the part of the header that ``sha256`` covers."""
         document = self.document()
         del document["sha256"]
         return canonical_bytes(document) + b"\n"
 
 
 class Step(NamedTuple):
-    """An operation of a plan, by the number of its line: the request on its basis, and the entries as planned, each
-    ``{seq, key, kind, amount, balance, digest}``, and ``debt`` where it makes some."""
+    """An operation of a plan: its line number, the request with its basis, and the planned entries.
+
+    An entry is ``{seq, key, kind, amount, balance, digest}``, with ``debt`` if it makes any.
+    """
 
     line: int
     request: Request
@@ -77,7 +82,7 @@ class Step(NamedTuple):
 
 
 class PlanFile:
-    """A plan being written. Nothing stands under its name before it is whole."""
+    """A plan being written. Its file appears only when it is complete."""
 
     def __init__(self, path: str, actor: str, made_at: Instant, store: str) -> None:
         self._path = path
@@ -85,43 +90,43 @@ class PlanFile:
         self._hash = sha256()
         self._left_out: Counter[str] = Counter()
         self._operations = self._entries = self._amount = 0
-        # For each org where it stood, and the last entry that the plan adds to it.
+        # For each org: its last entry (seq and hash) before the plan, and the last planned one.
         self._orgs: dict[str, tuple[int, str, Place]] = {}
-        with writing(path):  # or all the rehearsing would be for nothing
+        with writing(path):  # fail before the rehearsal, not after it
             self._aside = Aside(path, NAME)
         self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
 
     def add(self, request: Request, receipt: Receipt) -> None:
-        """Write down what ``request`` came to when it was rehearsed."""
-        booked = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
+        """Add ``request`` with the entries from its rehearsal."""
+        entries = receipt.also if receipt.entry is None else (*receipt.also, receipt.entry)
         if receipt.status == "planned":
-            self._add(request, booked)
+            self._add(request, entries)
         else:
             self._left_out[receipt.status] += 1
 
-    def _add(self, request: Request, booked: Sequence[Entry]) -> None:
-        org, first = request.operation.org, booked[0]
-        places = [place_of(entry) for entry in booked]
+    def _add(self, request: Request, entries: Sequence[Entry]) -> None:
+        org, first = request.operation.org, entries[0]
+        places = [place_of(entry) for entry in entries]
         seq, tip_hash, below = self._orgs.get(org, (first["seq"] - 1, first["prev"], None))
         self._orgs[org] = (seq, tip_hash, places[-1])
         line = {
             "request": request_document(request),
             "basis": {"seq": seq, "hash": tip_hash},
             "below": below._asdict() if below else None,
-            "entries": [_planned(entry, place) for entry, place in zip(booked, places, strict=True)],
+            "entries": [_planned(entry, place) for entry, place in zip(entries, places, strict=True)],
         }
         text = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         self._body.write(text)
         self._hash.update(text)
         self._operations += 1
-        self._entries += len(booked)
-        self._amount += sum(entry["amount"] for entry in booked)
+        self._entries += len(entries)
+        self._amount += sum(entry["amount"] for entry in entries)
 
     def save(self) -> Header:
-        """Put the plan under its name."""
+        """Write the plan to its file; return its header."""
         counts = (self._operations, len(self._orgs), self._entries, self._amount)
         header = Header(*self._about, *counts, dict(self._left_out), sha256="")
-        self._hash.update(header.covered())
+        self._hash.update(header.hashed_part())
         header = header._replace(sha256=self._hash.hexdigest())
         self._body.seek(0)
         with writing(self._path):
@@ -132,7 +137,7 @@ class PlanFile:
         return header
 
     def close(self) -> None:
-        """Leave nothing behind but the plan, if it was saved."""
+        """Delete the temporary files; a saved plan stays."""
         self._body.close()
         self._aside.close()
 
@@ -142,34 +147,35 @@ def _planned(entry: Entry, place: Place) -> dict[str, Any]:
 
 
 class Planner(Ledger):
-    """A ledger that rehearses, and writes down what it is asked to book. ``store`` is an overlay: nothing is booked.
+    """A ledger that rehearses requests and adds them to a plan. ``store`` is an overlay, so nothing is booked.
 
-    The time of each operation is fixed, so that what is carried out later is what was reviewed."""
+    Each operation gets a fixed time, so that `apply` books exactly the reviewed entries.
+    """
 
     def __init__(self, store: Store, clock: Clock, terms: Terms, plan: PlanFile) -> None:
         super().__init__(store, clock, terms, dry_run=True)
         self._plan = plan
 
     def execute_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Receipt]]:
-        asked: deque[Request] = deque()
-        for receipts in super().execute_chunks(self._noted(chunks, asked)):
+        waiting: deque[Request] = deque()
+        for receipts in super().execute_chunks(self._with_times(chunks, waiting)):
             for receipt in receipts:
-                self._plan.add(asked.popleft(), receipt)
+                self._plan.add(waiting.popleft(), receipt)
             yield receipts
 
-    def _noted(self, chunks: Iterable[Sequence[Request]], asked: deque[Request]) -> Iterator[Sequence[Request]]:
+    def _with_times(self, chunks: Iterable[Sequence[Request]], waiting: deque[Request]) -> Iterator[Sequence[Request]]:
         for chunk in chunks:
             now = self.clock.now()
-            fixed = [request if request.at else replace(request, at=now) for request in chunk]
-            asked.extend(fixed)
-            yield fixed
+            requests = [request if request.at else replace(request, at=now) for request in chunk]
+            waiting.extend(requests)
+            yield requests
 
 
 # -- reading
 
 
 class SavedPlan:
-    """A plan that was checked to be whole and unchanged."""
+    """A plan that is complete and unchanged."""
 
     def __init__(self, header: Header, file: IO[bytes]) -> None:
         self.header = header
@@ -177,7 +183,7 @@ class SavedPlan:
         self._start = file.tell()
 
     def steps(self) -> Iterator[Step]:
-        """Its operations, in order. Raises `BadInput` at a line that cannot be one."""
+        """Yield its operations, in order. Raises `BadInput` for a bad line."""
         self._file.seek(self._start)
         for number in range(2, self.header.operations + 2):
             yield _step(number, self._file.readline(_MAX_LINE))
@@ -185,8 +191,8 @@ class SavedPlan:
 
 @contextmanager
 def open_plan(path: str) -> Iterator[SavedPlan]:
-    """The plan in the file at ``path``. Raises `BadInput` if there is none, or if it was cut off or changed."""
-    with opened(path) as given, seekable(given) as file:
+    """Open the plan at ``path``. Raises `BadInput` if it is missing, cut off or changed."""
+    with open_file(path) as source, seekable(source) as file:
         line = file.readline(_MAX_LINE)
         header = _header(path, line)
         plan = SavedPlan(header, file)
@@ -196,24 +202,24 @@ def open_plan(path: str) -> Iterator[SavedPlan]:
 
 
 def _check(path: str, first: bytes, header: Header, rest: Iterable[bytes]) -> None:
-    """Find out whether the plan is as it was saved: its ``first`` line, the ``header``, and the ``rest`` of them."""
-    lines, found = 0, sha256()
+    """Raise `BadInput` unless the plan is unchanged; ``first`` is its first line, ``rest`` the other lines."""
+    lines, digest = 0, sha256()
     for line in rest:
         lines += 1
-        found.update(line)
-    if found.hexdigest() == header.sha256:
+        digest.update(line)
+    if digest.hexdigest() == header.sha256:
         raise _bad(f"{path} was saved by an earlier meterctl, whose plans did not protect their header")
     try:
-        found.update(header.covered())
-        unchanged = header.line() == first and (lines, found.hexdigest()) == (header.operations, header.sha256)
-    except (*NOT_CANONICAL, RecursionError):  # there is something in it that no header can hold
+        digest.update(header.hashed_part())
+        unchanged = header.line() == first and (lines, digest.hexdigest()) == (header.operations, header.sha256)
+    except (*NOT_CANONICAL, RecursionError):  # a value that no valid header has
         unchanged = False
     if not unchanged:
         raise _bad(f"{path} was cut off or changed since it was saved")
 
 
 def _check_sums(path: str, plan: SavedPlan) -> None:
-    """Hold the figures of the header against those of the lines: a reviewer may have read only the first."""
+    """Compare the sums in the header with the lines: a reviewer may have read only the header."""
     orgs, entries, amount = set[str](), 0, 0
     for step in plan.steps():
         orgs.add(step.request.operation.org)
@@ -243,12 +249,12 @@ def _step(number: int, line: bytes) -> Step:
         places = tuple(Place(entry["seq"], entry["digest"]) for entry in entries)
         under = None if below is None else Place(below["seq"], below["digest"])
         for entry in entries:
-            index(entry["amount"]), index(entry.get("debt", 0))  # they are added up
+            index(entry["amount"]), index(entry.get("debt", 0))  # raises TypeError unless both are integers
         figures = tuple({name: value for name, value in entry.items() if name != "digest"} for entry in entries)
-        reviewed = Basis(basis["seq"], basis["hash"], under, places, figures)
-        return Step(number, replace(request, basis=reviewed), entries)
+        review = Basis(basis["seq"], basis["hash"], under, places, figures)
+        return Step(number, replace(request, basis=review), entries)
     except (KeyError, TypeError, AttributeError, BadInput) as problem:
-        raise _bad(f"line {number} is no operation of a plan: {problem}") from None
+        raise _bad(f"line {number} is not an operation of a plan: {problem}") from None
 
 
 def _object(line: bytes) -> dict[str, Any]:

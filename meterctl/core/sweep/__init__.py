@@ -1,5 +1,5 @@
-"""The sweep: everything that is due is booked, whoever it concerns.
+"""The sweep: book everything that is due, for all orgs.
 
-`sweeper` is the sweep itself; `dueorgs` finds the orgs it takes on, `duebooker` books what is due at them, `keptlock`
-saves two sweeps the same work, and `metrics` tells what came of it to Prometheus.
+`sweeper` runs it, `due_orgs` finds the orgs, and `due_booker` books them. `lease` keeps two sweeps from the same work,
+and `prometheus` writes the metrics.
 """

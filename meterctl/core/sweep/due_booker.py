@@ -1,4 +1,4 @@
-"""Booking what is due at given orgs, and counting what became of them."""
+"""Book due events of some orgs, and count the results."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of ``orgs``; those that failed are in ``errors``, with why."""
+    """The results of ``orgs``; ``errors`` holds the failed ones with the reason."""
 
     orgs: list[str] = field(default_factory=list)
     done: int = 0
@@ -46,7 +46,7 @@ class Tally:
 
 
 class DueBooker:
-    """Books what is due by ``at`` (else by now) on ``ledger``, page by page."""
+    """Books events due by ``at`` (else by now) on ``ledger``, page by page."""
 
     def __init__(self, ledger: Ledger, actor: str, at: Instant | None) -> None:
         self._ledger = ledger
@@ -54,9 +54,11 @@ class DueBooker:
         self._at = at
 
     def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
-        """A tally for each page, in one or several parts. Where one org spoils a page, the page's orgs are booked one
-        by one: it fails, and no other."""
-        # Taken and not answered yet, in order.
+        """Book each page; yield one or more tallies per page.
+
+        If one org makes a page fail, its orgs are booked one by one, so that only that org fails.
+        """
+        # Orgs requested but not answered yet, in order.
         waiting: dict[str, None] = {}
 
         def chunks() -> Iterator[list[Request]]:
@@ -66,7 +68,7 @@ class DueBooker:
 
         source = iter(pages)
         through = False
-        while not through:  # bounded: each turn but the last has taken a page
+        while not through:  # bounded: each turn but the last takes a page
             try:
                 for receipts in self._ledger.execute_chunks(chunks()):
                     yield self._answer(receipts, waiting)
@@ -81,13 +83,13 @@ class DueBooker:
         return Request(BookDue(org), self._actor, at=self._at)
 
     def _alone(self, org: str) -> Receipt:
-        """What becomes of one org. If it cannot be booked for a reason that lies with the org, it has failed."""
+        """Return the receipt of one org; ``failed`` if its own journal is the problem."""
         try:
             return self._ledger.one(self._request(org))
         except StoreUnusable as problem:
             if not _lies_with_an_org(problem):
                 raise
-            message = f"cannot be booked: {problem}; look at it with: meterctl verify {shell_word(org)}"
+            message = f"cannot be booked: {problem}; check it with: meterctl verify {shell_word(org)}"
             return Receipt(BookDue.name, org, "", "failed", 0, message)
 
     def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> Tally:
@@ -100,12 +102,12 @@ class DueBooker:
         return tally
 
     def _renew_heads(self, orgs: Sequence[str]) -> None:
-        """Nothing is due here. If their heads say so, a crash kept somebody from renewing them."""
+        """Write the heads again. Nothing is due here, so a crash must have left the old heads behind."""
         store = self._ledger.store
         tips = [tip for org in orgs if (tip := store.journal.tip(org)) is not None]
         store.heads.put([head_of(tip) for tip in tips])
 
 
 def _lies_with_an_org(problem: StoreUnusable) -> bool:
-    """Return True if one org's journal is the problem, and the others can be booked on."""
+    """Return True if the problem concerns one org's journal only."""
     return isinstance(problem, Damaged) or problem.code == "entry_rejected"

@@ -1,4 +1,4 @@
-"""The orgs a sweep takes on, page by page, each once."""
+"""Find the orgs to sweep, page by page, each once."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,14 +8,14 @@ from zlib import crc32
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Heads
 
-#: Orgs that are booked with one append, and orgs whose names are read at once.
-PAGE, LISTED = 1000, 5000
+#: Orgs booked with one append, and due orgs read at once.
+PAGE, BATCH = 1000, 5000
 
 LOCK_NAME = "sweep"
 
 
 class Shard(NamedTuple):
-    """One of ``parts`` of all orgs, by a checksum of their names: an org stays in its ``part`` (from 1) for ever."""
+    """One of ``parts`` shards, by a checksum of the org's name. An org always has the same ``part`` (from 1)."""
 
     part: int
     parts: int
@@ -31,7 +31,7 @@ WHOLE = Shard(1, 1)
 
 
 class Extent(NamedTuple):
-    """How far a sweep goes: over which shard, over how many orgs at most, until how many have failed."""
+    """The bounds of a sweep: its shard, its most orgs, and its most failed orgs."""
 
     shard: Shard = WHOLE
     limit: int | None = None
@@ -46,36 +46,39 @@ EVERYTHING = Extent()
 
 
 class DueOrgs:
-    """What is due by ``at`` within ``extent``, longest due first. Whatever fails stays due, and is passed over."""
+    """The orgs with something due by ``at`` within ``extent``, longest due first.
+
+    A failed org stays due, and the sweep skips it.
+    """
 
     def __init__(self, heads: Heads, at: Instant, extent: Extent) -> None:
         self._heads = heads
         self._at = at
         self._extent = extent
-        # Handed out and not settled yet. An org may come into sight again meanwhile, when someone else books only a
-        # part of what is due there.
+        # Orgs handed out but not settled yet. Such an org can appear again if another process books only a part of
+        # its due events.
         self._open: set[str] = set()
 
     def pages(self) -> Iterator[list[str]]:
-        """The orgs to book, each once."""
+        """Yield the orgs to book, each once."""
         orgs = islice(self._find(), self._extent.limit)
-        while page := list(islice(orgs, PAGE)):  # bounded: by what is due
-            # Neighbours in the journal's indexes, and on one shard of a cluster, are booked one after the other.
+        while page := list(islice(orgs, PAGE)):  # bounded: by the due orgs
+            # Sorted, so that neighbours in the indexes and in a cluster shard are booked together.
             yield sorted(page)
 
     def settle(self, orgs: Iterable[str]) -> None:
-        """These are answered for."""
+        """Record that these orgs are done."""
         self._open.difference_update(orgs)
 
     def _find(self) -> Iterator[str]:
         after: DueOrg | None = None
-        while True:  # bounded: by what is due; each turn goes on behind the last
-            taken = frozenset(self._open)
-            listed = self._heads.due(self._at, after=after, limit=LISTED)
-            for due in listed:
-                if due.org not in taken and self._extent.shard.holds(due.org):
+        while True:  # bounded: by the due orgs; each turn reads on after the last one
+            skip = frozenset(self._open)
+            batch = self._heads.due(self._at, after=after, limit=BATCH)
+            for due in batch:
+                if due.org not in skip and self._extent.shard.holds(due.org):
                     self._open.add(due.org)
                     yield due.org
-            if len(listed) < LISTED:
+            if len(batch) < BATCH:
                 return
-            after = listed[-1]
+            after = batch[-1]

@@ -1,4 +1,4 @@
-"""A lock that one process holds and keeps while it works, however long that takes."""
+"""A lock that a process renews in the background for as long as it works."""
 
 import os
 import secrets
@@ -10,21 +10,23 @@ from meterctl.core.domain import instants
 from meterctl.core.errors import MeterctlError
 from meterctl.core.ports import Clock, Lease, Locks
 
-#: How long a lease lasts unless renewed: so long at most does the lock of a dead process stand in the way.
+#: Life of a lease that is not renewed: the lock of a dead process expires after this time.
 LEASE_MS = 60_000
 
-#: Between renewals. Two of them may fail before the lease runs out.
+#: Time between renewals. Two in a row may fail before the lease expires.
 RENEW_SECONDS = 20.0
 
 
 def process_name() -> str:
-    """A name for this process that no other has, readable in a list of locks."""
+    """Return a unique and readable name for this process."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 class KeptLock:
-    """The lock ``name``, renewed in the background from `take` to `release`. It only saves double work, so losing it
-    is no error: ``lost_to`` then says who has it."""
+    """The lock ``name``, renewed in the background from `take` to `release`.
+
+    It only prevents duplicate work, so losing it is not an error: ``lost_to`` then names the new holder.
+    """
 
     def __init__(
         self, locks: Locks, clock: Clock, name: str, holder: str, *, renew_seconds: float = RENEW_SECONDS
@@ -39,7 +41,7 @@ class KeptLock:
         self.lost_to: str | None = None
 
     def take(self) -> str | None:
-        """Take the lock and keep it; if someone else has it, his name and nothing else."""
+        """Take the lock and keep it; return the name of the other holder if there is one."""
         other = self._acquire()
         if other is None:
             self._keeper = threading.Thread(target=self._keep, name=f"meterctl-lock-{self._name}", daemon=True)
@@ -47,8 +49,7 @@ class KeptLock:
         return other
 
     def release(self) -> None:
-        """Give the lock back, if it is still ours. Where that cannot be done it runs out by itself, and what was done
-        under it is done all the same."""
+        """Release the lock if it is still ours. If that fails, the lock expires by itself."""
         self._over.set()
         if self._keeper is not None:
             self._keeper.join()
@@ -57,14 +58,14 @@ class KeptLock:
 
     def _acquire(self) -> str | None:
         now = self._clock.now()
-        wanted = Lease(self._name, self._holder, now, instants.add_millis(now, LEASE_MS))
-        holder = self._locks.acquire(wanted, now).holder
+        lease = Lease(self._name, self._holder, now, instants.add_millis(now, LEASE_MS))
+        holder = self._locks.acquire(lease, now).holder
         return None if holder == self._holder else holder
 
     def _keep(self) -> None:
-        while self.lost_to is None and not self._over.wait(self._renew_seconds):  # bounded: by the work it is kept for
+        while self.lost_to is None and not self._over.wait(self._renew_seconds):  # bounded: by the work
             try:
                 self.lost_to = self._acquire()
             except MeterctlError:
-                # The work itself will tell what is wrong with the store; and the next turn may fare better.
+                # The work itself reports store errors, and the next attempt may succeed.
                 continue

@@ -1,4 +1,4 @@
-"""A sweep's figures for Prometheus, in a file that a node exporter's textfile collector reads."""
+"""Write the metrics of a sweep to a file for the textfile collector of a node exporter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,42 +9,44 @@ from meterctl.core.files.metrics import GaugeFile, MetricsLost, Sample
 from meterctl.core.ports import Clock
 from meterctl.core.results import Sweep
 
-#: What each figure means; all are gauges: of the last run, or of the last one that ended well.
+#: Help text of each gauge, for the last run or the last successful one.
 _MEANINGS = {
-    "last_success_timestamp_seconds": "When a sweep last ended without an error; 0 if none ever did.",
-    "last_run_timestamp_seconds": "When a sweep last ended.",
-    "success": "Whether the last sweep ended without an error.",
-    "duration_seconds": "How long the last sweep took.",
+    "last_success_timestamp_seconds": "Time of the last sweep without an error; 0: none.",
+    "last_run_timestamp_seconds": "Time of the last sweep.",
+    "success": "1: the last sweep ended without an error.",
+    "duration_seconds": "Duration of the last sweep.",
     "due": "Orgs that had something due.",
     "done": "Orgs that had something booked.",
-    "failed": "Orgs that nothing could be booked for.",
+    "failed": "Orgs that could not be booked.",
     "skipped": "Orgs that had nothing left to book.",
     "expired_lots": "Lots that expired.",
     "expired_units": "Units that expired.",
     "weeks_closed": "Weeks that were closed.",
     "settled_units": "Units of debt settled from the next week's quota.",
-    "journal_found": "Whether the store has a journal at all: 0 is a wrong store, most likely.",
+    "journal_found": "1: the store has a journal; 0: most likely a wrong store.",
 }
 
 _LAST_SUCCESS = "meterctl_sweep_last_success_timestamp_seconds"
 
 
 class MetricsFile:
-    """The file at ``path``. Whoever reads it sees the figures of one run or of another, never a part of them."""
+    """The metrics file at ``path``. It is replaced as a whole, so a reader never sees half of a run."""
 
     def __init__(self, path: str, clock: Clock) -> None:
-        """Raises `BadInput` where no such file can be written."""
+        """Raise `BadInput` if the file cannot be written."""
         self._file = GaugeFile(path)
         self._clock = clock
 
     @contextmanager
     def of(self, sweep: Sweep) -> Iterator[None]:
-        """Write the figures of ``sweep`` when the block ends, however it ends. A dry run, and a sweep that is left to
-        another process, write nothing."""
+        """Write the metrics of ``sweep`` when the block ends, even by an error.
+
+        A dry run writes nothing, nor does a sweep that another process is running.
+        """
         try:
             yield
         except BaseException:
-            with suppress(OSError):  # what went wrong in the block matters more
+            with suppress(OSError):  # the error in the block matters more
                 self._write(sweep, success=False)
             raise
         try:

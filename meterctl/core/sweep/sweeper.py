@@ -1,7 +1,7 @@
-"""The sweep: books what is due, org by org, through the one write path.
+"""The sweep: book due events, org by org, through the one write path.
 
-`expire` and `reset-week` are the same sweep, reported from two sides. It is safe to run twice at once, to stop anywhere
-and to run again: what one booked, the other finds done.
+`expire` and `reset-week` run the same sweep with different reports. It is safe to run two at once, to stop anywhere,
+and to run again: nothing is booked twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,40 +18,42 @@ from meterctl.core.sweep.due_booker import DueBooker, Tally
 from meterctl.core.sweep.due_orgs import EVERYTHING, DueOrgs, Extent
 from meterctl.core.sweep.lease import KeptLock, process_name
 
-#: Failed orgs that are named; more are only counted.
+#: Most failed orgs in the result; further ones are only counted.
 MOST_ERRORS = 10_000
 
-#: Hears how far a sweep is.
+#: Receives the progress of a sweep.
 Listener = Callable[[Sweep], None]
 
 
 class InFuture(MeterctlError):
-    """A sweep was asked to book what time has not brought yet."""
+    """A sweep was asked to book future events."""
 
     code = "in_future"
     exit_code = REFUSED
-    hint = "nothing can be booked before it is due: leave --at out"
+    hint = "nothing can be booked before it is due: leave out --at"
 
 
 class NoJournal(MeterctlError):
-    """A sweep that requires a journal found none. Nothing was booked."""
+    """The store has no journal, and the sweep requires one. Nothing was booked."""
 
     code = "no_journal"
     exit_code = UNREACHABLE
-    hint = "check --store and METERCTL_STORE; a store that is new and empty is swept without --require-journal"
+    hint = "check --store and METERCTL_STORE; for a new, empty store leave out --require-journal"
 
 
 class Booker(Protocol):
-    """Who books pages of orgs: this process itself, or others for it."""
+    """Books pages of orgs, in this process or in others."""
 
     def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
-        """Book what is due at the orgs of each page, and tell what became of them, in one or several parts."""
+        """Book the due events of each page; yield one or more tallies per page."""
         ...
 
 
 class Sweeper:
-    """Books due events of one org or of many. What it counts in ``sweep`` is right at any time: a sweep that ends in
-    an error has done so much."""
+    """Books due events of one org or of many.
+
+    The counts in ``sweep`` are valid at any time, so an aborted sweep still reports its work.
+    """
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class Sweeper:
         booker: Booker | None = None,
         store: str | None = None,
     ) -> None:
-        """``booker`` books in place of this process. ``store`` names the store, if not by its own description."""
+        """``booker`` replaces this process for booking. ``store`` replaces the store's own description."""
         now = ledger.clock.now()
         if at is not None and at > instants.add_millis(now, FUTURE_MS):
             raise InFuture(f"{at} is more than five minutes ahead of now ({now})")
@@ -81,7 +83,7 @@ class Sweeper:
         for tally in self._booker.book([[org]]):
             self._count(tally)
         self.sweep.seconds = monotonic() - began
-        # Found by name, not by what is due: an org with nothing to book was not due.
+        # The org was named, not found by its due date: with nothing to book it was not due.
         self.sweep.due -= self.sweep.skipped
         self.sweep.skipped = 0
         self._look_for_journal(org)
@@ -93,30 +95,30 @@ class Sweeper:
         *,
         fail_if_locked: bool = False,
         require_journal: bool = False,
-        told: Listener = lambda _: None,
+        on_progress: Listener = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Sweep:
-        """Sweep every org that has something due, under a lock that only saves double work.
+        """Sweep every org that has something due, under a lock that prevents duplicate work.
 
-        A lock that another process holds ends the sweep at once (``locked_by``), or raises `LockHeld` if asked to.
-        ``require_journal``: raise `NoJournal` where there is none at all. ``stop`` is asked before each page: True ends
-        the sweep there.
+        If another process holds the lock, the sweep ends at once with ``locked_by``; with ``fail_if_locked`` it raises
+        `LockHeld`. ``require_journal``: raise `NoJournal` if the store has no journal. ``stop`` is called before each
+        page; True ends the sweep.
         """
         began = monotonic()
         self.sweep.shard = str(extent.shard)
-        # On a dry run the lock, like all that is written, is on a layer of its own.
+        # On a dry run the lock, like every write, goes to the scratch layer.
         lock = KeptLock(self._ledger.store.locks, self._ledger.clock, extent.lock_name, self._holder)
         try:
             if require_journal:
                 self._require_journal(None)
             self.sweep.locked_by = lock.take()
             if self.sweep.locked_by is None:
-                self._under(lock, extent, told, stop)
+                self._under(lock, extent, on_progress, stop)
                 self._look_for_journal(None)
                 return self.sweep
             self.sweep.status = "locked"
             if fail_if_locked:
-                raise LockHeld(f"the sweep is being run by {self.sweep.locked_by}")
+                raise LockHeld(f"{self.sweep.locked_by} is running this sweep")
         finally:
             self.sweep.seconds = monotonic() - began
         return self.sweep
@@ -125,16 +127,16 @@ class Sweeper:
         self._look_for_journal(org)
         if not self.sweep.journal_found:
             of = "" if org is None else f" of {org}"
-            raise NoJournal(f"no journal{of} was found in {self.sweep.store}")
+            raise NoJournal(f"{self.sweep.store} has no journal{of}")
 
     def _look_for_journal(self, org: str | None) -> None:
-        """Note if there is a journal. Where something was due there is one."""
+        """Set ``journal_found``. Something due implies a journal."""
         journal = self._ledger.store.journal
         self.sweep.journal_found = (
             self.sweep.due > 0 or (next(journal.orgs(), None) if org is None else journal.tip(org)) is not None
         )
 
-    def _under(self, lock: KeptLock, extent: Extent, told: Listener, stop: Callable[[], bool]) -> None:
+    def _under(self, lock: KeptLock, extent: Extent, on_progress: Listener, stop: Callable[[], bool]) -> None:
         most = extent.max_errors
         due = DueOrgs(self._ledger.store.heads, self.sweep.at, extent)
 
@@ -148,7 +150,7 @@ class Sweeper:
             for tally in self._booker.book(pages()):
                 due.settle(tally.orgs)
                 self._count(tally)
-                told(self.sweep)
+                on_progress(self.sweep)
         finally:
             lock.release()
             self.sweep.locked_by = lock.lost_to

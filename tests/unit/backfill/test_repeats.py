@@ -54,4 +54,4 @@ def test_an_account_counts_what_is_late_and_what_stands_twice() -> None:
     account.take([late, other, answer(3, "replayed")])
     tally = account.tally
     assert (tally.lines, tally.late, tally.twice_in_file, account.line, account.to_look_at) == (3, 1, 1, 3, 1)
-    assert [kept.line for kept in account.kept] == [3]
+    assert [kept.line for kept in account.examples] == [3]

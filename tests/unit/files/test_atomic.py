@@ -101,7 +101,7 @@ def test_only_a_plain_file_is_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for other in (pipe, tmp_path, tmp_path / "nowhere" / "file", os.devnull, ""):
-        with pytest.raises(OSError, match=r"no plain file|No such file"):
+        with pytest.raises(OSError, match=r"not a regular file|No such file"):
             Aside(other)
     assert pipe.is_fifo()
 
@@ -110,7 +110,7 @@ def test_what_is_read_from_standard_input_is_not_written_over(path: Path, monkey
     path.write_text("mine")
     with path.open() as file, path.with_name("other").open("w+") as other:
         monkeypatch.setattr("sys.stdin", file)
-        with pytest.raises(BadInput, match="--results names -, which is read"):
+        with pytest.raises(BadInput, match="--results would overwrite -, which this command reads"):
             check_apart("--results", path, "-")
         monkeypatch.setattr("sys.stdin", other)
         check_apart("--results", path, "-")

@@ -263,8 +263,8 @@ def test_a_summary_counts_the_operations_and_warns_of_what_is_hard_to_take_back(
         summary = PlanSummary.of(plan)
     assert summary.warnings == [
         "Operations that make debt: 1, 500 units in all.",
-        "Operations that take back what was booked: 1. That cannot be undone.",
-        "Operations that end a week before its time: 1. That cannot be undone.",
+        "Operations that reverse an earlier entry: 1. That cannot be undone.",
+        "Operations that end a week early: 1. That cannot be undone.",
     ]
     assert [step.request.operation.name for step in summary.steps] == ["undo", "reset-week"]
     document = summary.document()

@@ -42,8 +42,7 @@ def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
     write(path, sweep())
     text = path.read_text()
     assert text.startswith(
-        "# HELP meterctl_sweep_last_success_timestamp_seconds When a sweep last ended without an error; 0 if none "
-        "ever did.\n"
+        "# HELP meterctl_sweep_last_success_timestamp_seconds Time of the last sweep without an error; 0: none.\n"
         "# TYPE meterctl_sweep_last_success_timestamp_seconds gauge\n"
         f'meterctl_sweep_last_success_timestamp_seconds{{command="expire",shard="3/8"}} {SECONDS}\n'
     )

@@ -137,7 +137,7 @@ def test_all_that_is_due_at_an_org_is_booked_at_once() -> None:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due_orgs, "PAGE", 4)
-    monkeypatch.setattr(due_orgs, "LISTED", 6)
+    monkeypatch.setattr(due_orgs, "BATCH", 6)
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -219,7 +219,7 @@ def test_an_org_that_comes_due_again_meanwhile_is_counted_once() -> None:
 def test_a_sweep_ends_where_it_is_told_to(small_pages: None) -> None:
     desk = with_due(*names(12))
     told: list[int] = []
-    done = sweeper(desk).all(told=lambda so_far: told.append(so_far.due), stop=lambda: len(told) >= 2)
+    done = sweeper(desk).all(on_progress=lambda so_far: told.append(so_far.due), stop=lambda: len(told) >= 2)
     assert outcome(done) == (8, 8, 0, 0)
     assert told == [4, 8]
 
@@ -285,7 +285,7 @@ def test_an_org_that_the_store_refuses_an_entry_of_fails_alone() -> None:
     assert done.errors == [
         {
             "org": "bad",
-            "message": "cannot be booked: the store does not take an entry; look at it with: meterctl verify bad",
+            "message": "cannot be booked: the store does not take an entry; check it with: meterctl verify bad",
         }
     ]
 
@@ -396,7 +396,7 @@ OTHER = Lease("sweep", "other:1:abc", Instant(LATER), Instant("2026-11-20T12:01:
 def test_a_sweep_holds_the_lock_while_it_works() -> None:
     desk = with_due("acme")
     held: list[list[Lease]] = []
-    sweeper(desk, holder="me").all(told=lambda _: held.append(list(sound(desk.store.locks.all()))))
+    sweeper(desk, holder="me").all(on_progress=lambda _: held.append(list(sound(desk.store.locks.all()))))
     assert held == [[Lease("sweep", "me", Instant(LATER), Instant("2026-11-20T12:01:00.000Z"))]]
     assert desk.store.locks.all() == []
 
@@ -424,7 +424,9 @@ def test_each_shard_has_a_lock_of_its_own() -> None:
     held: list[str] = []
     extent = Extent(Shard(2, 3))
     desk.store.locks.acquire(OTHER, Instant(LATER))
-    done = sweeper(desk).all(extent, told=lambda _: held.extend(lease.name for lease in sound(desk.store.locks.all())))
+    done = sweeper(desk).all(
+        extent, on_progress=lambda _: held.extend(lease.name for lease in sound(desk.store.locks.all()))
+    )
     assert done.done > 0
     assert held == ["sweep", "sweep:2/3"]
 
@@ -440,7 +442,7 @@ def test_a_sweep_that_lost_its_lock_leaves_the_rest_to_the_other(monkeypatch: py
 
     monkeypatch.setattr(KeptLock, "__init__", lambda *_, **__: None)
     monkeypatch.setattr(KeptLock, "lost_to", None, raising=False)
-    done = sweeper(desk).all(told=lose)
+    done = sweeper(desk).all(on_progress=lose)
     assert (outcome(done), done.locked_by) == ((4, 4, 0, 0), "other:1:abc")
 
 
@@ -468,7 +470,7 @@ def test_what_failed_first_is_told_although_the_lock_cannot_be_given_back() -> N
         raise StoreUnusable("the disk is full")
 
     with pytest.raises(StoreUnusable, match="the disk is full"):
-        sweeper(deaf(with_due("acme"))).all(told=fail)
+        sweeper(deaf(with_due("acme"))).all(on_progress=fail)
 
 
 class Keeping:
