@@ -66,4 +66,5 @@ def test_eight_processes_take_what_is_there_and_nothing_else(run_anywhere: Shell
     assert [entry["seq"] for entry in entries] == list(range(1, HELD + 2))
     assert [entry["balance"] for entry in entries] == list(range(HELD, -1, -1))
     assert len({entry["key"] for entry in entries}) == HELD + 1
-    assert run("verify acme").code == 0
+    findings = run("verify acme --now 2999-01-01").out  # the writers booked by the clock of this machine
+    assert findings.startswith("✓"), findings
