@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.backfill.booker import Backfiller
     from meterctl.core.booking.checked_clock import CheckedClock, Confirm
     from meterctl.core.booking.ledger import Ledger
-    from meterctl.core.booking.plan_publisher import Wanted
+    from meterctl.core.booking.plan_publisher import NewVersion
     from meterctl.core.domain.guard import Guard
     from meterctl.core.domain.operations import Operation, Refund, Request
     from meterctl.core.domain.policy import Limits
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
-    from meterctl.core.sweep.sweeper import Booker, Sweeper
+    from meterctl.core.sweep.sweeper import PageBooker, Sweeper
     from meterctl.core.verify.doctor import Diagnosis
 
 
@@ -425,7 +425,7 @@ class Wiring:
 
         return self._cleanup.enter_context(closing(connect_devkit(uri)))
 
-    def sweeper(self, command: "SweepCommand", booker: "Booker | None" = None) -> "Sweeper":
+    def sweeper(self, command: "SweepCommand", booker: "PageBooker | None" = None) -> "Sweeper":
         """A sweep as ``command``, booked by this process unless a ``booker`` does."""
         from meterctl.core.sweep.sweeper import Sweeper
 
@@ -433,9 +433,9 @@ class Wiring:
 
     def backfiller(self) -> "Backfiller":
         """Books the lines of a file by this process."""
-        from meterctl.core.backfill.booker import Backfiller, Caller
+        from meterctl.core.backfill.booker import Backfiller, FileAuthor
 
-        return Backfiller(self.ledger, Caller(self.actor, self.options.reason, self.at))
+        return Backfiller(self.ledger, FileAuthor(self.actor, self.options.reason, self.at))
 
     def preview_refund(self, operation: "Refund") -> "Result":
         from meterctl.core.reads.refund_preview import preview_refund
@@ -464,13 +464,15 @@ class Wiring:
             Doctor(store, now, machine, sample, *plans, max_jump=max_jump).look(diagnosis)
         return diagnosis
 
-    def configured_plans(self) -> "list[Wanted]":
+    def configured_plans(self) -> "list[NewVersion]":
         """Return the plans of the config, as versions to publish."""
-        from meterctl.core.booking.plan_publisher import Wanted
+        from meterctl.core.booking.plan_publisher import NewVersion
 
         plans = self.settings.plans.items()
         return [
-            Wanted(name, spec.weekly_quota, spec.ratios, None, self.actor, None, spec.rollover_max, spec.rollover_weeks)
+            NewVersion(
+                name, spec.weekly_quota, spec.ratios, None, self.actor, None, spec.rollover_max, spec.rollover_weeks
+            )
             for name, spec in plans
         ]
 

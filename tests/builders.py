@@ -5,7 +5,18 @@ from typing import Any, cast
 
 from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.domain.due_events import next_due_of, next_expiry_of
-from meterctl.core.model import EMPTY, NO_HASH, Claim, Entry, Hold, Instant, Kind, Lot, PlanVersion, state_document
+from meterctl.core.model import (
+    EMPTY,
+    NO_HASH,
+    Claim,
+    Entry,
+    Instant,
+    Kind,
+    Lot,
+    PlanVersion,
+    Reservation,
+    state_document,
+)
 from meterctl.core.ports import Head, Store, sound
 from tests.journals import ORGS, journal
 
@@ -80,7 +91,7 @@ def make_head(org: str = "acme", seq: int = 1, *, expiry: str | None = None, due
     """Return a head of a state that fits it; ``due`` is when something but an expiry becomes due."""
     entry = make_entry(org, seq)
     lots = () if expiry is None else (Lot(1, 1, Instant(expiry)),)
-    holds = () if due is None else (Hold("job", 1, Instant(due)),)
+    holds = () if due is None else (Reservation("job", 1, Instant(due)),)
     state = EMPTY._replace(lots=lots, holds=holds)
     return Head(
         org,

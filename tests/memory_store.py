@@ -14,12 +14,12 @@ from meterctl.core.errors import Damaged
 from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Clock,
+    ClockMark,
     DueOrg,
     EntryFilter,
     EntryText,
     Head,
     Lease,
-    Mark,
     Observation,
     Recorded,
     StoredDocument,
@@ -207,18 +207,18 @@ class MemoryClock:
     """Keeps a mark at once: here nothing else is written with it."""
 
     def __init__(self) -> None:
-        self._mark: Mark | None = None
+        self._mark: ClockMark | None = None
 
     def server_time(self) -> Instant | None:
         return None
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> ClockMark | None:
         return self._mark
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: ClockMark) -> None:
         known = self._mark
         if known is None or mark.at > known.at or (known.pinned and not mark.pinned):
-            self._mark = Mark(mark.at, mark.pinned and (known is None or known.pinned))
+            self._mark = ClockMark(mark.at, mark.pinned and (known is None or known.pinned))
 
 
 class MemoryStore:

@@ -7,6 +7,7 @@ change its table here, in the same commit as the code that needs it.
 import ast
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -226,6 +227,28 @@ def check(rule: Callable[[Source], Iterable[Finding]], where: Iterable[Source]) 
 @pytest.mark.parametrize("rule", CODE_RULES, ids=lambda rule: rule.__name__)
 def test_code(rule: Callable[[Source], Iterable[Finding]]) -> None:
     check(rule, CODE)
+
+
+def names_defined_twice(where: Iterable[Source]) -> list[str]:
+    """Name every class that more than one module defines, private ones too, with the modules."""
+    modules = defaultdict(set)
+    for source in where:
+        for node in source.nodes:
+            if isinstance(node, ast.ClassDef):
+                modules[node.name].add(source.path)
+    return [f"{name}: {', '.join(sorted(paths))}" for name, paths in sorted(modules.items()) if len(paths) > 1]
+
+
+def test_no_type_name_is_defined_in_two_modules() -> None:
+    """Or a reader who meets the name must look up the import first."""
+    if found := names_defined_twice(CODE):
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def test_a_type_name_in_two_modules_is_found() -> None:
+    twice = [Source(path, "def f():\n    class _Part: ...") for path in ("a.py", "b.py")]
+    assert names_defined_twice(twice) == ["_Part: a.py, b.py"]
+    assert names_defined_twice([*twice[:1], Source("b.py", "class Part: ...")]) == []
 
 
 def test_tests_name_no_paths_of_one_machine() -> None:

@@ -11,7 +11,7 @@ from meterctl.commands.confirmation import agree, agree_by_name, is_to_ask
 from meterctl.commands.options import argument, switch
 from meterctl.core.errors import BadInput
 from meterctl.core.saved_plans.apply import Application, Applier, PlanSummary
-from meterctl.core.saved_plans.plan_file import SavedPlan, Step, open_plan
+from meterctl.core.saved_plans.plan_file import PlanStep, SavedPlan, open_plan
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
 from meterctl.process.progress import Progress
@@ -88,7 +88,7 @@ def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
     return applier.result
 
 
-def _until(steps: Iterator[Step], interrupts: Interrupts) -> Iterator[Step]:
+def _until(steps: Iterator[PlanStep], interrupts: Interrupts) -> Iterator[PlanStep]:
     for step in steps:
         if interrupts.asked:
             return

@@ -10,7 +10,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option, switch, worker_count
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, Booker, LineByLine, ResultsFile, ResultsStream
+from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, LineBooker, LineByLine, ResultsFile, ResultsStream
 from meterctl.core.backfill.repeats import MOST_KEYS
 from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
@@ -118,7 +118,7 @@ def _zone(name: str | None) -> "ZoneInfo | None":
     return time_zone(name)
 
 
-def _booker(wiring: Wiring, count: int) -> Booker:
+def _booker(wiring: Wiring, count: int) -> LineBooker:
     """Processes that book, if there are to be several. What is planned is not booked: this one does."""
     if count == 1 or wiring.options.dry_run:
         return wiring.backfiller()
@@ -140,7 +140,7 @@ def _answers(
 
 
 def _run(
-    booker: Booker, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | ResultsStream | None
+    booker: LineBooker, source: InputFile, chunks: Iterator[list[Line]], results: ResultsFile | ResultsStream | None
 ) -> Account:
     account, progress = Account(), Progress("lines")
     try:

@@ -10,7 +10,7 @@ from meterctl.commands.sweep_options import (
     OrgOrAll,
     RequireJournal,
     ShardOption,
-    Wanted,
+    SweepChoice,
     Workers,
     check_wanted,
     run_sweep,
@@ -46,6 +46,8 @@ def expire(
       meterctl expire --all --shard 3/8 --metrics-file /var/lib/node_exporter/meterctl.prom
       meterctl expire acme --dry-run
     """
-    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal)
+    wanted = SweepChoice(
+        org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
+    )
     check_wanted("expire", wanted)
     return run_sweep(wiring, "expire", wanted)

@@ -8,7 +8,7 @@ from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.completion import complete_plans
 from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
 from meterctl.commands.options import Org, argument, option, option_time, switch
-from meterctl.core.booking.plan_publisher import Published, Wanted, publish, version_record
+from meterctl.core.booking.plan_publisher import NewVersion, Published, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.domain.operations import AssignPlan
@@ -67,10 +67,10 @@ def publish_version(
     most = 0 if rollover_max is None else check_integer(rollover_max, "rollover_max", least=0)
     weeks = 1 if rollover_weeks is None else check_integer(rollover_weeks, "rollover_weeks", least=1, most=520)
     by = (wiring.actor, wiring.options.reason)
-    return _publish(wiring, Wanted(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
+    return _publish(wiring, NewVersion(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
 
 
-def _publish(wiring: Wiring, wanted: Wanted) -> Published:
+def _publish(wiring: Wiring, wanted: NewVersion) -> Published:
     if is_to_ask(wiring):
         _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=True))
     return publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=wiring.options.dry_run)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, said_by
-from meterctl.core.payments.findings import Finding, Reconciliation
+from meterctl.core.payments.findings import Discrepancy, Reconciliation
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
@@ -102,7 +102,7 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> 
     return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=display_name(path))
 
 
-def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Finding]:
+def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Discrepancy]:
     from meterctl.core.payments.findings import unreadable
     from meterctl.core.payments.reconcile import mendable, mending
 

@@ -14,7 +14,7 @@ from meterctl.commands.sweep_options import (
     OrgOrAll,
     RequireJournal,
     ShardOption,
-    Wanted,
+    SweepChoice,
     Workers,
     check_wanted,
     run_sweep,
@@ -52,7 +52,9 @@ def reset_week(
       meterctl reset-week --all
       meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
-    wanted = Wanted(org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal)
+    wanted = SweepChoice(
+        org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
+    )
     if force:
         if org is None or ref is None:
             raise BadInput("--force needs an org, --ref and --reason", hint="meterctl reset-week --help", code="usage")

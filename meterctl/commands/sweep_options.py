@@ -12,7 +12,7 @@ from meterctl.core.files.atomic import check_apart
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_orgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.prometheus import MetricsFile
-from meterctl.core.sweep.sweeper import Booker, Sweeper
+from meterctl.core.sweep.sweeper import PageBooker, Sweeper
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
 from meterctl.process.progress import Progress
@@ -34,7 +34,7 @@ RequireJournal = Annotated[bool, switch("--require-journal", "Exit 10 if there i
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
 
-class Wanted(NamedTuple):
+class SweepChoice(NamedTuple):
     """What the command line said of the sweep."""
 
     org: str | None
@@ -48,16 +48,16 @@ class Wanted(NamedTuple):
     require_journal: bool = False
 
 
-def check_wanted(name: str, wanted: Wanted) -> None:
+def check_wanted(name: str, wanted: SweepChoice) -> None:
     """Raise `BadInput` for what does not go together."""
     if (wanted.org is None) != wanted.all_orgs:
         raise BadInput("name one org, or give --all", hint=f"meterctl {name} --all", code="usage")
-    if wanted.org is not None and wanted._replace(require_journal=False) != Wanted(check_org(wanted.org)):
+    if wanted.org is not None and wanted._replace(require_journal=False) != SweepChoice(check_org(wanted.org)):
         message = "only a sweep of all orgs has parts, limits, workers, a lock and metrics"
         raise BadInput(message, hint=f"meterctl {name} --all", code="usage")
 
 
-def run_sweep(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
+def run_sweep(wiring: Wiring, name: SweepCommand, wanted: SweepChoice) -> Sweep:
     """Sweep one org or all of them, as `check_wanted` has found it in order."""
     if wanted.org is None:
         sweep = _sweep_all(wiring, name, wanted)
@@ -68,7 +68,7 @@ def run_sweep(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
     return sweep
 
 
-def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: Wanted) -> Sweep:
+def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: SweepChoice) -> Sweep:
     extent = _extent(wanted)
     sweeper = wiring.sweeper(name, _workers(wiring, wanted.workers))
     file = None if wanted.metrics_file is None else _metrics(wiring, wanted.metrics_file)
@@ -85,7 +85,7 @@ def _metrics(wiring: Wiring, path: str) -> MetricsFile:
     return MetricsFile(path, wiring.clock)
 
 
-def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
+def _workers(wiring: Wiring, wanted: str | None) -> PageBooker | None:
     """Processes that book, if several are ``wanted``. What is planned is not booked: this one does."""
     count = worker_count(wanted)
     if count == 1 or wiring.options.plan_out is not None:
@@ -95,7 +95,7 @@ def _workers(wiring: Wiring, wanted: str | None) -> Booker | None:
     return SweepWorkers(count, wiring)
 
 
-def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: Wanted) -> Sweep:
+def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: SweepChoice) -> Sweep:
     progress = Progress("orgs")
     try:
         return sweeper.all(
@@ -109,7 +109,7 @@ def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: W
         progress.end()
 
 
-def _extent(wanted: Wanted) -> Extent:
+def _extent(wanted: SweepChoice) -> Extent:
     return Extent(
         shard=WHOLE if wanted.shard is None else _shard(wanted.shard),
         limit=_number(wanted.limit, "limit"),

@@ -18,10 +18,10 @@ from meterctl.core.verify import (
     Checked,
     Checker,
     OnTip,
-    Part,
     Progress,
     Seal,
     SealWriter,
+    StorePart,
     check_part,
     latest_at,
     read_seal,
@@ -119,7 +119,7 @@ def _checker(wiring: Wiring, workers: str | None) -> Checker | None:
     return partial(_in_several if workers else _here_first, wiring, count)
 
 
-def _here_first(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[Checked]:
+def _here_first(wiring: Wiring, count: int, parts: Iterable[StorePart]) -> Iterator[Checked]:
     """Check parts in this process for as long as others would take to start, and the rest in ``count`` of them."""
     left = iter(parts)
     began = wiring.elapsed()
@@ -129,7 +129,7 @@ def _here_first(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[C
             yield from _in_several(wiring, count, left)
 
 
-def _in_several(wiring: Wiring, count: int, parts: Iterable[Part]) -> Iterator[Checked]:
+def _in_several(wiring: Wiring, count: int, parts: Iterable[StorePart]) -> Iterator[Checked]:
     from meterctl.workers.verify import checker  # loads what starts processes
 
     return checker(count, wiring)(parts)

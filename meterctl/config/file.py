@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from meterctl.config import kinds
-from meterctl.config.kinds import DAY, Kind, Place
+from meterctl.config.kinds import DAY, KeyPlace, Kind
 from meterctl.config.settings import PlanSpec, Profile, Settings
 from meterctl.core.domain.checks import check_ratio
 from meterctl.core.domain.policy import REASONED, Limits, Pack, StripeSettings, Terms
@@ -47,7 +47,7 @@ def _descending(values: Iterable[int]) -> tuple[int, ...]:
     return tuple(sorted(values, reverse=True))
 
 
-def _ratios(value: object, place: Place) -> dict[str, str] | None:
+def _ratios(value: object, place: KeyPlace) -> dict[str, str] | None:
     """Read the ratios of a plan by feature, under the rule that publishing them has."""
     if not isinstance(value, dict):
         return place.wrong("a table is needed")
@@ -62,7 +62,7 @@ def _ratios(value: object, place: Place) -> dict[str, str] | None:
     return ratios
 
 
-def _check_pack(pack: dict[str, Any], place: Place) -> None:
+def _check_pack(pack: dict[str, Any], place: KeyPlace) -> None:
     if "unit_price_cents" in pack:
         for key in ("units", "price_cents", "prices"):
             if key in pack:
@@ -77,7 +77,7 @@ def _check_pack(pack: dict[str, Any], place: Place) -> None:
         place.below(f"prices.{pack['currency']}").wrong("the price in the pack's own currency is its price_cents")
 
 
-def _check_profile(profile: dict[str, Any], place: Place) -> None:
+def _check_profile(profile: dict[str, Any], place: KeyPlace) -> None:
     if "store" in profile and "store_file" in profile:
         place.below("store_file").wrong("a profile has either a store or a store_file; leave one out")
 
@@ -170,7 +170,7 @@ _OTHERS: Mapping[str, Kind] = {
 }
 
 
-def _check_file(values: dict[str, Any], place: Place) -> None:
+def _check_file(values: dict[str, Any], place: KeyPlace) -> None:
     """A price of Stripe's can stand for one pack, or one plan, only."""
     seen: dict[str, str] = {}
     for kind in ("packs", "plans"):
@@ -200,7 +200,7 @@ def read_settings(path: Path, text: str) -> Settings:
         message = f"{path} cannot be read: a number in it is too long, or something is nested too deep"
         raise BadConfig(message, hint="look for a number of thousands of digits, or hundreds of brackets") from None
     mistakes: list[str] = []
-    settings: Settings | None = _file(document, Place("", mistakes))
+    settings: Settings | None = _file(document, KeyPlace("", mistakes))
     if settings is None:
         raise BadConfig("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     return settings._replace(source=path)

@@ -26,29 +26,29 @@ class WrittenFloat(str):
     __slots__ = ()
 
 
-class Place(NamedTuple):
+class KeyPlace(NamedTuple):
     """A key of the file, and the list of the mistakes found so far."""
 
     key: str
     mistakes: list[str]
 
-    def below(self, name: str) -> "Place":
+    def below(self, name: str) -> "KeyPlace":
         """Return the place of the key ``name`` in this table."""
-        return Place(f"{self.key}.{name}" if self.key else name, self.mistakes)
+        return KeyPlace(f"{self.key}.{name}" if self.key else name, self.mistakes)
 
     def wrong(self, right: str) -> None:
         """Note a mistake here; ``right`` says what would be right."""
         self.mistakes.append(f"{self.key}: {right}")
 
 
-Kind = Callable[[Any, Place], Any]
+Kind = Callable[[Any, KeyPlace], Any]
 
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and not isinstance(value, WrittenFloat)
 
 
-def flag(value: object, place: Place) -> bool | None:
+def flag(value: object, place: KeyPlace) -> bool | None:
     """Read true or false."""
     return value if isinstance(value, bool) else place.wrong("true or false is needed")
 
@@ -56,7 +56,7 @@ def flag(value: object, place: Place) -> bool | None:
 def whole(least: int = 0, most: int = MAX_UNITS) -> Kind:
     """Read a whole number from ``least`` to ``most``."""
 
-    def read(value: object, place: Place) -> int | None:
+    def read(value: object, place: KeyPlace) -> int | None:
         if isinstance(value, bool) or not isinstance(value, int):
             return place.wrong("a whole number is needed")
         if value < least:
@@ -69,7 +69,7 @@ def whole(least: int = 0, most: int = MAX_UNITS) -> Kind:
 def text(pattern: str, right: str) -> Kind:
     """Read a text that matches ``pattern``; ``right`` says the pattern in words."""
 
-    def read(value: object, place: Place) -> str | None:
+    def read(value: object, place: KeyPlace) -> str | None:
         if not _is_text(value):
             return place.wrong("a text in quotes is needed")
         return str(value) if re.fullmatch(pattern, str(value)) else place.wrong(right)
@@ -80,7 +80,7 @@ def text(pattern: str, right: str) -> Kind:
 def one_of(*choices: str) -> Kind:
     """Read one of some words."""
 
-    def read(value: object, place: Place) -> str | None:
+    def read(value: object, place: KeyPlace) -> str | None:
         if value in choices and _is_text(value):
             return str(value)
         return place.wrong(f"{_listed(choices)} is needed{near_to(value, choices)}")
@@ -88,7 +88,7 @@ def one_of(*choices: str) -> Kind:
     return read
 
 
-def pattern(value: object, place: Place) -> str | None:
+def pattern(value: object, place: KeyPlace) -> str | None:
     """Read a regular expression."""
     if not _is_text(value):
         return place.wrong("a text in quotes is needed")
@@ -102,7 +102,7 @@ def pattern(value: object, place: Place) -> str | None:
 def duration(least: int, most: int) -> Kind:
     """Read a span of time, from ``least`` to ``most`` seconds: a number of seconds, or a text such as 5m or 35d."""
 
-    def read(value: object, place: Place) -> int | None:
+    def read(value: object, place: KeyPlace) -> int | None:
         seconds = value if isinstance(value, int) and not isinstance(value, bool) else _in_seconds(value)
         if seconds is None:
             return place.wrong("a span of time is needed: whole seconds, or a text such as 90s, 5m, 12h, 35d or 2w")
@@ -127,7 +127,7 @@ def decimal(*, positive: bool = False) -> Kind:
     """Read an exact decimal number, written as a number or as a text; it stays text."""
     right = f"a decimal number {'> 0' if positive else '>= 0'} is needed, such as 1.25"
 
-    def read(value: object, place: Place) -> str | None:
+    def read(value: object, place: KeyPlace) -> str | None:
         written = value if isinstance(value, str) else ""
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
             written = str(value)
@@ -157,7 +157,7 @@ def listed(
 ) -> Kind:
     """Read a list of at most ``most`` different values of a ``kind``, put in ``order``."""
 
-    def read(value: object, place: Place) -> Any:
+    def read(value: object, place: KeyPlace) -> Any:
         if not isinstance(value, list):
             return place.wrong(f"a list of {things} is needed")
         if not least <= len(value) <= most:
@@ -174,7 +174,7 @@ def listed(
 def mapped(name: Kind, value: Kind) -> Kind:
     """Read a table whose keys are free: each of the kind ``name``, with a value of the kind ``value``."""
 
-    def read(given: object, place: Place) -> dict[str, Any] | None:
+    def read(given: object, place: KeyPlace) -> dict[str, Any] | None:
         if not isinstance(given, dict):
             return place.wrong("a table is needed")
         for key in given:
@@ -189,14 +189,14 @@ def table(
     fields: Mapping[str, Kind],
     *,
     required: Collection[str] = (),
-    check: Callable[[dict[str, Any], Place], None] | None = None,
+    check: Callable[[dict[str, Any], KeyPlace], None] | None = None,
 ) -> Kind:
     """Read a table with these ``fields`` and ``build`` a value of them; what is left out gets the builder's default.
 
     ``check`` looks at the fields of a table that is right one by one.
     """
 
-    def read(given: object, place: Place) -> Any:
+    def read(given: object, place: KeyPlace) -> Any:
         if not isinstance(given, dict):
             return place.wrong("a table is needed")
         before = len(place.mistakes)

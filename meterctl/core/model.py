@@ -161,7 +161,7 @@ class NextPlan(NamedTuple):
     entry: int
 
 
-class Hold(NamedTuple):
+class Reservation(NamedTuple):
     """Units reserved until ``expires_at``; ``id`` is the ref that it was placed under."""
 
     id: str
@@ -178,7 +178,7 @@ class State(NamedTuple):
     plan: str | None
     week: Week | None
     next_plan: NextPlan | None = None
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[Reservation, ...] = ()
 
     @property
     def balance(self) -> int:
@@ -369,7 +369,7 @@ def state_from_document(document: Mapping[str, Any]) -> State:
         document["plan"],
         None if week is None else week_from_document(week),
         None if coming is None else NextPlan(coming["plan"], coming["from"], coming["entry"]),
-        tuple(Hold(**hold) for hold in document.get("holds", ())),
+        tuple(Reservation(**hold) for hold in document.get("holds", ())),
     )
 
 

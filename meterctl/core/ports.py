@@ -308,7 +308,7 @@ class Clock(Protocol):
         ...
 
 
-class Mark(NamedTuple):
+class ClockMark(NamedTuple):
     """The latest time at which a write ran. ``pinned``: only pinned clocks have written so far."""
 
     at: Instant
@@ -322,11 +322,11 @@ class StoreClock(Protocol):
         """Return the time by the server's clock; None where the store has no server."""
         ...
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> ClockMark | None:
         """Return the mark that earlier writes left; None where there is none, or the store keeps none."""
         ...
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: ClockMark) -> None:
         """Store ``mark`` with the next write of this process, in the same transaction.
 
         A mark only moves forward, but for one thing: a real clock replaces the mark of a pinned one. A store with a

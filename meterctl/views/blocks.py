@@ -82,7 +82,7 @@ class Note:
     tone: Tone = "dim"
 
 
-class Step(NamedTuple):
+class CurveStep(NamedTuple):
     """A value from an instant on, and how low and how high it was on the way there."""
 
     at: Instant
@@ -97,7 +97,7 @@ class Chart:
     from the last to the end. ``page_only``: only a page shows it, for it would fill half a terminal."""
 
     since: Instant
-    steps: Sequence[Step]
+    steps: Sequence[CurveStep]
     until: Instant
     page_only: bool = False
 

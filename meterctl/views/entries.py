@@ -11,13 +11,13 @@ from meterctl.views.blocks import (
     Cell,
     Chart,
     Column,
+    CurveStep,
     Grid,
     Heading,
     Note,
     Pairs,
     Row,
     Said,
-    Step,
     Tone,
     in_row,
     pieces,
@@ -72,7 +72,7 @@ def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     if chart.since is None or chart.lowest is None or chart.highest is None:
         yield Note("no entries")
         return
-    steps = [Step(point["at"], point["low"], point["high"], point["balance"]) for point in chart.points]
+    steps = [CurveStep(point["at"], point["low"], point["high"], point["balance"]) for point in chart.points]
     yield Chart(chart.since, steps, chart.until)
     yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
     if chart.lowest["balance"] < 0:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.payments.event_counts import TROUBLE, Events
-from meterctl.core.payments.findings import Finding, Receipts, Reconciliation
+from meterctl.core.payments.findings import Discrepancy, Receipts, Reconciliation
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
 from meterctl.views.entries import show_receipt
@@ -51,7 +51,7 @@ def _read_pairs(found: Reconciliation) -> Iterator[tuple[str, Cell]]:
     yield "took", words.duration(found.seconds)
 
 
-def _finding_row(finding: Finding) -> Row:
+def _finding_row(finding: Discrepancy) -> Row:
     mend = words.plural(len(finding.requests), "operation") if finding.requests else finding.fix
     kind = finding.kind.replace("_", " ")
     return Row([kind, finding.org or "-", finding.refund_id or finding.session, finding.expected, finding.found, mend])

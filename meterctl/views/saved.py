@@ -6,7 +6,7 @@ from typing import Any
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.results import Receipt
 from meterctl.core.saved_plans.apply import Application, PlanSummary
-from meterctl.core.saved_plans.plan_file import Header, Step
+from meterctl.core.saved_plans.plan_file import Header, PlanStep
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
 from meterctl.views.entries import what
@@ -57,7 +57,7 @@ def _orgs(count: int) -> str:
     return words.plural(count, "org")
 
 
-def _step_row(step: Step) -> Row:
+def _step_row(step: PlanStep) -> Row:
     asked = request_document(step.request)
     own = ", ".join(f"{name} {value}" for name, value in asked.items() if name not in _ENVELOPE)
     first, last = step.entries[0], step.entries[-1]

@@ -13,13 +13,13 @@ from meterctl.views.blocks import (
     Cell,
     Chart,
     Column,
+    CurveStep,
     Grid,
     Heading,
     Note,
     Pairs,
     Row,
     Said,
-    Step,
     Tone,
     in_row,
 )
@@ -140,7 +140,7 @@ def _label(movement: str, label: str | None) -> str:
 
 
 def _curve(statement: Statement) -> Iterator[Block]:
-    steps = [Step(point["at"], point["low"], point["high"], point["balance"]) for point in statement.points]
+    steps = [CurveStep(point["at"], point["low"], point["high"], point["balance"]) for point in statement.points]
     if steps and statement.as_of > statement.period.since:
         yield Chart(statement.period.since, steps, statement.as_of, page_only=True)
 

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from meterctl.core.backfill.answers import Answer
-from meterctl.core.backfill.partition import Part, merge, split
+from meterctl.core.backfill.partition import RoundPart, merge, split
 from meterctl.core.errors import MeterctlError
 from meterctl.core.files.operation_lines import Line
 from meterctl.process.interrupts import held_back
@@ -102,7 +102,7 @@ class _Worker:
         self._gone = False
         self.problem: BaseException = WorkerDied("a process that was booking died")
 
-    def give(self, part: Part | None) -> None:
+    def give(self, part: RoundPart | None) -> None:
         """Hand it ``part``; None: there is no more."""
         with suppress(ConnectionError):  # it died; what it answered before that is worth reading
             self._connection.send(part)
@@ -151,7 +151,7 @@ class _Inbox:
     hands them out may be waiting for that, and this one for its answers to be taken."""
 
     def __init__(self) -> None:
-        self._parts: SimpleQueue[Part | None] = SimpleQueue()
+        self._parts: SimpleQueue[RoundPart | None] = SimpleQueue()
         self._left = False
 
     def fill(self, connection: Connection) -> None:
@@ -162,7 +162,7 @@ class _Inbox:
             self._left = True  # nobody waits for what is not begun
         self._parts.put(None)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[RoundPart]:
         for part in iter(self._parts.get, None):
             if self._left:
                 return

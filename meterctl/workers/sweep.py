@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from meterctl.core.sweep.due_booker import DueBooker, Tally
+from meterctl.core.sweep.due_booker import DueBooker, SweepTally
 from meterctl.wiring import Wiring
 from meterctl.workers.pool import Workers
 
@@ -14,9 +14,9 @@ class SweepWorkers:
     def __init__(self, count: int, wiring: Wiring) -> None:
         self._workers = Workers(count, _book, wiring)
 
-    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+    def book(self, pages: Iterable[list[str]]) -> Iterator[SweepTally]:
         return chain.from_iterable(self._workers.answers(pages))
 
 
-def _book(wiring: Wiring, page: list[str]) -> list[Tally]:
+def _book(wiring: Wiring, page: list[str]) -> list[SweepTally]:
     return list(DueBooker(wiring.ledger, wiring.actor, wiring.at).book([page]))

@@ -1,6 +1,6 @@
 """A check of all orgs in several processes, each of which checks some orgs at a time."""
 
-from meterctl.core.verify import Checked, Checker, Part, check_part
+from meterctl.core.verify import Checked, Checker, StorePart, check_part
 from meterctl.wiring import Wiring
 from meterctl.workers.pool import Workers
 
@@ -11,5 +11,5 @@ def checker(count: int, wiring: Wiring) -> Checker:
     return Workers(count, _check, wiring, breaks_off=True).answers
 
 
-def _check(wiring: Wiring, part: Part) -> Checked:
+def _check(wiring: Wiring, part: StorePart) -> Checked:
     return check_part(wiring.store, part)

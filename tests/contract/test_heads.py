@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from meterctl.core.model import EMPTY, MAX_UNITS, Hold, Instant, Lot, state_document
+from meterctl.core.model import EMPTY, MAX_UNITS, Instant, Lot, Reservation, state_document
 from meterctl.core.ports import DueOrg, Store
 from tests.builders import make_entry, make_head
 from tests.stores import Connect
@@ -18,7 +18,7 @@ def names(found: list[DueOrg]) -> list[str]:
 
 def test_put_and_get(store: Store) -> None:
     lots = (Lot(1, MAX_UNITS - 5, Instant(LATER)), Lot(2, 5, None))
-    holds = (Hold("job", 7, Instant(EARLIER)),)
+    holds = (Reservation("job", 7, Instant(EARLIER)),)
     state = state_document(EMPTY._replace(lots=lots, plan="größe", holds=holds))
     head = make_head("acme", 3, expiry=LATER, due=EARLIER)._replace(state=state, balance=MAX_UNITS)
     store.heads.put([head, make_head("bolt", 1)])

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import CHUNK, Backfiller, Caller
+from meterctl.core.backfill.booker import CHUNK, Backfiller, FileAuthor
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import UNREACHABLE
@@ -128,7 +128,7 @@ def some_operation(dice: random.Random, org: str, number: int) -> dict[str, Any]
 
 def book_file(store: Store, path: Path) -> Backfill:
     """Book the file in this process, undisturbed."""
-    account, backfiller = Account(), Backfiller(Ledger(store, HandClock(LATER), TERMS), Caller("tester"))
+    account, backfiller = Account(), Backfiller(Ledger(store, HandClock(LATER), TERMS), FileAuthor("tester"))
     with open_input(str(path)) as source:
         lines = list(source.lines())
         for answers in backfiller.answers([lines[first : first + 500] for first in range(0, len(lines), 500)]):

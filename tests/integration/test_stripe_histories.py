@@ -20,7 +20,7 @@ from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
 from meterctl.core.payments.books import Mender
 from meterctl.core.payments.event_counts import Events
-from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.findings import Discrepancy
 from meterctl.core.payments.gather import gather
 from meterctl.core.payments.notes import Notes
 from meterctl.core.payments.payments import base_of
@@ -317,7 +317,7 @@ class History:
 
     # -- comparing
 
-    def reconcile(self) -> list[Finding]:
+    def reconcile(self) -> list[Discrepancy]:
         notes = Notes(None, {})
         until = self.clock.now()
         both = gather(self.gateway, self.store, None, until, progress=lambda _: None, notes=notes)
@@ -377,7 +377,7 @@ class History:
         return {org: tips[org]["balance"] if org in tips else 0 for org in ORGS}
 
 
-def about(finding: Finding) -> Difference:
+def about(finding: Discrepancy) -> Difference:
     return finding.kind, finding.refund_id or finding.session
 
 

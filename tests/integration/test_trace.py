@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import CHUNK, Backfiller, Caller
+from meterctl.core.backfill.booker import CHUNK, Backfiller, FileAuthor
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.policy import Terms
 from meterctl.core.files.operation_lines import open_input
@@ -58,7 +58,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 def backfill(store: Store, path: Path, *, upto: int | None = None) -> Backfill:
     """Backfill the first lines of a file, all of them by default."""
-    account, backfiller = Account(), Backfiller(Ledger(store, SystemClock(), Terms()), Caller("test"))
+    account, backfiller = Account(), Backfiller(Ledger(store, SystemClock(), Terms()), FileAuthor("test"))
     with open_input(str(path)) as source:
         some = islice(source.lines(), upto)
         for answers in backfiller.answers(iter(lambda: list(islice(some, CHUNK)), [])):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from meterctl.core.backfill.account import Account
-from meterctl.core.backfill.booker import Backfiller, Caller
+from meterctl.core.backfill.booker import Backfiller, FileAuthor
 from meterctl.core.backfill.sorting import sorted_lines
 from meterctl.core.files.local_times import time_zone, with_instants
 from meterctl.core.files.operation_lines import open_input
@@ -20,7 +20,7 @@ def book(desk: Desk, tmp_path: Path, text: str, *, zone: str | None = None, by_t
     account = Account()
     with open_input(str(path)) as source:
         lines = with_instants(source.lines(), time_zone(zone) if zone else None, None) if zone else source.lines()
-        backfiller = Backfiller(desk.ledger, Caller("tester", "because", None))
+        backfiller = Backfiller(desk.ledger, FileAuthor("tester", "because", None))
         if by_time:
             with sorted_lines(lines) as in_order:
                 for answers in backfiller.answers([list(in_order)]):

@@ -21,7 +21,7 @@ from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
 from meterctl.core.payments.books import Mender
 from meterctl.core.payments.event_counts import MOST_PROBLEMS, Events
-from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.findings import Discrepancy
 from meterctl.core.payments.gather import gather
 from meterctl.core.payments.modes import check_name, store_mode
 from meterctl.core.payments.notes import Notes
@@ -74,7 +74,7 @@ def reader(account: StandIn, shop: Shop = SHOP) -> Reader:
     return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), shop)
 
 
-def reconcile(desk: Desk, account: StandIn, shop: Shop = SHOP) -> list[Finding]:
+def reconcile(desk: Desk, account: StandIn, shop: Shop = SHOP) -> list[Discrepancy]:
     both = gather(reader(account, shop), desk.store, None, parse(NOW), progress=lambda _: None, notes=Notes(None, {}))
 
     def rehearse(requests: Sequence[Request]) -> list[Receipt]:

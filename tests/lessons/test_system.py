@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection
 
-from meterctl.core.backfill.booker import Backfiller, Caller
+from meterctl.core.backfill.booker import Backfiller, FileAuthor
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.checks import check_integer, check_org
@@ -234,7 +234,7 @@ def test_l55_a_batch_that_stopped_is_finished_by_running_it_again(desk: Desk, tm
     def statuses(name: str, text: str) -> list[str]:
         (tmp_path / name).write_text(text, encoding="utf-8")
         with open_input(str(tmp_path / name)) as source:
-            backfiller = Backfiller(desk.ledger, Caller("tester", None, None))
+            backfiller = Backfiller(desk.ledger, FileAuthor("tester", None, None))
             return [answer.status for part in backfiller.answers(iter([list(source.lines())])) for answer in part]
 
     cut = statuses("cut.ndjson", "\n".join(whole[:11]) + "\n" + whole[11][:20])
@@ -302,7 +302,7 @@ def test_l58_a_backfilled_entry_is_like_any_other(desk: Desk, tmp_path: Path) ->
     file.write_text(json.dumps(line), encoding="utf-8")
     desk.do(Debit("acme", 5, "d1", allow_debt=True), reason="because")
     with open_input(str(file)) as source:
-        backfiller = Backfiller(desk.ledger, Caller("tester", "because", None))
+        backfiller = Backfiller(desk.ledger, FileAuthor("tester", "because", None))
         list(backfiller.answers(iter([list(source.lines())])))
     assert {**booked(desk.tip("other")), "org": "acme"} == booked(desk.tip("acme"))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
 from meterctl.core.booking import chunk_writer
-from meterctl.core.booking.chunk_decider import Batch, Outcome
+from meterctl.core.booking.chunk_decider import Batch, Decision
 from meterctl.core.booking.chunk_writer import Booked, Pace, Writer
 from meterctl.core.booking.journal_view import OrgView, OrgViews
 from meterctl.core.domain.canonical import canonical_text, entry_hash
@@ -70,7 +70,7 @@ def _is_anyones(self: Writer, entry: Entry) -> bool:
 # What a part of a chunk means
 
 
-def _rounded_up(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:
+def _rounded_up(outcomes: Sequence[Decision], taken: int) -> tuple[int, tuple[Entry, ...]]:
     settled, cut = _SETTLED(outcomes, taken)
     return (settled + 1, ()) if cut else (settled, cut)
 
@@ -78,7 +78,7 @@ def _rounded_up(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Ent
 _SETTLED = chunk_writer._settled
 
 
-def _booked_whole(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
+def _booked_whole(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Booked:
     booked = _BOOK(self, outcomes, *rest)
     return booked._replace(settled=len(outcomes), clashed=False) if booked.settled else booked
 
@@ -89,7 +89,7 @@ _BOOK = Writer.book
 # Who has a session
 
 
-def _claim_later(self: Writer, outcomes: Sequence[Outcome], *rest: Any) -> Booked:
+def _claim_later(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Booked:
     self._claimed = lambda outcomes: outcomes  # type: ignore[method-assign]
     try:
         booked = _BOOK(self, outcomes, *rest)

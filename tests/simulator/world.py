@@ -9,7 +9,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from meterctl.core.backfill.answers import Answer
-from meterctl.core.backfill.booker import Backfiller, Caller
+from meterctl.core.backfill.booker import Backfiller, FileAuthor
 from meterctl.core.booking import pipeline
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
@@ -209,7 +209,7 @@ class _Life:
                 waiting.update((number, self._asked(request)) for number, request in chunk)
                 yield [Line(number, request_document(request)) for number, request in chunk]
 
-        for answers in Backfiller(self._ledger, Caller(self._worker.name)).answers(chunks()):
+        for answers in Backfiller(self._ledger, FileAuthor(self._worker.name)).answers(chunks()):
             for answer in answers:
                 self._tell(waiting.pop(answer.line), answer)
 

@@ -25,7 +25,7 @@ CHUNK = 2000
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
-class Caller(NamedTuple):
+class FileAuthor(NamedTuple):
     """The defaults for lines that name no actor, reason or time."""
 
     actor: str
@@ -33,7 +33,7 @@ class Caller(NamedTuple):
     at: Instant | None = None
 
 
-class Booker(Protocol):
+class LineBooker(Protocol):
     """Books lines chunk by chunk, and answers each, in order. It yields no empty list."""
 
     def answers(self, chunks: Iterable[Iterable[Line]], /) -> Generator[list[Answer], None, None]: ...
@@ -42,7 +42,7 @@ class Booker(Protocol):
 class Backfiller:
     """Books lines on ``ledger``."""
 
-    def __init__(self, ledger: Ledger, caller: Caller) -> None:
+    def __init__(self, ledger: Ledger, caller: FileAuthor) -> None:
         self._ledger = ledger
         self._caller = caller
         # Lines read but not yet answered. Invalid ones wait for earlier lines, to keep the answers in order.
@@ -132,7 +132,7 @@ class ResultsStream:
 class LineByLine:
     """Books each chunk in a separate call, so that it is complete, caches included, before the next chunk is read."""
 
-    def __init__(self, booker: Booker) -> None:
+    def __init__(self, booker: LineBooker) -> None:
         self._booker = booker
 
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:

@@ -12,7 +12,7 @@ from meterctl.core.files.json_text import Document
 from meterctl.core.files.operation_lines import Line
 
 
-class Part(NamedTuple):
+class RoundPart(NamedTuple):
     """Some lines of a round, in order: place in the round, number in the file, and content."""
 
     places: list[int]
@@ -23,12 +23,12 @@ class Part(NamedTuple):
         return map(Line, self.numbers, self.contents)
 
 
-def split(lines: Iterable[Line], count: int) -> list[Part]:
+def split(lines: Iterable[Line], count: int) -> list[RoundPart]:
     """Split ``lines`` into ``count`` parts.
 
     Lines of the same org always go to the same part; lines without an org go to the first.
     """
-    parts = [Part([], [], []) for _ in range(count)]
+    parts = [RoundPart([], [], []) for _ in range(count)]
     for place, (number, content) in enumerate(lines):
         places, numbers, contents = parts[_part_of(content, count)]
         places.append(place)

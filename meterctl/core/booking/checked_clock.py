@@ -11,7 +11,7 @@ from typing import NamedTuple
 from meterctl.core.domain.instants import add_millis, to_millis
 from meterctl.core.errors import ClockJump, ClockSkew
 from meterctl.core.model import Instant
-from meterctl.core.ports import Clock, Mark, StoreClock
+from meterctl.core.ports import Clock, ClockMark, StoreClock
 
 #: Seconds that the clock may be behind the last write to an SQLite file.
 MAX_BEHIND = 300.0
@@ -47,7 +47,7 @@ class _Reading(NamedTuple):
         return now - latest if now > latest else min(0, now - earliest)
 
 
-def jump_of(mark: Mark, now: Instant, limit: float) -> str | None:
+def jump_of(mark: ClockMark, now: Instant, limit: float) -> str | None:
     """Say how ``now`` is too far from the last write; None if it is not."""
     distance = (to_millis(now) - to_millis(mark.at)) / 1000
     if -MAX_BEHIND <= distance <= limit:
@@ -89,7 +89,7 @@ class CheckedClock:
         self._confirmed = False
         self._reading: _Reading | None = None
         self._has_server = limits.skew is not None
-        self._mark: Mark | None = None
+        self._mark: ClockMark | None = None
         self._mark_read: float | None = None
 
     def now(self) -> Instant:
@@ -144,15 +144,15 @@ class CheckedClock:
         if self._writes:
             self._leave(mark, now)
 
-    def _is_exempt(self, mark: Mark) -> bool:
+    def _is_exempt(self, mark: ClockMark) -> bool:
         return self._confirmed or (self._pinned and (mark.pinned or not self._writes))
 
     def _may_go_on(self, problem: str) -> bool:
         self._confirmed = self._confirm is not None and self._confirm(problem)
         return self._confirmed
 
-    def _leave(self, mark: Mark | None, now: Instant) -> None:
+    def _leave(self, mark: ClockMark | None, now: Instant) -> None:
         takes_over = mark is not None and mark.pinned and not self._pinned
         if mark is None or takes_over or now >= add_millis(mark.at, _MARK_EVERY):
-            self._mark = Mark(now, self._pinned and (mark is None or mark.pinned))
+            self._mark = ClockMark(now, self._pinned and (mark is None or mark.pinned))
             self._store.leave_mark(self._mark)

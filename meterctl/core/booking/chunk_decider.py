@@ -24,7 +24,7 @@ FUTURE_MS = 5 * 60 * 1000
 NOTHING: Mapping[Name, Entry] = {}
 
 
-class Outcome(NamedTuple):
+class Decision(NamedTuple):
     """A request's receipt as it will stand once the ``claims`` are taken and ``entries`` are appended (the due events
     first, its own last). On a repetition of what the org's newest entry did, ``tip`` is that entry."""
 
@@ -108,7 +108,7 @@ class Batch:
 
     # -- deciding
 
-    def decide(self) -> list[Outcome]:
+    def decide(self) -> list[Decision]:
         """Return an outcome per request, in order. Stops where the entries have too many lots together; the requests
         left are for another chunk."""
         outcomes, lots = [], 0
@@ -120,7 +120,7 @@ class Batch:
                 break
         return outcomes
 
-    def _outcome(self, request: Request) -> Outcome:
+    def _outcome(self, request: Request) -> Decision:
         operation = request.operation
         view = self._views.of(operation.org)
         pending = len(view.pending)
@@ -132,7 +132,7 @@ class Batch:
             return self._first_time(request, view)
         except Damaged as problem:
             view.keep(pending)
-            return Outcome(request, answers.failed(operation, problem))
+            return Decision(request, answers.failed(operation, problem))
 
     def _resolved(self, request: Request, view: OrgView) -> Request:
         """Return ``request`` with an undo that names a number naming the key of that entry."""
@@ -161,14 +161,14 @@ class Batch:
             return self._names.booked(operation, view)
         return first if first is None or not _is_times_own(first, operation) else None
 
-    def _again(self, request: Request, first: Entry, view: OrgView) -> Outcome:
+    def _again(self, request: Request, first: Entry, view: OrgView) -> Decision:
         self._make_sure(view, up_to=first["seq"])
         tip = first if view.is_stored and first["seq"] == view.tip.seq else None
         receipt = self._repeated(request.operation, first, view)
         operation = request.operation
         more_names = isinstance(operation, CreditPack) and receipt.status == "replayed" and receipt.undone_by is None
         claims = self._names.learn(operation, first) if more_names else ()  # type: ignore[arg-type]
-        return Outcome(request, receipt, tip=tip, claims=claims)
+        return Decision(request, receipt, tip=tip, claims=claims)
 
     def _repeated(self, operation: Operation, first: Entry, view: OrgView) -> Receipt:
         if isinstance(operation, Refund) and operation.session != first.get("session"):
@@ -183,7 +183,7 @@ class Batch:
         diff = {} if "imported" in first else answers.difference(first, operation)
         return answers.repeated(operation, first, diff, undone, self._balance(view))
 
-    def _first_time(self, request: Request, view: OrgView) -> Outcome:
+    def _first_time(self, request: Request, view: OrgView) -> Decision:
         outcome = self._attempt(request, view)
         if not outcome.entries and self._make_sure(view):
             request = self._resolved(request, view)
@@ -213,7 +213,7 @@ class Batch:
         view.refresh()
         return True
 
-    def _attempt(self, request: Request, view: OrgView) -> Outcome:
+    def _attempt(self, request: Request, view: OrgView) -> Decision:
         pending = len(view.pending)
         said = request.at or self._now
         if said > self._now and said > instants.add_millis(self._now, FUTURE_MS):
@@ -278,17 +278,17 @@ class Batch:
         now = state_at(tip.state, tip.seq, max(self._now, tip.at), self._terms, self._plans)
         return view.pending[-1]["balance"] if view.pending and now is tip.state else now.balance
 
-    def _nothing(self, request: Request, decision: Refusal | Idle) -> Outcome:
+    def _nothing(self, request: Request, decision: Refusal | Idle) -> Decision:
         operation = request.operation
-        return Outcome(request, answers.nothing(operation, decision, self._balance(self._views.of(operation.org))))
+        return Decision(request, answers.nothing(operation, decision, self._balance(self._views.of(operation.org))))
 
-    def _booked(self, request: Request, view: OrgView, pending: int) -> Outcome:
+    def _booked(self, request: Request, view: OrgView, pending: int) -> Decision:
         entries, operation = tuple(view.pending[pending:]), request.operation
         receipt = answers.booked(operation, entries, self._balance(view), self._wording, self._terms, self._now)
         claims = self._names.take(operation) if isinstance(operation, CreditPack) else ()
-        return Outcome(request, receipt, entries, claims=claims)
+        return Decision(request, receipt, entries, claims=claims)
 
-    def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Outcome:
+    def _due_only(self, request: Request, view: OrgView, pending: int, moved: Refusal | None) -> Decision:
         also = tuple(view.pending[pending:])
         if not also:
             return self._nothing(request, Idle("unchanged", "nothing is due"))
@@ -296,7 +296,7 @@ class Batch:
             view.keep(pending)
             return self._nothing(request, refusal)
         receipt = answers.only_due(request.operation, also, self._balance(view), self._wording)
-        return Outcome(request, receipt, also)
+        return Decision(request, receipt, also)
 
 
 def _bounded(requests: Sequence[Request], views: OrgViews, contended: Collection[str]) -> Sequence[Request]:

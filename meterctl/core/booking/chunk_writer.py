@@ -11,7 +11,7 @@ from math import inf
 from random import Random
 from typing import Any, NamedTuple
 
-from meterctl.core.booking.chunk_decider import Batch, Outcome
+from meterctl.core.booking.chunk_decider import Batch, Decision
 from meterctl.core.booking.head_cache import HeadKeeper
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.payment_names import claim_all
@@ -95,12 +95,12 @@ class Writer:
         """Return the trouble when entries grew too old before the store took them."""
         return StoreUnreachable(f"{self.store.describe()} is too slow: reading and claiming took {PATIENCE:.0f} s")
 
-    def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Outcome]:
+    def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Decision]:
         """What would become of ``requests``; see `Batch`."""
         now = self.clock.now()
         return Batch(self.store, self.terms, now, requests, views, dry_run=self.dry_run, **circumstances).decide()
 
-    def book(self, outcomes: Sequence[Outcome], entries: Sequence[Entry], pace: Pace) -> Booked:
+    def book(self, outcomes: Sequence[Decision], entries: Sequence[Entry], pace: Pace) -> Booked:
         """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""
         self.heads.begin_chunk()
         claimed = self._claimed(outcomes)
@@ -114,7 +114,7 @@ class Writer:
         self.heads.stored(outcome.tip for outcome in claimed[:settled] if outcome.tip is not None)
         return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
 
-    def _claimed(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    def _claimed(self, outcomes: Sequence[Decision]) -> Sequence[Decision]:
         """Claim the names of all payments about to be credited. Outcomes from the first one on that lost a name to
         another payment are left to be decided anew, on what is booked by then."""
         claims = [claim for outcome in outcomes for claim in outcome.claims]
@@ -163,7 +163,7 @@ class Writer:
         return stored is not None and stored["hash"] == entry["hash"]
 
 
-def _settled(outcomes: Sequence[Outcome], taken: int) -> tuple[int, tuple[Entry, ...]]:
+def _settled(outcomes: Sequence[Decision], taken: int) -> tuple[int, tuple[Entry, ...]]:
     """How many outcomes stand once ``taken`` entries are appended, and the entries of the next one that are in too."""
     for index, outcome in enumerate(outcomes):
         if taken < len(outcome.entries):

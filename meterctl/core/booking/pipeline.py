@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from meterctl.core.booking.chunk_decider import NOTHING, Outcome, TooEarly
+from meterctl.core.booking.chunk_decider import NOTHING, Decision, TooEarly
 from meterctl.core.booking.chunk_writer import Booked, Writer
 from meterctl.core.booking.journal_view import Name, OrgViews
 from meterctl.core.domain.operations import Request
@@ -29,7 +29,7 @@ WORTH_A_THREAD = 200
 class _Flight:
     """A chunk on its way into the journal. ``booked`` waits for what comes of it."""
 
-    def __init__(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+    def __init__(self, requests: Sequence[Request], outcomes: Sequence[Decision]) -> None:
         self.requests = requests
         self.outcomes = outcomes
         self.entries = [entry for outcome in outcomes for entry in outcome.entries]
@@ -53,7 +53,7 @@ class _Repeats:
     def expected(self, chunk: Sequence[Request]) -> bool:
         return self._without <= self._wrong and (len(chunk) > 1 or self._wrong > 0)
 
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
+    def learn(self, outcomes: Sequence[Decision]) -> None:
         """What came of a chunk that was booked as a whole."""
         repeated = any(outcome.receipt.status in ("replayed", "conflict") for outcome in outcomes)
         self._without = 0 if repeated else self._without + 1
@@ -108,13 +108,13 @@ class Execution:
     def _next(self) -> Sequence[Request] | None:
         return self._again.popleft() if self._again else next(self._chunks, None)
 
-    def _decide(self, chunk: Sequence[Request]) -> list[Outcome]:
+    def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         self._decided_at = self._writer.clock.elapsed()
         flying = self._flight.names if self._flight else NOTHING
         repeats = self._writer.dry_run or self._repeats.expected(chunk)  # a layer takes keys that are used below it
         return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
 
-    def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Outcome] | None:
+    def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Decision] | None:
         """What ``chunk`` comes to if the one in flight is booked as it is. None if that cannot be said before it is."""
         if chunk is None or self._flight is None:
             return None
@@ -124,7 +124,7 @@ class Execution:
             self._views.forget()
             return None
 
-    def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Outcome]) -> Iterator[list[Receipt]]:
+    def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Decision]) -> Iterator[list[Receipt]]:
         """Have the entries appended: in the background if there are many, else at once, with the receipts."""
         flight = self._flight = _Flight(chunk, outcomes)
         pace = self._pace.for_entries(self._decided_at)

@@ -24,7 +24,7 @@ class PublishContended(MeterctlError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class NewVersion:
     """A version to publish. ``effective_from`` None: now."""
 
     plan: str
@@ -75,7 +75,7 @@ def version_record(version: PlanVersion) -> dict[str, Any]:
     }
 
 
-def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False) -> Published:
+def publish(plans: Plans, clock: Clock, wanted: NewVersion, *, dry_run: bool = False) -> Published:
     """Publish version n + 1 of a plan. The very same terms again, with no date of their own, change nothing.
 
     Losing the number to another publisher is retried, three times at most. Raises `PublishContended`.
@@ -92,14 +92,14 @@ def publish(plans: Plans, clock: Clock, wanted: Wanted, *, dry_run: bool = False
     raise PublishContended(f"others published versions of plan {wanted.plan} at the same time")
 
 
-def not_published(plans: Plans, wanted: Iterable[Wanted]) -> list[str]:
+def not_published(plans: Plans, wanted: Iterable[NewVersion]) -> list[str]:
     """The plans of ``wanted`` whose newest published version says something else, or that nobody published."""
     book = PlanBook(plans.all)
     newest = ((each, book.newest(each.plan)) for each in wanted)
     return [each.plan for each, version in newest if version is None or not _same_terms(version, each)]
 
 
-def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:
+def _same_terms(version: PlanVersion, wanted: NewVersion) -> bool:
     return (version.weekly_quota, dict(version.ratios), version.rollover_max, version.rollover_weeks) == (
         wanted.weekly_quota,
         dict(wanted.ratios),
@@ -108,7 +108,7 @@ def _same_terms(version: PlanVersion, wanted: Wanted) -> bool:
     )
 
 
-def _next_version(newest: PlanVersion | None, wanted: Wanted, now: Instant) -> PlanVersion:
+def _next_version(newest: PlanVersion | None, wanted: NewVersion, now: Instant) -> PlanVersion:
     effective_from = wanted.effective_from or now
     if newest is not None:
         effective_from = max(effective_from, newest.effective_from)

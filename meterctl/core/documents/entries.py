@@ -334,7 +334,7 @@ class HoldPlaced(_Entry):
     expires_at: Annotated[Instant, instant("the instant it runs out")]
 
 
-class Release(_Entry):
+class ReleaseDocument(_Entry):
     """Reserved units let go: by hand, or because the hold ran out."""
 
     kind: Literal["release"]
@@ -356,6 +356,6 @@ EntryDocument = Annotated[
     | PlanChange
     | Extension
     | HoldPlaced
-    | Release,
+    | ReleaseDocument,
     means("One immutable entry of an org's journal.", discriminator="kind"),
 ]

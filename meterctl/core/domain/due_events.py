@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
-from meterctl.core.model import MAX_UNITS, Hold, Instant, Lot, NextPlan, PlanVersion, State, Week, week_document
+from meterctl.core.model import MAX_UNITS, Instant, Lot, NextPlan, PlanVersion, Reservation, State, Week, week_document
 
 #: The operations that book due events.
 EXPIRE, RUN_OUT, CLOSE_WEEK, PLAN_DUE = "expire", "run-out", "close-week", "plan-due"
@@ -113,7 +113,7 @@ def _expiration(lot: Lot, expires_at: Instant) -> Draft:
     return Draft("expiration", f"expire:{lot.id}", -lot.remaining, {"op": EXPIRE, "lot": lot.id}, effects)
 
 
-def _run_out(hold: Hold) -> Draft:
+def _run_out(hold: Reservation) -> Draft:
     effects = {"hold": hold.id, "units": hold.units, "expires_at": hold.expires_at}
     return Draft("release", f"release:{hold.id}", 0, {"op": RUN_OUT, "hold": hold.id}, effects)
 

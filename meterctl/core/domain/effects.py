@@ -12,11 +12,11 @@ from meterctl.core.model import (
     PRIORITY,
     Debt,
     Draw,
-    Hold,
     Instant,
     Kind,
     Lot,
     NextPlan,
+    Reservation,
     State,
     Week,
     week_from_document,
@@ -38,7 +38,7 @@ def draw_order(lot: Lot) -> tuple[int, bool, str, bool, int]:
     return (lot.priority, lot.expires_at is None, lot.expires_at or "", lot.paid, lot.id)
 
 
-def hold_order(hold: Hold) -> tuple[str, str]:
+def hold_order(hold: Reservation) -> tuple[str, str]:
     """Order holds by expiry, then by name."""
     return (hold.expires_at, hold.id)
 
@@ -180,9 +180,9 @@ def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
 # ---------------------------------------------------------------------------------------------------------------- holds
 
 
-def _holds_after(before: tuple[Hold, ...], kind: Kind, effects: Mapping[str, Any]) -> tuple[Hold, ...]:
+def _holds_after(before: tuple[Reservation, ...], kind: Kind, effects: Mapping[str, Any]) -> tuple[Reservation, ...]:
     if kind == "hold":
-        placed = Hold(effects["hold"], effects["units"], effects["expires_at"])
+        placed = Reservation(effects["hold"], effects["units"], effects["expires_at"])
         return tuple(sorted([*before, placed], key=hold_order))
     gone = effects["hold"] if kind == "release" else effects.get("released", {}).get("hold")
     if gone is None:

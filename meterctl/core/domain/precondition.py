@@ -28,15 +28,15 @@ def digest(entry: Entry) -> str:
     return sha256(canonical_bytes({k: v for k, v in entry.items() if k not in _BOOKING})).hexdigest()
 
 
-class Place(NamedTuple):
+class EntryPlace(NamedTuple):
     """An entry as it was reviewed: its seq and its `digest`."""
 
     seq: int
     digest: str
 
 
-def place_of(entry: Entry) -> Place:
-    return Place(entry["seq"], digest(entry))
+def place_of(entry: Entry) -> EntryPlace:
+    return EntryPlace(entry["seq"], digest(entry))
 
 
 def figures_of(entry: Entry) -> dict[str, Any]:
@@ -53,8 +53,8 @@ class Basis(NamedTuple):
 
     seq: int
     hash: str
-    below: Place | None
-    entries: tuple[Place, ...]
+    below: EntryPlace | None
+    entries: tuple[EntryPlace, ...]
     figures: tuple[Mapping[str, Any], ...]
 
     def moved(self, org: str, seq: int, tip_hash: str, by_seq: BySeq) -> Refusal | None:

@@ -7,7 +7,7 @@ from meterctl.core.domain.operations import Request
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.books import Books
 from meterctl.core.payments.clawbacks import claims_on, twin_of
-from meterctl.core.payments.findings import TOGETHER, Case, Finding
+from meterctl.core.payments.findings import TOGETHER, Case, Discrepancy
 from meterctl.core.payments.payments import Giveback, Payment, base_of
 
 
@@ -15,7 +15,7 @@ def by_time(givebacks: Iterable[Giveback]) -> list[Giveback]:
     return sorted(givebacks, key=lambda item: (item.at, item.id))
 
 
-def clawbacks(case: Case, keeper: Credit | None, books: Books) -> list[Finding]:
+def clawbacks(case: Case, keeper: Credit | None, books: Books) -> list[Discrepancy]:
     """What differs about refunds and disputes, on the credit that counts."""
     payment = cast(Payment, case.payment)
     currency = payment.currency if keeper is None or books.moved else keeper.currency
@@ -23,9 +23,9 @@ def clawbacks(case: Case, keeper: Credit | None, books: Books) -> list[Finding]:
     known = {item.id for item in case.givebacks}
     older = [claw for claw in keeper.clawbacks if claw.stands and base_of(claw.name) not in known] if keeper else []
     due = claims_on(payment.cents - (sum(claw.cents for claw in older) if case.partial else 0), givebacks, keeper)
-    taken: list[Finding] = []
-    reversals: list[Finding] = []
-    claws: list[Finding] = []
+    taken: list[Discrepancy] = []
+    reversals: list[Discrepancy] = []
+    claws: list[Discrepancy] = []
     twins = _twins(givebacks, keeper)
     if keeper is not None and not case.partial:
         unknown = [claw for claw in keeper.clawbacks if base_of(claw.name) not in known and claw.stands]
@@ -58,9 +58,9 @@ def _twins(givebacks: Iterable[Giveback], keeper: Credit | None) -> dict[str, Cl
     return twins
 
 
-def _clawed_by_hand(item: Giveback, twin: Clawback, keeper: Credit, books: Books) -> Finding:
+def _clawed_by_hand(item: Giveback, twin: Clawback, keeper: Credit, books: Books) -> Discrepancy:
     why = f"it is clawed as {twin.name}"
-    return Finding(
+    return Discrepancy(
         "clawed_by_hand",
         books.session,
         keeper.org,
@@ -91,8 +91,8 @@ def _comparable(
     return found, others
 
 
-def _clawed_not_refunded(claw: Clawback, keeper: Credit, books: Books) -> Finding:
-    return Finding(
+def _clawed_not_refunded(claw: Clawback, keeper: Credit, books: Books) -> Discrepancy:
+    return Discrepancy(
         "clawed_not_refunded",
         books.session,
         keeper.org,
@@ -105,9 +105,9 @@ def _clawed_not_refunded(claw: Clawback, keeper: Credit, books: Books) -> Findin
     )
 
 
-def _failed_but_clawed(item: Giveback, booked: Sequence[Clawback], keeper: Credit, books: Books) -> Finding:
+def _failed_but_clawed(item: Giveback, booked: Sequence[Clawback], keeper: Credit, books: Books) -> Discrepancy:
     why = "the dispute was won" if item.is_dispute else "it failed or was cancelled"
-    return Finding(
+    return Discrepancy(
         "failed_refund_clawed",
         books.session,
         keeper.org,
@@ -120,20 +120,22 @@ def _failed_but_clawed(item: Giveback, booked: Sequence[Clawback], keeper: Credi
     )
 
 
-def _not_comparable(item: Giveback, payment: Payment, currency: str, books: Books) -> Finding:
+def _not_comparable(item: Giveback, payment: Payment, currency: str, books: Books) -> Discrepancy:
     org = books.target[0] if books.target is not None else payment.org
     given = f"{item.cents} {item.currency}"
     message = f"{item.id} gave back {given}, but nothing is clawed, and its payment is booked in {currency}"
     fix = f"by hand: claw its share in {currency}"
-    return Finding("refunded_not_clawed", books.session, org, item.id, given, "nothing", message, fix=fix)
+    return Discrepancy("refunded_not_clawed", books.session, org, item.id, given, "nothing", message, fix=fix)
 
 
-def _wrongly_clawed(item: Giveback, due: int, booked: Sequence[Clawback], payment: Payment, books: Books) -> Finding:
+def _wrongly_clawed(
+    item: Giveback, due: int, booked: Sequence[Clawback], payment: Payment, books: Books
+) -> Discrepancy:
     """A giveback that is not clawed, or for another amount than ``due``."""
     cents = sum(claw.cents for claw in booked)
     org = books.target[0] if books.target is not None else payment.org
     together = books.moved and bool(booked)
-    return Finding(
+    return Discrepancy(
         "wrong_amount" if booked else "refunded_not_clawed",
         books.session,
         org,

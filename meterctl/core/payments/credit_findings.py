@@ -7,7 +7,7 @@ from meterctl.core.domain.operations import Request
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.books import Books
 from meterctl.core.payments.clawbacks import claims_on
-from meterctl.core.payments.findings import TOGETHER, Case, Finding, FindingKind
+from meterctl.core.payments.findings import TOGETHER, Case, Discrepancy, FindingKind
 from meterctl.core.payments.payments import Giveback, Payment
 
 
@@ -24,12 +24,12 @@ def find_keeper(payment: Payment, standing: Sequence[Credit]) -> Credit | None:
     return min(standing, key=faults, default=None)
 
 
-def credited_not_paid(case: Case, credit: Credit, books: Books) -> Finding:
+def credited_not_paid(case: Case, credit: Credit, books: Books) -> Discrepancy:
     """A credit whose payment is known to be unpaid. Money that is under way is waited for."""
     payment = cast(Payment, case.payment)
     waits = payment.status == "processing"
     movable = books.mender.movable and not waits
-    return Finding(
+    return Discrepancy(
         "credited_not_paid",
         case.session,
         credit.org,
@@ -42,10 +42,10 @@ def credited_not_paid(case: Case, credit: Credit, books: Books) -> Finding:
     )
 
 
-def unknown(case: Case, credit: Credit) -> Finding:
+def unknown(case: Case, credit: Credit) -> Discrepancy:
     """A credit that Stripe does not know. It may be of another account or mode, or too old: nothing is taken back."""
     names = ", ".join(credit.all_names)
-    return Finding(
+    return Discrepancy(
         "unknown_to_stripe",
         case.session,
         credit.org,
@@ -57,9 +57,9 @@ def unknown(case: Case, credit: Credit) -> Finding:
     )
 
 
-def duplicate(credit: Credit, keeper: Credit | None, case: Case, books: Books) -> Finding:
+def duplicate(credit: Credit, keeper: Credit | None, case: Case, books: Books) -> Discrepancy:
     first = keeper or credit
-    return Finding(
+    return Discrepancy(
         "duplicate",
         case.session,
         credit.org,
@@ -75,10 +75,10 @@ def duplicate(credit: Credit, keeper: Credit | None, case: Case, books: Books) -
 _UNDO_BY_HAND = "by hand: its units are used, so it cannot be undone; correct the balance with: meterctl adjust"
 
 
-def missing_credit(payment: Payment, books: Books) -> Finding:
+def missing_credit(payment: Payment, books: Books) -> Discrepancy:
     request = books.credit(payment, payment.org, payment.pack, "paid, not credited")
     quantity = f"{payment.quantity} x " if payment.quantity not in (None, 1) else ""
-    return Finding(
+    return Discrepancy(
         "paid_not_credited",
         payment.session,
         payment.org,
@@ -91,7 +91,7 @@ def missing_credit(payment: Payment, books: Books) -> Finding:
     )
 
 
-def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Finding]:
+def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Discrepancy]:
     """What is wrong about the credit that counts. It is mended as a whole: taken back and booked again."""
     payment = cast(Payment, case.payment)
     wrong: list[tuple[FindingKind, str, str]] = []
@@ -106,7 +106,7 @@ def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Finding]:
     elif payment.quantity not in (None, credit.quantity) and payment.pack == credit.pack:
         wrong.append(("wrong_amount", f"{payment.quantity} x {payment.pack}", f"{credit.quantity} x {credit.pack}"))
     findings = [
-        Finding(
+        Discrepancy(
             kind,
             payment.session,
             credit.org,
@@ -121,7 +121,7 @@ def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Finding]:
     return [_rebooking(findings[0], case, credit, books), *findings[1:]] if findings else []
 
 
-def _rebooking(finding: Finding, case: Case, credit: Credit, books: Books) -> Finding:
+def _rebooking(finding: Discrepancy, case: Case, credit: Credit, books: Books) -> Discrepancy:
     """``finding`` with what takes the credit back, books it as it should be, and claws again what is clawed now."""
     payment, why = cast(Payment, case.payment), finding.kind.replace("_", " ")
     if not books.mender.movable:

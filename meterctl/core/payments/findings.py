@@ -44,7 +44,7 @@ class Case(NamedTuple):
     partial: bool = False
 
 
-class Finding(NamedTuple):
+class Discrepancy(NamedTuple):
     """Something that differs. ``requests`` would mend it, in their order; empty where no operation can, or where an
     earlier finding of the session mends it too."""
 
@@ -82,7 +82,7 @@ class Reconciliation(Result):
     since: Instant | None
     until: Instant
     counts: Mapping[str, int]
-    findings: Sequence[Finding]
+    findings: Sequence[Discrepancy]
     plan_out: str | None = None
     seconds: float = 0.0
     provider: str = "Stripe"
@@ -153,9 +153,9 @@ def command_of(operation: Operation) -> str:
             return f"meterctl {operation.name} {operation.org}"
 
 
-def unreadable(broken: Broken) -> Finding:
+def unreadable(broken: Broken) -> Discrepancy:
     """A payment that cannot be read."""
-    return Finding(
+    return Discrepancy(
         "unreadable",
         broken.id,
         None,
@@ -167,7 +167,7 @@ def unreadable(broken: Broken) -> Finding:
     )
 
 
-def count_kinds(findings: Iterable[Finding]) -> dict[str, int]:
+def count_kinds(findings: Iterable[Discrepancy]) -> dict[str, int]:
     """How many findings there are of each kind."""
     counts: dict[str, int] = {}
     for finding in findings:

@@ -12,7 +12,7 @@ from meterctl.core.errors import StripeUnavailable
 from meterctl.core.model import Instant, Kind
 from meterctl.core.payments import payments
 from meterctl.core.payments.booked import Credit, credits_for, credits_of
-from meterctl.core.payments.findings import Case, Finding
+from meterctl.core.payments.findings import Case, Discrepancy
 from meterctl.core.payments.notes import Notes
 from meterctl.core.payments.payments import Giveback, Payment, base_of, shares, whole_of
 from meterctl.core.payments.sale_book import Sale, SaleBook
@@ -38,7 +38,7 @@ class Both(NamedTuple):
     cases: list[Case]
     counts: dict[str, int]
     broken: list[Broken]
-    more: list[Finding] = []  # noqa: RUF012 - never changed
+    more: list[Discrepancy] = []  # noqa: RUF012 - never changed
 
 
 def gather(

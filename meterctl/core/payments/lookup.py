@@ -15,14 +15,14 @@ from meterctl.core.payments.stripe_reader import Reader
 from meterctl.core.ports import Store
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What one of Stripe's ids leads to: the payment in its parts, and the givebacks that were asked for."""
 
     sale: list[Payment]
     asked: list[Giveback]
 
 
-def find_givebacks(gateway: Reader, reference: str) -> Found:
+def find_givebacks(gateway: Reader, reference: str) -> Lookup:
     """A refund or a dispute by its id; or all of a session, payment intent, invoice or charge. Raises `NotFound`."""
     asked = None
     if reference.startswith((*REFUND_PREFIXES, *DISPUTE_PREFIXES)):
@@ -34,7 +34,7 @@ def find_givebacks(gateway: Reader, reference: str) -> Found:
         hint = "give a refund (re_...), dispute (dp_..., du_...), session (cs_...), intent (pi_...) or charge (ch_...)"
         raise BadInput(f"{reference!r} is no id of Stripe's for it", hint=hint, code="bad_reference")
     sale = find_payment(gateway, reference)
-    return Found(sale, gateway.givebacks_of(sale[0]) if asked is None else [asked])
+    return Lookup(sale, gateway.givebacks_of(sale[0]) if asked is None else [asked])
 
 
 def find_payment(gateway: Reader, reference: str) -> list[Payment]:

@@ -12,7 +12,7 @@ from meterctl.core.domain.checks import check_integer, check_org, check_ref
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback, Payment, Standing
-from meterctl.core.payments.webhook_documents import Documents
+from meterctl.core.payments.webhook_documents import JsonItems
 
 _FIELDS = frozenset(
     {
@@ -66,7 +66,7 @@ class BadLine(NamedTuple):
 
 def read_payments(file: IO[bytes]) -> Iterator[NeutralPayment | BadLine]:
     """Read the payments in ``file``, one by one; a line that is none costs itself only."""
-    for found in Documents(file):
+    for found in JsonItems(file):
         try:
             if found.problem is not None:
                 raise found.problem

@@ -19,11 +19,11 @@ from meterctl.core.payments.credit_findings import (
     unknown,
     wrong_credit,
 )
-from meterctl.core.payments.findings import Case, Finding
+from meterctl.core.payments.findings import Case, Discrepancy
 from meterctl.core.results import Receipt
 
 
-def compare(case: Case, mender: Mender) -> list[Finding]:
+def compare(case: Case, mender: Mender) -> list[Discrepancy]:
     """Everything in ``case`` that differs, in an order in which it can be mended."""
     standing = [credit for credit in case.credits if not credit.undone]
     books = Books(case, mender)
@@ -38,14 +38,14 @@ def compare(case: Case, mender: Mender) -> list[Finding]:
     return [*found, *clawbacks(case, keeper, books)]
 
 
-def mending(findings: Iterable[Finding]) -> list[Request]:
+def mending(findings: Iterable[Discrepancy]) -> list[Request]:
     """The operations that would mend the findings, in order."""
     return [request for finding in findings for request in finding.requests]
 
 
 def mendable(
     cases: Sequence[Case], mender: Mender, rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
-) -> list[Finding]:
+) -> list[Discrepancy]:
     """The findings of all cases, whose requests the journal would take as it is now: each is rehearsed. Where a credit
     cannot be undone any more, what can be mended with it in place is; what is refused all the same stays a finding
     without requests that says why."""
@@ -62,7 +62,7 @@ def mendable(
 
 
 def _refused(
-    findings: Mapping[str, Sequence[Finding]], rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
+    findings: Mapping[str, Sequence[Discrepancy]], rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
 ) -> dict[tuple[str, int], Receipt]:
     """By session and position, the findings one of whose requests would be refused, with the first such receipt."""
     asked = [

@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     message: str
 
 
-class Line(NamedTuple):
+class LineItem(NamedTuple):
     """An item that was sold. ``cents`` is what was paid for it, ``tax`` included."""
 
     id: str
@@ -90,7 +90,7 @@ class Shop(NamedTuple):
                 bad = bad or Problem("bad_org", f"{place} holds {stated!r}, which is no org id: {problem.hint}")
         return None, bad
 
-    def pack_of(self, item: Json, kind: str, lines: list[Line] | None) -> str | None:
+    def pack_of(self, item: Json, kind: str, lines: list[LineItem] | None) -> str | None:
         """Return the pack that the first telling place names; `PRICE` where the items name it."""
         unknown = None
         for place in self.settings.pack:

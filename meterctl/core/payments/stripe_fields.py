@@ -7,17 +7,17 @@ from meterctl.core.domain import instants
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback, Standing
-from meterctl.core.payments.shop import Json, Line
+from meterctl.core.payments.shop import Json, LineItem
 
 # -- items
 
 
-def session_lines(line_items: Any) -> list[Line] | None:
+def session_lines(line_items: Any) -> list[LineItem] | None:
     """The items of a session; None where the object does not hold them all."""
     if not isinstance(line_items, Mapping) or line_items.get("has_more"):
         return None
     return [
-        Line(
+        LineItem(
             str(item.get("id")),
             _price(item),
             _quantity(item),
@@ -30,18 +30,18 @@ def session_lines(line_items: Any) -> list[Line] | None:
     ]
 
 
-def invoice_lines(lines: Any) -> list[Line] | None:
+def invoice_lines(lines: Any) -> list[LineItem] | None:
     """The items of an invoice; None where the object does not hold them all."""
     if not isinstance(lines, Mapping) or lines.get("has_more"):
         return None
     return [_invoice_line(item) for item in lines["data"]]
 
 
-def _invoice_line(item: Json) -> Line:
+def _invoice_line(item: Json) -> LineItem:
     discount = sum(part.get("amount") or 0 for part in item.get("discount_amounts") or ())
     taxes = [*(item.get("taxes") or ()), *(item.get("tax_amounts") or ())]
     on_top = [tax for tax in taxes if tax.get("tax_behavior", "exclusive") == "exclusive" and not tax.get("inclusive")]
-    return Line(
+    return LineItem(
         str(item.get("id")),
         _price(item),
         _quantity(item),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from meterctl.core.domain.policy import PaymentKind
 from meterctl.core.payments.payments import MAX_PARTS, Payment
-from meterctl.core.payments.shop import PRICE, Json, Line, Problem, Shop, Unread
+from meterctl.core.payments.shop import PRICE, Json, LineItem, Problem, Shop, Unread
 from meterctl.core.payments.stripe_fields import (
     at,
     currency_of,
@@ -36,7 +36,7 @@ class _Whole(NamedTuple):
     currency: str
     paid: bool
     status: str
-    lines: list[Line] | None
+    lines: list[LineItem] | None
     makeup: str = ""
     charged_at: int | None = None
     subscribes: bool = False
@@ -124,7 +124,7 @@ def _named(found: _Whole, first: Payment, name: str, shop: Shop) -> Payment:
     return first._replace(pack=name, quantity=quantity, problem=first.problem or _other_items(others, found))
 
 
-def _other_items(lines: Sequence[Line], found: _Whole) -> Problem | None:
+def _other_items(lines: Sequence[LineItem], found: _Whole) -> Problem | None:
     if not lines:
         return None
     items = ", ".join(f"{line.text or line.id} for {line.cents} {found.currency}" for line in lines)
@@ -134,7 +134,7 @@ def _other_items(lines: Sequence[Line], found: _Whole) -> Problem | None:
 def _by_price(found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
     """A payment for each pack whose price stands among the items; of an invoice, for each such item."""
     by_price, invoiced = shop.by_price, found.kind == "invoice"
-    groups: dict[str, list[Line]] = {}
+    groups: dict[str, list[LineItem]] = {}
     others = []
     for line in found.lines or ():
         pack = by_price.get(line.price or "")

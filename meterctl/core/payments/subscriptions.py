@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 from meterctl.core.domain import instants
 from meterctl.core.domain.operations import AssignPlan, Request
 from meterctl.core.model import Instant
-from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.findings import Discrepancy
 from meterctl.core.payments.shop import Json, Shop
 from meterctl.core.payments.stripe_fields import id_of, text
 from meterctl.core.ports import EntryFilter, Store
@@ -111,7 +111,7 @@ def assignment(
 
 def plan_findings(
     items: Iterable[Json], knowing: Callable[[Json], Shop], store: Store, actor: str, until: Instant
-) -> Iterator[Finding]:
+) -> Iterator[Discrepancy]:
     """The orgs whose plan is not the one that their subscription says; ``knowing`` reads the objects it refers to."""
     shop = knowing({})
     by_org: dict[str, list[Subscription]] = {}
@@ -132,9 +132,9 @@ def plan_findings(
             yield _differs(chosen, history, operation, actor)
 
 
-def _differs(subscription: Subscription, history: PlanHistory, operation: AssignPlan, actor: str) -> Finding:
+def _differs(subscription: Subscription, history: PlanHistory, operation: AssignPlan, actor: str) -> Discrepancy:
     later = f" from {operation.from_at}" if operation.from_at else ""
-    return Finding(
+    return Discrepancy(
         "plan_differs",
         subscription.id,
         operation.org,

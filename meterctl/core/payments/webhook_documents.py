@@ -34,7 +34,7 @@ _MARKS = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|["{}\[\]]')
 _decode = json.JSONDecoder().raw_decode
 
 
-class Found(NamedTuple):
+class JsonItem(NamedTuple):
     """A JSON ``value`` with its ``text``, and the number of the line where it begins; or a ``problem`` in its place.
 
     ``raw`` holds bytes that are not UTF-8.
@@ -76,7 +76,7 @@ class _Depth:
         return None
 
 
-class Documents:
+class JsonItems:
     """The JSON values in ``file``, the items of an array one by one. Raises `BadInput` only for a file that cannot be
     read on."""
 
@@ -89,15 +89,15 @@ class Documents:
         self._values_seen = 0
         self._ends_badly = False
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[JsonItem]:
         while (line := self._next()) is not None:  # bounded: by the file
             if line.problem is not None:
-                yield Found(line.number, "", None, line.problem, line.raw)
+                yield JsonItem(line.number, "", None, line.problem, line.raw)
             elif not line.text.isspace():
                 yield from self._values(line)
         if self._items is not None and not self._ends_badly:
             problem = BadInput("the array is not closed: the file was cut off", hint=_HINT, code="bad_json")
-            yield Found(self._number, "", None, problem)
+            yield JsonItem(self._number, "", None, problem)
 
     # -- lines
 
@@ -128,12 +128,12 @@ class Documents:
 
     # -- values
 
-    def _values(self, line: _Line) -> Iterator[Found]:
+    def _values(self, line: _Line) -> Iterator[JsonItem]:
         number, text, place = line.number, line.text, 0
         while (place := self._begin(text, place)) < len(text):  # bounded: each turn ends further on in the file
             try:
                 value, place = _decode(text, start := place)
-                found = Found(number, text[start:place], value)
+                found = JsonItem(number, text[start:place], value)
             except NO_JSON as problem:
                 if text[place] == "[" and self._items is None:
                     self._items, place = 0, place + 1
@@ -150,7 +150,7 @@ class Documents:
             place += 1
         return place
 
-    def _numbered(self, found: Found) -> Iterator[Found]:
+    def _numbered(self, found: JsonItem) -> Iterator[JsonItem]:
         """A value as it is, or each item of an array, numbered as items."""
         if self._items is not None:
             self._items += 1
@@ -158,16 +158,16 @@ class Documents:
         elif isinstance(found.value, list):
             # The one array that a file is has no lines to name: its items are counted.
             for number, item in enumerate(found.value, 1):
-                yield Found(found.line if self._values_seen else number, json.dumps(item), item)
+                yield JsonItem(found.line if self._values_seen else number, json.dumps(item), item)
         else:
             yield found
         self._values_seen += 1
         self._ends_badly = found.problem is not None
 
-    def _over_lines(self, number: int, first: str, problem: BadInput) -> tuple[Found, str]:
+    def _over_lines(self, number: int, first: str, problem: BadInput) -> tuple[JsonItem, str]:
         """Return the value that begins with ``first`` and goes over several lines, or the ``problem`` if none does, and
         what follows in its last line."""
-        bad = Found(number, first, None, problem)
+        bad = JsonItem(number, first, None, problem)
         if first[0] not in "{[":
             return bad, ""
         depth, held, size = _Depth(), [first], len(first)
@@ -203,11 +203,11 @@ def _after_space(text: str, place: int) -> int:
     return place if space is None else space.end()
 
 
-def _decoded(number: int, document: str) -> Found:
+def _decoded(number: int, document: str) -> JsonItem:
     try:
-        return Found(number, document, json.loads(document))
+        return JsonItem(number, document, json.loads(document))
     except NO_JSON as problem:
-        return Found(number, document, None, _bad_json(problem))
+        return JsonItem(number, document, None, _bad_json(problem))
 
 
 def _bad_json(problem: Exception) -> BadInput:

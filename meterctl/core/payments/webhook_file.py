@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
 from meterctl.core.files.raw_lines import MAX_LINE
-from meterctl.core.payments.webhook_documents import NO_JSON, Documents, Found
+from meterctl.core.payments.webhook_documents import NO_JSON, JsonItem, JsonItems
 
 _HINT = "give events as Stripe delivered them"
 
@@ -43,7 +43,7 @@ def deliveries(file: IO[bytes], signature: str | None = None) -> Iterator[Delive
     if signature is not None:
         yield _whole(file, signature)
         return
-    for found in Documents(file):
+    for found in JsonItems(file):
         for item in _listed(found):
             yield _opened(item)
 
@@ -58,17 +58,17 @@ def _whole(file: IO[bytes], signature: str) -> Delivery:
         raise BadInput("it is not UTF-8", hint=_HINT, code="bad_file") from None
 
 
-def _listed(found: Found) -> Iterator[Found]:
+def _listed(found: JsonItem) -> Iterator[JsonItem]:
     """A list of events as the API prints it, event by event; anything else as it is."""
     value = found.value
     if isinstance(value, dict) and value.get("object") == "list" and isinstance(value.get("data"), list):
         for number, item in enumerate(value["data"], 1):
-            yield Found(number if found.line == 1 else found.line, json.dumps(item), item)
+            yield JsonItem(number if found.line == 1 else found.line, json.dumps(item), item)
     else:
         yield found
 
 
-def _opened(found: Found) -> Delivery:
+def _opened(found: JsonItem) -> Delivery:
     """The delivery inside of an envelope, if it is one."""
     line, value = found.line, found.value
     if found.problem is not None:

@@ -47,7 +47,7 @@ class Booking(NamedTuple):
         return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", named)
 
 
-class Outcome(NamedTuple):
+class ObjectOutcome(NamedTuple):
     """The outcome for one object. ``keep``: the deliveries that told of it may be of use once more."""
 
     status: str
@@ -76,7 +76,7 @@ class Settler:
                 told_by = dict.fromkeys([name, *_names(sale)])
                 self._note(told_by, payment.session, self._settle_payment(payment), feed, result)
         for charge in open_charges:
-            self._note([charge], charge, Outcome("pending", "refunds_unknown", _UNTOLD), feed, result)
+            self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNTOLD), feed, result)
         for name, (created, item) in feed.subscriptions.items():
             self._note([name], name, self._follow(item, created), feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
@@ -88,7 +88,9 @@ class Settler:
         """Read the objects that events only name."""
         for (kind, name), event in feed.thin.items():
             if self._gateway is None:
-                outcome = Outcome("pending", "needs_key", f"the event only names {name}: set STRIPE_API_KEY to read it")
+                outcome = ObjectOutcome(
+                    "pending", "needs_key", f"the event only names {name}: set STRIPE_API_KEY to read it"
+                )
                 self._note([name], name, outcome, feed, result)
                 continue
             item = self._gateway.object(kind, name)
@@ -146,39 +148,39 @@ class Settler:
 
     # -- payments
 
-    def _settle_payment(self, payment: Payment) -> Outcome:
+    def _settle_payment(self, payment: Payment) -> ObjectOutcome:
         if payment.foreign:
-            return Outcome("foreign")
+            return ObjectOutcome("foreign")
         if not payment.paid:
-            return Outcome("unpaid" if payment.status.startswith("complete") else "unchanged")
+            return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
         booked = credits_for(self._ledger.store, payment.all_names)
         try:
             operation = credit_for(payment, self._booking.seller(payment), booked=booked)
         except (PaymentRefused, BadInput) as problem:
             status = "pending" if problem.code == "needs_key" else "refused"
-            return Outcome(status, problem.code, _with_hint(problem), payment.org)
+            return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)
         return _outcome(self._book(operation, payment.at))
 
-    def _follow(self, item: Json, created: int) -> Outcome:
+    def _follow(self, item: Json, created: int) -> ObjectOutcome:
         """Put an org on the plan that its subscription says."""
         shop = self._booking.shop
         try:
             subscription = self._subscription(item)
         except Unread as unread:
             message = f"the org of {item.get('id')} stands on {unread.name}: set STRIPE_API_KEY to read it"
-            return Outcome("pending", "needs_key", message)
+            return ObjectOutcome("pending", "needs_key", message)
         if subscription is None:
-            return Outcome("foreign")
+            return ObjectOutcome("foreign")
         if subscription.org is None:
-            return Outcome("refused", "no_org", f"subscription {subscription.id} names no org that is one")
+            return ObjectOutcome("refused", "no_org", f"subscription {subscription.id} names no org that is one")
         if subscription.standing == "waits":
-            return Outcome("waiting", None, "", subscription.org)
+            return ObjectOutcome("waiting", None, "", subscription.org)
         history = plan_history(self._ledger.store, subscription.org, shop.default_plan)
         if f"plan:{subscription.id}:{created}" in history.keys:
-            return Outcome("replayed", None, "", subscription.org)
+            return ObjectOutcome("replayed", None, "", subscription.org)
         operation = assignment(subscription, history, shop, created, self._ledger.clock.now())
         at = instants.from_millis(created * 1000) if created else None
-        return Outcome("unchanged") if operation is None else _outcome(self._book(operation, at))
+        return ObjectOutcome("unchanged") if operation is None else _outcome(self._book(operation, at))
 
     def _subscription(self, item: Json) -> Subscription | None:
         try:
@@ -204,7 +206,7 @@ class Settler:
                     sale = feed.sale_named(item.of)
                     self._note([item.id], item.id, outcome, feed, result, _names(sale or ()))
 
-    def _claw(self, item: Giveback, feed: Feed) -> Outcome:
+    def _claw(self, item: Giveback, feed: Feed) -> ObjectOutcome:
         """Bring the journal to what is known of a giveback, on every part of its payment."""
         sale = feed.sale_named(item.of)
         if not _is_told(sale) and self._gateway is None:
@@ -212,21 +214,21 @@ class Settler:
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
         if sale is None and (not credits or shares_unknown(credits)):
             if self._gateway is None or not item.of:
-                return Outcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
+                return ObjectOutcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
             sale = ()  # Stripe was asked, and knows none
         if not credits:
             if not sale or sale[0].foreign:
-                return Outcome("foreign")
-            return Outcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
+                return ObjectOutcome("foreign")
+            return ObjectOutcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
         outcomes = [self._claw_part(share, credit) for share, credit in _shared(item, sale, credits)]
         return max(outcomes, key=_WORST.index_of)
 
-    def _claw_part(self, item: Giveback, credit: Credit) -> Outcome:
-        outcome = Outcome("unchanged", None, "", credit.org)
+    def _claw_part(self, item: Giveback, credit: Credit) -> ObjectOutcome:
+        outcome = ObjectOutcome("unchanged", None, "", credit.org)
         try:
             operations = steps(item, credit, remember=True)
         except (PaymentRefused, BadInput) as problem:
-            return Outcome("refused", problem.code, _with_hint(problem), credit.org)
+            return ObjectOutcome("refused", problem.code, _with_hint(problem), credit.org)
         for operation in operations:
             at = back_time(item) if isinstance(operation, ReverseRefund) else item.at
             outcome = _outcome(self._book(operation, at))
@@ -236,7 +238,7 @@ class Settler:
                 break
         if outcome.reason in _WAITS:
             # A refund that failed and does not fit in any more needs no memory: no older news of it would fit either.
-            return Outcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
+            return ObjectOutcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
         return outcome._replace(keep=item.standing == "given" and self._is_cut(item, credit))
 
     def _is_cut(self, item: Giveback, credit: Credit) -> bool:
@@ -256,7 +258,7 @@ class Settler:
         self,
         names: Iterable[str],
         about: str,
-        outcome: Outcome,
+        outcome: ObjectOutcome,
         feed: Feed,
         result: Events,
         sale: Iterable[str] = (),
@@ -285,7 +287,7 @@ class Settler:
 
 
 class _Ranks(tuple[str, ...]):
-    def index_of(self, outcome: Outcome) -> int:
+    def index_of(self, outcome: ObjectOutcome) -> int:
         return self.index(outcome.status)
 
 
@@ -333,5 +335,5 @@ def _by_time(items: Iterable[Any]) -> list[Any]:
     return sorted(items, key=lambda item: (item.at, item[0]))
 
 
-def _outcome(receipt: Receipt) -> Outcome:
-    return Outcome(receipt.status, receipt.reason, receipt.message, receipt.org)
+def _outcome(receipt: Receipt) -> ObjectOutcome:
+    return ObjectOutcome(receipt.status, receipt.reason, receipt.message, receipt.org)

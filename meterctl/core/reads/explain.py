@@ -61,7 +61,7 @@ class Explanation(Result):
         return dict(self.facts)
 
 
-class _Standing(NamedTuple):
+class _OrgStanding(NamedTuple):
     """An org at an instant: its newest entry by then, what is due on top of that, and the state with it."""
 
     org: str
@@ -111,12 +111,12 @@ class Explainer(Reads):
         facts["oddities"] = list(self._oddities(standing, recent, facts))
         return Explanation({"said": list(told(facts)), **facts})
 
-    def _at(self, org: str, as_of: Instant | None) -> _Standing:
+    def _at(self, org: str, as_of: Instant | None) -> _OrgStanding:
         newest, at, _ = self._standing(org, as_of)
         tip = tip_of(newest)
         booked = list(book_due(org, tip, at, self._terms, self.plans, at))
         pending = tuple(entry for entry, _ in booked)
-        return _Standing(org, at, newest, pending, booked[-1][1] if booked else tip, as_of is None)
+        return _OrgStanding(org, at, newest, pending, booked[-1][1] if booked else tip, as_of is None)
 
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
@@ -125,7 +125,7 @@ class Explainer(Reads):
 
     # -- the sum
 
-    def _sum(self, standing: _Standing, quota: int, admitted: Admission) -> dict[str, Any]:
+    def _sum(self, standing: _OrgStanding, quota: int, admitted: Admission) -> dict[str, Any]:
         """Return the sum: ``quota_left + in_lots - owed - overage - held = available``."""
         state = standing.state
         used = 0 if state.week is None else state.week.used
@@ -142,7 +142,7 @@ class Explainer(Reads):
             "missing": max(0, 1 - admitted.available),
         }
 
-    def _plan(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
+    def _plan(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any]:
         week = standing.state.week
         plan = self._terms.plan_of(standing.state, standing.at)
         assigned = recent.newest_of("plan")
@@ -154,7 +154,7 @@ class Explainer(Reads):
             "seqs": [] if assigned is None else [assigned["seq"]],
         }
 
-    def _week(self, standing: _Standing, quota: int, recent: "_Recent") -> dict[str, Any]:
+    def _week(self, standing: _OrgStanding, quota: int, recent: "_Recent") -> dict[str, Any]:
         week, at = standing.state.week, standing.at
         key = weeks.week_key(at) if week is None else week.key
         return {
@@ -172,7 +172,7 @@ class Explainer(Reads):
             "seqs": [] if week is None else recent.runs_of(week.key, week.cycle),
         }
 
-    def _first_of_week(self, standing: _Standing, recent: "_Recent") -> int:
+    def _first_of_week(self, standing: _OrgStanding, recent: "_Recent") -> int:
         """The entry from which on usage counted in the open week."""
         week = standing.state.week
         assert week is not None
@@ -183,7 +183,7 @@ class Explainer(Reads):
 
     # -- debt
 
-    def _debt(self, standing: _Standing, recent: "_Recent") -> dict[str, Any] | None:
+    def _debt(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any] | None:
         """Since when there is debt and what made it; None without any."""
         debt = standing.state.debt
         if not debt.total:
@@ -203,7 +203,7 @@ class Explainer(Reads):
 
     # -- lots
 
-    def _lots(self, standing: _Standing, recent: "_Recent") -> dict[str, Any]:
+    def _lots(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any]:
         live = {lot.id: lot.remaining for lot in standing.state.lots}
         gone = [lot for lot in recent.stories.touched() if lot not in live]
         told_of = [*list(live.items())[:MOST_LIVE], *((lot, 0) for lot in gone[:MOST_GONE])]
@@ -215,12 +215,12 @@ class Explainer(Reads):
 
     # -- what comes
 
-    def _upcoming(self, standing: _Standing, admitted: Admission) -> dict[str, Any]:
+    def _upcoming(self, standing: _OrgStanding, admitted: Admission) -> dict[str, Any]:
         """What time will do if nothing else happens, and when the org may run again if it may not now."""
         events = [_event(entry, tip.state.balance) for entry, tip in islice(self._to_come(standing), UPCOMING)]
         return {"upcoming": events, "allowed_again": None if admitted.allowed else self._again(standing)}
 
-    def _again(self, standing: _Standing) -> dict[str, Any] | None:
+    def _again(self, standing: _OrgStanding) -> dict[str, Any] | None:
         for at, state in islice(self._ahead(standing), FAR):
             quota = self._quota(state, at)
             then = admission(state, quota)
@@ -228,7 +228,7 @@ class Explainer(Reads):
                 return {"at": at, "available": then.available, "quota": quota}
         return None
 
-    def _ahead(self, standing: _Standing) -> Iterator[tuple[Instant, State]]:
+    def _ahead(self, standing: _OrgStanding) -> Iterator[tuple[Instant, State]]:
         """Every state that time alone brings, with its instant: what is due changes it, and where no week is open each
         version of the plan that comes into force changes the quota."""
         at, state, seq = standing.at, standing.state, standing.tip.seq
@@ -245,12 +245,14 @@ class Explainer(Reads):
             at, state = event.instant, apply(state, seq, event.draft.kind, event.draft.effects)
             yield at, state
 
-    def _to_come(self, standing: _Standing) -> Iterator[tuple[Entry, Tip]]:
+    def _to_come(self, standing: _OrgStanding) -> Iterator[tuple[Entry, Tip]]:
         return book_due(standing.org, standing.tip, END, self._terms, self.plans, standing.at)
 
     # -- oddities
 
-    def _oddities(self, standing: _Standing, recent: "_Recent", facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def _oddities(
+        self, standing: _OrgStanding, recent: "_Recent", facts: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
         if facts["debt"] is not None:
             yield _debt_oddity(facts["debt"], standing.at)
         yield from _burn_oddity(facts["week"], recent.resets, standing.at)
@@ -263,7 +265,7 @@ class Explainer(Reads):
             yield _pending_oddity(standing)
         yield from self._stale_head(standing)
 
-    def _stale_head(self, standing: _Standing) -> Iterator[dict[str, Any]]:
+    def _stale_head(self, standing: _OrgStanding) -> Iterator[dict[str, Any]]:
         head = self._store.heads.get([standing.org]).get(standing.org)
         head = None if isinstance(head, Damaged) else head
         if standing.newest is not None and (head is None or head.hash != standing.newest["hash"]):
@@ -279,7 +281,7 @@ class Explainer(Reads):
 class _Recent:
     """The newest entries of an org that explaining it takes, in a few bounded reads. Due ones count as booked."""
 
-    def __init__(self, explainer: Explainer, standing: _Standing) -> None:
+    def __init__(self, explainer: Explainer, standing: _OrgStanding) -> None:
         self._journal = explainer._store.journal
         self._standing = standing
         changes = self._read(EntryFilter(kinds=CHANGING), CHANGES)
@@ -349,7 +351,7 @@ def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
     return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:])
 
 
-def _pending_oddity(standing: _Standing) -> dict[str, Any]:
+def _pending_oddity(standing: _OrgStanding) -> dict[str, Any]:
     since = _minute(standing.pending[0]["at"])
     what = _count(len(standing.pending), "due event")
     message = f"{what} not booked yet, the first since {since}; book with: meterctl expire {shell_word(standing.org)}"

@@ -53,7 +53,7 @@ def forecast_record(forecast: Forecast) -> dict[str, Any] | None:
 NO_FORECAST = Forecast(None, None, None, ())
 
 
-class History(NamedTuple):
+class UseHistory(NamedTuple):
     """The use that a pace is reckoned from: by week, oldest first, since an instant."""
 
     since: Instant
@@ -67,7 +67,7 @@ class History(NamedTuple):
         return Fraction(sum(week.used for week in self.weeks), span)
 
 
-def history_of(closed: Iterable[WeekUse], state: State, first_at: Instant, now: Instant) -> History:
+def history_of(closed: Iterable[WeekUse], state: State, first_at: Instant, now: Instant) -> UseHistory:
     """Return the history of an org whose journal began at ``first_at``. ``closed`` are closed weeks, each cycle by
     itself; ``state`` has the open one. Weeks without any use count as such."""
     use: dict[str, int] = {}
@@ -78,7 +78,7 @@ def history_of(closed: Iterable[WeekUse], state: State, first_at: Instant, now: 
     keys = _last_weeks(now)
     since = max(first_at, weeks.week_start(keys[0]))
     told = tuple(WeekUse(key, use.get(key, 0)) for key in keys if weeks.week_end(key) > since)
-    return History(since, told)
+    return UseHistory(since, told)
 
 
 def _last_weeks(now: Instant) -> Sequence[str]:
@@ -89,7 +89,7 @@ def _last_weeks(now: Instant) -> Sequence[str]:
 
 
 def forecast(
-    history: History, state: State, now: Instant, quota: int, quota_at: Callable[[Instant], int], *, settles: bool
+    history: UseHistory, state: State, now: Instant, quota: int, quota_at: Callable[[Instant], int], *, settles: bool
 ) -> Forecast:
     """Return the forecast for an org in ``state`` at ``now`` with ``quota`` this week. ``quota_at`` tells the quota of
     the week that begins at an instant, ``settles`` whether overage is paid from it."""

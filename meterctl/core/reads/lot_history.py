@@ -21,7 +21,7 @@ MOST_SEQS = 10
 BySeq = Callable[[int], Entry | None]
 
 
-class Part(NamedTuple):
+class LotPart(NamedTuple):
     """Units of a lot that an entry did something with; negative where it took that back."""
 
     lot: int
@@ -30,29 +30,29 @@ class Part(NamedTuple):
     seq: int
 
 
-def parts_of(entry: Entry, by_seq: BySeq) -> Iterator[Part]:
+def parts_of(entry: Entry, by_seq: BySeq) -> Iterator[LotPart]:
     """What ``entry``, one of the `CHANGING` kinds, did to lots beyond using them. ``by_seq`` finds what it reverses."""
     seq, kind = entry["seq"], entry["kind"]
     if kind == "refund":
-        yield from (Part(drawn["lot"], "clawed", drawn["units"], seq) for drawn in entry["draws"])
+        yield from (LotPart(drawn["lot"], "clawed", drawn["units"], seq) for drawn in entry["draws"])
     elif kind == "expiration":
-        yield Part(entry["lot"], "expired", entry["units"], seq)
+        yield LotPart(entry["lot"], "expired", entry["units"], seq)
     elif kind == "reversal":
         if "voided" in entry:
-            yield Part(entry["voided"]["lot"], "voided", entry["voided"]["units"], seq)
+            yield LotPart(entry["voided"]["lot"], "voided", entry["voided"]["units"], seq)
         else:
             yield from _given_back(entry, by_seq)
     elif "voids" in entry:
-        yield Part(entry["voids"], "voided", entry["units"], seq)
+        yield LotPart(entry["voids"], "voided", entry["units"], seq)
     elif repaid := sum(entry.get("repaid", {}).values()):
-        yield Part(seq, "debt", repaid, seq)
+        yield LotPart(seq, "debt", repaid, seq)
 
 
-def _given_back(entry: Entry, by_seq: BySeq) -> Iterator[Part]:
+def _given_back(entry: Entry, by_seq: BySeq) -> Iterator[LotPart]:
     """What a reversal did with the units that the entry it reverses had drawn: what went back to their lots is left or
     used there, what found its lot expired is forfeited, and the rest paid debt."""
     for lost in entry["forfeited"]:
-        yield Part(lost["lot"], "forfeited", lost["units"], entry["seq"])
+        yield LotPart(lost["lot"], "forfeited", lost["units"], entry["seq"])
     first = by_seq(entry["reverses"])
     if first is None:
         return
@@ -65,11 +65,11 @@ def _given_back(entry: Entry, by_seq: BySeq) -> Iterator[Part]:
         taken[drawn["lot"]] += drawn["units"]
     for lot, units in taken.items():
         if first["kind"] == "refund":
-            yield Part(lot, "clawed", -units, entry["seq"])
+            yield LotPart(lot, "clawed", -units, entry["seq"])
         if "voids" in first:
-            yield Part(lot, "voided", -units, entry["seq"])
+            yield LotPart(lot, "voided", -units, entry["seq"])
         if paid := units - returned[lot]:
-            yield Part(lot, "debt", paid, entry["seq"])
+            yield LotPart(lot, "debt", paid, entry["seq"])
 
 
 def users_of(entries: Iterable[Entry]) -> dict[int, list[int]]:
@@ -90,7 +90,7 @@ class Stories:
         self._openings = {entry["seq"]: entry for entry in changes}
         self._since = since
         self._by_seq = by_seq
-        self._parts: dict[int, list[Part]] = {}
+        self._parts: dict[int, list[LotPart]] = {}
         self._users = users_of(draws)
         for entry in changes:
             for part in parts_of(entry, self._entry):
@@ -127,7 +127,7 @@ class Stories:
             "seqs": {"units": [lot], **self._seqs(lot, parts)},
         }
 
-    def _seqs(self, lot: int, parts: Sequence[Part]) -> dict[str, list[int]]:
+    def _seqs(self, lot: int, parts: Sequence[LotPart]) -> dict[str, list[int]]:
         by_fate: dict[str, list[int]] = {"used": sorted(self._users.get(lot, []))}
         for part in parts:
             by_fate.setdefault(part.fate, []).append(part.seq)

@@ -46,7 +46,7 @@ class DoesNotAddUp(MeterctlError):
     hint = "check the journal with: meterctl verify ORG"
 
 
-class Part(NamedTuple):
+class MovementPart(NamedTuple):
     """Units of an entry that belong to one movement; ``label`` says which pack, grant or kind of undo."""
 
     movement: str
@@ -61,7 +61,7 @@ class MovementKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class Tally:
+class UnitTally:
     """Units and the number of entries behind them."""
 
     units: int = 0
@@ -71,7 +71,7 @@ class Tally:
 # -- one entry
 
 
-def parts_of(entry: Entry) -> list[Part]:
+def parts_of(entry: Entry) -> list[MovementPart]:
     """Return the movements that ``entry`` is made of; those of an entry that moves nothing are empty.
 
     Raises `DoesNotAddUp` for an unknown kind and for parts that do not sum to the amount."""
@@ -91,26 +91,26 @@ def _broken(entry: Entry, problem: str) -> DoesNotAddUp:
     return DoesNotAddUp(f"entry {seq} of {org}: {problem}", hint=f"check it with: meterctl verify {shell_word(org)}")
 
 
-def _topup(entry: Entry) -> list[Part]:
-    return [Part("bought", entry["pack"], entry["amount"])]
+def _topup(entry: Entry) -> list[MovementPart]:
+    return [MovementPart("bought", entry["pack"], entry["amount"])]
 
 
-def _adjustment(entry: Entry) -> list[Part]:
+def _adjustment(entry: Entry) -> list[MovementPart]:
     if "voids" in entry:
-        return [Part("voided", None, entry["amount"])]
+        return [MovementPart("voided", None, entry["amount"])]
     movement = "granted" if entry["amount"] > 0 else "corrected"
-    return [Part(movement, entry["reason"], entry["amount"])]
+    return [MovementPart(movement, entry["reason"], entry["amount"])]
 
 
-def _reset(entry: Entry) -> list[Part]:
+def _reset(entry: Entry) -> list[MovementPart]:
     rolled_over = entry["units"] if "lot" in entry else 0
-    return [Part("settled", None, entry["settled"]), Part("rolled_over", None, rolled_over)]
+    return [MovementPart("settled", None, entry["settled"]), MovementPart("rolled_over", None, rolled_over)]
 
 
-def _reversal(entry: Entry) -> list[Part]:
+def _reversal(entry: Entry) -> list[MovementPart]:
     if "refund_id" in entry:
-        return [Part("refund_reversed", None, entry["amount"])]
-    return [Part("undone", undone_label(entry), entry["amount"])]
+        return [MovementPart("refund_reversed", None, entry["amount"])]
+    return [MovementPart("undone", undone_label(entry), entry["amount"])]
 
 
 def undone_label(entry: Mapping[str, Any]) -> str:
@@ -122,15 +122,15 @@ def undone_label(entry: Mapping[str, Any]) -> str:
     return "pack" if "session" in entry else "grant"
 
 
-def _simple(movement: str) -> Callable[[Entry], list[Part]]:
-    return lambda entry: [Part(movement, None, entry["amount"])]
+def _simple(movement: str) -> Callable[[Entry], list[MovementPart]]:
+    return lambda entry: [MovementPart(movement, None, entry["amount"])]
 
 
-def _nothing(_: Entry) -> list[Part]:
+def _nothing(_: Entry) -> list[MovementPart]:
     return []
 
 
-_SORTERS: dict[str, Callable[[Entry], list[Part]]] = {
+_SORTERS: dict[str, Callable[[Entry], list[MovementPart]]] = {
     "topup": _topup,
     "debit": _simple("debited"),
     "refund": _simple("refunded"),
@@ -183,7 +183,7 @@ class Movements:
     opening: int = 0
     closing: int = 0
     entries: int = 0
-    by_key: dict[MovementKey, Tally] = field(default_factory=dict)
+    by_key: dict[MovementKey, UnitTally] = field(default_factory=dict)
     features: Counter[str] = field(default_factory=Counter)
     weeks: dict[tuple[str, int], WeekFigures] = field(default_factory=dict)
     money: dict[str, Counter[str]] = field(default_factory=dict)
@@ -191,7 +191,7 @@ class Movements:
     def count(self, key: MovementKey, units: int, entries: int = 1) -> None:
         if key.label is not None and key not in self.by_key and len(self.by_key) >= MOST_NAMES:
             key = key._replace(label=OTHERS)
-        tally = self.by_key.setdefault(key, Tally())
+        tally = self.by_key.setdefault(key, UnitTally())
         tally.units += units
         tally.entries += entries
 

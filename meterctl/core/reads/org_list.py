@@ -66,7 +66,7 @@ def list_orgs(
     return OrgLister(store, now, terms).list(OrgQuery(wanted, sort, limit))
 
 
-class _Standing(NamedTuple):
+class _ListedOrg(NamedTuple):
     """An org at an instant: the head it was read from, and its state with due events."""
 
     head: Head
@@ -151,10 +151,10 @@ class OrgLister:
         tip = None if cached.org is None else self._store.journal.tip(cached.org)
         return None if tip is None else head_of(tip)
 
-    def _standing(self, head: Head, as_of: Instant | None, *, checked: bool) -> _Standing:
+    def _standing(self, head: Head, as_of: Instant | None, *, checked: bool) -> _ListedOrg:
         at = max(self._now, head.at) if as_of is None else as_of
         state = state_at(state_from_document(head.state), head.seq, at, self._terms, self._plans)
-        return _Standing(head, at, state, self._record(head, state, at, checked=checked))
+        return _ListedOrg(head, at, state, self._record(head, state, at, checked=checked))
 
     def _record(self, head: Head, state: State, at: Instant, *, checked: bool) -> _Record:
         plan, week, next_expiry = self._terms.plan_of(state, at), state.week, next_expiry_of(state)
@@ -183,7 +183,7 @@ class OrgLister:
             "checked": checked,
         }
 
-    def _look_deeper(self, standing: _Standing) -> None:
+    def _look_deeper(self, standing: _ListedOrg) -> None:
         """Fill in the figures that take reads of the journal: the age of the debt, and the forecast."""
         record = standing.record
         if record["owed"] or record["overage"]:

@@ -233,7 +233,7 @@ class Reads:
             points_of(found),
         )
 
-    def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.Mark]:
+    def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesPoint]:
         """The balance after each entry that moved it, what is due counted in, from the last one before ``since`` on."""
         opening = None if since is None else self._entry_before(org, since)
         if opening is not None:
@@ -345,7 +345,7 @@ def _state_at(newest: Entry | None, at: Instant, terms: Terms, plans: PlanBook) 
     return state_at(state_after(newest), 0 if newest is None else newest["seq"], at, terms, plans)
 
 
-def _mark_record(mark: balance_series.Mark | None) -> "BalanceMark | None":
+def _mark_record(mark: balance_series.SeriesPoint | None) -> "BalanceMark | None":
     return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
 
 

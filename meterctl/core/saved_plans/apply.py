@@ -13,7 +13,7 @@ from meterctl.core.domain.operations import Request
 from meterctl.core.domain.precondition import Basis
 from meterctl.core.model import Entry
 from meterctl.core.results import Receipt, Result, Warning, WriteResult
-from meterctl.core.saved_plans.plan_file import Header, SavedPlan, Step
+from meterctl.core.saved_plans.plan_file import Header, PlanStep, SavedPlan
 
 CHUNK = 500
 
@@ -84,7 +84,7 @@ class PlanSummary(Result):
     name = "plan-summary"
 
     plan: Header
-    steps: list[Step] = field(default_factory=list)
+    steps: list[PlanStep] = field(default_factory=list)
     operations: Counter[str] = field(default_factory=Counter)
     debtors: int = 0
     debt: int = 0
@@ -96,7 +96,7 @@ class PlanSummary(Result):
             summary.add(step)
         return summary
 
-    def add(self, step: Step) -> None:
+    def add(self, step: PlanStep) -> None:
         debt = sum(entry.get("debt", 0) for entry in step.entries)
         self.operations[step.request.operation.name] += 1
         self.debtors += debt > 0
@@ -131,10 +131,10 @@ class Applier:
         self._ledger = ledger
         self._approval: dict[str, Any] = {"guard": guard} if actor == plan.actor else {"approved_by": actor}
 
-    def run(self, steps: Iterable[Step]) -> Iterator[int]:
+    def run(self, steps: Iterable[PlanStep]) -> Iterator[int]:
         """Execute the steps in order; yield the number of answers so far."""
         source = iter(steps)
-        waiting: list[Step] = []
+        waiting: list[PlanStep] = []
 
         def chunks() -> Iterator[list[Request]]:
             while chunk := list(islice(source, CHUNK)):  # bounded: by the plan
@@ -147,7 +147,7 @@ class Applier:
             del waiting[: len(receipts)]
             yield self.result.counts.total()
 
-    def _count(self, step: Step, receipt: Receipt) -> None:
+    def _count(self, step: PlanStep, receipt: Receipt) -> None:
         result = self.result
         status = "moved" if receipt.reason == "moved" else receipt.status
         result.counts[status] += 1
@@ -159,7 +159,7 @@ class Applier:
         if status == "moved" or status in _TROUBLE:
             self._report(step, receipt, status)
 
-    def _report(self, step: Step, receipt: Receipt, status: str) -> None:
+    def _report(self, step: PlanStep, receipt: Receipt, status: str) -> None:
         result, basis = self.result, step.request.basis
         result.worst = max(result.worst, receipt.exit_code)
         if len(result.problems) < MOST_PROBLEMS:

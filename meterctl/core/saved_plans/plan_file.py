@@ -20,7 +20,7 @@ from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes
 from meterctl.core.domain.operation_documents import request_document, request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
-from meterctl.core.domain.precondition import Basis, Place, figures_of, place_of
+from meterctl.core.domain.precondition import Basis, EntryPlace, figures_of, place_of
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import Aside, writing
 from meterctl.core.files.sources import open_file, seekable
@@ -67,7 +67,7 @@ class Header(NamedTuple):
         return canonical_bytes(document) + b"\n"
 
 
-class Step(NamedTuple):
+class PlanStep(NamedTuple):
     """An operation of a plan: its line number, the request with its basis, and the planned entries.
 
     An entry is ``{seq, key, kind, amount, balance, digest}``, with ``debt`` if it makes any.
@@ -91,7 +91,7 @@ class PlanFile:
         self._left_out: Counter[str] = Counter()
         self._operations = self._entries = self._amount = 0
         # For each org: its last entry (seq and hash) before the plan, and the last planned one.
-        self._orgs: dict[str, tuple[int, str, Place]] = {}
+        self._orgs: dict[str, tuple[int, str, EntryPlace]] = {}
         with writing(path):  # fail before the rehearsal, not after it
             self._aside = Aside(path, NAME)
         self._body: IO[bytes] = TemporaryFile()  # noqa: SIM115 - `close` does
@@ -142,7 +142,7 @@ class PlanFile:
         self._aside.close()
 
 
-def _planned(entry: Entry, place: Place) -> dict[str, Any]:
+def _planned(entry: Entry, place: EntryPlace) -> dict[str, Any]:
     return figures_of(entry) | {"digest": place.digest}
 
 
@@ -182,7 +182,7 @@ class SavedPlan:
         self._file = file
         self._start = file.tell()
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[PlanStep]:
         """Yield its operations, in order. Raises `BadInput` for a bad line."""
         self._file.seek(self._start)
         for number in range(2, self.header.operations + 2):
@@ -241,18 +241,18 @@ def _header(path: str, line: bytes) -> Header:
         raise _bad(f"{path} is not a saved plan: its header lacks {problem}") from None
 
 
-def _step(number: int, line: bytes) -> Step:
+def _step(number: int, line: bytes) -> PlanStep:
     document = _object(line)
     try:
         request = request_from_document(document["request"], actor="")
         basis, below, entries = document["basis"], document["below"], document["entries"]
-        places = tuple(Place(entry["seq"], entry["digest"]) for entry in entries)
-        under = None if below is None else Place(below["seq"], below["digest"])
+        places = tuple(EntryPlace(entry["seq"], entry["digest"]) for entry in entries)
+        under = None if below is None else EntryPlace(below["seq"], below["digest"])
         for entry in entries:
             index(entry["amount"]), index(entry.get("debt", 0))  # raises TypeError unless both are integers
         figures = tuple({name: value for name, value in entry.items() if name != "digest"} for entry in entries)
         review = Basis(basis["seq"], basis["hash"], under, places, figures)
-        return Step(number, replace(request, basis=review), entries)
+        return PlanStep(number, replace(request, basis=review), entries)
     except (KeyError, TypeError, AttributeError, BadInput) as problem:
         raise _bad(f"line {number} is not an operation of a plan: {problem}") from None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Tally:
+class SweepTally:
     """The results of ``orgs``; ``errors`` holds the failed ones with the reason."""
 
     orgs: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class DueBooker:
         self._actor = actor
         self._at = at
 
-    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+    def book(self, pages: Iterable[list[str]]) -> Iterator[SweepTally]:
         """Book each page; yield one or more tallies per page.
 
         If one org makes a page fail, its orgs are booked one by one, so that only that org fails.
@@ -92,8 +92,8 @@ class DueBooker:
             message = f"cannot be booked: {problem}; check it with: meterctl verify {shell_word(org)}"
             return Receipt(BookDue.name, org, "", "failed", 0, message)
 
-    def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> Tally:
-        tally = Tally()
+    def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> SweepTally:
+        tally = SweepTally()
         for receipt in receipts:
             del waiting[receipt.org]
             tally.count(receipt)

@@ -14,7 +14,7 @@ from meterctl.core.domain import instants
 from meterctl.core.errors import REFUSED, UNREACHABLE, LockHeld, MeterctlError
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep, SweepCommand
-from meterctl.core.sweep.due_booker import DueBooker, Tally
+from meterctl.core.sweep.due_booker import DueBooker, SweepTally
 from meterctl.core.sweep.due_orgs import EVERYTHING, DueOrgs, Extent
 from meterctl.core.sweep.lease import KeptLock, process_name
 
@@ -41,10 +41,10 @@ class NoJournal(MeterctlError):
     hint = "check --store and METERCTL_STORE; for a new, empty store leave out --require-journal"
 
 
-class Booker(Protocol):
+class PageBooker(Protocol):
     """Books pages of orgs, in this process or in others."""
 
-    def book(self, pages: Iterable[list[str]]) -> Iterator[Tally]:
+    def book(self, pages: Iterable[list[str]]) -> Iterator[SweepTally]:
         """Book the due events of each page; yield one or more tallies per page."""
         ...
 
@@ -63,7 +63,7 @@ class Sweeper:
         at: Instant | None = None,
         *,
         holder: str | None = None,
-        booker: Booker | None = None,
+        booker: PageBooker | None = None,
         store: str | None = None,
     ) -> None:
         """``booker`` replaces this process for booking. ``store`` replaces the store's own description."""
@@ -157,7 +157,7 @@ class Sweeper:
             if lock.lost_to is not None:
                 self.sweep.status = "locked"
 
-    def _count(self, tally: Tally) -> None:
+    def _count(self, tally: SweepTally) -> None:
         sweep = self.sweep
         sweep.due += len(tally.orgs)
         sweep.done += tally.done

@@ -13,12 +13,12 @@ from meterctl.core import errors
 from meterctl.core.booking.checked_clock import jump_of
 from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.booking.plan_publisher import Wanted, not_published
+from meterctl.core.booking.plan_publisher import NewVersion, not_published
 from meterctl.core.domain.instants import add_millis, to_millis
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean, shell_word
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Clock, Head, Lease, Mark, Observation, Store, sound
+from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Store, sound
 from meterctl.core.results import Result
 from meterctl.core.sweep.lease import LEASE_MS
 
@@ -84,7 +84,7 @@ class Doctor:
         now: Instant,
         clock: Clock,
         sample: int = SAMPLE,
-        wanted: Sequence[Wanted] = (),
+        wanted: Sequence[NewVersion] = (),
         default_plan: str | None = None,
         *,
         max_jump: float = MAX_JUMP,
@@ -180,7 +180,7 @@ class Doctor:
         state = "dated by a clock that runs ahead, until" if ahead else "expired"
         return f"{lease.name} of {lease.holder}, {state} {lease.expires_at}"
 
-    def _mark(self, mark: Mark) -> Observation:
+    def _mark(self, mark: ClockMark) -> Observation:
         """Compare this machine's clock with the last write to a file."""
         now = self._clock.now()
         problem = None if mark.pinned else jump_of(mark, now, self._max_jump)

@@ -5,12 +5,12 @@ from meterctl.core.domain.checks import LONGEST_HOLD_DAYS, check_span
 from meterctl.core.domain.due_events import RUN_OUT
 from meterctl.core.domain.rules import admission
 from meterctl.core.errors import BadInput
-from meterctl.core.model import Entry, Hold, Instant
+from meterctl.core.model import Entry, Instant, Reservation
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.step import Step, check_amount, check_instant
+from meterctl.core.verify.step import JournalStep, check_amount, check_instant
 
 
-def check_hold(step: Step) -> None:
+def check_hold(step: JournalStep) -> None:
     """A hold reserves units of what is available."""
     entry, state = step.entry, step.state
     check_amount(step, 0)
@@ -37,7 +37,7 @@ def _asked(entry: Entry) -> Instant:
         return Instant("")
 
 
-def check_release(step: Step) -> None:
+def check_release(step: JournalStep) -> None:
     """A hold is let go by hand, or at its instant."""
     entry = step.entry
     check_amount(step, 0)
@@ -51,7 +51,7 @@ def check_release(step: Step) -> None:
         check_instant(step, hold.expires_at, Check.HOLDS, f"hold {hold.id} ran out")
 
 
-def check_released(step: Step) -> None:
+def check_released(step: JournalStep) -> None:
     """A run lets the hold go that it names, if that is still there."""
     entry = step.entry
     named = entry["input"].get("hold")
@@ -64,7 +64,7 @@ def check_released(step: Step) -> None:
         step.note(Check.HOLDS, f"it does not let hold {named} go, which it names")
 
 
-def _live(step: Step, name: str, units: int) -> Hold | None:
+def _live(step: JournalStep, name: str, units: int) -> Reservation | None:
     hold = next((hold for hold in step.state.holds if hold.id == name), None)
     if hold is None or hold.units != units:
         step.note(Check.HOLDS, f"no hold {name} of {units} units is there to be let go")

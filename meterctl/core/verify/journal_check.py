@@ -12,7 +12,7 @@ from meterctl.core.results import Finding
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.key_check import check_key
 from meterctl.core.verify.lookback import Lookup, Past
-from meterctl.core.verify.step import Step
+from meterctl.core.verify.step import JournalStep
 from meterctl.core.verify.transition_checks import check_step
 
 
@@ -137,7 +137,7 @@ class JournalCheck:
 
     def _expected(self, entry: Entry) -> State | None:
         """The state that the entry's effects give, which are checked; None if they fit no state."""
-        check_step(Step(entry, self._state, self._at, self._past, self._note))
+        check_step(JournalStep(entry, self._state, self._at, self._past, self._note))
         try:
             return apply(self._state, entry["seq"], entry["kind"], entry)
         except ValueError as problem:

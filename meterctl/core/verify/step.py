@@ -12,7 +12,7 @@ from meterctl.core.verify.checks import Check, Note
 from meterctl.core.verify.lookback import Past
 
 
-class Step(NamedTuple):
+class JournalStep(NamedTuple):
     """An entry, and the world before it: the state, the time, and what is kept of older entries. ``note`` takes each
     thing that the entry did otherwise than the rules say."""
 
@@ -41,7 +41,7 @@ _ENDED = {
 }
 
 
-def check_overdue(step: Step) -> None:
+def check_overdue(step: JournalStep) -> None:
     """Time comes first: nothing is booked while something older is due."""
     coming = next_of(step.state)
     if coming is None:
@@ -56,18 +56,18 @@ def check_overdue(step: Step) -> None:
         step.note(_DUE[coming.op][0], f"{told}, which is not booked before")
 
 
-def check_instant(step: Step, instant: Instant, check: Check, called: str) -> None:
+def check_instant(step: JournalStep, instant: Instant, check: Check, called: str) -> None:
     """A due event takes effect at its own ``instant``, or at the last entry's if that is later."""
     if step.entry["at"] != max(instant, step.at):
         step.note(check, f"{called} at {instant}, the entry is of {step.entry['at']}")
 
 
-def check_amount(step: Step, amount: int) -> None:
+def check_amount(step: JournalStep, amount: int) -> None:
     if step.entry["amount"] != amount:
         step.note(Check.DRAWS, f"the amount is {step.entry['amount']}, but its parts come to {amount}")
 
 
-def check_taken(step: Step, lots: Sequence[Lot], units: int, uncovered: int = 0) -> None:
+def check_taken(step: JournalStep, lots: Sequence[Lot], units: int, uncovered: int = 0) -> None:
     """``units`` are drawn from ``lots`` in order; what they do not hold is debt, or stays ``uncovered``."""
     entry = step.entry
     debt = entry["debt"]["owed"] + entry["debt"]["overage"]
@@ -79,7 +79,7 @@ def check_taken(step: Step, lots: Sequence[Lot], units: int, uncovered: int = 0)
         step.note(Check.LOTS, f"units are drawn as {entry['draws']}, where the lots give {draws}")
 
 
-def check_low(step: Step) -> None:
+def check_low(step: JournalStep) -> None:
     """Each recorded balance alert is one that this entry fell below."""
     entry = step.entry
     low = entry.get("low")

@@ -51,7 +51,7 @@ def latest_at(clock: Clock | None) -> Instant | None:
     return None if clock is None else add_millis(clock.now(), FUTURE_MS)
 
 
-class Part(NamedTuple):
+class StorePart(NamedTuple):
     """Orgs to check, with what a seal says of them, and the latest time at which an entry may take effect."""
 
     orgs: list[str]
@@ -60,10 +60,10 @@ class Part(NamedTuple):
 
 
 #: Has parts checked, by other processes say, and answers in order.
-Checker = Callable[[Iterable[Part]], Iterator[Checked]]
+Checker = Callable[[Iterable[StorePart]], Iterator[Checked]]
 
 
-def check_part(store: Store, part: Part, progress: Progress | None = None) -> Checked:
+def check_part(store: Store, part: StorePart, progress: Progress | None = None) -> Checked:
     """Check the orgs of ``part``: their journals and heads, and that each topup holds its claim. Writes nothing."""
     tips: list[Tip] = []
     run = Run(progress=progress, on_tip=lambda *tip: tips.append(tip), seal=part.seal, latest=part.latest)
@@ -102,7 +102,7 @@ def verify_all(
     if checker is not None:
         orgs = (part for some in orgs for part in _parts(store, some))
     with _medium(store, run):
-        for checked in check(Part(some, None if seal is None else seal.part(some), latest) for some in orgs):
+        for checked in check(StorePart(some, None if seal is None else seal.part(some), latest) for some in orgs):
             run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal(after)
@@ -143,7 +143,7 @@ def _medium(store: Store, run: Run) -> Iterator[None]:
         run.note(None, None, Check.FORM, f"the store is damaged: {problem}")
 
 
-def _checked_here(store: Store, run: Run, parts: Iterable[Part]) -> Iterator[Checked]:
+def _checked_here(store: Store, run: Run, parts: Iterable[StorePart]) -> Iterator[Checked]:
     return (check_part(store, part, run.tell) for part in parts)
 
 

@@ -16,7 +16,7 @@ from meterctl.core.model import PRIORITY, Debt, Entry, Kind
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.hold_checks import check_hold, check_release
 from meterctl.core.verify.step import (
-    Step,
+    JournalStep,
     check_amount,
     check_instant,
     check_low,
@@ -26,7 +26,7 @@ from meterctl.core.verify.step import (
 from meterctl.core.verify.week_checks import check_plan, check_reset, check_usage
 
 
-def check_step(step: Step) -> None:
+def check_step(step: JournalStep) -> None:
     """Note what is wrong with ``step``. History of another system was made by other rules: of that it counts only that
     effects, sums and state go together, which is checked of every entry."""
     if "imported" in step.entry:
@@ -39,7 +39,7 @@ def check_step(step: Step) -> None:
 # ----------------------------------------------------------------------------------------------------------------- lots
 
 
-def _expiration(step: Step) -> None:
+def _expiration(step: JournalStep) -> None:
     entry, instant = step.entry, step.entry["expires_at"]
     lot = next((lot for lot in step.state.lots if lot.id == entry["lot"]), None)
     if instant is None:
@@ -52,7 +52,7 @@ def _expiration(step: Step) -> None:
     check_amount(step, -entry["units"])
 
 
-def _extension(step: Step) -> None:
+def _extension(step: JournalStep) -> None:
     entry = step.entry
     check_amount(step, 0)
     if all(lot.id != entry["lot"] for lot in step.state.lots):
@@ -64,7 +64,7 @@ def _extension(step: Step) -> None:
 # ------------------------------------------------------------------------------------------------ units in, units out
 
 
-def _credit(step: Step) -> None:
+def _credit(step: JournalStep) -> None:
     entry = step.entry
     if entry["lot"] != entry["seq"]:
         step.note(Check.LOTS, f"it opens lot {entry['lot']} under another number than its own")
@@ -76,7 +76,7 @@ def _credit(step: Step) -> None:
     check_amount(step, entry["units"])
 
 
-def _debit(step: Step) -> None:
+def _debit(step: JournalStep) -> None:
     entry = step.entry
     check_amount(step, -entry["units"])
     only = entry["input"].get("lot")
@@ -87,7 +87,7 @@ def _debit(step: Step) -> None:
         step.note(Check.DRAWS, "it makes debt, which its input does not allow")
 
 
-def _adjustment(step: Step) -> None:
+def _adjustment(step: JournalStep) -> None:
     entry = step.entry
     if "draws" not in entry:
         _credit(step)
@@ -101,7 +101,7 @@ def _adjustment(step: Step) -> None:
 # --------------------------------------------------------------------------------------------------------- given back
 
 
-def _refund(step: Step) -> None:
+def _refund(step: JournalStep) -> None:
     entry, past = step.entry, step.past
     topup = past.by_seq(entry["lot"]) if entry["lot"] < entry["seq"] else None
     if topup is None or topup["kind"] != "topup" or topup["session"] != entry["session"]:
@@ -116,7 +116,7 @@ def _refund(step: Step) -> None:
         step.note(Check.DRAWS, "only usage makes overage")
 
 
-def _clawback(step: Step, topup: Entry) -> None:
+def _clawback(step: JournalStep, topup: Entry) -> None:
     entry, past = step.entry, step.past
     cents, clawed, forgiven_before = past.refunded.get(topup["seq"], (0, 0, 0))
     expired, forfeited = past.expired.get(topup["seq"], 0), past.forfeited.get(topup["seq"], 0)
@@ -137,7 +137,7 @@ def _clawback(step: Step, topup: Entry) -> None:
         step.note(Check.SESSION, f"{did}, where {clawback} and {forgiven} were due")
 
 
-def _reversal(step: Step) -> None:
+def _reversal(step: JournalStep) -> None:
     entry = step.entry
     first = step.past.by_seq(entry["reverses"]) if entry["reverses"] < entry["seq"] else None
     if first is None:
@@ -154,7 +154,7 @@ def _reversal(step: Step) -> None:
         _giving_back(step, first)
 
 
-def _voiding(step: Step, first: Entry) -> None:
+def _voiding(step: JournalStep, first: Entry) -> None:
     entry = step.entry
     if first["kind"] not in ("topup", "adjustment") or "draws" in first or entry["input"]["op"] != "undo":
         step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']} that opened no lot to take back")
@@ -171,7 +171,7 @@ def _voiding(step: Step, first: Entry) -> None:
     check_amount(step, -entry["voided"]["units"])
 
 
-def _giving_back(step: Step, first: Entry) -> None:
+def _giving_back(step: JournalStep, first: Entry) -> None:
     _reversible(step, first)
     if "draws" not in first:
         return
@@ -183,7 +183,7 @@ def _giving_back(step: Step, first: Entry) -> None:
     _given_back(step, first, amount, effects)
 
 
-def _uncounting(step: Step, first: Entry) -> None:
+def _uncounting(step: JournalStep, first: Entry) -> None:
     entry, week = step.entry, step.state.week
     if first["kind"] != "usage" or entry["input"]["op"] != "undo":
         step.note(Check.WEEK, f"entry {first['seq']} is a {first['kind']}, which counted in no week")
@@ -203,13 +203,13 @@ def _uncounting(step: Step, first: Entry) -> None:
     _given_back(step, first, amount, effects)
 
 
-def _context(step: Step) -> Context:
+def _context(step: JournalStep) -> Context:
     """Return the context that giving back works in: it asks its history for lots alone."""
     entry, history = step.entry, cast(History, step.past)
     return Context(step.state, entry["seq"], entry["at"], entry["at"], _NO_TERMS, _NO_PLANS, history)
 
 
-def _given_back(step: Step, first: Entry, amount: int, effects: Mapping[str, Any]) -> None:
+def _given_back(step: JournalStep, first: Entry, amount: int, effects: Mapping[str, Any]) -> None:
     entry = step.entry
     check_amount(step, amount)
     for name in ("repaid", "restored", "forfeited", "lot", "units", "expires_at"):
@@ -218,7 +218,7 @@ def _given_back(step: Step, first: Entry, amount: int, effects: Mapping[str, Any
             step.note(Check.LOTS, f"{name} is {entry.get(name)}, where giving back entry {first['seq']} makes it {due}")
 
 
-def _reversible(step: Step, first: Entry) -> None:
+def _reversible(step: JournalStep, first: Entry) -> None:
     entry = step.entry
     if entry["input"]["op"] == "undo":
         if first["kind"] not in ("debit", "adjustment") or first["amount"] > 0 or "session" in entry:
@@ -235,7 +235,7 @@ _NO_TERMS = Terms()
 _NO_PLANS = PlanBook(list)
 
 
-_STEPS: dict[Kind, Callable[[Step], None]] = {
+_STEPS: dict[Kind, Callable[[JournalStep], None]] = {
     "topup": _credit,
     "debit": _debit,
     "refund": _refund,

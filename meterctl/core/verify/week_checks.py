@@ -11,10 +11,10 @@ from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.model import Instant, Week, week_document, week_from_document
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.hold_checks import check_released
-from meterctl.core.verify.step import Step, check_amount, check_instant, check_taken, week_end
+from meterctl.core.verify.step import JournalStep, check_amount, check_instant, check_taken, week_end
 
 
-def check_usage(step: Step) -> None:
+def check_usage(step: JournalStep) -> None:
     entry = step.entry
     week = step.state.week
     if week is None:
@@ -34,7 +34,7 @@ def check_usage(step: Step) -> None:
     _alerts(step, week, week.used, week.used + entry["units"])
 
 
-def _units(step: Step) -> None:
+def _units(step: JournalStep) -> None:
     entry = step.entry
     units, given = entry["units"], entry["input"]["units"]
     if sum(entry["breakdown"].values()) != units:
@@ -45,7 +45,7 @@ def _units(step: Step) -> None:
         step.note(Check.WEEK, f"{units} units cannot be capped from {entry['capped_from']}")
 
 
-def _overflow(step: Step, week: Week) -> None:
+def _overflow(step: JournalStep, week: Week) -> None:
     entry = step.entry
     overflow = max(0, week.used + entry["units"] - week.quota) - max(0, week.used - week.quota)
     if entry["overflow"] != overflow:
@@ -62,12 +62,12 @@ def _overflow(step: Step, week: Week) -> None:
     check_amount(step, -total_units(entry["draws"]) - debt["overage"])
 
 
-def _fresh(step: Step, week: Week, key: str, cycle: int, used: int) -> None:
+def _fresh(step: JournalStep, week: Week, key: str, cycle: int, used: int) -> None:
     if week != Week(key, cycle, week.plan, week.version, week.quota, used, 0, {}, ()):
         step.note(Check.WEEK, f"the week it opens is not {key} cycle {cycle} with {used} units used and nothing else")
 
 
-def check_reset(step: Step) -> None:
+def check_reset(step: JournalStep) -> None:
     entry, week = step.entry, step.state.week
     if week is None or entry["closed"] != week_document(week):
         step.note(Check.WEEK, f"the week {entry['closed']['key']} that it closes is not the one that was open")
@@ -80,7 +80,7 @@ def check_reset(step: Step) -> None:
         _forced(step, week, opened)
 
 
-def _closing(step: Step, week: Week, opened: Week | None) -> None:
+def _closing(step: JournalStep, week: Week, opened: Week | None) -> None:
     entry, monday, settled = step.entry, week_end(week.key), step.entry["settled"]
     check_instant(step, monday, Check.WEEK, f"week {week.key} ended")
     _rollover(step, week, monday)
@@ -95,7 +95,7 @@ def _closing(step: Step, week: Week, opened: Week | None) -> None:
     _alerts(step, opened, 0, settled)
 
 
-def _rollover(step: Step, week: Week, monday: Instant) -> None:
+def _rollover(step: JournalStep, week: Week, monday: Instant) -> None:
     """Unused quota becomes a lot that lives for some weeks, where no debt is left."""
     entry = step.entry
     if "lot" not in entry:
@@ -113,7 +113,7 @@ def _rollover(step: Step, week: Week, monday: Instant) -> None:
         step.note(Check.WEEK, f"units that are rolled over expire at {expires_at}, which is no Monday after {monday}")
 
 
-def _forced(step: Step, week: Week, opened: Week | None) -> None:
+def _forced(step: JournalStep, week: Week, opened: Week | None) -> None:
     entry = step.entry
     if opened is None or entry["settled"] or "alerts" in entry or "lot" in entry:
         step.note(Check.WEEK, "a reset by hand opens the next cycle and settles nothing")
@@ -121,7 +121,7 @@ def _forced(step: Step, week: Week, opened: Week | None) -> None:
     _fresh(step, opened, week.key, week.cycle + 1, 0)
 
 
-def check_plan(step: Step) -> None:
+def check_plan(step: JournalStep) -> None:
     """A plan is assigned: now, from later on, or because its instant has come."""
     entry, week, coming = step.entry, step.state.week, step.state.next_plan
     check_amount(step, 0)
@@ -155,7 +155,7 @@ def check_plan(step: Step) -> None:
         step.note(Check.ALERTS, "thresholds are crossed while no week is open")
 
 
-def _alerts(step: Step, week: Week, before: int, after: int) -> None:
+def _alerts(step: JournalStep, week: Week, before: int, after: int) -> None:
     """Each recorded percent is new in its week, and was crossed on the way from ``before`` to ``after``."""
     alerts = step.entry.get("alerts")
     if alerts is None:

@@ -8,7 +8,7 @@ from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits, span_
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import UNREACHABLE, ClockJump, ClockSkew, MeterctlError
 from meterctl.core.model import Instant
-from meterctl.core.ports import Mark
+from meterctl.core.ports import ClockMark
 from tests.desk import NOON, HandClock
 
 LIMITS = ClockLimits(skew=300.0, jump=35 * 86_400.0)
@@ -36,20 +36,20 @@ class Machine(HandClock):
 class Times:
     """What a store knows of the time, and how often it was asked."""
 
-    def __init__(self, server: Callable[[], Instant | None] = lambda: None, mark: Mark | None = None) -> None:
+    def __init__(self, server: Callable[[], Instant | None] = lambda: None, mark: ClockMark | None = None) -> None:
         self.server = server
         self.kept = mark
         self.asked = 0
-        self.left: list[Mark] = []
+        self.left: list[ClockMark] = []
 
     def server_time(self) -> Instant | None:
         self.asked += 1
         return self.server()
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> ClockMark | None:
         return self.kept
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: ClockMark) -> None:
         self.left.append(mark)
 
 
@@ -150,7 +150,7 @@ JUMPS = [
 def test_a_clock_may_be_so_far_from_the_last_write(jump: int, allowed: bool, pinned: bool) -> None:
     machine = Machine()
     machine.set_by(jump)
-    problem = refused(CheckedClock(machine, Times(mark=Mark(at(), pinned=False)), LIMITS, pinned=pinned))
+    problem = refused(CheckedClock(machine, Times(mark=ClockMark(at(), pinned=False)), LIMITS, pinned=pinned))
     assert (problem is None) == allowed
     if problem is not None:
         assert (problem.code, problem.exit_code) == ("clock_jump", UNREACHABLE)
@@ -160,7 +160,7 @@ def test_a_clock_may_be_so_far_from_the_last_write(jump: int, allowed: bool, pin
 def test_a_pinned_clock_goes_anywhere_where_only_such_have_written(jump: int) -> None:
     machine = Machine()
     machine.set_by(jump)
-    times = Times(mark=Mark(at(), pinned=True))
+    times = Times(mark=ClockMark(at(), pinned=True))
     assert refused(CheckedClock(machine, times, LIMITS, pinned=True)) is None
     assert (refused(CheckedClock(machine, times, LIMITS)) is None) == dict(JUMPS)[jump]
 
@@ -168,7 +168,7 @@ def test_a_pinned_clock_goes_anywhere_where_only_such_have_written(jump: int) ->
 def test_a_rehearsal_may_be_pinned_to_any_time_and_leaves_no_mark() -> None:
     machine = Machine()
     machine.set_by(1000 * DAY)
-    times = Times(mark=Mark(at(), pinned=False))
+    times = Times(mark=ClockMark(at(), pinned=False))
     assert refused(CheckedClock(machine, times, LIMITS, pinned=True, writes=False)) is None
     assert refused(CheckedClock(machine, times, LIMITS, writes=False)) is not None
     assert times.left == []
@@ -183,18 +183,18 @@ def test_somebody_may_say_to_go_on_and_is_asked_once() -> None:
         told.append(problem)
         return True
 
-    times = Times(mark=Mark(at(), pinned=False))
+    times = Times(mark=ClockMark(at(), pinned=False))
     clock = CheckedClock(machine, times, LIMITS, confirm=agree)
     for _ in range(3):
         clock.now()
         machine.wait(100)
     assert told == [f"the clock says {at(100 * DAY)}, 100 days ahead of the last write to this store, at {NOON}"]
-    assert times.left[0] == Mark(at(100 * DAY), pinned=False)
+    assert times.left[0] == ClockMark(at(100 * DAY), pinned=False)
 
 
 def test_a_clock_that_jumps_in_the_middle_of_a_run_is_refused_without_asking() -> None:
     machine = Machine()
-    clock = CheckedClock(machine, Times(mark=Mark(at(), pinned=False)), LIMITS, confirm=lambda _: True)
+    clock = CheckedClock(machine, Times(mark=ClockMark(at(), pinned=False)), LIMITS, confirm=lambda _: True)
     clock.now()
     machine.set_by(100 * DAY)
     assert refused(clock) is not None
@@ -203,19 +203,19 @@ def test_a_clock_that_jumps_in_the_middle_of_a_run_is_refused_without_asking() -
 @pytest.mark.parametrize(
     ("kept", "pinned", "moved", "left"),
     [
-        (None, False, 0, Mark(at(), pinned=False)),
-        (None, True, 0, Mark(at(), pinned=True)),
-        (Mark(at(), pinned=False), False, HOUR - 1, None),
-        (Mark(at(), pinned=False), False, HOUR, Mark(at(HOUR), pinned=False)),
-        (Mark(at(), pinned=False), False, -MINUTE, None),
-        (Mark(at(), pinned=False), True, HOUR, Mark(at(HOUR), pinned=False)),
-        (Mark(at(), pinned=True), True, HOUR, Mark(at(HOUR), pinned=True)),
-        (Mark(at(), pinned=True), True, -DAY, None),
-        (Mark(at(), pinned=True), False, -MINUTE, Mark(at(-MINUTE), pinned=False)),
+        (None, False, 0, ClockMark(at(), pinned=False)),
+        (None, True, 0, ClockMark(at(), pinned=True)),
+        (ClockMark(at(), pinned=False), False, HOUR - 1, None),
+        (ClockMark(at(), pinned=False), False, HOUR, ClockMark(at(HOUR), pinned=False)),
+        (ClockMark(at(), pinned=False), False, -MINUTE, None),
+        (ClockMark(at(), pinned=False), True, HOUR, ClockMark(at(HOUR), pinned=False)),
+        (ClockMark(at(), pinned=True), True, HOUR, ClockMark(at(HOUR), pinned=True)),
+        (ClockMark(at(), pinned=True), True, -DAY, None),
+        (ClockMark(at(), pinned=True), False, -MINUTE, ClockMark(at(-MINUTE), pinned=False)),
     ],
 )
 def test_a_mark_is_left_once_an_hour_and_a_real_clock_takes_over(
-    kept: Mark | None, pinned: bool, moved: int, left: Mark | None
+    kept: ClockMark | None, pinned: bool, moved: int, left: ClockMark | None
 ) -> None:
     machine = Machine()
     machine.set_by(moved)

@@ -13,7 +13,7 @@ from meterctl.core.domain.policy import Pack
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.books import Mender
-from meterctl.core.payments.findings import Case, Finding, Receipts, command_of
+from meterctl.core.payments.findings import Case, Discrepancy, Receipts, command_of
 from meterctl.core.payments.payments import MAX_NAMES, Giveback, Payment, names_of
 from meterctl.core.payments.reconcile import compare, mendable, mending
 from meterctl.core.results import Receipt
@@ -387,7 +387,7 @@ def test_several_receipts_are_as_bad_as_the_worst() -> None:
 
 
 def test_a_finding_is_about_one_thing() -> None:
-    finding = Finding("duplicate", S, "acme", None, "one", "two", "twice", fix="by hand")
+    finding = Discrepancy("duplicate", S, "acme", None, "one", "two", "twice", fix="by hand")
     assert finding.document() == {
         "kind": "duplicate",
         "org": "acme",

@@ -6,7 +6,7 @@ import pytest
 
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.policy import StripeSettings
-from meterctl.core.payments.findings import Finding
+from meterctl.core.payments.findings import Discrepancy
 from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_gateway import connect
 from meterctl.core.payments.subscriptions import plan_findings
@@ -36,7 +36,7 @@ def book(desk: Desk, events: list[Any], account: StandIn | None = None, shop: Sh
     return counts(settle(desk, events, account, shop=shop))
 
 
-def differences(desk: Desk, account: StandIn, shop: Shop = SHOP, until: str = NOW) -> list[Finding]:
+def differences(desk: Desk, account: StandIn, shop: Shop = SHOP, until: str = NOW) -> list[Discrepancy]:
     gateway = connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), shop)
     return list(plan_findings(gateway.subscriptions(), gateway.knowing, desk.store, "fixer", parse(until)))
 

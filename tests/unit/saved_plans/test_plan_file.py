@@ -8,7 +8,7 @@ import pytest
 
 from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, ForceReset, Operation, Request, Undo
-from meterctl.core.domain.precondition import Basis, Place, digest, place_of
+from meterctl.core.domain.precondition import Basis, EntryPlace, digest, place_of
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import NO_HASH, Instant
 from meterctl.core.saved_plans.apply import CHUNK, Application, Applier, PlanSummary
@@ -295,7 +295,7 @@ def test_a_digest_leaves_out_when_it_was_booked_and_nothing_else() -> None:
 
 
 def test_a_journal_that_ends_before_the_basis_is_another_one() -> None:
-    basis = Basis(7, "f" * 64, None, (Place(8, "d" * 64),), ())
+    basis = Basis(7, "f" * 64, None, (EntryPlace(8, "d" * 64),), ())
     refusal = basis.moved("acme", 0, NO_HASH, lambda _: None)
     assert refusal is not None
     assert refusal.code == "moved"
@@ -304,7 +304,7 @@ def test_a_journal_that_ends_before_the_basis_is_another_one() -> None:
 
 def test_an_operation_whose_forerunner_was_not_carried_out_says_so() -> None:
     entry = make_entry("acme", 3)
-    basis = Basis(3, entry["hash"], Place(4, "d" * 64), (Place(5, "e" * 64),), ())
+    basis = Basis(3, entry["hash"], EntryPlace(4, "d" * 64), (EntryPlace(5, "e" * 64),), ())
     refusal = basis.moved("acme", 3, entry["hash"], lambda seq: entry if seq == 3 else None)
     assert refusal is not None
     assert "before this one was not carried out" in refusal.message
@@ -312,7 +312,7 @@ def test_an_operation_whose_forerunner_was_not_carried_out_says_so() -> None:
 
 def test_an_entry_of_the_plan_is_no_stranger() -> None:
     entries = {seq: make_entry("acme", seq) for seq in (1, 2, 3)}
-    basis = Basis(1, entries[1]["hash"], None, (place_of(entries[2]), Place(3, "d" * 64)), ())
+    basis = Basis(1, entries[1]["hash"], None, (place_of(entries[2]), EntryPlace(3, "d" * 64)), ())
     assert [entry["seq"] for entry in basis.strangers(3, entries.get, 9)] == [3]
 
 

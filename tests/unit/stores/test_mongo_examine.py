@@ -9,7 +9,7 @@ import pytest
 
 from meterctl.core.ports import Observation
 from meterctl.core.stores.mongo import expected_validator, schema
-from meterctl.core.stores.mongo.database import Database
+from meterctl.core.stores.mongo.database import MongoDatabase
 from meterctl.core.stores.mongo.examine import examine
 from tests.desk import NOON, HandClock
 
@@ -80,7 +80,7 @@ class Deployment:
         return self.options
 
     def look(self) -> dict[str, Observation]:
-        return {seen.name: seen for seen in examine(cast(Database, self), HandClock(NOON))}
+        return {seen.name: seen for seen in examine(cast(MongoDatabase, self), HandClock(NOON))}
 
 
 def test_all_is_as_it_should_be() -> None:

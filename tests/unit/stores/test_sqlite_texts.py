@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meterctl.core.stores.sqlite import SqliteStore
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 from tests.builders import make_entries, make_entry
 
 
@@ -51,11 +51,11 @@ def test_a_page_of_long_entries_holds_few_of_them(store: SqliteStore, monkeypatc
     monkeypatch.setattr("meterctl.core.stores.sqlite.database._PAGE_LENGTH", 10 * length)
     sizes = []
 
-    def rows(database: Database, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    def rows(database: SqliteDatabase, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         sizes.append(parameters[-1])
         return plain(database, statement, parameters)
 
-    plain = Database.rows
-    monkeypatch.setattr(Database, "rows", rows)
+    plain = SqliteDatabase.rows
+    monkeypatch.setattr(SqliteDatabase, "rows", rows)
     assert [entry.seq for entry in store.journal.texts("acme")] == list(range(1, 301))
     assert set(sizes[1:]) <= {9, 10, 11}

@@ -11,7 +11,17 @@ from meterctl.core.model import Entry
 from meterctl.core.ports import Head, StoredDocument
 from meterctl.core.results import Verification
 from meterctl.core.stores.border import undamaged
-from meterctl.core.verify import Check, Checked, Part, Seal, Sealed, check_part, repair_heads, verify_all, verify_org
+from meterctl.core.verify import (
+    Check,
+    Checked,
+    Seal,
+    Sealed,
+    StorePart,
+    check_part,
+    repair_heads,
+    verify_all,
+    verify_org,
+)
 from meterctl.core.verify import store_check as verify_store
 from tests.builders import make_claim
 from tests.desk import NOON, Desk
@@ -38,7 +48,7 @@ class Told(NamedTuple):
 def checked(store: MemoryStore, *, in_parts: bool, seal: Seal | None = None) -> Told:
     """A check of ``store``: the orgs by this function, or in parts as by other processes."""
 
-    def check(parts: Iterable[Part]) -> Iterator[Checked]:
+    def check(parts: Iterable[StorePart]) -> Iterator[Checked]:
         return (check_part(store, part) for part in parts)
 
     tips: list[tuple[str, int, str]] = []

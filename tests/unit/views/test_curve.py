@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.model import MAX_UNITS, Instant
-from meterctl.views.blocks import Chart, Step
+from meterctl.views.blocks import Chart, CurveStep
 from meterctl.views.curve import curve_lines
 from meterctl.views.safety import in_encoding
 
@@ -15,7 +15,7 @@ DAY = 86_400_000
 
 
 def chart(*balances: int, every: int = DAY, until: int = 10 * DAY) -> Chart:
-    steps = [Step(add_millis(START, place * every), each, each, each) for place, each in enumerate(balances)]
+    steps = [CurveStep(add_millis(START, place * every), each, each, each) for place, each in enumerate(balances)]
     return Chart(START, steps, add_millis(START, until))
 
 
@@ -45,7 +45,7 @@ def test_a_chart_holds_each_value_until_the_next_and_the_last_to_the_end() -> No
 
 
 def test_time_before_the_first_step_is_there_and_empty() -> None:
-    late = Chart(START, [Step(add_millis(START, 5 * DAY), 100, 100, 100)], add_millis(START, 10 * DAY))
+    late = Chart(START, [CurveStep(add_millis(START, 5 * DAY), 100, 100, 100)], add_millis(START, 10 * DAY))
     lines = drawn(late, 47)
     assert lines[0] == "100 ┤" + " " * 21 + "⠉" * 21
     assert lines[-1].split()[0] == "2026-11-02"
@@ -58,7 +58,7 @@ def test_what_is_below_zero_is_toned_as_debt() -> None:
 
 
 def test_a_dip_within_a_step_is_drawn_whatever_the_scale() -> None:
-    steps = [Step(START, 0, MAX_UNITS, MAX_UNITS), Step(add_millis(START, DAY), -1, 7, 7)]
+    steps = [CurveStep(START, 0, MAX_UNITS, MAX_UNITS), CurveStep(add_millis(START, DAY), -1, 7, 7)]
     lines = drawn(Chart(START, steps, add_millis(START, 2 * DAY)), 80)
     zero = next(place for place, line in enumerate(lines) if "┼" in line)
     assert any("⠁" <= sign <= "⣿" for sign in lines[zero + 1])
@@ -99,7 +99,7 @@ def test_in_ascii_dots_are_stars() -> None:
     width=st.integers(20, 200),
 )
 def test_any_chart_fits_and_shows_what_is_below_zero(steps: list[tuple[int, int, int, int]], width: int) -> None:
-    made = [Step(add_millis(START, after), *_ordered(*values)) for after, *values in sorted(steps)]
+    made = [CurveStep(add_millis(START, after), *_ordered(*values)) for after, *values in sorted(steps)]
     lines = drawn(Chart(START, made, add_millis(START, 10 * DAY)), width)
     zero = next(place for place, line in enumerate(lines) if "┼" in line)
     below = any("⠁" <= sign <= "⣿" for line in lines[zero + 1 :] for sign in line)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.backfill.partition import Part
+from meterctl.core.backfill.partition import RoundPart
 from meterctl.core.errors import BadConfig, BadInput, MeterctlError, StoreUnreachable, StoreUnusable
 from meterctl.workers.backfill import _Inbox, _tell, _tell_problem
 from meterctl.workers.pool import WorkerDied
@@ -52,15 +52,15 @@ def test_one_that_has_left_is_told_nothing() -> None:
 
 def test_what_came_in_is_booked_until_there_is_no_more() -> None:
     inbox, (ours, its) = _Inbox(), Pipe()
-    for part in (Part([0], [1], [{}]), Part([], [], []), None):
+    for part in (RoundPart([0], [1], [{}]), RoundPart([], [], []), None):
         ours.send(part)
     inbox.fill(its)
-    assert list(inbox.parts()) == [Part([0], [1], [{}]), Part([], [], [])]
+    assert list(inbox.parts()) == [RoundPart([0], [1], [{}]), RoundPart([], [], [])]
 
 
 def test_what_is_not_begun_when_the_other_one_leaves_is_dropped() -> None:
     inbox, (ours, its) = _Inbox(), Pipe()
-    ours.send(Part([0], [1], [{}]))
+    ours.send(RoundPart([0], [1], [{}]))
     ours.close()
     inbox.fill(its)
     assert list(inbox.parts()) == []

@@ -8,7 +8,7 @@ from meterctl.core.errors import BadInput
 from meterctl.core.imports.devkit.records import OldOrg, OldWeek, Unusable, entry_of, week_of, whole
 
 
-class Documents(Protocol):
+class OrgDocuments(Protocol):
     """The documents of one org, as a database gives them."""
 
     @property
@@ -25,7 +25,7 @@ class Documents(Protocol):
     def largest_bytes(self) -> int: ...
 
 
-def org_of(documents: Documents) -> OldOrg:
+def org_of(documents: OrgDocuments) -> OldOrg:
     """Return the record of an org. Raises `Unusable`, which says what cannot be read, for one that must be looked at
     by hand first."""
     try:

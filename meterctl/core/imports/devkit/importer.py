@@ -11,7 +11,7 @@ from meterctl.core import errors
 from meterctl.core.domain.entries import tip_of
 from meterctl.core.errors import MeterctlError
 from meterctl.core.imports.appender import Appender
-from meterctl.core.imports.devkit.gather import Documents, org_of
+from meterctl.core.imports.devkit.gather import OrgDocuments, org_of
 from meterctl.core.imports.devkit.journal_builder import SOURCE, JournalBuilder, Known
 from meterctl.core.imports.devkit.records import OldOrg, Unusable
 from meterctl.core.results import Result, shown
@@ -99,7 +99,7 @@ class DevkitImporter:
         # Sessions of orgs that are built and not appended yet: another org's topup of the same is no topup.
         self._sessions: dict[str, str] = {}
 
-    def run(self, documents: Iterable[Documents]) -> Iterator[OrgReport]:
+    def run(self, documents: Iterable[OrgDocuments]) -> Iterator[OrgReport]:
         """Import org after org, and report each once it is stored."""
         built: list[_Built] = []
         for each in documents:
@@ -115,7 +115,7 @@ class DevkitImporter:
             self._appender.append(entries)
         yield from (done.report for done in built)
 
-    def _build(self, documents: Documents) -> _Built:
+    def _build(self, documents: OrgDocuments) -> _Built:
         try:
             old = org_of(documents)
             known, problems = self._known(old)

@@ -17,7 +17,7 @@ _BEGINNING = Instant("")
 
 
 @dataclass(slots=True)
-class Credit:
+class OldCredit:
     """Units that came in by the entry in ``place``, and what is left of them."""
 
     place: int
@@ -49,11 +49,11 @@ class Effect(NamedTuple):
 class Replay:
     """A walk over a ledger: feed it every entry in array order."""
 
-    credits: dict[int, Credit] = field(default_factory=dict)
+    credits: dict[int, OldCredit] = field(default_factory=dict)
     uncovered: int = 0
     at: Instant = _BEGINNING
-    _by_id: dict[str, Credit] = field(default_factory=dict)
-    _by_session: dict[str, Credit] = field(default_factory=dict)
+    _by_id: dict[str, OldCredit] = field(default_factory=dict)
+    _by_session: dict[str, OldCredit] = field(default_factory=dict)
 
     def feed(self, place: int, entry: OldEntry) -> Effect:
         """Return the effect of the next entry. One without a time happened when the last one did."""
@@ -78,24 +78,24 @@ class Replay:
     def _credit(self, place: int, entry: OldEntry) -> Effect:
         repaid = min(self.uncovered, entry.amount)
         self.uncovered -= repaid
-        credit = self.credits[place] = Credit(place, entry, entry.amount - repaid)
+        credit = self.credits[place] = OldCredit(place, entry, entry.amount - repaid)
         self._by_id.setdefault(entry.id, credit)
         if entry.session is not None and entry.kind == "topup":
             self._by_session.setdefault(entry.session, credit)
         return Effect(self.at, repaid=repaid)
 
-    def _own(self, entry: OldEntry) -> Credit | None:
+    def _own(self, entry: OldEntry) -> OldCredit | None:
         if entry.kind == "expiration" and entry.expires is not None:
             return self._by_id.get(entry.expires)
         if entry.kind == "refund" and entry.session is not None:
             return self._by_session.get(entry.session)
         return None
 
-    def _open(self, at: Instant) -> list[Credit]:
+    def _open(self, at: Instant) -> list[OldCredit]:
         found = [credit for credit in self.credits.values() if credit.is_open(at)]
         return sorted(found, key=lambda each: (each.entry.expires_at is None, each.entry.expires_at or "", each.place))
 
-    def _take(self, credit: Credit, units: int, draws: list[tuple[int, int]]) -> int:
+    def _take(self, credit: OldCredit, units: int, draws: list[tuple[int, int]]) -> int:
         if units:
             credit.remaining -= units
             draws.append((credit.place, units))

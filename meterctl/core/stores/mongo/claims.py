@@ -7,12 +7,12 @@ from pymongo.errors import BulkWriteError
 from meterctl.core.errors import Damaged, StoreUnreachable
 from meterctl.core.model import Claim
 from meterctl.core.stores.border import claim_of, undamaged
-from meterctl.core.stores.mongo.database import Database, Document, find
+from meterctl.core.stores.mongo.database import Document, MongoDatabase, find
 from meterctl.core.stores.mongo.failures import duplicates
 
 
 class MongoClaims:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._claims = database.claims
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from meterctl.core.domain.instants import from_datetime
 from meterctl.core.model import Instant
-from meterctl.core.ports import Mark
-from meterctl.core.stores.mongo.database import Database
+from meterctl.core.ports import ClockMark
+from meterctl.core.stores.mongo.database import MongoDatabase
 
 
 class MongoClock:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
     def server_time(self) -> Instant | None:
@@ -20,8 +20,8 @@ class MongoClock:
         local: datetime = hello["localTime"]
         return from_datetime(local.replace(tzinfo=UTC))
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> ClockMark | None:
         return None
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: ClockMark) -> None:
         """Keep none: the server's clock tells more."""

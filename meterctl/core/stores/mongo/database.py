@@ -54,7 +54,7 @@ FIRST_PAGE, LARGEST_PAGE = 32, 1024
 PAGE_BYTES = 2 * 1024 * 1024
 
 
-class Database:
+class MongoDatabase:
     """``place`` names it without any secret; ``timeout_seconds`` is what one call may take altogether. ``prefix``
     stands before the names of its collections."""
 

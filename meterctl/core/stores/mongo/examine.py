@@ -11,7 +11,7 @@ from meterctl.core.domain.instants import from_millis, to_millis
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.database import Database, Document
+from meterctl.core.stores.mongo.database import Document, MongoDatabase
 
 _INIT = "complete it with: meterctl init"
 
@@ -37,7 +37,7 @@ _OTHERWISE = ("sparse", "hidden", "collation", "expireAfterSeconds")
 _HARMFUL = {"update", "remove", "dropCollection", "convertToCapped"}
 
 
-def examine(database: Database, clock: Clock) -> list[Observation]:
+def examine(database: MongoDatabase, clock: Clock) -> list[Observation]:
     before = to_millis(clock.now())
     with database.answered():
         hello = database.client.admin.command("hello")
@@ -74,7 +74,7 @@ def _topology(hello: Mapping[str, Any]) -> Observation:
     return Observation("topology", None, told, "three members survive the loss of a machine")
 
 
-def _write_concern(database: Database, hello: Mapping[str, Any]) -> Observation:
+def _write_concern(database: MongoDatabase, hello: Mapping[str, Any]) -> Observation:
     asked = "majority, journaled, for journal and claims"
     if database.journal.write_concern.document != {"w": "majority", "j": True}:
         return Observation("write concern", False, f"not {asked}", "this is a mistake in meterctl: please report it")
@@ -99,13 +99,13 @@ def _skew(before: int, after: int, hello: Mapping[str, Any]) -> Observation:
 # -- the database
 
 
-def _indexes(database: Database) -> Iterator[Observation]:
+def _indexes(database: MongoDatabase) -> Iterator[Observation]:
     collections = {schema.JOURNAL: database.journal, schema.HEADS: database.heads}
     for name, expected in schema.expected_indexes().items():
         yield _looked(database, f"indexes of {name}", partial(_compared, collections[name], expected))
 
 
-def _looked(database: Database, name: str, look: Callable[[], _Finding]) -> Observation:
+def _looked(database: MongoDatabase, name: str, look: Callable[[], _Finding]) -> Observation:
     """What ``look`` found; unknown where this user may not look."""
     try:
         with database.answered():
@@ -137,7 +137,7 @@ def _is(live: Mapping[str, Any], index: schema.Index) -> bool:
     )
 
 
-def _validator(database: Database) -> _Finding:
+def _validator(database: MongoDatabase) -> _Finding:
     options = database.journal_options()
     if not options.get("validator"):
         return False, "the journal has none", _INIT
@@ -150,7 +150,7 @@ def _validator(database: Database) -> _Finding:
     return True, "as expected", None
 
 
-def _rights(database: Database) -> _Finding:
+def _rights(database: MongoDatabase) -> _Finding:
     told = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
     least = "connect as a user that has only the role which meterctl init prints"
     if not told["authenticatedUsers"]:
@@ -167,12 +167,12 @@ def _rights(database: Database) -> _Finding:
     return True, "may add to the journal and read it, and not change or remove an entry", None
 
 
-def _may(privileges: Iterable[Mapping[str, Any]], database: Database) -> set[str]:
+def _may(privileges: Iterable[Mapping[str, Any]], database: MongoDatabase) -> set[str]:
     """What the privileges allow on the journal."""
     covering = (privilege for privilege in privileges if _covers(privilege["resource"], database))
     return {action for privilege in covering for action in privilege["actions"]}
 
 
-def _covers(resource: Mapping[str, Any], database: Database) -> bool:
+def _covers(resource: Mapping[str, Any], database: MongoDatabase) -> bool:
     named = resource.get("db") in ("", database.name) and resource.get("collection") in ("", database.journal.name)
     return bool(resource.get("anyResource")) or named

@@ -16,7 +16,7 @@ from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
 from meterctl.core.stores.border import head_of
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.database import Database, Document, behind, find
+from meterctl.core.stores.mongo.database import Document, MongoDatabase, behind, find
 from meterctl.core.stores.mongo.failures import duplicates
 
 _DUE = "head.next_due"
@@ -29,7 +29,7 @@ _PAGE, _WORTH_ONE_UPDATE = 100, 20
 
 
 class MongoHeads:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._heads = database.heads
 

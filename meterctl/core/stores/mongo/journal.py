@@ -15,7 +15,7 @@ from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
 from meterctl.core.stores.border import entry_of, stray_of
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Database, Document, behind, find
+from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Document, MongoDatabase, behind, find
 from meterctl.core.stores.mongo.failures import duplicates, rejected
 
 #: Orgs that are counted off at once: their names fit an answer of MongoDB, which holds 16 MB, many times over.
@@ -30,7 +30,7 @@ _NUMBERED = {"seq": {"$gt": -math.inf}}
 
 
 class MongoJournal:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._journal = database.journal
         self._heads = database.heads

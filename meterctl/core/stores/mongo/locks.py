@@ -7,14 +7,14 @@ from meterctl.core.errors import Damaged, StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
 from meterctl.core.stores.border import lease_of
-from meterctl.core.stores.mongo.database import Database, Document
+from meterctl.core.stores.mongo.database import Document, MongoDatabase
 
 #: How often a lock may be given back just as we look who holds it.
 _LOOKS = 5
 
 
 class MongoLocks:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._locks = database.locks
 

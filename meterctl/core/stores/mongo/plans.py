@@ -5,11 +5,11 @@ from pymongo.errors import DuplicateKeyError
 from meterctl.core.errors import Damaged
 from meterctl.core.model import PlanVersion
 from meterctl.core.stores.border import damaged_plan, plan_of
-from meterctl.core.stores.mongo.database import Database, Document
+from meterctl.core.stores.mongo.database import Document, MongoDatabase
 
 
 class MongoPlans:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: MongoDatabase) -> None:
         self._database = database
         self._plans = database.plans
 

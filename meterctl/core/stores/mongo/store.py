@@ -13,7 +13,7 @@ from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.claims import MongoClaims
 from meterctl.core.stores.mongo.clock import MongoClock
-from meterctl.core.stores.mongo.database import Database, Document
+from meterctl.core.stores.mongo.database import Document, MongoDatabase
 from meterctl.core.stores.mongo.examine import examine
 from meterctl.core.stores.mongo.heads import MongoHeads
 from meterctl.core.stores.mongo.journal import MongoJournal
@@ -47,7 +47,7 @@ class MongoStore:
         timeout_seconds: float = TIMEOUT_SECONDS,
         prefix: str = "",
     ) -> None:
-        self._database = Database(client, database_name, place, timeout_seconds, prefix)
+        self._database = MongoDatabase(client, database_name, place, timeout_seconds, prefix)
         self.journal = MongoJournal(self._database)
         self.heads = MongoHeads(self._database)
         self.claims = MongoClaims(self._database)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Claim
 from meterctl.core.stores.border import claim_of, undamaged
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _TAKE = "INSERT INTO claims (name, org, session) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _HOLDERS = "SELECT name, org, session FROM json_each(?) CROSS JOIN claims ON name = value"
@@ -15,7 +15,7 @@ _READ = "SELECT name, org, session FROM claims WHERE name > ? ORDER BY name LIMI
 
 
 class SqliteClaims:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:

@@ -1,20 +1,20 @@
 """The mark of time in the SQLite file: there is no second clock to ask."""
 
 from meterctl.core.model import Instant
-from meterctl.core.ports import Mark
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.ports import ClockMark
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 
 class SqliteClock:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def server_time(self) -> Instant | None:
         return None
 
-    def mark(self) -> Mark | None:
+    def mark(self) -> ClockMark | None:
         rows = self._database.rows("SELECT at, pinned FROM clock")
-        return Mark(rows[0][0], bool(rows[0][1])) if rows else None
+        return ClockMark(rows[0][0], bool(rows[0][1])) if rows else None
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: ClockMark) -> None:
         self._database.mark = mark

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
-from meterctl.core.ports import Mark
+from meterctl.core.ports import ClockMark
 from meterctl.core.stores.sqlite.place import Standing, make_private, standing_of, way_to_read
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
@@ -77,7 +77,7 @@ _HINTS = {
 
 
 class _Link:
-    """One thread's connection. Its lock is only ever contended by `Database.close` and by a fork."""
+    """One thread's connection. Its lock is only ever contended by `SqliteDatabase.close` and by a fork."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -98,7 +98,7 @@ class _Link:
         self._durable = None
 
 
-class Database:
+class SqliteDatabase:
     """A SQLite file, its schema, and one connection per thread, opened on first use. With ``only_look`` the file has to
     be there, and stays as it is."""
 
@@ -113,7 +113,7 @@ class Database:
         self._made: list[str] = []
         self._ready = False
         #: Stored with the next transaction, if any.
-        self.mark: Mark | None = None
+        self.mark: ClockMark | None = None
         # The file that was opened first: another one under its name is another store.
         self._file: Standing | None = None
         # How a file is opened that may only be read.
@@ -362,8 +362,8 @@ def _fitting(page: list[_Row]) -> int:
     return max(1, _PAGE_LENGTH * len(page) // max(1, length))
 
 
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_paused: list[Database] = []
+_databases: weakref.WeakSet[SqliteDatabase] = weakref.WeakSet()
+_paused: list[SqliteDatabase] = []
 
 
 def _before_fork() -> None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from meterctl.core.ports import Observation
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 from meterctl.core.stores.sqlite.schema import OBJECTS, plain
 
 _INIT = "complete it with: meterctl init"
 
 
-def examine(database: Database) -> list[Observation]:
+def examine(database: SqliteDatabase) -> list[Observation]:
     # Opening a file that is not there would make it.
     return list(_observations(database)) if _is_there(database.path) and database.is_made() else []
 
@@ -25,7 +25,7 @@ def _is_there(path: Path) -> bool:
         return True  # in a directory that this user may not look into: opening it says so
 
 
-def _observations(database: Database) -> Iterator[Observation]:
+def _observations(database: SqliteDatabase) -> Iterator[Observation]:
     live = {name: str(sql) for name, sql in database.rows("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
     size = database.path.stat().st_size
     yield Observation("store", True, f"{database.path}: {size:,} bytes, SQLite {sqlite3.sqlite_version}")
@@ -34,7 +34,7 @@ def _observations(database: Database) -> Iterator[Observation]:
     yield _rights(database)
 
 
-def _journaling(database: Database) -> Observation:
+def _journaling(database: SqliteDatabase) -> Observation:
     ((mode,),) = database.rows("PRAGMA journal_mode")
     # Read as if nothing changed it, a file says that it has no log: its header tells.
     if mode == "wal" or (database.is_still and _header(database.path)[18:20] == b"\2\2"):
@@ -65,7 +65,7 @@ def _open_to(path: Path) -> str:
     return " and ".join(name for name, right in readers.items() if mode & right)
 
 
-def _rights(database: Database) -> Observation:
+def _rights(database: SqliteDatabase) -> Observation:
     if not os.access(database.path, os.W_OK):
         fix = "to book, use the account that owns it; who only reads needs no more"
         return Observation("rights", None, "the file is read-only for this user", fix)

@@ -9,7 +9,7 @@ from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
 from meterctl.core.stores.border import head_of, parsed
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _FIELDS = ", ".join(Head._fields)
 
@@ -35,7 +35,7 @@ _DUE = """
 
 
 class SqliteHeads:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def put(self, heads: Sequence[Head]) -> None:

@@ -11,7 +11,7 @@ from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
 from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
 from meterctl.core.stores.border import entry_of, parsed
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 from meterctl.core.stores.sqlite.neighbours import check_neighbours
 
 _INSERT = "INSERT INTO journal (doc) VALUES (?)"
@@ -71,7 +71,7 @@ _ORGS = """
 
 
 class SqliteJournal:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def append(self, entries: Sequence[Entry]) -> int:
@@ -129,7 +129,7 @@ class SqliteJournal:
             yield _stored(row[-1])
 
     def strays(self) -> Iterator[Damaged]:
-        return iter(())  # the table takes none, and `Database.damage` looks whether that is so
+        return iter(())  # the table takes none, and `SqliteDatabase.damage` looks whether that is so
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         if org is None:

@@ -6,7 +6,7 @@ from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease
 from meterctl.core.stores.border import lease_of
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 # Right-hand sides see the row as it was: a holder that renews keeps its acquired_at, a new one brings its own.
 _ACQUIRE = """
@@ -22,7 +22,7 @@ _FIELDS = "name, holder, acquired_at, expires_at"
 
 
 class SqliteLocks:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def acquire(self, lease: Lease, now: Instant) -> Lease:

@@ -6,7 +6,7 @@ from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import Damaged
 from meterctl.core.model import PlanVersion
 from meterctl.core.stores.border import parsed, plan_of
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _FIELDS = ", ".join(PlanVersion._fields)
 _MARKS = ", ".join("?" * len(PlanVersion._fields))
@@ -15,7 +15,7 @@ _ALL = f"SELECT {_FIELDS} FROM plans ORDER BY plan, version"  # noqa: S608
 
 
 class SqlitePlans:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
     def add(self, version: PlanVersion) -> bool:

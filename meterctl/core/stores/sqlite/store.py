@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.sqlite.clock import SqliteClock
-from meterctl.core.stores.sqlite.database import Database
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 from meterctl.core.stores.sqlite.heads import SqliteHeads
 from meterctl.core.stores.sqlite.journal import SqliteJournal
 
@@ -24,7 +24,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: str, *, timeout_seconds: float = 30.0, only_look: bool = False) -> None:
-        self._database = Database(path, timeout_seconds=timeout_seconds, only_look=only_look)
+        self._database = SqliteDatabase(path, timeout_seconds=timeout_seconds, only_look=only_look)
         self.journal = SqliteJournal(self._database)
         self.heads = SqliteHeads(self._database)
         self.clock = SqliteClock(self._database)
