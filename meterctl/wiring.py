@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand
-    from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner
+    from meterctl.core.saved_plans.plan_file import Header, PlanFile
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import PageBooker, Sweeper
@@ -306,7 +306,7 @@ class Wiring:
         from meterctl.core.booking.ledger import Ledger
 
         if self.options.plan_out is not None:
-            return self.planner(self.plan)
+            return self._planner(self.plan)
         if self.options.dry_run:
             return self.rehearsal()
         # An append on SQLite is this process's own work, on MongoDB mostly a wait.
@@ -346,15 +346,15 @@ class Wiring:
     def save_plan(self, path: str, requests: "Iterable[Request]") -> "Header":
         """Rehearse ``requests`` and save those that would book something as a plan."""
         plan = self.plan_file(path)
-        for _ in self.planner(plan).execute(requests):
-            pass  # the planner has written it down
+        for _ in self._planner(plan).execute(requests):
+            pass  # the ledger writes each one to the plan
         return plan.save()
 
-    def planner(self, plan: "PlanFile") -> "Planner":
-        """A ledger that rehearses what it is asked to book, and writes it down in ``plan``."""
-        from meterctl.core.saved_plans.plan_file import Planner
+    def _planner(self, plan: "PlanFile") -> "Ledger":
+        """Return a ledger that rehearses requests and writes them to ``plan``."""
+        from meterctl.core.saved_plans.plan_file import planning_ledger
 
-        return Planner(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
+        return planning_ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
 
     @cached_property
     def reads(self) -> "Reads":

@@ -15,7 +15,7 @@ from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.near_orgs import nearest_org
 from meterctl.core.reads.queries import Reads
 from meterctl.core.saved_plans.apply import Application, Applier
-from meterctl.core.saved_plans.plan_file import PlanFile, Planner, open_plan
+from meterctl.core.saved_plans.plan_file import PlanFile, open_plan, planning_ledger
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.verify import verify_org
 from meterctl.render import emit
@@ -100,7 +100,7 @@ def test_l80_a_limit_stops_an_amount_that_nobody_meant(desk: Desk) -> None:
 def test_l81_who_carries_out_the_plan_of_another_is_recorded(desk: Desk, tmp_path: Path) -> None:
     guard = Guard(limits=Limits(approval_over=1000))
     file = PlanFile(str(tmp_path / "plan"), "kim", desk.clock.now(), desk.store.describe())
-    planner = Planner(OverlayStore(desk.store, MemoryStore()), desk.clock, desk.ledger.terms, file)
+    planner = planning_ledger(OverlayStore(desk.store, MemoryStore()), desk.clock, desk.ledger.terms, file)
     for _ in planner.execute([Request(Adjust("acme", 5000, "a1"), "kim", "because")]):
         pass
     file.save()

@@ -1,13 +1,14 @@
 """The one write path: requests in, receipts out.
 
 A single debit, a backfill of a million lines and both sweeps go through `Ledger.execute`: take a chunk, read its orgs'
-tips and known keys in one query each, decide in memory, append in order, and answer. How one chunk is booked is
-`meterctl.core.booking.chunk_writer`'s part, how chunks follow each other `meterctl.core.booking.pipeline`'s.
+tips and known keys in one query each, decide in memory, append in order, and answer. `chunk_writer` books one chunk;
+`pipeline` runs one chunk after the other.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from random import Random
+from typing import Protocol
 
 from meterctl.core.booking.chunk_writer import PATIENCE, Writer
 from meterctl.core.booking.pipeline import Execution
@@ -18,12 +19,21 @@ from meterctl.core.results import Receipt
 
 CHUNK = 500
 
+Chunks = Iterable[Sequence[Request]]
+
+
+class Recorder(Protocol):
+    """Sees each request of a ledger and its receipt."""
+
+    def record(self, chunks: Chunks, execute: Callable[[Chunks], Iterator[list[Receipt]]]) -> Iterator[list[Receipt]]:
+        """Return the receipts of ``execute`` for ``chunks``, which may be completed on the way."""
+
 
 class Ledger:
     """Books requests on one store, under one set of terms.
 
-    With ``dry_run`` the store is expected to be an overlay that keeps what is appended to itself; receipts then say
-    ``planned``.
+    With ``dry_run`` the store must be an overlay, which keeps appended entries to itself; receipts then say
+    ``planned``. A ``recorder`` sees every request and its receipt.
     """
 
     def __init__(
@@ -36,9 +46,10 @@ class Ledger:
         patience: float = PATIENCE,
         random: Random | None = None,
         overlap: bool = True,
+        recorder: Recorder | None = None,
     ) -> None:
-        """``overlap``: whether a long chunk is appended while the next one is decided. That saves what there is to wait
-        for, and costs a sixth of the processor time."""
+        """With ``overlap`` a long chunk is appended while the next one is decided. That saves waiting for the store,
+        and costs a sixth of the processor time."""
         self.store = store
         self.clock = clock
         self.terms = terms
@@ -46,25 +57,30 @@ class Ledger:
         self._patience = patience
         self._random = random or Random()
         self._overlap = overlap
+        self._recorder = recorder
 
     def one(self, request: Request) -> Receipt:
-        """Book one request. Raises `StoreUnreachable` if the store cannot tell about it, `Damaged` if the org's journal
-        cannot be booked on."""
+        """Book one request. Raise `StoreUnreachable` if the store does not confirm it, `Damaged` if the org's journal
+        is damaged."""
         receipt = next(receipt for receipts in self.execute_chunks([[request]]) for receipt in receipts)
         if receipt.problem is not None:
             raise receipt.problem
         return receipt
 
     def execute(self, requests: Iterable[Request], *, chunk: int = CHUNK) -> Iterator[Receipt]:
-        """A receipt per request, in order. Requests of one org take effect in the order given.
+        """Book requests, and yield a receipt for each, in order. Requests of one org take effect in the order given.
 
-        When it raises, everything answered before is booked, and of the rest what is booked will be found as replays.
+        When it raises, everything answered before is booked. The rest may be booked in part: run again, those requests
+        come back as replays.
         """
         source = iter(requests)
         for receipts in self.execute_chunks(iter(lambda: list(islice(source, chunk)), [])):
             yield from receipts
 
-    def execute_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Receipt]]:
-        """As `execute`, for requests that come in chunks: answers the receipts of each, in one or several parts."""
+    def execute_chunks(self, chunks: Chunks) -> Iterator[list[Receipt]]:
+        """Book requests that come in chunks, as `execute` does. The receipts of one chunk may come in several lists."""
+        return self._run(chunks) if self._recorder is None else self._recorder.record(chunks, self._run)
+
+    def _run(self, chunks: Chunks) -> Iterator[list[Receipt]]:
         writer = Writer(self.store, self.clock, self.terms, self.dry_run, self._patience, self._random)
         return Execution(writer, chunks, overlap=self._overlap).run()

@@ -14,10 +14,11 @@ from meterctl.core.domain.due_events import due
 from meterctl.core.domain.effects import apply
 from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Admission, admission
 from meterctl.core.errors import Damaged, shell_word
 from meterctl.core.model import Entry, Instant, State, state_after
-from meterctl.core.ports import EntryFilter
+from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.debt_age import debt_began
 from meterctl.core.reads.explain_words import _count, _minute, _units, told
 from meterctl.core.reads.forecast import forecast_record
@@ -80,13 +81,19 @@ class _OrgStanding(NamedTuple):
         return 0 if self.newest is None else self.newest["seq"]
 
 
-class Explainer(Reads):
+class Explainer:
     """Explains orgs. Reads only."""
+
+    def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
+        self._store = store
+        self._terms = terms
+        self._reads = Reads(store, clock, terms)
+        self._plans = self._reads.plans
 
     def explain(self, org: str, as_of: Instant | None = None) -> Explanation:
         """Where ``org`` stands at ``as_of`` (None: now) and why. An instant ahead shows what time alone will do."""
         standing = self._at(org, as_of)
-        recent = _Recent(self, standing)
+        recent = _Recent(self._store.journal, standing)
         quota = self._quota(standing.state, standing.at)
         admitted = admission(standing.state, quota)
         facts: dict[str, Any] = {
@@ -104,7 +111,7 @@ class Explainer(Reads):
             **self._lots(standing, recent),
             **self._upcoming(standing, admitted),
         }
-        ahead = Forecaster(self._store.journal, self._terms, self.plans).of(
+        ahead = Forecaster(self._store.journal, self._terms, self._plans).of(
             org, state_after(standing.newest), standing.state, standing.at
         )
         facts["forecast"] = forecast_record(ahead)
@@ -112,16 +119,16 @@ class Explainer(Reads):
         return Explanation({"said": list(told(facts)), **facts})
 
     def _at(self, org: str, as_of: Instant | None) -> _OrgStanding:
-        newest, at, _ = self._standing(org, as_of)
+        newest, at, _ = self._reads.standing(org, as_of)
         tip = tip_of(newest)
-        booked = list(book_due(org, tip, at, self._terms, self.plans, at))
+        booked = list(book_due(org, tip, at, self._terms, self._plans, at))
         pending = tuple(entry for entry, _ in booked)
         return _OrgStanding(org, at, newest, pending, booked[-1][1] if booked else tip, as_of is None)
 
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
             return state.week.quota
-        return self.plans.in_force(self._terms.plan_of(state, at), at).weekly_quota
+        return self._plans.in_force(self._terms.plan_of(state, at), at).weekly_quota
 
     # -- the sum
 
@@ -146,7 +153,7 @@ class Explainer(Reads):
         week = standing.state.week
         plan = self._terms.plan_of(standing.state, standing.at)
         assigned = recent.newest_of("plan")
-        version = self.plans.in_force(plan, standing.at).version if week is None else week.version
+        version = self._plans.in_force(plan, standing.at).version if week is None else week.version
         return {
             "plan": plan if week is None else week.plan,
             "version": version,
@@ -179,7 +186,7 @@ class Explainer(Reads):
         reset = recent.resets[0] if recent.resets else None
         if reset is not None and (reset["opened"] or {}).get("key") == week.key:
             return reset["seq"]
-        return self._last_seq_before(standing.org, weeks.week_start(week.key)) + 1
+        return self._reads.last_seq_before(standing.org, weeks.week_start(week.key)) + 1
 
     # -- debt
 
@@ -234,8 +241,8 @@ class Explainer(Reads):
         at, state, seq = standing.at, standing.state, standing.tip.seq
         while True:  # bounded: whoever asks stops
             plan = self._terms.plan_of(state, at)
-            coming = sorted(version.effective_from for version in self.plans.versions(plan))
-            event = due(state, seq + 1, END, self._terms, self.plans)
+            coming = sorted(version.effective_from for version in self._plans.versions(plan))
+            event = due(state, seq + 1, END, self._terms, self._plans)
             until = END if event is None else event.instant
             if state.week is None:
                 yield from ((instant, state) for instant in coming if at < instant < until)
@@ -246,7 +253,7 @@ class Explainer(Reads):
             yield at, state
 
     def _to_come(self, standing: _OrgStanding) -> Iterator[tuple[Entry, Tip]]:
-        return book_due(standing.org, standing.tip, END, self._terms, self.plans, standing.at)
+        return book_due(standing.org, standing.tip, END, self._terms, self._plans, standing.at)
 
     # -- oddities
 
@@ -281,8 +288,8 @@ class Explainer(Reads):
 class _Recent:
     """The newest entries of an org that explaining it takes, in a few bounded reads. Due ones count as booked."""
 
-    def __init__(self, explainer: Explainer, standing: _OrgStanding) -> None:
-        self._journal = explainer._store.journal
+    def __init__(self, journal: Journal, standing: _OrgStanding) -> None:
+        self._journal = journal
         self._standing = standing
         changes = self._read(EntryFilter(kinds=CHANGING), CHANGES)
         self.resets = self._read(EntryFilter(kinds=("reset",)), RESETS)

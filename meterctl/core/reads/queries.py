@@ -48,8 +48,8 @@ class Reads:
         """The newest entry of ``org`` with ``at`` before the given instant."""
         return None if instant == EARLIEST else self.entry_at(org, add_millis(instant, -1))
 
-    def _standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
-        """The entry that holds at ``as_of`` (None: now), the instant that stands for, and the state then."""
+    def standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
+        """Return the entry that holds at ``as_of`` (None: now), that instant, and the state then."""
         check_org(org)
         if as_of is None:
             newest = self._store.journal.tip(org)
@@ -61,7 +61,7 @@ class Reads:
     def balance(self, org: str, as_of: Instant | None = None) -> Balance:
         """Units, live lots with pack and session, debt, and what expires next. An ``as_of`` ahead shows what time alone
         will do."""
-        newest, at, state = self._standing(org, as_of)
+        newest, at, state = self.standing(org, as_of)
         return Balance(
             org,
             at,
@@ -92,7 +92,7 @@ class Reads:
         """Return the lots of ``org`` and the history of each; with ``all_lots`` those that are gone too."""
         from meterctl.core.reads.lot_list import list_lots
 
-        newest, at, state = self._standing(org, None)
+        newest, at, state = self.standing(org, None)
         pending = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, at)]
         return list_lots(self._store.journal, org, at, state, pending, all_lots=all_lots)
 
@@ -101,7 +101,7 @@ class Reads:
     def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
         """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota. A ``gate``
         answers fast: it has no forecast."""
-        newest, at, state = self._standing(org, None)
+        newest, at, state = self.standing(org, None)
         week = state.week
         ahead = None if gate else self._forecast(org, state_after(newest), state, at)
         plan = self.plans.in_force(self._terms.plan_of(state, at), at)
@@ -182,7 +182,7 @@ class Reads:
         """A page of the journal, newest first. Without an org, a session, ref or run tells whose it is. Raises
         `NotFound` when it is nobody's."""
         org = self._org(org, query)
-        newest, _, state = self._standing(org, None)
+        newest, _, state = self.standing(org, None)
         look = self._look(query)
         found = self._page(org, query) if look is None else search.newest_first(look, org)
         matching = filter(query.matches, found)
@@ -200,20 +200,20 @@ class Reads:
         if query.since is None and query.until is None:
             return None, None
         opening = 0 if query.since is None else self._balance_before(org, query.since)
-        now = self._standing(org, None)[2].balance
+        now = self.standing(org, None)[2].balance
         return opening, now if query.until is None else self._balance_before(org, query.until)
 
     def _balance_before(self, org: str, instant: Instant) -> int:
         """Return the balance as ``instant`` begins, now at the latest."""
         if instant == EARLIEST:
             return 0
-        _, now, state = self._standing(org, None)
-        return state.balance if instant > now else self._standing(org, add_millis(instant, -1))[2].balance
+        _, now, state = self.standing(org, None)
+        return state.balance if instant > now else self.standing(org, add_millis(instant, -1))[2].balance
 
     def chart(self, org: str, since: Instant | None, until: Instant | None) -> LedgerChart:
         """The balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now). Reads all
         entries of that time that moved units."""
-        _, now, _ = self._standing(org, None)
+        _, now, _ = self.standing(org, None)
         end = now if until is None else min(until, now)
         if since is not None and since >= end:
             raise BadInput(f"there is no time between {since} and {end}", hint="give a --since that lies before it")
@@ -280,7 +280,7 @@ class Reads:
     def _page(self, org: str, query: LedgerQuery) -> Iterator[Entry]:
         where = EntryFilter(
             before=self._before(org, query),
-            after=None if query.since is None else self._last_seq_before(org, query.since),
+            after=None if query.since is None else self.last_seq_before(org, query.since),
             kinds=query.kinds,
             moving=not (query.all_kinds or query.kinds),
             session=query.session,
@@ -291,11 +291,11 @@ class Reads:
     def _before(self, org: str, query: LedgerQuery) -> int | None:
         if query.until is None:
             return query.before
-        bound = self._last_seq_before(org, query.until) + 1
+        bound = self.last_seq_before(org, query.until) + 1
         return bound if query.before is None else min(bound, query.before)
 
-    def _last_seq_before(self, org: str, instant: Instant) -> int:
-        """The seq of the last entry whose ``at`` lies before ``instant``; 0 if there is none."""
+    def last_seq_before(self, org: str, instant: Instant) -> int:
+        """Return the seq of the last entry whose ``at`` is before ``instant``; 0 if there is none."""
         entry = self._entry_before(org, instant)
         return 0 if entry is None else entry["seq"]
 

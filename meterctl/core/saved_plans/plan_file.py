@@ -7,7 +7,7 @@ input file), the basis of its review, and the entries it would book. docs/plans.
 import json
 import shutil
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -15,7 +15,7 @@ from operator import index
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
-from meterctl.core.booking.ledger import Ledger
+from meterctl.core.booking.ledger import Chunks, Ledger
 from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes
 from meterctl.core.domain.operation_documents import request_document, request_from_document
 from meterctl.core.domain.operations import Request
@@ -146,26 +146,30 @@ def _planned(entry: Entry, place: EntryPlace) -> dict[str, Any]:
     return figures_of(entry) | {"digest": place.digest}
 
 
-class Planner(Ledger):
-    """A ledger that rehearses requests and adds them to a plan. ``store`` is an overlay, so nothing is booked.
+def planning_ledger(store: Store, clock: Clock, terms: Terms, plan: PlanFile) -> Ledger:
+    """Return a ledger that rehearses requests on the overlay ``store`` and writes them to ``plan``."""
+    return Ledger(store, clock, terms, dry_run=True, recorder=_Planner(plan, clock))
 
-    Each operation gets a fixed time, so that `apply` books exactly the reviewed entries.
-    """
 
-    def __init__(self, store: Store, clock: Clock, terms: Terms, plan: PlanFile) -> None:
-        super().__init__(store, clock, terms, dry_run=True)
+class _Planner:
+    """Writes each request and its receipt to a plan.
+
+    The time of each operation is fixed, so that applying the plan books exactly the reviewed entries."""
+
+    def __init__(self, plan: PlanFile, clock: Clock) -> None:
         self._plan = plan
+        self._clock = clock
 
-    def execute_chunks(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Receipt]]:
+    def record(self, chunks: Chunks, execute: Callable[[Chunks], Iterator[list[Receipt]]]) -> Iterator[list[Receipt]]:
         waiting: deque[Request] = deque()
-        for receipts in super().execute_chunks(self._with_times(chunks, waiting)):
+        for receipts in execute(self._with_times(chunks, waiting)):
             for receipt in receipts:
                 self._plan.add(waiting.popleft(), receipt)
             yield receipts
 
-    def _with_times(self, chunks: Iterable[Sequence[Request]], waiting: deque[Request]) -> Iterator[Sequence[Request]]:
+    def _with_times(self, chunks: Chunks, waiting: deque[Request]) -> Iterator[Sequence[Request]]:
         for chunk in chunks:
-            now = self.clock.now()
+            now = self._clock.now()
             requests = [request if request.at else replace(request, at=now) for request in chunk]
             waiting.extend(requests)
             yield requests

@@ -12,7 +12,7 @@ from meterctl.core.domain.precondition import Basis, EntryPlace, digest, place_o
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import NO_HASH, Instant
 from meterctl.core.saved_plans.apply import CHUNK, Application, Applier, PlanSummary
-from meterctl.core.saved_plans.plan_file import Header, PlanFile, Planner, open_plan
+from meterctl.core.saved_plans.plan_file import Header, PlanFile, open_plan, planning_ledger
 from meterctl.core.stores.overlay import OverlayStore
 from tests.builders import make_entry
 from tests.desk import Desk, booked, contents, request, tap
@@ -22,7 +22,7 @@ from tests.memory_store import MemoryStore
 def save(desk: Desk, path: Path, operations: Iterable[Operation], at: str | None = None) -> Header:
     """A plan of ``operations``, made on the desk's store."""
     file = PlanFile(str(path), "planner", desk.clock.now(), desk.store.describe())
-    planner = Planner(OverlayStore(desk.store, MemoryStore()), desk.clock, desk.ledger.terms, file)
+    planner = planning_ledger(OverlayStore(desk.store, MemoryStore()), desk.clock, desk.ledger.terms, file)
     for _ in planner.execute(request(operation, at) for operation in operations):
         pass
     header = file.save()
