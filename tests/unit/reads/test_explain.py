@@ -470,7 +470,8 @@ def desk_of(history: History) -> Desk:
 def check_sum(facts: dict[str, Any], desk: Desk, org: str) -> None:
     total = facts["sum"]
     debt = total["owed"] + total["overage"]
-    assert total["quota_left"] + total["in_lots"] - debt == total["available"] == facts["available"]
+    free = total["quota_left"] + total["in_lots"] - debt - total["held"]
+    assert free == total["available"] == facts["available"]
     assert total["balance"] == total["in_lots"] - debt == desk.balance(org)
     assert facts["allowed"] == (total["available"] >= 1) == (total["missing"] == 0)
     assert total["missing"] in (0, 1 - total["available"])
