@@ -11,6 +11,7 @@
 #   make package  build the wheel, install it apart from this checkout, and have it show what it does
 #   make pictures draw the pictures in docs/pictures anew, from what the commands print
 #   make man      write the man pages to build/man, from the help texts
+#   make lock     pin everything that is installed to versions and hashes, after a change of pyproject.toml
 #   make clean    remove what building and testing left behind
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate fuzz package pictures man
+.PHONY: demo test bench lint types clean mutations simulate fuzz package pictures man lock
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -64,6 +65,15 @@ package: $(VENV)/.pip
 man: $(VENV)/.runtime
 	$(BIN)/python -m docs.man.make build/man
 
+# Versions and hashes of everything that is installed here, for every Python and platform that meterctl runs on.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate
+
+lock: $(VENV)/.pip
+	$(PIP) uv
+	$(LOCK) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) --group build -o requirements/build.txt
+	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+
 pictures: $(VENV)/.runtime
 	$(BIN)/python -m docs.pictures.make
 
@@ -73,13 +83,14 @@ clean:
 
 # --compile sees to what is installed, not to a checkout that is only pointed to: each command would compile it anew where
 # Python is told not to write bytecode, and take half as long again.
-$(VENV)/.runtime: pyproject.toml $(VENV)/.pip
-	$(PIP) --editable .
+$(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt $(VENV)/.pip
+	$(PIP) --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q meterctl
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(VENV)/.runtime
-	$(PIP) --group dev
+$(VENV)/.dev: pyproject.toml requirements/dev.txt $(VENV)/.runtime
+	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # Debian's python3 comes without the pip that a virtual environment would bring along, and its own is too old for

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from meterctl.core.errors import MeterctlError
     from meterctl.core.results import Balance, LedgerPage, Meter, Receipt
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AlertPage",
