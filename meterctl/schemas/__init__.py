@@ -35,7 +35,7 @@ from meterctl.core.documents.operating import (
     RepairDocument,
     Schemas,
 )
-from meterctl.core.documents.planning import Apply, SavedPlanDocument, SavedPlanLine
+from meterctl.core.documents.planning import SavedPlanDocument, SavedPlanLine
 from meterctl.core.documents.reading import (
     Alerts,
     HistoryDocument,
@@ -44,11 +44,11 @@ from meterctl.core.documents.reading import (
     Reconcile,
     RefundPreview,
 )
+from meterctl.core.documents.receipts import Apply, ReceiptsDocument
 from meterctl.core.documents.statements import ReportDocument, StatementDocument
 from meterctl.core.documents.writing import (
     BackfillLine,
     EventsDocument,
-    ReceiptsDocument,
 )
 from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.devkit.importer import DevkitImported

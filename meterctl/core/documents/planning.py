@@ -1,6 +1,6 @@
 """Saved plans, and the outcome of one."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.fields import (
     HASH,
@@ -8,9 +8,7 @@ from meterctl.core.documents.fields import (
     Balance,
     Org,
     Reason,
-    Seconds,
     Seq,
-    Warnings,
     instant,
     means,
     number,
@@ -19,9 +17,6 @@ from meterctl.core.documents.fields import (
     units,
 )
 from meterctl.core.model import Instant, Kind
-
-if TYPE_CHECKING:
-    from meterctl.core.results import Receipt
 
 Digest = Annotated[str, text("SHA-256 of an entry without recorded_at, prev and hash", HASH)]
 
@@ -113,27 +108,3 @@ class PlanProblem(TypedDict):
     status: Literal["moved", "refused", "conflict", "failed"]
     reason: Annotated[str | None, text("code of the rule that refused it")]
     message: Annotated[str, text("the reason, for people")]
-
-
-class Apply(TypedDict):
-    """The outcome of carrying out a saved plan."""
-
-    schema: Literal["meterctl.apply.v1"]
-    plan: Plan
-    operations: Annotated[int, number("operations answered")]
-    applied: Annotated[int, number("operations booked")]
-    planned: Annotated[int, number("operations that would be booked, on a dry run")]
-    replayed: Annotated[int, number("operations booked before")]
-    unchanged: Annotated[int, number("sweeps of orgs that have nothing due any more")]
-    disabled: Annotated[int, number("operations of usage while the meter is off")]
-    moved: Annotated[int, number("operations not booked because their org is not where the plan saw it")]
-    refused: Annotated[int, number("operations that a rule refused")]
-    conflict: Annotated[int, number("operations whose key was used for something else")]
-    failed: Annotated[int, number("operations whose org's journal cannot be read")]
-    amount: Annotated[int, signed("sum of the units booked")]
-    orgs_moved: list[MovedOrg]
-    problems: list[PlanProblem]
-    more_problems: Annotated[int, number("problems that are counted only")]
-    receipts: Annotated[list["Receipt"], means("of the first hundred operations")]
-    seconds: Seconds
-    warnings: Warnings

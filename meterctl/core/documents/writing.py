@@ -1,11 +1,8 @@
 """Documents of commands that book."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.fields import Balance, Org, Seconds, Seq, Warnings, number, text
-
-if TYPE_CHECKING:
-    from meterctl.core.results import Receipt
 
 
 class Difference(TypedDict):
@@ -13,15 +10,6 @@ class Difference(TypedDict):
 
     first: Any
     now: Any
-
-
-class ReceiptsDocument(TypedDict):
-    """The outcomes of several operations of one command."""
-
-    schema: Literal["meterctl.receipts.v1"]
-    command: Annotated[str, text("command")]
-    receipts: "list[Receipt]"
-    warnings: Warnings
 
 
 class Failure(TypedDict):
