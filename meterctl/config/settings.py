@@ -1,7 +1,4 @@
-"""Settings: the config file, the environment, and the defaults without either.
-
-Only a command that finds a config file loads the reader behind it (`meterctl.config.file`).
-"""
+"""Settings, with the defaults that hold without a config file, and the places where files are looked for."""
 
 import os
 from collections.abc import Mapping
@@ -9,10 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meterctl.core.domain.policy import Limits, StripeSettings, Terms
-from meterctl.core.errors import BadConfig, BadInput
-
-#: A config is read whole, and nobody writes one as long as this. More is something else, a device say.
-MAX_BYTES = 1 << 20
+from meterctl.core.errors import BadInput
 
 MAX_STORE_FILE = 1 << 14
 
@@ -91,24 +85,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False  # in a directory that this user may not look into: nobody named it
-
-
-def load_settings(given: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings in force. Raises `BadConfig` naming file, key and what would be right."""
-    path = find_config(given, environ)
-    if path is None:
-        return Settings()
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise BadConfig(f"the config {path} is longer than 1 MiB", hint="check --config and the file")
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-    except (OSError, ValueError) as problem:
-        raise BadConfig(f"cannot read the config {path}: {problem}", hint="check --config and the file") from None
-    from meterctl.config.file import read_settings
-
-    return read_settings(path, text)
 
 
 def read_store_file(settings: Settings, name: str) -> str:
