@@ -13,11 +13,9 @@ from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
-from typer._click import exceptions as usage
-from typer._click.core import Command, Context
-from typer._click.formatting import HelpFormatter
 from typer.core import TyperGroup
 
+from meterctl.commands.click import ClickException, Command, Context, HelpFormatter, NoArgsIsHelpError
 from meterctl.commands.command import abandon_output, answering, take_shared
 from meterctl.commands.names import COMMANDS, GROUPS, SECTIONS, module_of
 from meterctl.core import errors
@@ -121,7 +119,7 @@ def _cut(text: str) -> str:
     return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..." for line in lines)
 
 
-def _usage_error(problem: usage.ClickException) -> MeterctlError:
+def _usage_error(problem: ClickException) -> MeterctlError:
     context = getattr(problem, "ctx", None)
     hint = f"{context.command_path} --help" if context is not None else "meterctl --help"
     error = MeterctlError(problem.format_message(), code="usage", hint=hint)
@@ -197,10 +195,10 @@ def _answer(arguments: list[str]) -> int:
         return code
     except MeterctlError as error:
         return report(error, as_json=as_json)
-    except usage.NoArgsIsHelpError as problem:
+    except NoArgsIsHelpError as problem:
         sys.stderr.write(problem.format_message() + "\n")
         return errors.USAGE
-    except usage.ClickException as problem:
+    except ClickException as problem:
         return report(_usage_error(problem), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return report(errors.Interrupted("interrupted"), as_json=as_json)

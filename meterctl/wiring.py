@@ -87,7 +87,7 @@ class Wiring:
 
     @cached_property
     def settings(self) -> "Settings":
-        from meterctl.config.settings import load_settings
+        from meterctl.config.loading import load_settings
 
         return load_settings(self.options.config, self.environ)
 

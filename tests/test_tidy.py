@@ -28,6 +28,9 @@ OWNED = {
     "orjson": "meterctl/core/domain/canonical.py",
 }
 
+#: The one file that knows the private parts of typer.
+CLICK = "meterctl/commands/click.py"
+
 #: Modules of the core that decide and compute: they import each other and, of all else, only what does no I/O.
 PURE = {
     "domain", "errors", "model", "reads.balance_series", "reads.forecast",
@@ -110,6 +113,13 @@ def owned_packages(source: Source) -> Iterator[Finding]:
         owner = OWNED.get(name.split(".")[0])
         if owner and not source.path.startswith(owner):
             yield line, f"imports {name}; only {owner} may: call what it offers"
+
+
+def one_file_reaches_into_typer(source: Source) -> Iterator[Finding]:
+    """Typer keeps its click to itself, so a new version may move any of it."""
+    for line, name in source.imports + source.names:
+        if re.search(r"\b_click\b", name) and source.path != CLICK:
+            yield line, f"uses {name}; only {CLICK} may: take it from there"
 
 
 def core_needs_only_the_standard_library(source: Source) -> Iterator[Finding]:
@@ -195,6 +205,7 @@ def no_paths_of_one_machine(source: Source) -> Iterator[Finding]:
 
 CODE_RULES = [
     owned_packages,
+    one_file_reaches_into_typer,
     core_needs_only_the_standard_library,
     core_knows_no_adapter,
     pure_modules_do_no_io,
@@ -272,6 +283,8 @@ def test_the_makefile_names_its_environment_only_where_it_can_be_changed() -> No
         (owned_packages, "core/booking/ledger.py", "from pymongo.errors import PyMongoError"),
         (owned_packages, "wiring.py", "def open():\n    import sqlite3"),
         (owned_packages, "core/stores/mongo/store.py", "import stripe"),
+        (one_file_reaches_into_typer, "cli.py", "from typer._click import exceptions"),
+        (one_file_reaches_into_typer, "commands/command.py", "import typer\ntyper._click.core.Context"),
         (core_needs_only_the_standard_library, "core/results.py", "import pydantic"),
         (core_needs_only_the_standard_library, "core/sweep/sweeper.py", "from rich.progress import Progress"),
         (core_knows_no_adapter, "core/booking/ledger.py", "from meterctl.core.stores import mongo"),
@@ -303,6 +316,7 @@ def test_a_rule_finds_what_breaks_it(rule: Callable[[Source], Iterable[Finding]]
     [
         ("core/stores/mongo/store.py", "from pymongo import MongoClient\nfrom meterctl.core.ports import Store"),
         ("core/payments/stripe_gateway.py", "import stripe"),
+        ("commands/click.py", "from typer._click.core import Context"),
         ("core/stores/sqlite/__init__.py", "import sqlite3"),
         ("core/domain/rules.py", "import json\nfrom meterctl.core.domain import instants, weeks"),
         ("process/clock.py", "import time\nnow = time.time()\ntime.sleep(1)"),

@@ -13,10 +13,8 @@ from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer._click.core import Context
-from typer._click.parser import _OptionParser, _ParsingState
-from typer.core import TyperCommand
 
+from meterctl.commands.click import Context, NumberCommand
 from meterctl.commands.options import METRICS, PLANNING, SHARED, WRITING
 from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
 from meterctl.wiring import Options, Wiring
@@ -61,24 +59,6 @@ def _with_signature(
     return wrapper
 
 
-class _Parser(_OptionParser):
-    """Takes a word such as -20 for the number it is: no option starts with a digit."""
-
-    def _process_opts(self, arg: str, state: _ParsingState) -> None:
-        if arg[1].isdigit():
-            state.largs.append(arg)
-        else:
-            super()._process_opts(arg, state)
-
-
-class _Command(TyperCommand):
-    def make_parser(self, ctx: Context) -> _OptionParser:
-        parser = _Parser(ctx)
-        for parameter in self.get_params(ctx):
-            parameter.add_to_parser(parser, ctx)
-        return parser
-
-
 def command(
     app: typer.Typer,
     name: str | None = None,
@@ -106,7 +86,7 @@ def command(
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
         del wrapper.__wrapped__
-        app.command(name, cls=_Command, no_args_is_help=_needs_arguments(own))(wrapper)
+        app.command(name, cls=NumberCommand, no_args_is_help=_needs_arguments(own))(wrapper)
         return wrapper
 
     return register
