@@ -686,8 +686,8 @@ MUTATIONS = [
     ),
     Mutation(
         "payments/clawbacks",
-        "if item.currency != credit.currency:\n        hint",
-        "if False:\n        hint",
+        "if item.currency != credit.currency:\n        command",
+        "if False:\n        command",
         "yen are clawed as if they were cents",
     ),
 ]  # fmt: skip

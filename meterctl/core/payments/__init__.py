@@ -1,1 +1,1 @@
-"""Payments: what Stripe says was paid and given back, against what is booked. `gateway` alone speaks to Stripe."""
+"""Payments: book and compare Stripe's payments and refunds. Only `stripe_gateway` talks to Stripe."""

@@ -1,4 +1,4 @@
-"""Hand out the operations that mend a case, each under a name that its org has not used yet. Pure."""
+"""Build the operations that mend a case, each under a name that its org has not used yet. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +16,7 @@ from meterctl.core.payments.sales import Seller, credit_for
 
 @dataclass(frozen=True, slots=True)
 class Mender:
-    """What mending needs to know: the packs on sale and who acts. ``movable`` False: leave standing credits alone,
-    because one of them cannot be undone."""
+    """The packs on sale and the actor for repairs. ``movable`` False: undo no credit, because one of them is in use."""
 
     packs: Mapping[str, Pack]
     actor: str
@@ -26,15 +25,15 @@ class Mender:
     accept_paid: frozenset[str] = frozenset()
 
     def seller(self, payment: Payment) -> Seller:
-        named = any(name in self.accept_paid for name in payment.all_names)
-        return Seller(self.packs, self.discounts, named)
+        accepts_amount = any(name in self.accept_paid for name in payment.all_names)
+        return Seller(self.packs, self.discounts, accepts_amount)
 
 
 class Books:
-    """Hands out the operations that mend a case, each under a name that the org has not used yet.
+    """Build the operations that mend a case, each under a name that the org has not used yet.
 
-    ``target`` is where refunds are to be booked: org and session as it will be named once the case is mended. ``moved``
-    says that the credit is taken back on the way, and every refund on it.
+    Refunds are booked on ``target``: the org, and the session's name after the repair. ``rebooks`` is True if the
+    repair undoes the credit and its refunds first.
     """
 
     def __init__(self, case: Case, mender: Mender) -> None:
@@ -42,26 +41,26 @@ class Books:
         self._credits = case.credits
         self.mender = mender
         self.target: tuple[str, str] | None = None
-        self.moved = False
+        self.rebooks = False
         self._used: dict[str, set[str]] = {}
         for credit in case.credits:
             names = self._used.setdefault(credit.org, set())
             names |= {credit.name, *(claw.name for claw in credit.clawbacks)}
 
     def take_back(self, credit: Credit, why: str) -> tuple[Request, ...]:
-        """Undo a credit with the refunds on it."""
+        """Return the requests that undo a credit and its refunds."""
         if not self.mender.movable:
             return ()
         reversals = [self.reverse(credit.org, claw, why) for claw in credit.clawbacks if claw.stands]
         return (*reversals, self._request(undo_of(credit), None, why))
 
     def credit(self, payment: Payment, org: str | None, pack: str | None, why: str) -> Request | str:
-        """A credit of the payment, or why there can be none: it passes the check that every other way in passes."""
+        """Return the request that credits the payment, or the reason against it. The usual checks apply."""
         try:
             operation = credit_for(payment._replace(org=org, pack=pack), self.mender.seller(payment))
             name = self._free(operation.org, self.session)
             if name is None:
-                return "by hand: the payment was booked and taken back too often"
+                return "by hand: this payment was already booked and undone as often as meterctl allows"
             request = self._request(replace(operation, session=name), payment.at, why)
         except (BadInput, PaymentRefused) as problem:
             return f"by hand: {problem.message}; {problem.hint}"
@@ -69,7 +68,7 @@ class Books:
         return request
 
     def claw(self, giveback: Giveback, cents: int, why: str) -> tuple[Request, ...]:
-        """Book ``cents`` of a giveback on the target."""
+        """Return the request that books ``cents`` of a giveback on the target."""
         if self.target is None or cents == 0:
             return ()
         org, session = self.target
@@ -78,15 +77,15 @@ class Books:
             return ()
         return (self._request(Refund(org, session, cents, refund_id), giveback.at, why),)
 
-    def was_cut(self, booked: Iterable[Clawback]) -> bool:
-        """Return True if less may have been clawed because nothing more of the payment was left."""
-        standing = list(booked)
+    def was_cut(self, claws: Iterable[Clawback]) -> bool:
+        """Return True if the clawbacks may have been cut short because the payment was used up."""
+        standing = list(claws)
         credit = next((one for one in self._credits if set(standing) <= set(one.clawbacks)), None)
         return credit is not None and is_cut(credit, standing)
 
     def release(self, org: str, claws: Iterable[Clawback], why: str, at: Instant | None = None) -> tuple[Request, ...]:
-        """Reverse clawbacks, unless they are taken back with their credit anyway."""
-        return () if self.moved else tuple(self.reverse(org, claw, why, at) for claw in claws)
+        """Return the reversals of clawbacks; none if undoing the credit reverses them anyway."""
+        return () if self.rebooks else tuple(self.reverse(org, claw, why, at) for claw in claws)
 
     def reverse(self, org: str, claw: Clawback, why: str, at: Instant | None = None) -> Request:
         return self._request(ReverseRefund(org, claw.name), at, why)

@@ -1,4 +1,4 @@
-"""Find what differs about the credits of a payment. Pure."""
+"""Find differences in the credits of a payment. Pure."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -12,7 +12,7 @@ from meterctl.core.payments.payments import Giveback, Payment
 
 
 def find_keeper(payment: Payment, standing: Sequence[Credit]) -> Credit | None:
-    """The credit that counts where there are several: the one that is most as it should be, then the oldest."""
+    """Return the one credit to keep: the one with the fewest faults, then the oldest."""
 
     def faults(credit: Credit) -> tuple[bool, bool, bool]:
         return (
@@ -25,7 +25,7 @@ def find_keeper(payment: Payment, standing: Sequence[Credit]) -> Credit | None:
 
 
 def credited_not_paid(case: Case, credit: Credit, books: Books) -> Discrepancy:
-    """A credit whose payment is known to be unpaid. Money that is under way is waited for."""
+    """Return the finding for a credit of an unpaid payment; nothing is undone while the money is on its way."""
     payment = cast(Payment, case.payment)
     waits = payment.status == "processing"
     movable = books.mender.movable and not waits
@@ -36,14 +36,14 @@ def credited_not_paid(case: Case, credit: Credit, books: Books) -> Discrepancy:
         None,
         "no credit",
         credit_text(credit),
-        f"entry {credit.seq} of {credit.org} credits {credit.name}, which is not paid: it is {payment.status}",
+        f"entry {credit.seq} of {credit.org} credits {credit.name}, but Stripe says it is unpaid ({payment.status})",
         books.take_back(credit, "credited, not paid") if movable else (),
-        "" if movable else "wait: the money is under way" if waits else _UNDO_BY_HAND,
+        "" if movable else "wait: the money is still on its way" if waits else _UNDO_BY_HAND,
     )
 
 
 def unknown(case: Case, credit: Credit) -> Discrepancy:
-    """A credit that Stripe does not know. It may be of another account or mode, or too old: nothing is taken back."""
+    """Return the finding for a credit unknown to Stripe. It may be another account's or too old: undo nothing."""
     names = ", ".join(credit.all_names)
     return Discrepancy(
         "unknown_to_stripe",
@@ -52,8 +52,8 @@ def unknown(case: Case, credit: Credit) -> Discrepancy:
         None,
         "unknown",
         credit_text(credit),
-        f"entry {credit.seq} of {credit.org} credits {names}, which Stripe does not know with this key",
-        fix="by hand: look for it in another account, or set it aside: ignore = [...] under [stripe]",
+        f"entry {credit.seq} of {credit.org} credits {names}, but Stripe has no such payment under this key",
+        fix="by hand: look for it in another Stripe account, or add it to ignore = [...] under [stripe]",
     )
 
 
@@ -66,7 +66,7 @@ def duplicate(credit: Credit, keeper: Credit | None, case: Case, books: Books) -
         None,
         "one credit",
         credit_text(credit),
-        f"entry {credit.seq} of {credit.org} credits what entry {first.seq} of {first.org} credits already",
+        f"entry {credit.seq} of {credit.org} credits the same payment as entry {first.seq} of {first.org}",
         books.take_back(credit, "credited twice"),
         "" if books.mender.movable else _UNDO_BY_HAND,
     )
@@ -85,26 +85,26 @@ def missing_credit(payment: Payment, books: Books) -> Discrepancy:
         None,
         f"{quantity}{payment.pack or 'a pack'} for {payment.cents} {payment.currency}",
         "nothing",
-        f"{payment.session} was paid on {payment.at} and no org is credited for it",
+        f"{payment.session} was paid on {payment.at}, but no org is credited for it",
         (request,) if isinstance(request, Request) else (),
         request if isinstance(request, str) else "",
     )
 
 
 def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Discrepancy]:
-    """What is wrong about the credit that counts. It is mended as a whole: taken back and booked again."""
+    """Return the faults of the payment's valid credit; one repair undoes it and books it again."""
     payment = cast(Payment, case.payment)
-    wrong: list[tuple[FindingKind, str, str]] = []
+    faults: list[tuple[FindingKind, str, str]] = []
     if payment.org not in (None, credit.org):
-        wrong.append(("wrong_org", str(payment.org), credit.org))
+        faults.append(("wrong_org", str(payment.org), credit.org))
     if payment.pack not in (None, credit.pack):
-        wrong.append(("wrong_pack", str(payment.pack), credit.pack))
+        faults.append(("wrong_pack", str(payment.pack), credit.pack))
     if (payment.cents, payment.currency) != (credit.cents, credit.currency):
-        wrong.append(
+        faults.append(
             ("wrong_amount", f"{payment.cents} {payment.currency}", f"{credit.cents} {credit.currency}"),
         )
     elif payment.quantity not in (None, credit.quantity) and payment.pack == credit.pack:
-        wrong.append(("wrong_amount", f"{payment.quantity} x {payment.pack}", f"{credit.quantity} x {credit.pack}"))
+        faults.append(("wrong_amount", f"{payment.quantity} x {payment.pack}", f"{credit.quantity} x {credit.pack}"))
     findings = [
         Discrepancy(
             kind,
@@ -116,20 +116,20 @@ def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Discrepancy]:
             f"entry {credit.seq} of {credit.org} credits {credit.name} with {found}; Stripe says {expected}",
             fix=TOGETHER,
         )
-        for kind, expected, found in wrong
+        for kind, expected, found in faults
     ]
     return [_rebooking(findings[0], case, credit, books), *findings[1:]] if findings else []
 
 
 def _rebooking(finding: Discrepancy, case: Case, credit: Credit, books: Books) -> Discrepancy:
-    """``finding`` with what takes the credit back, books it as it should be, and claws again what is clawed now."""
+    """Return ``finding`` with the requests that undo the credit, book it right, and repeat its clawbacks."""
     payment, why = cast(Payment, case.payment), finding.kind.replace("_", " ")
     if not books.mender.movable:
         return finding._replace(fix=_UNDO_BY_HAND)
     again = books.credit(payment, payment.org or credit.org, payment.pack or credit.pack, why)
     if isinstance(again, str):
         return finding._replace(fix=again)
-    books.moved = True
+    books.rebooks = True
     due = claims_on(payment.cents, case.givebacks, credit)
     clawed = [item for item in _by_time(case.givebacks) if item.id in due and credit.clawed(item.id)]
     claws = [request for item in clawed for request in books.claw(item, due[item.id], why)]

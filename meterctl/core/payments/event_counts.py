@@ -1,4 +1,4 @@
-"""What became of a run's webhook events, counted, with the first few that need somebody."""
+"""Count a run's webhook events by outcome, and list the first ones that need attention."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,17 +25,19 @@ EventStatus = Literal[
     "invalid",
 ]
 
-#: What needs somebody, or another event.
+#: Outcomes that need an operator, or another event.
 TROUBLE = ("pending", "refused", "conflict", "failed", "invalid")
 
-#: Problems that are listed of each status; the rest is only counted.
+#: Problems listed per status; the rest is only counted.
 MOST_PROBLEMS = 10
 
 
 @dataclass(slots=True)
 class Events(WriteResult):
-    """What became of a run's events, counted by the payments, refunds and disputes they speak of. ``problems`` name
-    the first that need somebody, or another event; ``more`` were not listed."""
+    """The outcomes of a run's events, counted by payment, refund and dispute.
+
+    ``problems`` lists the first ones that need an operator or another event; ``more`` counts the rest.
+    """
 
     name = "events"
 
@@ -59,7 +61,7 @@ class Events(WriteResult):
     rejected: list[Rejected] = field(default_factory=list)
     seconds: float = 0.0
     warnings: Sequence[Warning] = ()
-    _listed: Counter[str] = field(default_factory=Counter)
+    _problem_counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def exit_code(self) -> int:
@@ -77,9 +79,9 @@ class Events(WriteResult):
         setattr(self, status, getattr(self, status) + 1)
 
     def add_problem(self, status: str, problem: dict[str, Any]) -> None:
-        """List a problem of ``status``, or count it where enough of them are listed."""
-        self._listed[status] += 1
-        if self._listed[status] > MOST_PROBLEMS:
+        """List a problem of ``status``, or only count it once enough are listed."""
+        self._problem_counts[status] += 1
+        if self._problem_counts[status] > MOST_PROBLEMS:
             self.more += 1
         else:
             self.problems.append(problem)

@@ -1,4 +1,4 @@
-"""The differences between a provider's payments and the journal, as `reconcile` tells them."""
+"""The differences between a provider's payments and the journal, as `reconcile` reports them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from meterctl.core import errors
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import AssignPlan, CreditPack, Operation, Refund, Request, ReverseRefund, Undo
+from meterctl.core.errors import shell_word
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.payments import Giveback, Payment
@@ -30,12 +31,14 @@ FindingKind = Literal[
 ]
 
 
-TOGETHER = "together with the payment's first finding"
+TOGETHER = "mended together with the payment's first finding"
 
 
 class Case(NamedTuple):
-    """One payment (None: the provider knows none), its givebacks, and every credit of it, undone ones too. Of a
-    ``partial`` one, older than what was read, only the newer givebacks are known."""
+    """One payment (None: unknown to the provider), its givebacks, and all its credits, undone ones too.
+
+    A ``partial`` payment is older than the period read, so only its newer givebacks are known.
+    """
 
     session: str
     payment: Payment | None
@@ -45,8 +48,10 @@ class Case(NamedTuple):
 
 
 class Discrepancy(NamedTuple):
-    """Something that differs. ``requests`` would mend it, in their order; empty where no operation can, or where an
-    earlier finding of the session mends it too."""
+    """One difference. ``requests`` would mend it, in their order.
+
+    They are empty if no operation can, or if an earlier finding of the session mends it too.
+    """
 
     kind: FindingKind
     session: str
@@ -74,7 +79,7 @@ class Discrepancy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation(Result):
-    """What both sides differ on. ``counts``: sessions, givebacks and credits seen, and findings by kind."""
+    """The differences between both sides, with ``counts`` of sessions, givebacks and credits, and findings by kind."""
 
     name = "reconcile"
 
@@ -109,7 +114,7 @@ class Reconciliation(Result):
 
 @dataclass(slots=True)
 class Receipts(WriteResult):
-    """What became of several operations that one command asked for."""
+    """The receipts of several operations that one command requested."""
 
     name = "receipts"
 
@@ -133,28 +138,29 @@ class Receipts(WriteResult):
 
 
 def command_of(operation: Operation) -> str:
-    """The command line that books an operation."""
+    """Return the command line that books an operation."""
     match operation:
         case CreditPack():
             more = f" --quantity {operation.quantity}" if operation.quantity != 1 else ""
             more += f" --tax-cents {operation.tax_cents}" if operation.tax_cents else ""
-            paid = f"--session {operation.session} --paid-cents {operation.paid_cents}"
-            return f"meterctl credit-pack {operation.org} {operation.pack} {paid}{more}"
+            paid = f"--session {shell_word(operation.session)} --paid-cents {operation.paid_cents}"
+            return f"meterctl credit-pack {shell_word(operation.org)} {shell_word(operation.pack)} {paid}{more}"
         case Refund(org, session, cents, refund_id):
-            return f"meterctl refund {org} --session {session} --cents {cents} --refund-id {refund_id}"
+            names = f"--session {shell_word(session)} --cents {cents} --refund-id {shell_word(refund_id)}"
+            return f"meterctl refund {shell_word(org)} {names}"
         case ReverseRefund(org, refund_id):
-            return f"meterctl refund {org} --reverse {refund_id}"
+            return f"meterctl refund {shell_word(org)} --reverse {shell_word(refund_id)}"
         case Undo():
             session = operation.key.removeprefix("undo:session:")
-            return f"meterctl undo {operation.org} --session {session} --reason TEXT"
+            return f"meterctl undo {shell_word(operation.org)} --session {shell_word(session)} --reason TEXT"
         case AssignPlan(org, plan, ref):
-            return f"meterctl plan assign {org} {plan} --ref {ref}"
+            return f"meterctl plan assign {shell_word(org)} {shell_word(plan)} --ref {shell_word(ref)}"
         case _:
-            return f"meterctl {operation.name} {operation.org}"
+            return f"meterctl {operation.name} {shell_word(operation.org)}"
 
 
 def unreadable(broken: Broken) -> Discrepancy:
-    """A payment that cannot be read."""
+    """Return the finding for a payment that cannot be read."""
     return Discrepancy(
         "unreadable",
         broken.id,
@@ -163,12 +169,12 @@ def unreadable(broken: Broken) -> Discrepancy:
         "a payment",
         "unreadable",
         f"{broken.id} cannot be read: {broken.message}",
-        fix="by hand: look at it, and set it aside: ignore = [...] under [stripe]",
+        fix="by hand: look at it in Stripe's dashboard, or add it to ignore = [...] under [stripe]",
     )
 
 
 def count_kinds(findings: Iterable[Discrepancy]) -> dict[str, int]:
-    """How many findings there are of each kind."""
+    """Return the number of findings of each kind."""
     counts: dict[str, int] = {}
     for finding in findings:
         counts[finding.kind] = counts.get(finding.kind, 0) + 1

@@ -43,8 +43,8 @@ class Booking(NamedTuple):
     accept_paid: frozenset[str] = frozenset()
 
     def seller(self, payment: Payment) -> Seller:
-        named = any(name in self.accept_paid for name in payment.all_names)
-        return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", named)
+        accepts_amount = any(name in self.accept_paid for name in payment.all_names)
+        return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", accepts_amount)
 
 
 class ObjectOutcome(NamedTuple):
