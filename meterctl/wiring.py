@@ -16,6 +16,7 @@ from meterctl.core.stores.url import open_store, same_place, without_secret
 if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.config.settings import Profile, Settings
     from meterctl.core.backfill.booker import Backfiller
+    from meterctl.core.backfill.saved_plans.plan_file import Header, PlanFile
     from meterctl.core.booking.checked_clock import CheckedClock, Confirm
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import NewVersion
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.ports import Clock, Observation, Store
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand
-    from meterctl.core.saved_plans.plan_file import Header, PlanFile
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import PageBooker, Sweeper
@@ -336,8 +336,8 @@ class Wiring:
 
     def plan_file(self, path: str) -> "PlanFile":
         """A plan to be written to ``path``; it is there once it is saved."""
+        from meterctl.core.backfill.saved_plans.plan_file import PlanFile
         from meterctl.core.files.atomic import check_apart
-        from meterctl.core.saved_plans.plan_file import PlanFile
 
         check_apart("--plan-out", path, *self.own_files, code="bad_file")
         plan = PlanFile(path, self.actor, self.now, self.store.describe())
@@ -352,7 +352,7 @@ class Wiring:
 
     def _planner(self, plan: "PlanFile") -> "Ledger":
         """Return a ledger that rehearses requests and writes them to ``plan``."""
-        from meterctl.core.saved_plans.plan_file import planning_ledger
+        from meterctl.core.backfill.saved_plans.plan_file import planning_ledger
 
         return planning_ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
 

@@ -9,9 +9,9 @@ from typing import Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, agree_by_name, is_to_ask
 from meterctl.commands.options import argument, switch
+from meterctl.core.backfill.saved_plans.apply import Application, Applier, PlanSummary
+from meterctl.core.backfill.saved_plans.plan_file import PlanStep, SavedPlan, open_plan
 from meterctl.core.errors import BadInput
-from meterctl.core.saved_plans.apply import Application, Applier, PlanSummary
-from meterctl.core.saved_plans.plan_file import PlanStep, SavedPlan, open_plan
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
 from meterctl.process.progress import Progress

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from meterctl.core.backfill.saved_plans.apply import Application, PlanSummary
+from meterctl.core.backfill.saved_plans.plan_file import Header, PlanStep
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.results import Receipt
-from meterctl.core.saved_plans.apply import Application, PlanSummary
-from meterctl.core.saved_plans.plan_file import Header, PlanStep
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
 from meterctl.views.entries import what

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.core.backfill.saved_plans.apply import Application, Applier
+from meterctl.core.backfill.saved_plans.plan_file import PlanFile, open_plan, planning_ledger
 from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.instants import parse_expiry, parse_filter
 from meterctl.core.domain.operations import Adjust, Request
@@ -14,8 +16,6 @@ from meterctl.core.model import Instant
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.near_orgs import nearest_org
 from meterctl.core.reads.queries import Reads
-from meterctl.core.saved_plans.apply import Application, Applier
-from meterctl.core.saved_plans.plan_file import PlanFile, open_plan, planning_ledger
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.verify import verify_org
 from meterctl.render import emit

@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Any
 
 from meterctl.core import errors
+from meterctl.core.backfill.saved_plans.plan_file import Header, PlanStep, SavedPlan
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.precondition import Basis
 from meterctl.core.model import Entry
 from meterctl.core.results import Receipt, Result, Warning, WriteResult
-from meterctl.core.saved_plans.plan_file import Header, PlanStep, SavedPlan
 
 CHUNK = 500
 

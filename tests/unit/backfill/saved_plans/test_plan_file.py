@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.backfill.saved_plans.apply import CHUNK, Application, Applier, PlanSummary
+from meterctl.core.backfill.saved_plans.plan_file import Header, PlanFile, open_plan, planning_ledger
 from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, ForceReset, Operation, Request, Undo
 from meterctl.core.domain.precondition import Basis, EntryPlace, digest, place_of
 from meterctl.core.errors import BadInput, StoreUnreachable
 from meterctl.core.model import NO_HASH, Instant
-from meterctl.core.saved_plans.apply import CHUNK, Application, Applier, PlanSummary
-from meterctl.core.saved_plans.plan_file import Header, PlanFile, open_plan, planning_ledger
 from meterctl.core.stores.overlay import OverlayStore
 from tests.builders import make_entry
 from tests.desk import Desk, booked, contents, request, tap
@@ -229,8 +229,8 @@ def test_a_plan_that_is_not_saved_leaves_nothing_behind(desk: Desk, path: Path) 
 def test_a_long_plan_tells_of_its_first_problems_and_counts_the_rest(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.saved_plans.apply.MOST_PROBLEMS", 3)
-    monkeypatch.setattr("meterctl.core.saved_plans.apply.MOST_RECEIPTS", 2)
+    monkeypatch.setattr("meterctl.core.backfill.saved_plans.apply.MOST_PROBLEMS", 3)
+    monkeypatch.setattr("meterctl.core.backfill.saved_plans.apply.MOST_RECEIPTS", 2)
     save(desk, path, [Adjust(f"org-{n}", 5, "a1") for n in range(9)])
     for n in range(9):
         desk.adjust(1, "other", org=f"org-{n}")
@@ -253,7 +253,7 @@ def test_a_long_step_names_the_first_strangers_and_counts_the_rest(desk: Desk, p
 def test_a_summary_counts_the_operations_and_warns_of_what_is_hard_to_take_back(
     desk: Desk, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("meterctl.core.saved_plans.apply.MOST_SHOWN", 2)
+    monkeypatch.setattr("meterctl.core.backfill.saved_plans.apply.MOST_SHOWN", 2)
     desk.publish("free", 100)
     desk.run("r1", 5)
     desk.debit(10, "d0")
