@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
 from meterctl.core.booking import chunk_writer
-from meterctl.core.booking.chunk_decider import Batch, Decision
+from meterctl.core.booking.chunk_decider import Decision
+from meterctl.core.booking.chunk_reader import ChunkReader
 from meterctl.core.booking.chunk_writer import Booked, Pace, Writer
 from meterctl.core.booking.journal_view import OrgView, OrgViews
 from meterctl.core.domain.canonical import canonical_text, entry_hash
@@ -105,7 +106,7 @@ def _claim_later(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Book
 @contextmanager
 def _heads_are_trusted() -> Iterator[None]:
     with (
-        patch.object(Batch, "_make_sure", lambda *_, **__: False),
+        patch.object(ChunkReader, "make_sure", lambda *_, **__: False),
         patch.object(OrgViews, "make_sure", lambda *_: None),
     ):
         yield
@@ -158,7 +159,7 @@ DEFECTS = [
         "one debit sent twice",
         _instead(Writer, "_is_ours", _is_anyones),
     ),
-    Defect("keys are not looked up", "one debit sent twice", _instead(Batch, "_look_up", lambda *_: None)),
+    Defect("keys are not looked up", "one debit sent twice", _instead(ChunkReader, "look_up", lambda *_: None)),
     Defect(
         "a request whose due events got in counts as booked",
         "something due and two debits",

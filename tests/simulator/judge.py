@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from meterctl.core.booking.chunk_decider import Batch
+from meterctl.core.booking.chunk_reader import ChunkReader
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.due_events import state_at
@@ -100,7 +101,7 @@ class Judge:
         for height in range(told.high, told.low - 1, -1):
             past = cast(Store, Past(self._store, height))
             for at in told.times:
-                (outcome,) = Batch(past, self._terms, at, [told.request], OrgViews(past)).decide()
+                (outcome,) = Batch(ChunkReader(past, [told.request], OrgViews(past)), self._terms, at).decide()
                 found.add((outcome.receipt.status, outcome.receipt.reason, outcome.receipt.balance))
                 if wanted in found:
                     return

@@ -1,4 +1,4 @@
-"""Answers: the receipt of an operation, from what was decided on it."""
+"""Word the receipt of an operation from the decision on it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,18 +14,26 @@ from meterctl.core.results import Receipt, Status, Warning
 if TYPE_CHECKING:
     from meterctl.core.documents.writing import Difference
 
-#: Parameters that a caller may leave out, meaning the one the payment was booked with.
+#: Parameters that a repeat may omit: the values of the first booking then apply.
 _LEFT_OUT = frozenset({"paid_cents", "currency", "expires_at"})
 
 
 class Wording(NamedTuple):
-    """How the answers of one call differ from those of others: a dry run books nothing."""
+    """The status and verb in the receipts of one call: a dry run books nothing."""
 
     status: Status
     verb: str
 
 
 BOOKING, PLANNING = Wording("applied", "booked"), Wording("planned", "would book")
+
+#: The decision on a sweep of an org that has no due events.
+NOTHING_DUE = Idle("unchanged", "nothing is due")
+
+
+def in_future(at: Instant, now: Instant) -> Refusal:
+    """Refuse a request whose time lies too far ahead of the clock."""
+    return Refusal("in_future", f"{at} is more than five minutes ahead of now ({now})")
 
 
 def nothing(operation: Operation, decision: Refusal | Idle, balance: int) -> Receipt:
@@ -55,8 +63,8 @@ def failed(operation: Operation, problem: Damaged) -> Receipt:
 def booked(
     operation: Operation, entries: Sequence[Entry], balance: int, wording: Wording, terms: Terms, now: Instant
 ) -> Receipt:
-    """Answer an operation that books the last of ``entries``; the others are due events. ``balance`` is the org's now,
-    what is due by now counted in."""
+    """Answer an operation that books the last of ``entries``; the others are due events. ``balance`` is the org's
+    balance now, with every event due by now."""
     entry, also = entries[-1], tuple(entries[:-1])
     message = f"{wording.verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
     receipt = Receipt(operation.name, entry["org"], entry["key"], wording.status, balance, message, None, entry, also)
@@ -70,9 +78,16 @@ def only_due(operation: Operation, also: tuple[Entry, ...], balance: int, wordin
 
 
 def repeated(
-    operation: Operation, first: Entry, diff: "dict[str, Difference]", undone: Entry | None, balance: int
+    operation: Operation, first: Entry, undo: Entry | None, balance: int, session: str | None = None
 ) -> Receipt:
-    """Answer an operation that was booked before as ``first``: a replay, or a conflict where parameters differ."""
+    """Answer an operation that was booked before as ``first``: a replay, or a conflict where parameters differ.
+
+    ``undo`` is the entry that undid ``first``. ``session`` is the payment of a refund that names it differently.
+    """
+    if session is not None:
+        operation = _same_payment(first, operation, session)
+    # Imported history kept no input to compare with.
+    diff = {} if "imported" in first else _difference(first, operation)
     status: Status = "conflict" if diff else "replayed"
     if diff:
         message = f"{first['key']} was used for something else: {_differ(diff)}"
@@ -84,10 +99,10 @@ def repeated(
         operation.key,
         status,
         balance,
-        message if undone is None else f"{message}; undone by entry {undone['seq']}",
+        message if undo is None else f"{message}; undone by entry {undo['seq']}",
         entry=first,
         diff=diff or None,
-        undone_by=None if undone is None else undone["seq"],
+        undone_by=None if undo is None else undo["seq"],
     )
 
 
@@ -110,8 +125,8 @@ def _warnings(operation: Operation, entries: Sequence[Entry], terms: Terms, now:
         )
 
 
-def difference(first: Entry, operation: Operation) -> "dict[str, Difference]":
-    """Return the parameters in which a repetition differs. A payment's names are none of them."""
+def _difference(first: Entry, operation: Operation) -> "dict[str, Difference]":
+    """Return the parameters in which a repeat differs. A payment's names do not count."""
     before, now = first["input"], operation.parameters()
     if isinstance(operation, CreditPack):
         before = {**before, "expires_at": first.get("expires_at"), "session": now["session"]}
@@ -133,8 +148,8 @@ def _differ(names: Collection[str]) -> str:
     return f"{', '.join(names)} {'differs' if one else 'differ'}"
 
 
-def same_payment(first: Mapping[str, Any], operation: Operation, session: str | None) -> Operation:
-    """Return ``operation`` with the session that the payment was booked under, where that is what it calls it."""
+def _same_payment(first: Mapping[str, Any], operation: Operation, session: str) -> Operation:
+    """Return ``operation`` with the ``session`` under which its payment was booked, if ``first`` has that session."""
     from dataclasses import replace
 
     return replace(operation, session=session) if session == first.get("session") else operation  # type: ignore[call-arg]

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from meterctl.core.booking.chunk_decider import Batch, Decision
+from meterctl.core.booking.chunk_reader import ChunkReader
 from meterctl.core.booking.head_cache import HeadKeeper
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.payment_names import claim_all
@@ -96,9 +97,10 @@ class Writer:
         return StoreUnreachable(f"{self.store.describe()} is too slow: reading and claiming took {PATIENCE:.0f} s")
 
     def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Decision]:
-        """What would become of ``requests``; see `Batch`."""
-        now = self.clock.now()
-        return Batch(self.store, self.terms, now, requests, views, dry_run=self.dry_run, **circumstances).decide()
+        """Return the decisions on ``requests``; see `ChunkReader` for the ``circumstances``."""
+        now = self.clock.now()  # before anything is read
+        reader = ChunkReader(self.store, requests, views, **circumstances)
+        return Batch(reader, self.terms, now, dry_run=self.dry_run).decide()
 
     def book(self, outcomes: Sequence[Decision], entries: Sequence[Entry], pace: Pace) -> Booked:
         """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""

@@ -81,5 +81,6 @@ class HeadKeeper:
 
     def catch_up(self) -> None:
         """Put all heads that are behind."""
-        behind, self._behind = self._behind, {}
-        self.put(behind.values())
+        if self._behind:
+            behind, self._behind = self._behind, {}
+            self.put(behind.values())

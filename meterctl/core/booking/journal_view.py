@@ -65,7 +65,7 @@ class OrgView:
     @property
     def lots(self) -> int:
         """How many lots the org has."""
-        return 0 if self.is_damaged else len(self.tip.state.lots)
+        return 0 if isinstance(self._newest, Damaged) else len(self.tip.state.lots)
 
     def refresh(self) -> None:
         """Read the tip again, exactly."""
@@ -195,22 +195,24 @@ class OrgViews:
 
         Return how many orgs it got to: it stops where they have `MOST_LOTS` lots together.
         """
-        self._renew(orgs)
+        if self._views:
+            self._renew(orgs)
         count, lots, size = 0, 0, _FIRST_PAGE
         while count < len(orgs) and lots < MOST_LOTS:
             page = orgs[count : count + size]
             self._load(page, exactly)
             count, lots = count + len(page), lots + sum(self._views[org].lots for org in page)
             size = 1 + (MOST_LOTS - lots) * count // max(1, lots)  # as many as fit if they are like those so far
-        self._forget_oldest(orgs)
+        if len(self._views) > len(orgs):
+            self._forget_oldest(orgs)
         return count
 
     def _load(self, orgs: Sequence[str], exactly: Collection[str]) -> None:
         missing = [org for org in orgs if org not in self._views]
         exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
         self._add(exact, {org: self._tip(org) for org in exact}, exact=True)
-        others = [org for org in missing if org not in self._views]
-        self._add(others, self._tips(others), exact=False)
+        if others := [org for org in missing if org not in self._views]:
+            self._add(others, self._tips(others), exact=False)
 
     def make_sure(self, orgs: Iterable[str]) -> None:
         """See to it that the views of these orgs are exact, in few queries for all. Left alone are those with something
@@ -247,7 +249,7 @@ class OrgViews:
     def _tips(self, orgs: Collection[str]) -> Mapping[str, Entry | Damaged | None]:
         """The tips of these orgs; the damage of those that are damaged, which must not stop the others."""
         try:
-            return self._store.journal.tips(orgs) if orgs else {}
+            return self._store.journal.tips(orgs)
         except Damaged:
             return {org: self._tip(org) for org in orgs}
 
@@ -265,9 +267,8 @@ class OrgViews:
 
     def _forget_oldest(self, orgs: Sequence[str]) -> None:
         """Keep so many orgs and lots at most; ``orgs``, the newest, stay in any case."""
-        others = len(self._views) - len(orgs)
-        lots = sum(view.lots for view in self._views.values()) if others > 0 else 0
-        for org in list(islice(self._views, max(0, others))):
+        lots = sum(view.lots for view in self._views.values())
+        for org in list(islice(self._views, len(self._views) - len(orgs))):
             view = self._views[org]
             if (len(self._views) > self._most or lots > MOST_KEPT_LOTS) and not view.flying:
                 lots -= view.lots

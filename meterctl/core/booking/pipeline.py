@@ -12,7 +12,8 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from meterctl.core.booking.chunk_decider import NOTHING, Decision, TooEarly
+from meterctl.core.booking.chunk_decider import Decision
+from meterctl.core.booking.chunk_reader import NOTHING, TooEarly
 from meterctl.core.booking.chunk_writer import Booked, Writer
 from meterctl.core.booking.journal_view import Name, OrgViews
 from meterctl.core.domain.operations import Request
@@ -87,7 +88,7 @@ class Execution:
         listening = True
         try:
             while (chunk := self._next()) is not None or self._flight:  # bounded: by the chunks and by the pace
-                ahead = self._decide_ahead(chunk)
+                ahead = self._decide_ahead(chunk) if chunk is not None and self._flight else None
                 if self._flight and not (yield from self._land(self._flight, chunk)):
                     continue
                 if chunk is not None:
@@ -114,10 +115,9 @@ class Execution:
         repeats = self._writer.dry_run or self._repeats.expected(chunk)  # a layer takes keys that are used below it
         return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
 
-    def _decide_ahead(self, chunk: Sequence[Request] | None) -> list[Decision] | None:
-        """What ``chunk`` comes to if the one in flight is booked as it is. None if that cannot be said before it is."""
-        if chunk is None or self._flight is None:
-            return None
+    def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:
+        """Decide ``chunk`` on the premise that the chunk in flight is booked whole. Return None if that must be known
+        first."""
         try:
             return self._decide(chunk)
         except TooEarly:

@@ -419,7 +419,9 @@ def naive_fates(entries: list[dict[str, Any]]) -> dict[int, Counter[str]]:
     for entry in entries:
         kind = entry["kind"]
         if kind != "refund" and entry.get("lot") == entry["seq"]:
-            repaid = 0 if kind == "reversal" else sum(entry["repaid"].values())
+            repaid = (
+                0 if kind == "reversal" else sum(entry.get("repaid", {}).values())
+            )  # units carried over repay nothing
             lots[entry["seq"]] = Counter(units=entry["units"], debt=repaid, left=entry["units"] - repaid)
         for drawn in entry.get("draws", ()):
             lots[drawn["lot"]] += Counter({"voided" if "voids" in entry else drawn_as[kind]: drawn["units"]})

@@ -1,0 +1,174 @@
+"""Reading for a chunk of requests: its orgs, the keys already in use, and payment names, in a few queries for all."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+from meterctl.core.booking.journal_view import MOST_LOTS, Name, OrgView, OrgViews
+from meterctl.core.booking.payment_names import PaymentNames
+from meterctl.core.domain.entries import REVERSIBLE, undo_key
+from meterctl.core.domain.operations import CreditPack, Operation, Release, Request, Undo
+from meterctl.core.domain.policy import PlanBook
+from meterctl.core.errors import Damaged
+from meterctl.core.model import Entry
+from meterctl.core.ports import Store
+
+NOTHING: Mapping[Name, Entry] = {}
+
+
+class TooEarly(Exception):
+    """Raised when a reply that appends nothing would depend on entries still being written."""
+
+
+class ChunkReader:
+    """Finds the entries that deciding a chunk depends on: those in the store and those decided in the chunk so far."""
+
+    def __init__(
+        self,
+        store: Store,
+        requests: Sequence[Request],
+        views: OrgViews,
+        *,
+        contended: Collection[str] = (),
+        flying: Mapping[Name, Entry] = NOTHING,
+        repeats: bool = True,
+    ) -> None:
+        """Read the orgs of ``requests``, and with ``repeats`` the entries under their keys.
+
+        The tips of ``contended`` orgs, whose last append clashed, are read exactly. ``flying`` entries are being
+        appended. Without ``repeats`` a key is looked up only if a reply depends on it: no key can be appended twice.
+        """
+        self._store = store
+        self.views = views
+        self._flying = flying
+        self.plans = PlanBook(store.plans.all)
+        self.requests = _within_lots(requests, views, contended)
+        self.keys_are_read = False
+        self._known: dict[Name, Entry] = {}
+        self._undone: dict[Name, Entry] = {}
+        self._damage: dict[Name, Damaged] = {}
+        if repeats:
+            self._read_keys()
+
+    @cached_property
+    def names(self) -> PaymentNames:
+        """The claims on all payments in the chunk, read when the first credit needs them."""
+        names = PaymentNames(self._store, self.views)
+        names.load(self.requests, self._known)
+        return names
+
+    def resolved(self, request: Request, view: OrgView) -> Request:
+        """Return ``request`` with the key of the entry that an undo names by number or by another payment name."""
+        operation = request.operation
+        if not isinstance(operation, Undo):
+            return request
+        entry = None
+        if operation.of is None and operation.seq is not None:
+            entry = view.by_seq(operation.seq)
+        elif operation.of is not None and operation.of.startswith("session:") and view.by_key(operation.of) is None:
+            session = view.session_of(operation.of.removeprefix("session:"))
+            entry = None if session is None else view.by_key(f"session:{session}")
+        if entry is None:
+            return request
+        request = replace(request, operation=replace(operation, of=entry["key"]))
+        self.look_up([(view.org, request.operation.key)])
+        return request
+
+    def first(self, operation: Operation, view: OrgView) -> Entry | None:
+        """Return the entry that ``operation`` would repeat. Raise `Damaged` if it cannot be read."""
+        name = (operation.org, operation.key)
+        if name in self._damage:
+            raise self._damage[name]
+        first = self._known.get(name)
+        if isinstance(operation, CreditPack) and first is None:
+            return self.names.booked(operation, view)
+        return first if first is None or not _is_run_out(first, operation) else None
+
+    def twin(self, operation: Operation, view: OrgView) -> Entry | None:
+        """Return the entry that ``operation`` would repeat, found with fresh keys: another process may have booked it
+        since they were read."""
+        if not self.keys_are_read:
+            self._read_keys()
+        elif operation.key:
+            self.look_up([(operation.org, operation.key)])
+        return self.first(operation, view)
+
+    def undo_of(self, first: Entry, view: OrgView) -> Entry | None:
+        """Return the entry that undid ``first``. Raise `Damaged` if it cannot be read."""
+        name = (view.org, undo_key(first))
+        if name in self._damage:
+            raise self._damage[name]
+        undo = self._undone.get(name)
+        if undo is None and (view.org, first["key"]) not in self._known:
+            return view.by_key(name[1])
+        return undo
+
+    def remember(self, entry: Entry) -> None:
+        """Add an entry that was just decided: no query finds it yet."""
+        name = (entry["org"], entry["key"])
+        self._known[name] = entry
+        if entry["kind"] == "reversal":
+            self._undone[name] = entry
+
+    def make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
+        """Read the tip again before a reply that appends nothing, if it may be behind the journal or behind entry
+        ``up_to``, which the reply names. Return True if it was read.
+
+        Pending entries need no second look: appending them proves the tip.
+        """
+        if view.pending or (view.exact and view.tip.seq >= up_to):
+            return False
+        if view.flying:
+            raise TooEarly
+        view.refresh()
+        return True
+
+    def _read_keys(self) -> None:
+        self.keys_are_read = True
+        operations = [request.operation for request in self.requests]
+        self.look_up({(operation.org, key) for operation in operations if (key := operation.key)})
+        # A repeat books nothing, so its reply needs the exact tip.
+        self.views.make_sure({org for org, _ in self._known})
+
+    def look_up(self, names: Collection[Name]) -> None:
+        """Read the entries under these names, and the entries that undid them."""
+        known = self._by_keys(names)
+        undo_names = [(org, undo_key(entry)) for (org, _), entry in known.items() if entry["kind"] in REVERSIBLE]
+        # Entries decided in this chunk are newer.
+        self._known = known | self._known
+        self._undone = self._by_keys(undo_names) | self._undone
+
+    def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
+        entries = self._from_store(names)
+        return (
+            entries | {name: self._flying[name] for name in names if name in self._flying} if self._flying else entries
+        )
+
+    def _from_store(self, names: Collection[Name]) -> dict[Name, Entry]:
+        """Read the entries under these names. A damaged one stops only the requests that ask for it."""
+        try:
+            return self._store.journal.by_keys(names) if names else {}
+        except Damaged as problem:
+            if len(names) == 1:
+                self._damage.update(dict.fromkeys(names, problem))
+                return {}
+        return {name: entry for one in names for name, entry in self._from_store([one]).items()}
+
+
+def _within_lots(requests: Sequence[Request], views: OrgViews, contended: Collection[str]) -> Sequence[Request]:
+    """Load the orgs of ``requests``. Return the first requests, up to `MOST_LOTS` lots together."""
+    orgs = list(dict.fromkeys(request.operation.org for request in requests))
+    count = views.load(orgs, exactly=contended)
+    sizes = {org: views.of(org).lots for org in orgs[:count]}
+    lots = 0
+    for index, request in enumerate(requests):
+        org = request.operation.org
+        if index and (org not in sizes or lots + sizes[org] > MOST_LOTS):
+            return requests[:index]
+        lots += sizes[org]
+    return requests
+
+
+def _is_run_out(entry: Entry, operation: Operation) -> bool:
+    """Return True if ``operation`` releases a hold and ``entry`` is the end of that hold by time, not by a release."""
+    return isinstance(operation, Release) and entry["input"]["op"] != operation.name
