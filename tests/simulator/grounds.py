@@ -42,7 +42,7 @@ def gated_ports(store: Store, gate: Gate) -> Store:
     """The store with a gate at its ports."""
     gated = {name: Gated(gate, name, getattr(store, name), frozenset(STREAMS.get(name, ()))) for name in REPOSITORIES}
     # No two writes are one step here, whatever the store can: a crash may come between any of them.
-    return cast(Store, SimpleNamespace(**gated, together=nullcontext, describe=store.describe))
+    return cast(Store, SimpleNamespace(**gated, together=nullcontext, describe=store.describe, damage=store.damage))
 
 
 # In memory

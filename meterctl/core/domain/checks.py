@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from meterctl.core.domain.instants import is_instant
 from meterctl.core.errors import BadInput
-from meterctl.core.model import MAX_UNITS
+from meterctl.core.model import MAX_UNITS, Instant
 
 DEFAULT_STEP = "main"
 
@@ -140,6 +141,8 @@ def check_key(value: object) -> str:
 
 def check_names(names: Iterable[object], session: str) -> tuple[str, ...]:
     """Check the further names of a payment: each once, and none of them the session."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise BadInput(f"{names!r} is not a list of names", hint='names look like ["pi_1", "ch_1"]', code="bad_name")
     given = [check_ref(name, "a name") for name in names]
     if len(given) > MOST_NAMES:
         raise BadInput("too many names", hint=f"a payment has at most {MOST_NAMES} names", code="bad_name")
@@ -160,6 +163,14 @@ def check_span(value: object) -> str:
         hint = f"a hold lasts at most {LONGEST_HOLD_DAYS} days"
         raise BadInput(f"{value!r} is too long for a hold", hint=hint, code="bad_for")
     return f"{minutes}m"
+
+
+def check_instant(value: object, what: str) -> Instant:
+    """Check that ``value`` is an instant in its stored form: an entry with any other could not be read again."""
+    if isinstance(value, str) and is_instant(value):
+        return Instant(value)
+    hint = f"{what} is an instant in UTC with milliseconds, such as 2026-11-22T10:03:00.000Z"
+    raise BadInput(f"{what}: {value!r} is not an instant", hint=hint, code="bad_time")
 
 
 def check_plan(value: object) -> str:

@@ -74,10 +74,13 @@ def parse(text: str) -> Instant:
 
     A date alone is its midnight, a time without a zone is UTC, digits beyond the millisecond are cut off.
     """
+    return Instant(text) if is_instant(text) else _parse_written(text, _TIME_HINT)
+
+
+def is_instant(text: str) -> bool:
+    """Return True if ``text`` is an instant in its stored form, ``2026-11-22T10:03:00.000Z``."""
     found = _CANONICAL.fullmatch(text)
-    if found and _is_day(found[1]):
-        return Instant(text)
-    return _parse_written(text, _TIME_HINT)
+    return found is not None and _is_day(found[1])
 
 
 def parse_filter(text: str, now: Instant, *, ends: bool = False) -> Instant:

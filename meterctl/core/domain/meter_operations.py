@@ -8,6 +8,7 @@ from meterctl.core.domain.checks import (
     DEFAULT_STEP,
     MAX_FEATURES,
     check_feature,
+    check_instant,
     check_integer,
     check_org,
     check_plan,
@@ -26,6 +27,18 @@ NEXT_WEEK: Literal["next-week"] = "next-week"
 
 #: How long a hold lasts that nobody said otherwise of.
 DEFAULT_HOLD = "60m"
+
+
+def _check_costs(costs: object) -> None:
+    if not isinstance(costs, Mapping):
+        raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
+    if len(costs) > MAX_FEATURES:
+        raise BadInput("too many features", hint=f"at most {MAX_FEATURES} in one run", code="bad_costs")
+    for feature, cost in costs.items():
+        check_feature(feature)
+        if not isinstance(cost, str):
+            hint = "a cost is a decimal text: a float has lost digits already"
+            raise BadInput(f"{cost!r} is not a cost", hint=hint, code="bad_costs")
 
 
 @dataclass(slots=True)
@@ -49,16 +62,13 @@ class Attribute(Operation):
         if (self.costs is None) == (self.units is None):
             raise BadInput("give either costs or units", hint="one of --cost, --costs and --units", code="bad_costs")
         if self.units is not None:
-            check_integer(self.units, "units", least=1)
+            self.units = check_integer(self.units, "units", least=1)
         if self.plan_version is not None:
-            check_integer(self.plan_version, "plan_version", least=0)
+            self.plan_version = check_integer(self.plan_version, "plan_version", least=0)
         if self.hold is not None:
             check_ref(self.hold, "a hold")
         if self.costs is not None:
-            if len(self.costs) > MAX_FEATURES:
-                raise BadInput("too many features", hint=f"at most {MAX_FEATURES} in one run", code="bad_costs")
-            for feature in self.costs:
-                check_feature(feature)
+            _check_costs(self.costs)
 
     @property
     def key(self) -> str:
@@ -91,6 +101,8 @@ class AssignPlan(Operation):
         check_org(self.org)
         check_plan(self.plan)
         check_ref(self.ref)
+        if self.from_at is not None and self.from_at != NEXT_WEEK:
+            check_instant(self.from_at, "from_at")
 
     @property
     def key(self) -> str:
@@ -136,11 +148,13 @@ class Hold(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        check_integer(self.units, "units", least=1)
+        self.units = check_integer(self.units, "units", least=1)
         check_ref(self.ref)
         if self.lasts is not None and self.expires_at is not None:
             raise BadInput("give either a span or expires_at", hint="one of --for and --expires", code="bad_for")
-        if self.expires_at is None:
+        if self.expires_at is not None:
+            check_instant(self.expires_at, "expires_at")
+        else:
             self.lasts = check_span(self.lasts or DEFAULT_HOLD)
 
     @property

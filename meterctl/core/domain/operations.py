@@ -8,7 +8,7 @@ because of what that costs each command at its start (see `meterctl.core.results
 
 from dataclasses import dataclass
 
-from meterctl.core.domain.checks import MAX_REASON, check_text
+from meterctl.core.domain.checks import MAX_REASON, check_instant, check_text
 from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.meter_operations import AssignPlan, Attribute, BookDue, ForceReset, Hold, Release
 from meterctl.core.domain.operation import Operation
@@ -61,6 +61,10 @@ class Request:
 
     def __post_init__(self) -> None:
         check_text(self.actor, "actor", 200)
+        if self.at is not None:
+            check_instant(self.at, "at")
+        if self.approved_by is not None:
+            check_text(self.approved_by, "approved_by", 200)
         if self.reason is not None:
             check_text(self.reason, "reason", MAX_REASON)
         elif self.operation.needs_reason:

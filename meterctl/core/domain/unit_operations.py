@@ -7,6 +7,8 @@ from meterctl.core.domain.checks import (
     _NAME,
     _matches,
     check_currency,
+    check_flag,
+    check_instant,
     check_integer,
     check_key,
     check_names,
@@ -41,10 +43,10 @@ class CreditPack(Operation):
         check_org(self.org)
         _matches(_NAME, "a pack", self.pack, "1-64 letters, digits or any of _ -")
         check_ref(self.session, "a session")
-        check_integer(self.quantity, "quantity", least=1)
-        check_integer(self.tax_cents, "tax_cents", least=0)
+        self.quantity = check_integer(self.quantity, "quantity", least=1)
+        self.tax_cents = check_integer(self.tax_cents, "tax_cents", least=0)
         if self.paid_cents is not None:
-            check_integer(self.paid_cents, "paid_cents", least=0)
+            self.paid_cents = check_integer(self.paid_cents, "paid_cents", least=0)
             if self.paid_cents < self.tax_cents:
                 raise BadInput(
                     f"the tax of {self.tax_cents} cents exceeds the {self.paid_cents} paid",
@@ -53,6 +55,8 @@ class CreditPack(Operation):
                 )
         if self.currency is not None:
             check_currency(self.currency)
+        if self.expires_at is not None:
+            check_instant(self.expires_at, "expires_at")
         self.names = check_names(self.names, self.session)
 
     @property
@@ -92,8 +96,9 @@ class Debit(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        check_integer(self.units, "units", least=1)
+        self.units = check_integer(self.units, "units", least=1)
         check_ref(self.ref)
+        self.allow_debt = check_flag(self.allow_debt, "allow_debt")
 
     @property
     def key(self) -> str:
@@ -116,7 +121,7 @@ class Refund(Operation):
     def __post_init__(self) -> None:
         check_org(self.org)
         check_ref(self.session, "a session")
-        check_integer(self.cents, "cents", least=1)
+        self.cents = check_integer(self.cents, "cents", least=1)
         check_ref(self.refund_id, "a refund_id")
 
     @property
@@ -164,26 +169,31 @@ class Adjust(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        if check_integer(self.units, "units", least=-MAX_UNITS) == 0:
+        self.units = check_integer(self.units, "units", least=-MAX_UNITS)
+        if self.units == 0:
             raise BadInput("an adjustment of 0 units changes nothing", hint="units are not 0", code="bad_number")
         check_ref(self.ref)
-        if self.expires_at is not None and self.units < 0:
-            raise BadInput("only units that are added can expire", hint="leave expires_at out", code="bad_expires")
+        self.allow_debt = check_flag(self.allow_debt, "allow_debt")
+        if self.expires_at is not None:
+            check_instant(self.expires_at, "expires_at")
+            if self.units < 0:
+                raise BadInput("only units that are added can expire", hint="leave expires_at out", code="bad_expires")
         if self.priority is not None:
-            check_integer(self.priority, "priority", least=0, most=100)
+            self.priority = check_integer(self.priority, "priority", least=0, most=100)
             if self.units < 0:
                 raise BadInput("only units that are added have a priority", hint="leave it out", code="bad_priority")
         if self.lot is not None:
-            self._check_lot(self.lot)
+            self.lot = self._check_lot(self.lot)
 
-    def _check_lot(self, lot: int) -> None:
-        check_integer(lot, "lot", least=1)
+    def _check_lot(self, given: int) -> int:
+        lot = check_integer(given, "lot", least=1)
         if self.units > 0:
             hint = "leave the lot out; a grant opens a lot of its own"
             raise BadInput("only units that are taken come from one lot", hint=hint, code="bad_lot")
         if self.allow_debt:
             hint = "give either a lot or allow_debt"
             raise BadInput("one lot cannot go into debt", hint=hint, code="bad_lot")
+        return lot
 
     @property
     def key(self) -> str:
@@ -218,7 +228,7 @@ class Undo(Operation):
     def __post_init__(self) -> None:
         check_org(self.org)
         if self.seq is not None:
-            check_integer(self.seq, "seq", least=1)
+            self.seq = check_integer(self.seq, "seq", least=1)
         if self.of is not None:
             check_key(self.of)
         elif self.seq is None:
@@ -249,8 +259,10 @@ class ExtendLot(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        check_integer(self.lot, "lot", least=1)
+        self.lot = check_integer(self.lot, "lot", least=1)
         check_ref(self.ref)
+        if self.expires_at is not None:
+            check_instant(self.expires_at, "expires_at")
 
     @property
     def key(self) -> str:
@@ -275,7 +287,7 @@ class VoidLot(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        check_integer(self.lot, "lot", least=1)
+        self.lot = check_integer(self.lot, "lot", least=1)
         check_ref(self.ref)
 
     @property

@@ -518,3 +518,67 @@ def test_a_line_may_say_who_why_and_when() -> None:
 )
 def test_a_line_that_cannot_mean_anything(document: dict[str, Any], code: str) -> None:
     assert code_of(lambda: read(**document)) == code
+
+
+# values that only Python can give: whatever an entry could not be read with again is refused when it is made
+
+
+NO_INSTANT = ["", "soon", "2026-12-31", "2026-12-31T00:00:00Z", "2026-02-30T00:00:00.000Z", "never", 1798675200, True]
+
+
+@pytest.mark.parametrize("value", NO_INSTANT)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda value: CreditPack("acme", "small", "cs_1", expires_at=value),
+        lambda value: Adjust("acme", 5, "r", expires_at=value),
+        lambda value: ExtendLot("acme", 1, value, "r"),
+        lambda value: Hold("acme", 5, "r", expires_at=value),
+        lambda value: AssignPlan("acme", "pro", "r", from_at=value),
+        lambda value: Request(Debit("acme", 5, "r"), "mia", at=value),
+    ],
+)
+def test_a_time_in_another_form_is_refused(make: Callable[[Any], object], value: object) -> None:
+    assert code_of(lambda: make(value)) == "bad_time"
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: CreditPack("acme", "small", "cs_1", currency="EUR"), "bad_currency"),
+        (lambda: CreditPack("acme", "small", "cs_1", currency=""), "bad_currency"),
+        (lambda: CreditPack("acme", "small", "cs_1", currency=978), "bad_currency"),  # type: ignore[arg-type]
+        (lambda: CreditPack("acme", "small", "cs_1", names="pi_1"), "bad_name"),  # type: ignore[arg-type]
+        (lambda: CreditPack("acme", "small", "cs_1", names=7), "bad_name"),  # type: ignore[arg-type]
+        (lambda: CreditPack("acme", "small", "cs_1", names=("pi 1",)), "bad_name"),
+        (lambda: CreditPack("acme", "small", "cs_1", names=(None,)), "bad_name"),  # type: ignore[arg-type]
+        (lambda: CreditPack("acme", "small", "cs_1", quantity=0), "bad_number"),
+        (lambda: CreditPack("acme", "small", "cs_1", tax_cents=1.5), "bad_number"),  # type: ignore[arg-type]
+        (lambda: Adjust("acme", 5, "r", priority=101), "bad_number"),
+        (lambda: Adjust("acme", 5, "r", priority=True), "bad_number"),
+        (lambda: Adjust("acme", 5, "r", allow_debt=1), "bad_flag"),  # type: ignore[arg-type]
+        (lambda: Debit("acme", 5, "r", allow_debt="yes"), "bad_flag"),  # type: ignore[arg-type]
+        (lambda: Hold("acme", 5, "r", lasts="1 h"), "bad_for"),
+        (lambda: Hold("acme", 5, "r", lasts="0m"), "bad_for"),
+        (lambda: Hold("acme", 5, "r", lasts="32d"), "bad_for"),
+        (lambda: Hold("acme", 5, "r", lasts=60), "bad_for"),  # type: ignore[arg-type]
+        (lambda: Attribute("acme", "run", costs={"llm": 0.1}), "bad_costs"),  # type: ignore[dict-item]
+        (lambda: Attribute("acme", "run", costs=["llm"]), "bad_costs"),  # type: ignore[arg-type]
+        (lambda: Attribute("acme", "run", units=1, hold=""), "bad_hold"),
+        (lambda: Undo("acme", of="debit:\n"), "bad_of"),
+        (lambda: Request(Debit("acme", 5, "r"), "mia", approved_by=""), "bad_approved_by"),
+    ],
+)
+def test_a_malformed_value_is_refused(make: Callable[[], object], code: str) -> None:
+    assert code_of(make) == code
+
+
+def test_digits_become_the_number_that_is_stored() -> None:
+    pack = CreditPack("acme", "small", "cs_1", paid_cents="500", quantity="2", tax_cents="0")  # type: ignore[arg-type]
+    assert (pack.paid_cents, pack.quantity, pack.tax_cents) == (500, 2, 0)
+    grant = Adjust("acme", "5", "r", priority="7", allow_debt="true")  # type: ignore[arg-type]
+    assert (grant.units, grant.priority, grant.allow_debt) == (5, 7, True)
+    assert Adjust("acme", -5, "r", lot="3").lot == 3  # type: ignore[arg-type]
+    run = Attribute("acme", "run", units="9", plan_version="2")  # type: ignore[arg-type]
+    assert (run.units, run.plan_version) == (9, 2)
+    assert Undo("acme", seq="4", of="debit:r").seq == 4  # type: ignore[arg-type]
