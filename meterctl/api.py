@@ -18,7 +18,7 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Request
-from meterctl.core.errors import NOT_FOUND, REFUSALS, BadInput, MeterctlError, NotFound, did_you_mean, said_by
+from meterctl.core.errors import NOT_FOUND, REFUSALS, BadInput, MeterctlError, NotFound, did_you_mean, name_source
 from meterctl.core.model import KINDS, Instant, Kind
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.queries import Reads
@@ -340,7 +340,7 @@ class Client:
     def _filter(self, name: str, time: Time | None) -> Instant | None:
         if time is None or isinstance(time, datetime):
             return None if time is None else _instant(time)
-        with said_by(name):
+        with name_source(name):
             return instants.parse_filter(time, self._open().now)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, said_by
+from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, name_source
 from meterctl.core.stores.own_files import files_of
 from meterctl.core.stores.prefix import with_prefix
 from meterctl.core.stores.url import open_store, same_place, without_secret
@@ -188,7 +188,7 @@ class Wiring:
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
                 code="time_travel",
             )
-        with said_by("--now" if self.options.now else "METERCTL_NOW"):
+        with name_source("--now" if self.options.now else "METERCTL_NOW"):
             now = instants.parse(pinned)
         if now >= LAST_CLOCK:
             raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
@@ -255,7 +255,7 @@ class Wiring:
             return None
         from meterctl.core.domain.instants import parse
 
-        with said_by("--at"):
+        with name_source("--at"):
             return parse(self.options.at)
 
     def elapsed(self) -> float:
@@ -388,7 +388,7 @@ class Wiring:
         def number(option: str, text: str | None, least: int) -> int | None:
             if text is None:
                 return None
-            with said_by(option):
+            with name_source(option):
                 return check_integer(text, "N", least=least)
 
         balance = number("--expect-balance", self.options.expect_balance, -MAX_UNITS)
@@ -457,7 +457,7 @@ class Wiring:
             store = self._cleanup.enter_context(closing(open_store(self.store_url, only_look=True)))
             now = self.now if diagnosis.ok else machine.now()
         except StoreUnreachable as problem:
-            diagnosis.unreached(problem)
+            diagnosis.note_unreachable(problem)
         else:
             plans = (self.configured_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
             max_jump = (self.settings if diagnosis.ok else Settings()).max_clock_jump

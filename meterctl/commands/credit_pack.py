@@ -9,7 +9,7 @@ from meterctl.commands.confirmation import book
 from meterctl.commands.options import argument, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
-from meterctl.core.errors import BadInput, said_by
+from meterctl.core.errors import BadInput, name_source
 from meterctl.core.results import Result
 from meterctl.wiring import Wiring
 
@@ -95,7 +95,7 @@ def _from_line(
     from meterctl.core.files.sources import display_name, open_file_or_standard_input
     from meterctl.core.payments.neutral import BadLine, read_payments
 
-    with open_file_or_standard_input(path) as file, said_by(display_name(path)):
+    with open_file_or_standard_input(path) as file, name_source(display_name(path)):
         lines = list(islice(read_payments(file), 2))
     if len(lines) != 1:
         message = "it holds no payment" if not lines else "it holds more than one payment"

@@ -8,7 +8,7 @@ from typing import IO, Annotated, cast
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
-from meterctl.core.errors import BadInput, said_by
+from meterctl.core.errors import BadInput, name_source
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.locked import locked
 from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
@@ -144,7 +144,7 @@ def _span(wiring: Wiring, since: str | None) -> Span:
 
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
-    with open_file_or_standard_input(name) as file, said_by(display_name(name)):
+    with open_file_or_standard_input(name) as file, name_source(display_name(name)):
         yield cast(IO[bytes], unzipped(file))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meterctl.core.errors import said_by
+from meterctl.core.errors import name_source
 from meterctl.wiring import FORMATS, Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -126,7 +126,7 @@ def filter_time(
         return None
     from meterctl.core.domain.instants import parse_filter
 
-    with said_by(option or f"--{name.replace(' ', '-')}"):
+    with name_source(option or f"--{name.replace(' ', '-')}"):
         instant = parse_filter(text, wiring.now, ends=ends)
     if instant != text:
         tell_time(wiring, name, instant)
@@ -137,7 +137,7 @@ def option_time(option: str, text: str) -> "Instant":
     """The instant that ``option`` names."""
     from meterctl.core.domain.instants import parse
 
-    with said_by(option):
+    with name_source(option):
         return parse(text)
 
 
@@ -145,7 +145,7 @@ def expiry_time(wiring: Wiring, text: str, option: str = "--expires") -> "Instan
     """Return the instant at which units expire, and tell it: the end of a day, or a span such as 30d from now on."""
     from meterctl.core.domain.instants import parse_expiry
 
-    with said_by(option):
+    with name_source(option):
         instant = parse_expiry(text, wiring.at or wiring.now)
     if instant != text:
         tell_time(wiring, "expires", instant)

@@ -6,7 +6,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, completer, filter_time, option, switch, tell_time
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.instants import add_millis, parse_ahead
-from meterctl.core.errors import BadInput, did_you_mean, said_by
+from meterctl.core.errors import BadInput, did_you_mean, name_source
 from meterctl.core.model import MAX_UNITS, Instant
 from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery
 from meterctl.core.results import Listing
@@ -72,7 +72,7 @@ def _ahead(wiring: Wiring, name: str, flag: str, span: str | None) -> Instant | 
     """Return the instant that lies ``span`` ahead; None without one."""
     if span is None:
         return None
-    with said_by(flag):
+    with name_source(flag):
         by = add_millis(wiring.now, parse_ahead(span))
     tell_time(wiring, name, by)
     return by

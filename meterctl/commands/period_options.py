@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.options import filter_time, option, tell_time
-from meterctl.core.errors import BadInput, said_by
+from meterctl.core.errors import BadInput, name_source
 from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
@@ -21,7 +21,7 @@ def period_of(wiring: Wiring, month: str | None, since: str | None, until: str |
     if month is not None:
         if since is not None or until is not None:
             raise BadInput("give either --month, or --since and --until", hint="--month 2026-10", code="usage")
-        with said_by("--month"):
+        with name_source("--month"):
             chosen = period.month(month)
     elif since is not None:
         begin = filter_time(wiring, "since", since)

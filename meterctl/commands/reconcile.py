@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
-from meterctl.core.errors import BadInput, said_by
+from meterctl.core.errors import BadInput, name_source
 from meterctl.core.payments.findings import Discrepancy, Reconciliation
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.progress import StatusLine
@@ -94,7 +94,7 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> 
     started, now = wiring.elapsed(), wiring.now
     if plan_out is not None:
         check_apart("--plan-out", plan_out, path)
-    with open_file_or_standard_input(path) as file, said_by(display_name(path)):
+    with open_file_or_standard_input(path) as file, name_source(display_name(path)):
         both = gather_file(read_payments(cast(IO[bytes], unzipped(file))), wiring.store, wiring.settings.stripe.ignore)
     findings = _findings(wiring, both, mender, plan_out)
     counts = both.counts | count_kinds(findings)

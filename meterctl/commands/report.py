@@ -6,7 +6,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.options import completer, option
 from meterctl.commands.period_options import Month, Since, Until, period_of
 from meterctl.core.domain.instants import parse_ahead
-from meterctl.core.errors import BadInput, did_you_mean, said_by
+from meterctl.core.errors import BadInput, did_you_mean, name_source
 from meterctl.core.reads.report import GROUPINGS, Report, Reporter
 from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
@@ -42,7 +42,7 @@ def report(
         near = did_you_mean(by, GROUPINGS)
         raise BadInput(f"cannot group by {by!r}{near}", hint=f"by one of: {', '.join(GROUPINGS)}", code="bad_group")
     period = period_of(wiring, month, since, until)
-    with said_by("--expiring"):
+    with name_source("--expiring"):
         span = None if expiring is None else parse_ahead(expiring)
     collect_garbage()
     return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping, span)

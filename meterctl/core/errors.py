@@ -1,8 +1,8 @@
 """Every failure, with its code, its exit code and the next step.
 
-A `Refusal` is an answer: a rule refused the operation, nothing was booked, and the receipt gives the reason. A
-`MeterctlError` is raised: the operation could not be tried (bad input, bad config) or not be answered (a store out of
-reach). ``cli.main`` holds the only handler that turns one into an exit code.
+A `Refusal` is returned: a rule refused the operation, nothing was booked, and the receipt gives the reason. A
+`MeterctlError` is raised: the operation could not start (bad input, bad config) or got no answer (store unreachable).
+Only ``cli.main`` turns one into an exit code.
 """
 
 import re
@@ -27,8 +27,8 @@ INTERRUPTED = 130
 
 
 class Refusal(NamedTuple):
-    """A rule's no. ``code`` is one of `REFUSALS`; ``message`` gives the reason in the figures of the case. ``hint`` is
-    the next step, where the case has a better one than its code."""
+    """A refusal by a rule. ``code`` is one of `REFUSALS`; ``message`` gives the reason with the figures of the case.
+    ``hint`` is the next step, if the case has a better one than its code."""
 
     code: str
     message: str
@@ -51,8 +51,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_hold": (NOT_FOUND, "see the holds with: meterctl balance ORG"),
     "unknown_currency": (REFUSED, "see the packs and their prices with: meterctl config show"),
     "amount_required": (REFUSED, "give the amount paid, tax included: --paid-cents N"),
-    "entry_moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then name the entry anew"),
-    "week_closed": (REFUSED, "make good the units it took with: meterctl adjust ORG +UNITS"),
+    "entry_moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then name the right entry"),
+    "week_closed": (REFUSED, "give the units back with: meterctl adjust ORG +UNITS"),
     "not_undoable": (
         REFUSED,
         "only a debit, an adjustment, a topup or a run of the open week can be undone; a refund by: refund --reverse",
@@ -61,30 +61,30 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "lot_gone": (REFUSED, "see its history with: meterctl lot list ORG --all"),
     "too_many_lots": (REFUSED, "void or spend old lots first; see them with: meterctl lot list ORG"),
     "too_far_ahead": (REFUSED, "a hold lasts 31 days at most, and a plan is dated a year ahead at most"),
-    "from_in_past": (REFUSED, "leave --from out to assign the plan now"),
+    "from_in_past": (REFUSED, "omit --from to assign the plan now"),
     "lot_partly_used": (REFUSED, "correct the rest with: meterctl adjust ORG -UNITS"),
     "no_open_week": (REFUSED, "there is no usage in this week yet, so there is nothing to reset"),
     "invalid_cost": (REFUSED, "a cost is a decimal number of US dollars >= 0, such as 0.0125"),
-    "in_future": (REFUSED, "leave --at out to book it now; check this machine's clock"),
-    "expires_in_past": (REFUSED, "give an --expires that lies after the time of the operation"),
+    "in_future": (REFUSED, "omit --at to book it now; check this machine's clock"),
+    "expires_in_past": (REFUSED, "give an --expires after the time of the operation"),
     "amount_out_of_range": (REFUSED, "units and their sums stay within 2^53 - 1"),
     "over_limit": (REFUSED, "check the amount; to book it all the same: --over-limit"),
-    "over_debt_limit": (REFUSED, "see what is owed with: meterctl balance ORG; to book it all the same: --over-limit"),
+    "over_debt_limit": (REFUSED, "see the debt with: meterctl balance ORG; to book it all the same: --over-limit"),
     "needs_approval": (REFUSED, "save it with --plan-out FILE, and let somebody else run: meterctl apply FILE"),
-    "not_as_expected": (MOVED, "see what happened with: meterctl ledger ORG --all-kinds; then decide anew"),
+    "not_as_expected": (MOVED, "see the new entries with: meterctl ledger ORG --all-kinds; then decide again"),
     "moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then plan it again"),
 }
 
 
 def shell_word(word: str) -> str:
-    """Return ``word`` as it is typed in a shell: an id may hold a | or a #."""
+    """Return ``word`` quoted for a shell, because an id may contain a | or a #."""
     if _PLAIN_WORD.fullmatch(word):
         return word
     return "'" + word.replace("'", "'\\''") + "'"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown word: the nearest known one, or nothing."""
+    """Return "; did you mean …?" with the known word nearest to ``word``; empty if none is near."""
     from difflib import get_close_matches
 
     near = get_close_matches(word, list(known), n=1)
@@ -108,7 +108,7 @@ class MeterctlError(Exception):
 
 
 class BadInput(MeterctlError):
-    """A value that has no meaning here. Nothing was read or written."""
+    """A value is not valid here. Nothing was read or written."""
 
     code = "bad_input"
     exit_code = USAGE
@@ -116,8 +116,8 @@ class BadInput(MeterctlError):
 
 
 @contextmanager
-def said_by(place: str) -> Iterator[None]:
-    """Name the option or variable that a bad value of the block came from."""
+def name_source(place: str) -> Iterator[None]:
+    """Prefix bad-input errors of the block with ``place``: the option or variable that holds the value."""
     try:
         yield
     except BadInput as problem:
@@ -129,11 +129,11 @@ class BadConfig(MeterctlError):
 
     code = "bad_config"
     exit_code = USAGE
-    hint = "correct the file; every key with its default is shown by: meterctl config show --config /dev/null"
+    hint = "correct the file; see all keys and defaults with: meterctl config show --config /dev/null"
 
 
 class NotFound(MeterctlError):
-    """No such thing by that name."""
+    """Nothing has that name."""
 
     code = "not_found"
     exit_code = NOT_FOUND
@@ -156,16 +156,16 @@ class StoreUnusable(MeterctlError):
 
 
 class StoreDamaged(StoreUnusable):
-    """The store's own form is broken: a page of a file, say. Nothing may be booked on it any more."""
+    """The store's file format is broken, for example a page. Nothing may be booked on it any more."""
 
     code = "store_damaged"
-    hint = "book nothing more: keep a copy, restore the last backup; see what is damaged: meterctl doctor"
+    hint = "book nothing more: keep a copy, restore the last backup; see the damage with: meterctl doctor"
 
 
 class Damaged(StoreDamaged):
-    """A document in the store is not one of meterctl's, or is not as it was written. Nothing was booked on it.
+    """A document in the store is foreign, or was changed after it was written. Nothing was booked on it.
 
-    ``org`` and ``seq``, or ``plan``, name it as far as they are known.
+    ``org`` and ``seq``, or ``plan``, name it if they are known.
     """
 
     code = "damaged"
@@ -179,8 +179,8 @@ class Damaged(StoreDamaged):
         seq: int | None = None,
         plan: str | None = None,
     ) -> None:
-        which = "--all" if org is None else shell_word(org)
-        see = f"see all that is damaged: meterctl verify {which}; then restore a backup"
+        scope = "--all" if org is None else shell_word(org)
+        see = f"see all damage with: meterctl verify {scope}; then restore a backup"
         super().__init__(message, hint=hint or see)
         self.org = org
         self.seq = seq
@@ -188,16 +188,16 @@ class Damaged(StoreDamaged):
 
 
 def index_missing(place: str) -> StoreUnusable:
-    """Return the error of a store that lost an index which its journal rests on."""
+    """Return the error for a store that lost an index which its journal needs."""
     return StoreUnusable(
-        f"{place} lacks an index that keeps its journals whole or finds their entries",
+        f"{place} lacks an index that keeps journals consistent or finds their entries",
         code="index_missing",
-        hint="see which: meterctl doctor; make them: meterctl init; then look at the journal: meterctl verify --all",
+        hint="see it: meterctl doctor; create it: meterctl init; then check the journals: meterctl verify --all",
     )
 
 
 class ClockSkew(MeterctlError):
-    """This machine's clock differs from the database server's. Nothing was booked."""
+    """This machine's clock differs too much from the database server's. Nothing was booked."""
 
     code = "clock_skew"
     exit_code = UNREACHABLE
@@ -213,7 +213,7 @@ class ClockJump(MeterctlError):
 
 
 class StripeUnavailable(MeterctlError):
-    """Stripe could not be asked: no key or a rejected one, no answer, too many requests. Nothing was booked."""
+    """Stripe cannot be queried: no valid key, no answer, too many requests. Nothing was booked."""
 
     code = "stripe_unreachable"
     exit_code = UNREACHABLE
@@ -221,7 +221,7 @@ class StripeUnavailable(MeterctlError):
 
 
 class PaymentRefused(MeterctlError):
-    """A payment at Stripe must not be booked so; ``code`` names the rule. Nothing was booked."""
+    """A payment at Stripe breaks a rule, named by ``code``. Nothing was booked."""
 
     code = "payment_refused"
     exit_code = REFUSED
@@ -229,17 +229,17 @@ class PaymentRefused(MeterctlError):
 
 
 class Interrupted(MeterctlError):
-    """Somebody pressed Ctrl-C, or sent SIGTERM."""
+    """The process got Ctrl-C or SIGTERM."""
 
     code = "interrupted"
     exit_code = INTERRUPTED
 
 
 class AnswerLost(MeterctlError):
-    """The answer of a command cannot be written to standard output, for example on a full disk. It may have booked."""
+    """Standard output cannot be written, for example on a full disk. The command may have booked."""
 
     code = "answer_lost"
-    hint = "make room, and run the same command again: it books nothing twice"
+    hint = "free some space, then run the same command again: it books nothing twice"
 
 
 class LockHeld(MeterctlError):

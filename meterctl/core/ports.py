@@ -1,4 +1,4 @@
-"""The ledger's needs of the world, as protocols. The documentation lives here; adapters have none.
+"""The ports: protocols for stores and clocks. Methods are documented here; adapters do not repeat it.
 
 Promises of every store, which the contract suite checks on each of them:
 
@@ -7,8 +7,8 @@ Promises of every store, which the contract suite checks on each of them:
 * Every later read, from any process, sees an acknowledged write, which also survives a crash.
 * A method that cannot get an answer in time raises `StoreUnreachable`; it never guesses.
 * Reads write nothing.
-* Every document is checked where it enters. One that is not ours, or not as it was written, is `Damaged`: raised where
-  it was asked for by name, handed on in its place where many are listed, so that it stops nobody else.
+* Every document is checked as it is read. A foreign or changed one becomes `Damaged`: raised if the caller asked for
+  it by name, returned in its place in a listing, so that the other documents stay usable.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ class Head(NamedTuple):
 
 
 class DueOrg(NamedTuple):
-    """An org that has something due, and since when: its head's ``next_due``."""
+    """An org with something due since ``since``, the ``next_due`` of its head."""
 
     since: Instant
     org: str
@@ -54,8 +54,8 @@ class Recorded(NamedTuple):
 
 
 class EntryFilter(NamedTuple):
-    """Conditions on entries to read; all given ones hold. ``before`` and ``after`` are exclusive seqs;
-    ``moving`` keeps entries whose amount is not 0."""
+    """Conditions that an entry must meet, all of them. ``before`` and ``after`` are exclusive seqs; ``moving`` keeps
+    entries with an amount other than 0."""
 
     before: int | None = None
     after: int | None = None
@@ -65,7 +65,7 @@ class EntryFilter(NamedTuple):
 
 
 class StoredDocument(NamedTuple):
-    """A document as a store keeps it, unchecked; ``text`` is there where the store keeps it as text."""
+    """A document as a store keeps it, unchecked; ``text`` is None unless the store keeps it as text."""
 
     content: object
     text: bytes | None = None
@@ -83,7 +83,7 @@ Item = TypeVar("Item")
 
 
 def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
-    """Return the items; raise the first damaged one: a copy must leave nothing out."""
+    """Yield the items; raise the first damaged one, because a copy must be complete."""
     for item in items:
         if isinstance(item, Damaged):
             raise item
@@ -91,12 +91,12 @@ def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
 
 
 def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:
-    """Pass over the damaged items, where the rest is of use without them."""
+    """Yield the items without the damaged ones, for callers that can work with the rest."""
     return (item for item in items if not isinstance(item, Damaged))
 
 
 def end_of_prefix(prefix: str) -> str:
-    """The first text, in order of code points, behind all that start with ``prefix`` (not empty)."""
+    """Return the first text, in code point order, after all that start with ``prefix`` (not empty)."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
@@ -104,81 +104,87 @@ class Journal(Protocol):
     """The append-only entries of all orgs."""
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Append in the given order and return how many were taken.
+        """Append the entries in order and return the number stored.
 
         Stops at the first entry whose ``(org, seq)`` or ``(org, key)`` is used, or that breaks a rule of the store:
-        all before it are stored for good, it and all after it are not. Equal to ``len(entries)`` when all were taken.
-        Raises `StoreUnusable` where the very first one breaks a rule. After a `StoreUnreachable` any prefix may have
-        been stored: look the keys up.
+        all entries before it are stored for good, the rest are not. Raises `StoreUnusable` if the first entry breaks a
+        rule. After a `StoreUnreachable` any prefix may have been stored: look the keys up.
         """
         ...
 
     def tip(self, org: str) -> Entry | None:
-        """The newest entry of ``org``, exactly; None if it has none. Its content has the hash that it says."""
+        """Return the newest entry of ``org``, never an older one; None if it has none. Its hash is verified."""
         ...
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
-        """A recent entry of each org that has one, in as few round trips as possible.
+        """Return a recent entry of each org that has one, in as few round trips as possible.
 
-        May be behind the tip (a cache may have told where to look), is never made up. An append on top of an old
-        one clashes; an answer that appends nothing must look at `tip` or `grown` first.
+        It may be older than the tip, because a cache gives its position. An append on top of an older entry clashes;
+        a caller that appends nothing must check `tip` or `grown` first.
         """
         ...
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
-        """Those of these orgs whose tip, exactly, lies beyond the seq given for each, in as few round trips as
-        possible."""
+        """Return the orgs whose tip is beyond the seq of each in ``seqs``, in as few round trips as possible."""
         ...
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        """The entries under these ``(org, key)``; those never used are absent."""
+        """Return the entries under these ``(org, key)``; unused keys are absent."""
         ...
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
-        """The entries of these orgs (some hundreds at most) whose key starts with ``prefix``, in no particular order.
-        The cost grows with the entries returned and the number of orgs, not with their journals."""
+        """Return the entries of these orgs (some hundreds at most) whose key starts with ``prefix``, in any order.
+
+        The cost grows with the entries returned and the number of orgs, not with their journals.
+        """
         ...
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
-        """The entry number ``seq`` of ``org``, or None."""
+        """Return entry ``seq`` of ``org``, or None."""
         ...
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
-        """The entries of ``org`` that match, in order of seq. A stream: memory does not grow with its length, and
-        the cost of the first page does not depend on where in the journal it starts."""
+        """Stream the entries of ``org`` that match, in order of seq.
+
+        Memory does not grow with the length of the stream. The first page costs the same anywhere in the journal.
+        """
         ...
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         """Stream the entries with ``alerts`` or ``low`` and ``at >= since``, of one org or of all, in order of ``(at,
-        org, seq)``. The cost grows with the alerts found, not with the journal."""
+        org, seq)``. The cost grows with the alerts, not with the journal."""
         ...
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
-        """Stream the entries with ``alerts`` or ``low`` of all orgs from behind ``after`` on, with ``recorded_at <
-        until``, in order of ``(recorded_at, org, seq)``. Entries recorded earlier cost nothing."""
+        """Stream the entries with ``alerts`` or ``low`` of all orgs after ``after``, with ``recorded_at < until``, in
+        order of ``(recorded_at, org, seq)``. Entries recorded earlier cost nothing."""
         ...
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
-        """The entries of all orgs in order of ``(org, seq)``, from behind the org ``after`` on. A stream: it costs what
-        its entries cost, however many orgs they are of."""
+        """Stream the entries of all orgs after the org ``after``, in order of ``(org, seq)``.
+
+        The cost grows with the entries, not with the number of orgs.
+        """
         ...
 
     def texts(self, org: str | None = None) -> Iterator[EntryText]:
         """Stream the canonical form of each entry of ``org``, or of all orgs in order of ``(org, seq)``. A store that
-        keeps the form hands on the stored bytes, and does not look inside."""
+        keeps the form returns the stored bytes without parsing them."""
         ...
 
     def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
-        """What is stored for ``org`` as it is, unchecked, in order of seq; with ``seq`` only what has that number. For
-        those who look for damage: everybody else wants `read`."""
+        """Stream the stored documents of ``org``, unchecked, in order of seq; with ``seq`` only those of that number.
+
+        For callers that look for damage; all others use `read`.
+        """
         ...
 
     def strays(self) -> Iterator[Damaged]:
-        """The documents that no org's journal shows: of no org, or with a seq that is no number. Looks at all."""
+        """Return the documents that belong to no journal: without an org, or with a seq that is no number."""
         ...
 
     def orgs(self, *, after: str = "") -> Iterator[str]:
-        """Every org that has an entry, in order of name, from behind ``after`` on. A stream."""
+        """Stream the orgs that have an entry, in order of name, after ``after``."""
         ...
 
 
@@ -186,16 +192,18 @@ class Heads(Protocol):
     """The cache of tips: it may be behind or lost at any time without changing an answer."""
 
     def put(self, heads: Sequence[Head]) -> None:
-        """Store each head unless a newer one (higher seq) of that org is there. One head per org."""
+        """Store each head unless the store has a newer one (higher seq) of that org. One head per org."""
         ...
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
-        """The cached heads of these orgs; those not cached are absent."""
+        """Return the cached heads of these orgs; orgs without one are absent."""
         ...
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
-        """The orgs with ``next_due <= at`` in order of ``(next_due, org)`` from behind ``after`` on, at most ``limit``.
-        The cost grows with what is returned: neither with the number of orgs nor with how much else is due."""
+        """Return at most ``limit`` orgs with ``next_due <= at``, after ``after``, in order of ``(next_due, org)``.
+
+        The cost grows with the orgs returned, not with the number of orgs in the store.
+        """
         ...
 
     def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
@@ -204,20 +212,19 @@ class Heads(Protocol):
         ...
 
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
-        """All heads in order of org, from behind ``after`` on. A stream."""
+        """Stream all heads in order of org, after ``after``."""
         ...
 
     def replace(self, heads: Sequence[Head]) -> None:
-        """Store each head whatever is there: for repair only."""
+        """Overwrite the head of each org, even with an older one. For repair only."""
         ...
 
 
 class Claims(Protocol):
     """The org and the payment of each name, across the whole store."""
 
-    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
-        """Claim each free name as given, and return the claim in force on each: that one, or another that was
-        first."""
+    def take(self, requested: Sequence[Claim]) -> dict[str, Claim]:
+        """Claim each free name and return the claim in force on each: the requested one, or an earlier one."""
         ...
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
@@ -225,12 +232,12 @@ class Claims(Protocol):
         ...
 
     def move(self, holder: Claim, to: Claim) -> bool:
-        """Put ``to`` in the place of ``holder``, a claim on the same name; False, and nothing done, if that is not the
-        claim in force."""
+        """Replace the claim ``holder`` by ``to`` on the same name; do nothing and return False if ``holder`` is not in
+        force."""
         ...
 
     def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
-        """Stream all claims in order of name, from behind ``after`` on."""
+        """Stream all claims in order of name, after ``after``."""
         ...
 
 
@@ -238,11 +245,11 @@ class Plans(Protocol):
     """The published plan versions."""
 
     def add(self, version: PlanVersion) -> bool:
-        """Store a version; False, and nothing done, if that ``(plan, version)`` exists."""
+        """Store a version; do nothing and return False if that ``(plan, version)`` exists."""
         ...
 
     def all(self) -> list[PlanVersion | Damaged]:
-        """Every version of every plan, by plan and version. A damaged one names its plan, if it says which."""
+        """Return every version of every plan, in order. A damaged one names its plan, if known."""
         ...
 
 
@@ -251,7 +258,7 @@ LEASE_SKEW_MS = 5_000
 
 
 class Lease(NamedTuple):
-    """A lock as it stands: held by ``holder`` until ``expires_at`` unless renewed."""
+    """The state of a lock: held by ``holder`` until ``expires_at`` unless renewed."""
 
     name: str
     holder: str
@@ -260,14 +267,14 @@ class Lease(NamedTuple):
 
     @property
     def latest(self) -> Instant:
-        """The latest expiry that a lease of another holder may have when this one is asked for.
+        """Return the latest credible expiry of another holder's lease while this one is requested.
 
-        A later one was dated by a clock that runs ahead, and would keep everybody out until then.
+        A later expiry comes from a clock that runs ahead, and would lock out every other process until then.
         """
         return add_millis(self.expires_at, LEASE_SKEW_MS)
 
     def is_over(self, now: Instant, length_ms: int) -> bool:
-        """Return True if the lease has expired by ``now``, or ends later than one of ``length_ms`` can."""
+        """Return True if the lease has expired by ``now``, or ends later than a lease of ``length_ms`` could."""
         return self.expires_at <= now or self.expires_at > add_millis(now, length_ms + LEASE_SKEW_MS)
 
 
@@ -275,17 +282,18 @@ class Locks(Protocol):
     """Leases that keep two sweeps from doing the same work twice. Correctness never needs them."""
 
     def acquire(self, lease: Lease, now: Instant) -> Lease:
-        """Take the lock if it is free or its lease is over by ``now`` (see `Lease.is_over`), or renew it if
-        ``lease.holder`` holds it (``acquired_at`` stays). Returns the lease in force: the caller's own when it was
-        taken."""
+        """Take the lock if it is free or its lease is over (`Lease.is_over`); renew it if ``lease.holder`` holds it.
+
+        Returns the lease in force: the caller's own on success. Renewing keeps ``acquired_at``.
+        """
         ...
 
     def release(self, name: str, holder: str) -> bool:
-        """Give the lock back; False if ``holder`` does not hold it."""
+        """Release the lock; return False if ``holder`` does not hold it."""
         ...
 
     def all(self) -> list[Lease | Damaged]:
-        """Every lock there is, by name, expired ones too."""
+        """Return every lock in order of name, expired ones too."""
         ...
 
 
@@ -297,14 +305,14 @@ class Clock(Protocol):
         ...
 
     def elapsed(self) -> float:
-        """Return seconds on a clock that nobody can set: only the difference of two readings means anything.
+        """Return seconds on a monotonic clock; only the difference of two readings means anything.
 
-        Deadlines count by it. It includes the time slept here, even where sleeping takes no real time.
+        Deadlines use it. It includes the time of `sleep`, even if a test's clock does not really sleep.
         """
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for ``seconds``."""
         ...
 
 
@@ -316,29 +324,29 @@ class ClockMark(NamedTuple):
 
 
 class StoreClock(Protocol):
-    """The times that a store knows, to compare a writer's clock with."""
+    """The times that a store keeps, to check a writer's clock against."""
 
     def server_time(self) -> Instant | None:
-        """Return the time by the server's clock; None where the store has no server."""
+        """Return the time by the server's clock; None if the store has no server."""
         ...
 
     def mark(self) -> ClockMark | None:
-        """Return the mark that earlier writes left; None where there is none, or the store keeps none."""
+        """Return the mark of earlier writes; None if there is none, or the store keeps none."""
         ...
 
     def leave_mark(self, mark: ClockMark) -> None:
         """Store ``mark`` with the next write of this process, in the same transaction.
 
-        A mark only moves forward, but for one thing: a real clock replaces the mark of a pinned one. A store with a
-        server keeps none.
+        A mark only moves forward, except that a real clock replaces the mark of a pinned one. A store with a server
+        keeps none.
         """
         ...
 
 
 class Observation(NamedTuple):
-    """What was looked at (``name``), what was ``found``, and what to do about it (``fix``; None: nothing).
+    """An aspect of the store (``name``), its state (``found``), and the next step (``fix``; None: nothing to do).
 
-    ``ok`` None: found to be neither right nor wrong, or it could not be looked at; ``found`` says which.
+    ``ok`` None: neither right nor wrong, or impossible to check; ``found`` gives the reason.
     """
 
     name: str
@@ -348,7 +356,7 @@ class Observation(NamedTuple):
 
 
 class Store(Protocol):
-    """One place that keeps everything: the five repositories over one connection."""
+    """One store of all data: five repositories over one connection."""
 
     @property
     def journal(self) -> Journal: ...
@@ -369,34 +377,42 @@ class Store(Protocol):
     def clock(self) -> StoreClock: ...
 
     def together(self) -> AbstractContextManager[object]:
-        """What is written inside is written in one step, all of it or nothing, if that is how the store works best; if
-        not, one after the other. Only the calling thread's writes are meant, and they must not be nested."""
+        """Group the calling thread's writes of the block into one transaction, if the store works best that way.
+
+        Other stores write one after the other. Blocks must not be nested.
+        """
         ...
 
     def init(self) -> list[str]:
-        """Create or complete tables, collections, indexes and validators; repeatable. Returns a line per thing that
-        it made or found."""
+        """Create or complete tables, collections, indexes and validators. Return a line for each; repeatable."""
         ...
 
     def examine(self, clock: Clock) -> list[Observation]:
-        """How the store is set up, against how it has to be, and how far the server's time is from ``clock``. Makes and
-        changes nothing; empty if nothing is there yet. Raises `StoreUnreachable` and `StoreUnusable` as any read."""
+        """Compare the store's setup with the required one, and the server's time with ``clock``.
+
+        Changes nothing. Returns an empty list if the store does not exist yet. Raises `StoreUnreachable` and
+        `StoreUnusable` as any read.
+        """
         ...
 
     def roles(self) -> dict[str, dict[str, Any]]:
-        """The commands that make the roles with the fewest rights: ``role`` for a user that books, ``reader_role`` for
-        one that only reads. Empty where the store knows no users."""
+        """Return the commands that create the least privileged roles: ``role`` to book, ``reader_role`` to read.
+
+        Empty if the store has no users.
+        """
         ...
 
     def damage(self) -> list[str] | None:
-        """What is wrong with the medium itself, such as a page or an index of a file: some of it, in sentences; None
-        where a server looks after that. Looks at all of it, so it costs what reading everything does."""
+        """Return the first problems of the medium itself, such as a broken page or index; None if a server checks that.
+
+        Costs as much as reading the whole store.
+        """
         ...
 
     def describe(self) -> str:
-        """Which store this is, without any secret."""
+        """Return the name of the store, without any secret."""
         ...
 
     def close(self) -> None:
-        """Give connections back; the store is not used afterwards."""
+        """Close the connections; the store must not be used afterwards."""
         ...

@@ -175,7 +175,7 @@ def test_bad_input_is_2_and_changes_nothing(run: Shell, line: str) -> None:
 
 #: Lines of which something is missing, and what is told of that.
 INCOMPLETE = {
-    "--store sqlite: balance acme": "names no file",
+    "--store sqlite: balance acme": "has no path",
     "plan publish pro --quota 5 --ratio llm": "--ratio 'llm': not FEATURE=RATIO",
 }
 

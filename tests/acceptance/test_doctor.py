@@ -46,7 +46,7 @@ def files(run: Shell) -> dict[str, bytes]:
 
 def test_an_empty_file_stays_empty(run: Shell) -> None:
     run.file("meterctl.db", "")
-    assert checks(run, DONE)["store"]["found"].endswith("is not there yet")
+    assert checks(run, DONE)["store"]["found"].endswith("does not exist yet")
     assert files(run) == {"meterctl.db": b""}
 
 
@@ -94,7 +94,7 @@ def test_a_plan_that_is_not_published_as_the_config_has_it_is_told(run_anywhere:
     run_anywhere.all("init")
     told = checks(run_anywhere, DONE)["plans"]
     assert told["ok"] is None
-    assert told["found"].endswith("as the config has them: pro")
+    assert told["found"].endswith("as in the config: pro")
     assert "plan publish --from-config" in told["fix"]
     run_anywhere.all("plan publish --from-config")
     assert checks(run_anywhere, DONE)["plans"]["ok"] is True
@@ -155,7 +155,7 @@ def test_a_file_that_was_changed_is_found(run: Shell) -> None:
     assert found["heads"]["found"] == "1 of 2 are behind or wrong, such as acme"
     assert found["claims"]["found"] == "1 of 2 are not credited, such as s2 of acme"
     run.all("init")
-    assert checks(run, FINDINGS)["schema"]["found"] == "not as made: heads_due"
+    assert checks(run, FINDINGS)["schema"]["found"] == "changed: heads_due"
 
 
 def test_the_sample_bounds_what_is_looked_at(run: Shell) -> None:
@@ -174,7 +174,7 @@ def test_a_bad_config_is_a_finding_and_the_store_is_looked_at_all_the_same(run: 
     assert found["store"]["ok"] is True
     assert not {"default plan", "plans"} & found.keys()
     run.file("none.toml", "default_plan = 'pro'\n")
-    assert checks(run, DONE, "doctor --config none.toml")["plans"]["found"] == "the config has none"
+    assert checks(run, DONE, "doctor --config none.toml")["plans"]["found"] == "the config has no plans"
 
 
 def test_a_file_that_is_no_store_is_a_finding(run: Shell) -> None:
@@ -214,7 +214,7 @@ def test_a_database_that_was_changed_is_found(run_anywhere: Shell, database: Any
     assert found["indexes of heads"]["found"] == f"not as expected: {schema.BY_DUE}"
     assert "action warn" in found["validator"]["found"]
     database.command({"collMod": "journal", "validator": {}})
-    assert checks(run_anywhere, FINDINGS)["validator"]["found"] == "the journal has none"
+    assert checks(run_anywhere, FINDINGS)["validator"]["found"] == "the journal has no validator"
 
 
 def test_what_was_never_made_is_found(run_anywhere: Shell, database: Any) -> None:

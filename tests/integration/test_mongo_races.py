@@ -34,13 +34,13 @@ def test_a_claim_that_is_clashed_with_but_not_seen_is_no_answer(
 def given_back_before_each_look(store: MongoStore, monkeypatch: pytest.MonkeyPatch, looks: int) -> list[object]:
     """For so many looks the lock is gone, and taken again right after."""
     seen: list[object] = []
-    held = store.locks._held
+    held = store.locks._find
 
     def look(name: str) -> Any:
         seen.append(name)
         return None if len(seen) <= looks else held(name)
 
-    monkeypatch.setattr(store.locks, "_held", look)
+    monkeypatch.setattr(store.locks, "_find", look)
     return seen
 
 

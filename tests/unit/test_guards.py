@@ -193,14 +193,14 @@ def test_a_write_of_which_a_majority_said_nothing_is_unanswered() -> None:
     error = BulkWriteError(
         {"writeErrors": [], "writeConcernErrors": [{"code": 91, "errmsg": "the server shuts down"}], "nInserted": 1}
     )
-    assert isinstance(failures.translated(error, "mongodb"), StoreUnreachable)
+    assert isinstance(failures.translate(error, "mongodb"), StoreUnreachable)
 
 
 def test_a_rejected_entry_after_what_may_vanish_is_no_answer() -> None:
     error = BulkWriteError(
         {"writeErrors": [{"index": 1, "code": 121, "errmsg": "x"}], "writeConcernErrors": [{"code": 64, "errmsg": "y"}]}
     )
-    assert failures.rejected(error) is None
+    assert failures.rejected_position(error) is None
 
 
 def test_a_write_takes_the_lock_at_once_and_waits_half_a_minute(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def _watched(texts: Iterator[EntryText]) -> Iterator[EntryText]:
             message = f"the export is incomplete: entry {expected} of {entry.org} is missing, before entry {entry.seq}"
             damage = Damaged(message, org=entry.org, seq=expected)
         elif damage is None and not has_its_hash(entry.text):
-            message = f"entry {entry.seq} of {entry.org} is damaged: its content does not have the hash that it says"
+            message = f"entry {entry.seq} of {entry.org} is damaged: its hash does not match its content"
             damage = Damaged(message, org=entry.org, seq=entry.seq)
         org, seq = entry.org, entry.seq
         yield entry

@@ -1,8 +1,8 @@
-"""The border where documents from a store become ours. Every adapter passes what it reads through here.
+"""Check documents as they are read from a store. Every adapter passes its documents through here.
 
-A document is checked once, as it enters. One that is not ours, or not as it was written, is `Damaged`: raised where a
-single document was asked for, handed on in its place where many are listed, so that it stops nobody else. Behind the
-border nothing looks for malformed documents any more: whatever fails there is a defect of this program.
+A document is checked once. A foreign or changed one becomes `Damaged`: raised if the caller asked for one document,
+returned in its place in a listing, so that the others stay usable. Code behind this border does not check for malformed
+documents again: a failure there is a defect of this program.
 """
 
 import reprlib
@@ -28,7 +28,7 @@ from meterctl.core.ports import Head, Item, Lease
 
 _Test = Callable[[Any], bool]
 
-_FOREIGN = "see what it is, and take it out if no other program needs it; meterctl leaves it alone"
+_FOREIGN = "look at it, and remove it if no other program needs it; meterctl leaves it alone"
 
 
 def _or_none(test: _Test) -> _Test:
@@ -71,8 +71,7 @@ _LEASE: dict[str, _Test] = {"name": is_text, "holder": is_text, "acquired_at": i
 
 
 def entry_of(document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None) -> Entry:
-    """Return ``document`` as the entry that was asked for; raise `Damaged` if it is none, or another, or is not as it
-    was written: its content has the hash that it says."""
+    """Return ``document`` as the requested entry; raise `Damaged` if it is another one, or its hash is wrong."""
     problem = malformed(document) or _unsound(cast(Entry, document))
     if problem is None:
         entry = cast(Entry, document)
@@ -90,12 +89,12 @@ def _unsound(entry: Entry) -> str | None:
     except NOT_CANONICAL as problem:
         return f"it has no canonical form: {problem}"
     if digest != entry["hash"]:
-        return "its content does not have the hash that it says"
-    return None if balance_of(entry["state"]) == entry["balance"] else "its lots and debt do not make its balance"
+        return "its hash does not match its content"
+    return None if balance_of(entry["state"]) == entry["balance"] else "its lots and debt do not add up to its balance"
 
 
 def stray_of(document: Mapping[str, Any]) -> Damaged:
-    """Return the damage of a document in the journal that stands in no org's."""
+    """Return the damage of a document in the journal that belongs to no org."""
     org, seq = document.get("org"), document.get("seq")
     place = f"its org is {reprlib.repr(org)}, its seq {reprlib.repr(seq)}"
     known = org if is_text(org) else None
@@ -111,7 +110,7 @@ def _damaged_entry(document: object, problem: str, org: str | None, seq: int | N
 
 
 def parsed(text: bytes | str) -> object:
-    """Return the value that a stored ``text`` holds; the text itself, which no test lets pass, if it is not JSON."""
+    """Return the value of a stored JSON text; the text itself if it is not JSON, which every later check refuses."""
     try:
         return parse_json(text)
     except (ValueError, TypeError):
@@ -126,7 +125,7 @@ def undamaged(item: Item | Damaged) -> Item:
 
 
 def balance_of(state: Mapping[str, Any]) -> int:
-    """Return the balance that the lots and the debt of a state document make."""
+    """Return the balance of a state document: its lots less its debt."""
     debt = state["debt"]
     total: int = sum(lot["remaining"] for lot in state["lots"]) - debt["owed"] - debt["overage"]
     return total
@@ -137,26 +136,26 @@ def head_of(fields: Mapping[str, Any]) -> Head | Damaged:
     wrong = _wrong_field(_HEAD, fields)
     if wrong is None and balance_of(fields["state"]) != fields["balance"]:
         wrong = "balance"
-    # Sweeps go by `next_due`: one that is not that of the state lets them pass the org over.
+    # Sweeps use `next_due`: a wrong one makes them skip the org.
     if wrong is None and next_due_in(fields["state"]) != fields.get("next_due"):
         wrong = "next_due"
     if wrong is None:
         return Head(*(fields.get(name) for name in Head._fields))  # type: ignore[arg-type]
     org = fields.get("org")
-    hint = "a head is only a cache: make it again with meterctl verify --all --repair-heads"
+    hint = "a head is only a cache: rebuild it with meterctl verify --all --repair-heads"
     message = f"the head of {org!r} is damaged: its {wrong} cannot be {reprlib.repr(fields.get(wrong))}"
     return Damaged(message, hint=hint, org=org if is_text(org) else None)
 
 
 def claim_of(name: object, org: object, session: object) -> Claim | Damaged:
-    """Return the claim on ``name`` by ``org``, for the payment that it books under ``session``."""
+    """Return the claim of ``org`` on ``name``, for the payment booked under ``session``."""
     if is_text(name) and is_text(org) and is_text(session):
         return Claim(str(name), str(org), str(session))
     return Damaged(f"the claim {reprlib.repr(name)} is damaged: it names no org and session", hint=_FOREIGN)
 
 
 def plan_of(fields: Mapping[str, Any]) -> PlanVersion | Damaged:
-    """Return the plan version with these fields. One that is damaged names its plan: no other plan suffers."""
+    """Return the plan version with these fields. A damaged one names its plan, so that other plans stay usable."""
     wrong = _wrong_field(_PLAN, fields) or next((name for name in fields if name not in PlanVersion._fields), None)
     if wrong is None:
         return PlanVersion(**fields)
@@ -165,8 +164,8 @@ def plan_of(fields: Mapping[str, Any]) -> PlanVersion | Damaged:
 
 
 def damaged_plan(name: str, problem: str, plan: object) -> Damaged:
-    """Return the damage of a plan version, by ``name``; ``plan`` is the plan that it keeps from being used, if any."""
-    hint = f"{_FOREIGN}; where it is ours: restore a backup"
+    """Return the damage of the plan version ``name``; it disables ``plan``, if not None."""
+    hint = f"{_FOREIGN}; if it is meterctl's own: restore a backup"
     return Damaged(f"{name} is damaged: {problem}", hint=hint, plan=plan if isinstance(plan, str) else None)
 
 

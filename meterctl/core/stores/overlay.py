@@ -1,6 +1,6 @@
-"""A store on top of another: it reads through, and keeps whatever is written to itself.
+"""A store on top of another: it reads both, and keeps all writes to itself.
 
-A dry run books on it, so it takes the very path of the real run and cannot disagree with it.
+A dry run books on it, so it runs the same code as the real run and gives the same result.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from meterctl.core.ports import (
 
 
 class OverlayStore:
-    """``below`` is only read; ``layer`` (an empty store of any kind) takes what is written."""
+    """Reads ``below`` and ``layer``, an empty store of any kind; writes only to ``layer``."""
 
     def __init__(self, below: Store, layer: Store) -> None:
         self._below = below
@@ -76,15 +76,15 @@ class _OverlayJournal:
         return self._layer.tip(org) or self._below.tip(org)
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
-        wanted = list(orgs)
-        return self._below.tips(wanted) | self._layer.tips(wanted)
+        names = list(orgs)
+        return self._below.tips(names) | self._layer.tips(names)
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
         return self._below.grown(seqs) | self._layer.grown(seqs)
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
-        wanted = list(keys)
-        return self._below.by_keys(wanted) | self._layer.by_keys(wanted)
+        pairs = list(keys)
+        return self._below.by_keys(pairs) | self._layer.by_keys(pairs)
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         yield from self._below.starting(orgs, prefix)
@@ -94,7 +94,7 @@ class _OverlayJournal:
         return self._layer.by_seq(org, seq) or self._below.by_seq(org, seq)
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
-        # The layer's entries lie above everything below, so the two never interleave.
+        # The layer's entries are newer than all entries below, so the two never interleave.
         parts = (self._layer, self._below) if newest_first else (self._below, self._layer)
         for part in parts:
             yield from part.read(org, where, newest_first=newest_first)
@@ -136,8 +136,8 @@ class _OverlayHeads:
         self._layer.replace(heads)
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
-        wanted = list(orgs)
-        return self._below.get(wanted) | self._layer.get(wanted)
+        names = list(orgs)
+        return self._below.get(names) | self._layer.get(names)
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         return self._below.due(at, after=after, limit=limit)
@@ -154,14 +154,14 @@ class _OverlayClaims:
         self._below = below
         self._layer = layer
 
-    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
-        known = self.holders([claim.name for claim in wanted])
-        free = [claim for claim in wanted if claim.name not in known]
+    def take(self, requested: Sequence[Claim]) -> dict[str, Claim]:
+        known = self.holders([claim.name for claim in requested])
+        free = [claim for claim in requested if claim.name not in known]
         return known | self._layer.take(free)
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
-        wanted = list(names)
-        return self._below.holders(wanted) | self._layer.holders(wanted)
+        requested = list(names)
+        return self._below.holders(requested) | self._layer.holders(requested)
 
     def move(self, holder: Claim, to: Claim) -> bool:
         if self.holders([holder.name]).get(holder.name) != holder:

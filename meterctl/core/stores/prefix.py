@@ -1,4 +1,4 @@
-"""The prefix of a MongoDB store's collections, and where a URL names it."""
+"""The prefix of a MongoDB store's collections, and its option in a URL."""
 
 import re
 
@@ -11,7 +11,7 @@ PREFIX = re.compile(r"(?!system)[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 
 
 def split_prefix(uri: str) -> tuple[str, str]:
-    """Return a MongoDB URI without our option, as the driver takes it, and the prefix of the collections."""
+    """Return a MongoDB URI without our option, for the driver, and the prefix of the collections."""
     place, mark, options = uri.partition("?")
     pairs = options.split("&") if mark else []
     ours = [pair for pair in pairs if pair.partition("=")[0].lower() == PREFIX_OPTION.lower()]
@@ -20,13 +20,15 @@ def split_prefix(uri: str) -> tuple[str, str]:
     prefix = ours[-1].partition("=")[2]
     if PREFIX.fullmatch(prefix) is None:
         rule = "1-40 letters, digits or any of _ . -, begins with a letter or _, and not with system"
-        raise BadInput(f"{PREFIX_OPTION}={prefix!r} is no prefix", hint=f"a prefix is {rule}", code="bad_store")
+        raise BadInput(
+            f"{PREFIX_OPTION}={prefix!r} is not a valid prefix", hint=f"a prefix is {rule}", code="bad_store"
+        )
     others = "&".join(pair for pair in pairs if pair not in ours)
     return f"{place}{'?' if others else ''}{others}", prefix
 
 
 def with_prefix(url: str, prefix: str | None) -> str:
-    """Return a store's URL with the prefix of a profile, unless it has one, or names a file."""
+    """Return a store's URL with the prefix of a profile, unless the URL has one or names a file."""
     if not prefix or not url.startswith("mongodb") or split_prefix(url)[1]:
         return url
     place, mark, options = url.partition("?")

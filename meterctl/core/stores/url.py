@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def without_secret(url: str) -> str:
-    """A store's URL as it may be shown."""
+    """Return a store's URL without user, password and options, for display."""
     if url.startswith("sqlite:"):
         return url
-    # A URI that nobody has checked yet: what may belong to a password is left out, however badly it is written.
+    # The URI may be malformed, so omit every part that may belong to a password.
     scheme, slashes, rest = url.partition("://")
     if not scheme.replace("+", "").isalnum() or not slashes:
         scheme, slashes, rest = "", "", url
@@ -26,7 +26,7 @@ def without_secret(url: str) -> str:
 
 
 def same_place(url: str, other: str) -> bool:
-    """Whether two URLs name the same store, however they are written."""
+    """Return True if two URLs name the same store, even if they are written differently."""
     if url.startswith("sqlite:") and other.startswith("sqlite:"):
         return os.path.realpath(url.removeprefix("sqlite:")) == os.path.realpath(other.removeprefix("sqlite:"))
     if url.startswith("mongodb") and other.startswith("mongodb"):
@@ -38,10 +38,12 @@ def same_place(url: str, other: str) -> bool:
 
 
 def open_store(url: str, *, only_look: bool = False) -> "Store":
-    """The store that ``url`` names. Raises `BadInput` for a URL that names none. With ``only_look`` opening it
-    makes and changes nothing; on MongoDB that never does."""
+    """Return the store that ``url`` names. Raises `BadInput` for any other URL.
+
+    With ``only_look`` opening creates and changes nothing; on MongoDB it never does.
+    """
     if url == "sqlite:":
-        raise BadInput("the store's URL names no file", hint="the embedded store is sqlite:PATH", code="bad_store")
+        raise BadInput("the store's URL has no path", hint="write the embedded store as sqlite:PATH", code="bad_store")
     if url.startswith("sqlite:"):
         from meterctl.core.stores.sqlite import SqliteStore
 
@@ -55,7 +57,7 @@ def open_store(url: str, *, only_look: bool = False) -> "Store":
     raise BadInput(
         f"{scheme!r} is not a kind of store"
         if colon and "@" not in scheme
-        else "the store's URL names no kind of store",
+        else "the store's URL does not begin with a kind of store",
         hint="a store is sqlite:PATH, mongodb://... or mongodb+srv://...",
         code="bad_store",
     )

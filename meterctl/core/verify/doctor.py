@@ -1,6 +1,6 @@
-"""Looking over a store: how it is set up, what waits, and whether its caches keep up. Writes nothing.
+"""Inspect a store: its setup, its overdue work and its caches. Writes nothing.
 
-Cheap enough for cron: where there is much to look at, the first of it is looked at. `verify` looks at all.
+Cheap enough for cron, because it samples the first documents of each kind. `verify` reads all of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,34 +22,33 @@ from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Stor
 from meterctl.core.results import Result
 from meterctl.core.sweep.lease import LEASE_MS
 
-#: How many orgs, claims and due orgs are looked at, unless said.
+#: Default number of orgs, claims and due orgs to look at.
 SAMPLE = 200
 
-#: Hours for which something may be due: a sweep once a day, and an hour for it.
+#: Hours that something may be overdue: one daily sweep, and an hour for it to run.
 _PATIENCE = 25
 
 _HOUR = 3_600_000
 
-#: Damaged documents that are told one by one.
-_MOST_TOLD = 5
+#: Damaged documents to report one by one.
+_MOST_REPORTED = 5
 
-#: Seconds that the clock may be ahead of the last write, unless said.
+#: Default for the seconds that the clock may be ahead of the last write.
 MAX_JUMP = 35 * 86_400.0
 
-#: Orgs that are named in one observation.
-_NAMED = 20
+#: Orgs to name in one observation.
+_MOST_NAMES = 20
 
 
 @dataclass(slots=True)
 class Diagnosis(Result):
-    """What was looked at, in order. ``reached`` False: the store did not answer, and what it could have told is left
-    out."""
+    """The observations, in order. ``is_reachable`` is False if the store did not answer; the rest is then left out."""
 
     name = "doctor"
 
     store: str
     checks: list[Observation] = field(default_factory=list)
-    reached: bool = True
+    is_reachable: bool = True
 
     @property
     def ok(self) -> bool:
@@ -57,14 +56,14 @@ class Diagnosis(Result):
 
     @property
     def exit_code(self) -> int:
-        if not self.reached:
+        if not self.is_reachable:
             return errors.UNREACHABLE
         return errors.DONE if self.ok else errors.FINDINGS
 
-    def unreached(self, problem: MeterctlError) -> None:
-        """Note that the store cannot be asked, and why."""
+    def note_unreachable(self, problem: MeterctlError) -> None:
+        """Note that the store does not answer, with the reason."""
         self.checks.append(Observation("store", False, problem.message, problem.hint))
-        self.reached = False
+        self.is_reachable = False
 
     def fields(self) -> dict[str, Any]:
         return {"ok": self.ok, "store": self.store, "checks": list(self.rows())}
@@ -74,9 +73,12 @@ class Diagnosis(Result):
 
 
 class Doctor:
-    """Looks over ``store``. ``now`` decides what is due; ``clock`` is this machine's, to hold against the server's;
-    ``wanted`` are the plans of the config, to hold against the published ones, and ``default_plan`` is the one it names
-    for orgs without a plan (None: the config cannot be read)."""
+    """Inspects ``store``.
+
+    Anything before ``now`` is due. ``clock`` is this machine's, to compare with the server's. ``configured`` are the
+    plans of the config, to compare with the published ones. ``default_plan`` is the config's plan for orgs without one;
+    None if the config cannot be read.
+    """
 
     def __init__(
         self,
@@ -84,13 +86,13 @@ class Doctor:
         now: Instant,
         clock: Clock,
         sample: int = SAMPLE,
-        wanted: Sequence[NewVersion] = (),
+        configured: Sequence[NewVersion] = (),
         default_plan: str | None = None,
         *,
         max_jump: float = MAX_JUMP,
     ) -> None:
         self._store = store
-        self._wanted = wanted
+        self._configured = configured
         self._default_plan = default_plan
         self._now = now
         self._clock = clock
@@ -98,7 +100,7 @@ class Doctor:
         self._max_jump = max_jump
 
     def look(self, diagnosis: Diagnosis) -> None:
-        """Add to ``diagnosis`` what there is to see. A store that does not answer is a finding like any other."""
+        """Add all observations to ``diagnosis``. A store that does not answer is a finding like any other."""
         try:
             setup = self._store.examine(self._clock)
             diagnosis.checks += setup or [self._nothing_there()]
@@ -106,18 +108,18 @@ class Doctor:
                 diagnosis.checks += self._file()
                 diagnosis.checks += self._contents()
         except (StoreUnreachable, StoreUnusable) as problem:
-            diagnosis.unreached(problem)
+            diagnosis.note_unreachable(problem)
 
     def _nothing_there(self) -> Observation:
-        fix = "the first write makes it, or: meterctl init; if it should be there, check --store"
-        return Observation("store", None, f"{self._store.describe()} is not there yet", fix)
+        fix = "the first write creates it, or: meterctl init; if it should exist already, check --store"
+        return Observation("store", None, f"{self._store.describe()} does not exist yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
         if (mark := self._store.clock.mark()) is not None:
             yield self._mark(mark)
         if self._default_plan is not None:
-            yield _looked("default plan", partial(self._default, self._default_plan))
-            yield _looked("plans", self._plans)
+            yield _observe("default plan", partial(self._default, self._default_plan))
+            yield _observe("plans", self._plans)
         looks = {
             "documents": self._documents,
             "locks": self._locks,
@@ -127,42 +129,42 @@ class Doctor:
             "claims": self._claims,
         }
         for name, look in looks.items():
-            yield _looked(name, look)
+            yield _observe(name, look)
 
     def _file(self) -> Iterator[Observation]:
-        """Look at the medium, where no server does."""
+        """Check the file itself; a server checks its own."""
         damage = self._store.damage()
         if damage:
-            fix = "book nothing more: keep a copy of it, and restore the last backup"
+            fix = "book nothing more: keep a copy of the file, and restore the last backup"
             yield Observation("file", False, f"damaged: {'; '.join(damage)}", fix)
         elif damage is not None:
             yield Observation("file", True, "every page and index is whole")
 
     def _default(self, plan: str) -> Observation:
-        known = {*PlanBook(self._store.plans.all).names(), *(wanted.plan for wanted in self._wanted)}
+        known = {*PlanBook(self._store.plans.all).names(), *(plan.plan for plan in self._configured)}
         if plan in known:
             return Observation("default plan", True, plan)
-        lacking = f"{plan!r} is neither published nor in the config{did_you_mean(plan, known)}"
+        problem = f"{plan!r} is neither published nor in the config{did_you_mean(plan, known)}"
         fix = f"correct default_plan in the config, or: meterctl plan publish {plan} --quota N"
-        return Observation("default plan", None, f"orgs without a plan have quota 0: {lacking}", fix)
+        return Observation("default plan", None, f"orgs without a plan have quota 0: {problem}", fix)
 
     def _plans(self) -> Observation:
-        other = not_published(self._store.plans, self._wanted)
+        other = not_published(self._store.plans, self._configured)
         if not other:
-            told = "the config's are published as they are" if self._wanted else "the config has none"
-            return Observation("plans", True, told)
-        fix = "what is published holds; to publish what the config says: meterctl plan publish --from-config"
-        return Observation("plans", None, f"not published as the config has them: {', '.join(other)}", fix)
+            summary = "all plans of the config are published" if self._configured else "the config has no plans"
+            return Observation("plans", True, summary)
+        fix = "the published versions stay in force; to publish the config's: meterctl plan publish --from-config"
+        return Observation("plans", None, f"not published as in the config: {', '.join(other)}", fix)
 
     def _documents(self) -> Observation:
-        """Look for documents that are not ours in every collection but the journal, which `verify` reads."""
+        """Look for foreign documents in every collection except the journal, which `verify` reads."""
         kinds: list[Iterable[object]] = [self._store.plans.all(), self._store.locks.all()]
         kinds += [islice(self._store.heads.read(), self._sample), islice(self._store.claims.read(), self._sample)]
-        damaged = [document for kind in kinds for document in kind if isinstance(document, Damaged)]
-        if not damaged:
-            return Observation("documents", True, "none that is damaged or foreign")
-        told = f"{len(damaged)} damaged or foreign: {'; '.join(each.message for each in damaged[:_MOST_TOLD])}"
-        return Observation("documents", False, told, damaged[0].hint)
+        findings = [document for kind in kinds for document in kind if isinstance(document, Damaged)]
+        if not findings:
+            return Observation("documents", True, "none is damaged or foreign")
+        summary = f"{len(findings)} damaged or foreign: {'; '.join(each.message for each in findings[:_MOST_REPORTED])}"
+        return Observation("documents", False, summary, findings[0].hint)
 
     def _locks(self) -> Observation:
         leases = list(sound(self._store.locks.all()))
@@ -185,29 +187,29 @@ class Doctor:
         now = self._clock.now()
         problem = None if mark.pinned else jump_of(mark, now, self._max_jump)
         if problem is None:
-            pinned = ", by a pinned clock" if mark.pinned else ""
-            return Observation("clock", True, f"it is {now}; the last write noted ran at {mark.at}{pinned}")
+            source = ", by a pinned clock" if mark.pinned else ""
+            return Observation("clock", True, f"it is {now}; the last write noted ran at {mark.at}{source}")
         return Observation("clock", False, problem, "set this machine's clock by NTP; if it is right, write with --yes")
 
     def _ahead(self) -> Observation:
         ahead = self._store.heads.ahead(add_millis(self._now, FUTURE_MS), self._sample)
         if not ahead:
-            return Observation("ahead", True, "no journal lies ahead of now")
-        names = ", ".join(f"{org} until {at}" for org, at in ahead[:_NAMED])
-        rest = f" and {len(ahead) - _NAMED:,} more" if len(ahead) > _NAMED else ""
-        fix = "a clock ran ahead; list them all with: meterctl verify --all; docs/operating.md says how to put it right"
-        return Observation("ahead", False, f"orgs whose last entry lies ahead of now: {names}{rest}", fix)
+            return Observation("ahead", True, "no journal is dated ahead of now")
+        names = ", ".join(f"{org} until {at}" for org, at in ahead[:_MOST_NAMES])
+        rest = f" and {len(ahead) - _MOST_NAMES:,} more" if len(ahead) > _MOST_NAMES else ""
+        fix = "a clock ran ahead; list them all with: meterctl verify --all; to correct it, see docs/operating.md"
+        return Observation("ahead", False, f"orgs whose last entry is dated ahead of now: {names}{rest}", fix)
 
     def _due(self) -> Observation:
         due = self._store.heads.due(self._now, limit=self._sample)
         if not due:
             return Observation("due", True, "nothing is due")
         hours = (to_millis(self._now) - to_millis(due[0].since)) // _HOUR
-        told = f"orgs with something due: {self._count(due)}; the longest, {due[0].org}, for {hours:,} hours"
+        summary = f"orgs with something due: {self._count(due)}; the longest, {due[0].org}, for {hours:,} hours"
         if hours < _PATIENCE:
-            return Observation("due", True, told)
+            return Observation("due", True, summary)
         return Observation(
-            "due", False, told, "no answer depends on it, but book it: meterctl expire --all; see to cron"
+            "due", False, summary, "balances are right without it, but book it: meterctl expire --all; check cron"
         )
 
     def _heads(self) -> Observation:
@@ -216,33 +218,33 @@ class Doctor:
         behind = [org for org in orgs if not self._is_current(org, heads.get(org))]
         if not behind:
             return Observation("heads", True, f"{self._count(orgs)} looked at, all current")
-        told = f"{len(behind)} of {self._count(orgs)} are behind or wrong, such as {behind[0]}"
-        return Observation("heads", False, told, "sweeps may miss these orgs: meterctl verify --all --repair-heads")
+        summary = f"{len(behind)} of {self._count(orgs)} are behind or wrong, such as {behind[0]}"
+        return Observation("heads", False, summary, "sweeps may miss these orgs: meterctl verify --all --repair-heads")
 
     def _is_current(self, org: str, head: Head | Damaged | None) -> bool:
         """Return True if the head is that of the newest entry, with its hash and balance."""
         tip = self._store.journal.tip(org)
         if tip is None or _is_of(head, tip):
             return True
-        # A writer puts the head a moment after it appended: look once more, at both.
+        # A writer stores the head a moment after the entry, so read both once more.
         head, tip = self._store.heads.get([org]).get(org), self._store.journal.tip(org)
         return tip is None or _is_of(head, tip)
 
     def _claims(self) -> Observation:
         claims = list(islice(sound(self._store.claims.read()), self._sample))
-        wanted = list(dict.fromkeys((claim.org, f"session:{claim.session}") for claim in claims))
-        missing = self._not_booked(self._not_booked(wanted))  # a topup is appended a moment after its claim
+        keys = list(dict.fromkeys((claim.org, f"session:{claim.session}") for claim in claims))
+        missing = self._not_booked(self._not_booked(keys))  # a topup follows its claim by a moment
         if not missing:
             return Observation("claims", True, f"{self._count(claims)} looked at, all credited")
         org, key = missing[0]
         session = key.partition(":")[2]
-        told = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
-        fix = f"a credit was cut off: run it again, meterctl credit-pack {shell_word(org)} PACK --session {session}"
-        return Observation("claims", False, told, fix)
+        summary = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
+        fix = f"a credit was interrupted: run it again, meterctl credit-pack {shell_word(org)} PACK --session {session}"
+        return Observation("claims", False, summary, fix)
 
     def _not_booked(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        booked = self._store.journal.by_keys(keys) if keys else {}
-        return [key for key in keys if key not in booked]
+        entries = self._store.journal.by_keys(keys) if keys else {}
+        return [key for key in keys if key not in entries]
 
     def _count(self, looked_at: Sequence[object]) -> str:
         return f"the first {self._sample:,}" if len(looked_at) == self._sample else f"{len(looked_at):,}"
@@ -253,12 +255,12 @@ def _is_of(head: Head | Damaged | None, tip: Entry) -> bool:
 
 
 def _without_state(head: Head) -> Head:
-    # The hash covers it, and it is longer than all else.
+    # The hash covers the state, which is by far the longest field.
     return head._replace(state={})
 
 
-def _looked(name: str, look: Callable[[], Observation]) -> Observation:
-    """What ``look`` found. A part of the store that cannot be used is a finding, and the others are looked at."""
+def _observe(name: str, look: Callable[[], Observation]) -> Observation:
+    """Return the observation of ``look``, or a finding if that part of the store cannot be used."""
     try:
         return look()
     except StoreUnusable as problem:

@@ -22,4 +22,4 @@ def test_a_part_that_cannot_be_used_is_a_finding_of_its_own() -> None:
     assert (found["due"].ok, found["due"].found, found["due"].fix) == (False, "may not read heads", "ask who may")
     assert found.keys() >= {"plans", "locks", "heads", "claims"}
     assert [check.name for check in diagnosis.checks if check.ok is False] == ["due"]
-    assert (diagnosis.exit_code, diagnosis.reached) == (FINDINGS, True)
+    assert (diagnosis.exit_code, diagnosis.is_reachable) == (FINDINGS, True)

@@ -16,16 +16,16 @@ class MongoClaims:
         self._database = database
         self._claims = database.claims
 
-    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
+    def take(self, requested: Sequence[Claim]) -> dict[str, Claim]:
         with self._database.answered():
-            clashed = set(self._insert(wanted))
-            holders = self._find([wanted[place].name for place in clashed]) if clashed else {}
-        taken = {claim.name: claim for place, claim in enumerate(wanted) if place not in clashed}
-        answer = taken | holders
-        if unseen := [claim.name for claim in wanted if claim.name not in answer]:
-            # Another primary took over between the clash and the look.
-            raise StoreUnreachable(f"{self._database.place} could not tell who holds {unseen[0]}")
-        return answer
+            clashes = set(self._insert(requested))
+            holders = self._find([requested[place].name for place in clashes]) if clashes else {}
+        new = {claim.name: claim for place, claim in enumerate(requested) if place not in clashes}
+        in_force = new | holders
+        if missing := [claim.name for claim in requested if claim.name not in in_force]:
+            # Another primary took over between the clash and the read.
+            raise StoreUnreachable(f"{self._database.place} did not return the claim on {missing[0]}")
+        return in_force
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
         with self._database.answered():
@@ -43,11 +43,11 @@ class MongoClaims:
         yield from map(_claim, self._database.strays(self._claims))
         yield from map(_claim, self._database.stream(page, after, lambda document: document["_id"]))
 
-    def _insert(self, wanted: Sequence[Claim]) -> list[int]:
-        """Claim what is free; return the places of those that are not."""
+    def _insert(self, requested: Sequence[Claim]) -> list[int]:
+        """Claim the free names; return the positions of the others."""
         try:
-            if wanted:
-                self._claims.insert_many([_document(claim) for claim in wanted], ordered=False)
+            if requested:
+                self._claims.insert_many([_document(claim) for claim in requested], ordered=False)
         except BulkWriteError as error:
             return duplicates(error)
         return []

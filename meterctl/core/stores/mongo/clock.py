@@ -14,7 +14,7 @@ class MongoClock:
         self._database = database
 
     def server_time(self) -> Instant | None:
-        # The answers to other commands carry a cluster time, which counts seconds of whatever node ran furthest ahead.
+        # Use `hello`: other responses carry a cluster time, which follows the clock that is furthest ahead.
         with self._database.answered():
             hello: dict[str, Any] = self._database.client.admin.command("hello")
         local: datetime = hello["localTime"]
@@ -24,4 +24,4 @@ class MongoClock:
         return None
 
     def leave_mark(self, mark: ClockMark) -> None:
-        """Keep none: the server's clock tells more."""
+        """Do nothing: the server's clock is the better check."""

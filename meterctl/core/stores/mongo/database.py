@@ -1,4 +1,4 @@
-"""One database on a MongoDB deployment: its collections, and how each is read and written."""
+"""One database on a MongoDB deployment: its collections with their read and write concerns, paging and setup."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,40 +23,42 @@ from meterctl.core.stores.mongo.foreign import refuse_foreign
 Document = dict[str, Any]
 Place = TypeVar("Place")
 
-# Acknowledged means: on a majority, and there on disk.
+# Acknowledged: on the disks of a majority.
 _SAFE = WriteConcern("majority", j=True)
-# A head that is lost is made again.
+# A lost head is rebuilt.
 _CACHED = WriteConcern(1)
 
-# Reads see what a majority has. With "local" a primary that is cut off would show entries that vanish when it comes
-# back: a retry would be answered "replayed" for what is then lost, and an entry appended on top of a vanished one would
-# leave a gap in seq on the new primary. Nothing acknowledged is missed, since a write is acknowledged once the
-# majority's view holds it; and a clash is answered only once what it clashed with is safe, so the read after it sees
-# that. Only in the instant after an election may the new primary's view lag: an append then clashes, and is decided
-# again. "linearizable" would close that instant too, but costs a majority write per read.
+# Reads see the data of a majority. With "local", an isolated primary would show entries that vanish when it rejoins: a
+# retry would get "replayed" for a lost entry, and an append on top of one would leave a gap in seq on the new primary.
+# "majority" misses no acknowledged write, because a write is acknowledged once the majority has it. A clash is reported
+# once the other entry is safe, so the next read sees that entry. Just after an election the new primary's view may lag:
+# an append then clashes and is decided again. "linearizable" would avoid this, at a majority write for each read.
 _COMMITTED = ReadConcern("majority")
 _NEWEST = ReadConcern("local")
 
-# The driver's own: a long integer is read as a subclass of int. One that is plain takes a decoder of ours, with which
-# the driver reads a batch twice, and a third longer.
+# The driver's default, which reads long integers as a subclass of int. A type decoder for plain ints would make the
+# driver read each batch twice and take a third longer.
 _CODEC: CodecOptions[Document] = CodecOptions()
 
-#: Documents that an answer of the server may hold; it holds fewer when they come to 16 MB.
+#: Most documents in a response of the server, which is limited to 16 MB as well.
 _BATCH = 10_000
 
-#: Documents of others that are told one by one, and the seconds that looking for them in a whole journal may take.
+#: Foreign documents to report one by one, and the seconds to search a whole journal for them.
 MOST_STRAYS, STRAY_SECONDS = 100, 600.0
 
-#: Documents of a stream's first page, and of one at most: more of them do not stay in the processor's cache.
+#: Documents of a stream's first page and of its largest: more do not stay in the processor's cache.
 FIRST_PAGE, LARGEST_PAGE = 32, 1024
 
-#: Bytes on the wire that a page may come to; in memory it takes some six times as many.
+#: Target size of a page in bytes on the wire; in memory it takes some six times as many.
 PAGE_BYTES = 2 * 1024 * 1024
 
 
 class MongoDatabase:
-    """``place`` names it without any secret; ``timeout_seconds`` is what one call may take altogether. ``prefix``
-    stands before the names of its collections."""
+    """The collections of one store.
+
+    ``place`` names it without any secret. ``timeout_seconds`` limits each call as a whole. ``prefix`` begins the names
+    of the collections.
+    """
 
     def __init__(
         self, client: MongoClient[Document], name: str, place: str, timeout_seconds: float, prefix: str = ""
@@ -76,8 +78,7 @@ class MongoDatabase:
         self._ready = False
 
     def answered(self, seconds: float | None = None) -> AbstractContextManager[None]:
-        """Bounds what is done inside, and translates what it raises. The first use of a process makes sure that the
-        collections are ours."""
+        """Limit the time of the block and translate its errors. The first use checks that the collections are ours."""
         if self._live is None:
             self._live = self._indexes_of_ours()
         return answered(self.place, self._timeout if seconds is None else seconds)
@@ -94,40 +95,45 @@ class MongoDatabase:
             except OperationFailure as error:
                 if not is_denied(error):
                     raise
-                return {}  # who may not look may hardly write either, and is told so then
+                return {}  # a user without this right will get an error on the first write
             return live
 
     def stream(
         self, page: Callable[[Place, int], list[Document]], after: Place, place_of: Callable[[Document], Place]
     ) -> Iterator[Document]:
-        """Everything that ``page(after, size)`` finds, page by page. No cursor stays open between two: a slow reader
-        and a new primary in between do no harm, and each page has a time limit of its own."""
+        """Stream the results of ``page(after, size)``, page by page.
+
+        No cursor stays open between pages, so a slow reader or a new primary does no harm. Each page has its own limit
+        of time.
+        """
         size = FIRST_PAGE
         more = True
         while more:
             with self.answered():
-                found = page(after, size)
-            more = len(found) == size
+                documents = page(after, size)
+            more = len(documents) == size
             if more:
-                after, size = place_of(found[-1]), min(size * 4, LARGEST_PAGE, _fitting(found[-1]))
-            # Let go one by one: a page that is held to its end, and freed then, takes twice the time to read.
-            found.reverse()
-            while found:
-                yield found.pop()
+                after, size = place_of(documents[-1]), min(size * 4, LARGEST_PAGE, _fitting(documents[-1]))
+            # Free documents one by one: freeing a whole page at its end doubles the time to read it.
+            documents.reverse()
+            while documents:
+                yield documents.pop()
 
     def strays(self, collection: Collection[Document]) -> list[Document]:
-        """Documents whose ``_id`` is no text, as every one of ours is: no stream in order of names shows them."""
+        """Return the documents whose ``_id`` is no text: foreign ones, which no stream by name shows."""
         with self.answered():
             return list(find(collection, {"_id": {"$not": {"$type": "string"}}}).limit(MOST_STRAYS))
 
     def require_indexes(self) -> None:
-        """Before the first append of a process: no entry goes where nothing keeps seqs unique. A journal that does not
-        exist yet is made with all it needs."""
+        """Raise `StoreUnusable` before the first append if no index keeps seqs unique.
+
+        Creates a journal that does not exist yet, with its indexes and validator.
+        """
         if self._ready:
             return
         with self.answered():
-            seen = self._live or {}
-            live = seen if _keeps_seq_unique(seen) else self.journal.index_information()
+            known = self._live or {}
+            live = known if _keeps_seq_unique(known) else self.journal.index_information()
             if not live:
                 self.complete()
             elif not _keeps_seq_unique(live):
@@ -135,24 +141,24 @@ class MongoDatabase:
         self._ready = True
 
     def complete(self) -> list[str]:
-        """Make what is missing; a line for each thing that was made or found."""
-        made = [line for name, indexes in schema.expected_indexes().items() for line in self._make(name, indexes)]
-        return [*made, self._validate()]
+        """Create the missing indexes and validator; return a line for each one, created or existing."""
+        lines = [line for name, indexes in schema.expected_indexes().items() for line in self._make(name, indexes)]
+        return [*lines, self._validate()]
 
     def in_shell(self, command: Document) -> str:
-        """Return a command to this database as it is typed into MongoDB's shell."""
+        """Return a command to this database in the syntax of MongoDB's shell."""
         return f"db.getSiblingDB({json.dumps(self.name)}).runCommand({json.dumps(command)})"
 
     def journal_options(self) -> Document:
-        """What the journal was made with; nothing if it is not there."""
-        found = self._database.command({"listCollections": 1, "filter": {"name": self.journal.name}})
-        options: Document = next((live.get("options", {}) for live in found["cursor"]["firstBatch"]), {})
+        """Return the journal's collection options; empty if it does not exist."""
+        response = self._database.command({"listCollections": 1, "filter": {"name": self.journal.name}})
+        options: Document = next((live.get("options", {}) for live in response["cursor"]["firstBatch"]), {})
         return options
 
     def _collection(
         self, name: str, write: WriteConcern = _SAFE, read: ReadConcern = _COMMITTED
     ) -> Collection[Document]:
-        # Set here, whatever the URI says.
+        # Override the options of the URI.
         return self._database.get_collection(
             self.prefix + name,
             codec_options=_CODEC,
@@ -162,7 +168,7 @@ class MongoDatabase:
         )
 
     def _make(self, name: str, indexes: Sequence[schema.Index]) -> Iterator[str]:
-        # The indexes come first and make the collection: at no instant is there one without them.
+        # Creating indexes creates the collection, so it never exists without them.
         collection = self._collection(name)
         live = collection.index_information()
         collection.create_indexes([_index_model(index) for index in indexes])
@@ -170,17 +176,19 @@ class MongoDatabase:
             yield f"{collection.name}: index {index.name} {'found' if index.name in live else 'made'}"
 
     def _validate(self) -> str:
-        wanted = schema.expected_validator()
-        if self.journal_options().get("validator") == wanted:
+        validator = schema.expected_validator()
+        if self.journal_options().get("validator") == validator:
             return f"{self.journal.name}: validator found"
-        while not self._set_validator(wanted):  # bounded: by the others that make the journal now, and `answered`
-            # Asked for indexes that are being made, the server answers once they are there.
+        while not self._set_validator(
+            validator
+        ):  # bounded: by other processes that create the journal, and by `answered`
+            # The server answers once the indexes that another process builds are complete.
             list(self._make(schema.JOURNAL, schema.expected_indexes()[schema.JOURNAL]))
         return f"{self.journal.name}: validator made"
 
-    def _set_validator(self, wanted: Document) -> bool:
-        """False if MongoDB before 5.0 does not do that yet: another process makes indexes."""
-        options = {"validator": wanted, "validationLevel": "strict", "validationAction": "error"}
+    def _set_validator(self, validator: Document) -> bool:
+        """Set the validator; return False if MongoDB before 5.0 refuses because another process builds indexes."""
+        options = {"validator": validator, "validationLevel": "strict", "validationAction": "error"}
         try:
             self._database.command({"collMod": self.journal.name, **options})
         except OperationFailure as error:
@@ -191,18 +199,20 @@ class MongoDatabase:
 
 
 def _fitting(document: Document) -> int:
-    """Return how many documents like this one a page may hold."""
+    """Return the number of documents like this one that fit a page."""
     return max(1, PAGE_BYTES // len(encode(document)))
 
 
 def find(collection: Collection[Document], query: Document, fields: Document | None = None) -> Cursor[Document]:
-    """What ``query`` finds, in one answer of the server if it fits: by itself it would send 101 documents, and all
-    others when asked again."""
+    """Return a cursor of ``query`` that gets all documents in one response if they fit.
+
+    By default the server would send 101 documents, and the rest on a second request.
+    """
     return collection.find(query, fields, batch_size=_BATCH)
 
 
 def behind(fields: Sequence[str], place: Sequence[Any]) -> Document:
-    """What comes after ``place`` in order of ``fields``: equal in the first ones, and more in the next."""
+    """Return the condition on documents after ``place`` in order of ``fields``."""
     steps = range(len(fields))
     return {"$or": [dict(zip(fields[:n], place, strict=False)) | {fields[n]: {"$gt": place[n]}} for n in steps]}
 
@@ -217,6 +227,6 @@ def _index_model(index: schema.Index) -> IndexModel:
 
 
 def _keeps_seq_unique(live: Mapping[str, Any]) -> bool:
-    # One that is partial keeps unique only what it holds.
+    # A partial index enforces uniqueness only for the documents it covers.
     whole = [index for index in live.values() if index.get("unique") and "partialFilterExpression" not in index]
     return any(list(index["key"]) == [("org", 1), ("seq", 1)] for index in whole)

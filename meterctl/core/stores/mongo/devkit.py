@@ -1,4 +1,4 @@
-"""Reading devkit's collections: never a write, ids as hex texts, dates as instants."""
+"""Read devkit's collections, with ids as hex texts and dates as instants. Never writes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ LEDGERS, WEEKS, PLANS = "billingextrabalances", "billingusages", "subscriptions"
 #: The field that names the org, by collection.
 _ORG = {LEDGERS: "organization", WEEKS: "organizationId", PLANS: "organization"}
 
-#: Orgs that are read together.
+#: Orgs to read together.
 _TOGETHER = 50
 
-#: Seconds that one answer may take.
+#: Seconds that one query may take.
 _PATIENCE = 60.0
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
@@ -33,7 +33,7 @@ _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 
 
 class OldDocuments(NamedTuple):
-    """The documents of one org, with whether one names it by a text, and how large the largest is."""
+    """The documents of one org. ``has_text_id``: one names the org by a text, not an ObjectId."""
 
     org: str
     ledgers: list[dict[str, Any]]
@@ -53,38 +53,40 @@ class DevkitDatabase:
 
     def orgs(self) -> list[str]:
         """Return every org that a document names, in order."""
-        found: set[str] = set()
+        names: set[str] = set()
         with answered(self.place, _PATIENCE):
             for collection, field in _ORG.items():
                 query = {"weekKey": {"$exists": True}} if collection == WEEKS else {}
                 for document in self._database[collection].find(query, {field: 1, "_id": 0}):
                     if document.get(field) is not None:
-                        found.add(str(document[field]))
-        return sorted(found)
+                        names.add(str(document[field]))
+        return sorted(names)
 
     def read(self, orgs: Iterable[str]) -> Iterator[OldDocuments]:
         """Stream the documents of these orgs, in the order given."""
         names = iter(orgs)
         while chunk := list(islice(names, _TOGETHER)):  # bounded: by the orgs
-            found = {org: OldDocuments(org, [], [], [], has_text_id=False, largest_bytes=0) for org in chunk}
+            by_org = {org: OldDocuments(org, [], [], [], has_text_id=False, largest_bytes=0) for org in chunk}
             for collection, field in _ORG.items():
                 with answered(self.place, _PATIENCE):
-                    self._gather(collection, field, found)
-            yield from found.values()
+                    self._gather(collection, field, by_org)
+            yield from by_org.values()
 
-    def _gather(self, collection: str, field: str, found: dict[str, OldDocuments]) -> None:
-        ids: list[Any] = [*found, *(ObjectId(org) for org in found if ObjectId.is_valid(org))]
+    def _gather(self, collection: str, field: str, by_org: dict[str, OldDocuments]) -> None:
+        ids: list[Any] = [*by_org, *(ObjectId(org) for org in by_org if ObjectId.is_valid(org))]
         query = {field: {"$in": ids}}
         raws: Any = self._database.get_collection(collection, _RAW)
         source = raws.find(query).sort("_id", 1)
         for raw in source:
             document = bson.decode(raw.raw, _PLAIN)
             org, is_text = str(document[field]), isinstance(document[field], str)
-            known = found[org]
+            documents = by_org[org]
             plain: dict[str, Any] = _plain(document)
-            {LEDGERS: known.ledgers, WEEKS: known.weeks, PLANS: known.subscriptions}[collection].append(plain)
-            found[org] = known._replace(
-                has_text_id=known.has_text_id or is_text, largest_bytes=max(known.largest_bytes, len(raw.raw))
+            {LEDGERS: documents.ledgers, WEEKS: documents.weeks, PLANS: documents.subscriptions}[collection].append(
+                plain
+            )
+            by_org[org] = documents._replace(
+                has_text_id=documents.has_text_id or is_text, largest_bytes=max(documents.largest_bytes, len(raw.raw))
             )
 
     def close(self) -> None:
@@ -92,14 +94,14 @@ class DevkitDatabase:
 
 
 def connect_devkit(uri: str) -> DevkitDatabase:
-    """Return the database that ``uri`` names. Raises as opening a store does."""
+    """Return the database that ``uri`` names. Raises the errors of opening a store."""
     store = connect(uri)
     name = store._database.name
     return DevkitDatabase(store._database.client, name, store.describe())
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of BSON as JSON has it."""
+    """Return a BSON value as plain JSON data."""
     if isinstance(value, ObjectId):
         return str(value)
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Looking at the deployment and the database: what stands there against what has to."""
+"""Compare the deployment and the database with the required setup."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
@@ -15,25 +15,24 @@ from meterctl.core.stores.mongo.database import Document, MongoDatabase
 
 _INIT = "complete it with: meterctl init"
 
-_LOOK = "look as a user who may, such as one with the role dbAdmin"
+_LOOK = "run meterctl doctor as a user with the role dbAdmin"
 
-#: Whether it is right, what was found, and what to do about it.
+#: A verdict, the state, and the next step: the fields of `Observation` after the name.
 _Finding = tuple[bool | None, str, str | None]
 
-#: The oldest server that has all that is used here.
+#: The oldest supported server version.
 _OLDEST = (4, 4)
 
-#: Milliseconds that this machine's clock may differ from the server's, what the call took aside.
+#: Milliseconds that this machine's clock may differ from the server's, beyond the duration of the call.
 _SKEW = 5_000
 
 #: Seconds that a majority of the set may be behind its primary.
 _LAG = 10.0
 
-#: What no index here is: one that leaves documents out, that queries cannot use, that takes other letters for the same,
-#: that has its documents deleted.
-_OTHERWISE = ("sparse", "hidden", "collation", "expireAfterSeconds")
+#: Options that no index here may have: they omit documents, hide the index, fold letters or delete documents.
+_FORBIDDEN_OPTIONS = ("sparse", "hidden", "collation", "expireAfterSeconds")
 
-#: What must not be possible to whoever books.
+#: Rights that a user who books must not have.
 _HARMFUL = {"update", "remove", "dropCollection", "convertToCapped"}
 
 
@@ -49,16 +48,16 @@ def examine(database: MongoDatabase, clock: Clock) -> list[Observation]:
         _write_concern(database, hello),
         _skew(before, after, hello),
         *_indexes(database),
-        _looked(database, "validator", partial(_validator, database)),
-        _looked(database, "rights", partial(_rights, database)),
+        _observe(database, "validator", partial(_validator, database)),
+        _observe(database, "rights", partial(_rights, database)),
     ]
 
 
 def _version(version: tuple[int, ...]) -> Observation:
-    told = f"MongoDB {'.'.join(map(str, version[:3]))}"
+    summary = f"MongoDB {'.'.join(map(str, version[:3]))}"
     if version >= _OLDEST:
-        return Observation("store", True, told)
-    return Observation("store", False, told, "meterctl needs MongoDB 4.4 or later: upgrade the server")
+        return Observation("store", True, summary)
+    return Observation("store", False, summary, "meterctl needs MongoDB 4.4 or later: upgrade the server")
 
 
 def _topology(hello: Mapping[str, Any]) -> Observation:
@@ -68,32 +67,32 @@ def _topology(hello: Mapping[str, Any]) -> Observation:
     if not hosts:
         fix = "fine for tests; in production use a replica set of three, which survives the loss of a machine"
         return Observation("topology", None, "a single server without replication", fix)
-    told = f"replica set {hello['setName']} of {len(hosts)}, primary {hello.get('primary', 'unknown')}"
+    summary = f"replica set {hello['setName']} of {len(hosts)}, primary {hello.get('primary', 'unknown')}"
     if len(hosts) >= 3:
-        return Observation("topology", True, told)
-    return Observation("topology", None, told, "three members survive the loss of a machine")
+        return Observation("topology", True, summary)
+    return Observation("topology", None, summary, "add members: a set of three survives the loss of a machine")
 
 
 def _write_concern(database: MongoDatabase, hello: Mapping[str, Any]) -> Observation:
-    asked = "majority, journaled, for journal and claims"
+    expected = "majority, journaled, for journal and claims"
     if database.journal.write_concern.document != {"w": "majority", "j": True}:
-        return Observation("write concern", False, f"not {asked}", "this is a mistake in meterctl: please report it")
+        return Observation("write concern", False, f"not {expected}", "this is a mistake in meterctl: please report it")
     last = hello.get("lastWrite", {})
     if "majorityWriteDate" in last:
         lag = (last["lastWriteDate"] - last["majorityWriteDate"]).total_seconds()
         if lag > _LAG:
             fix = "writes will time out: look at rs.status() for members that are down or slow"
             return Observation("write concern", False, f"the majority is {lag:.0f} seconds behind the primary", fix)
-    return Observation("write concern", True, asked)
+    return Observation("write concern", True, expected)
 
 
 def _skew(before: int, after: int, hello: Mapping[str, Any]) -> Observation:
     server = round(hello["localTime"].replace(tzinfo=UTC).timestamp() * 1000)
     skew = max(before - server, server - after, 0)
-    told = f"this machine differs by {skew / 1000:,.1f} seconds from the server, where it is {from_millis(server)}"
+    summary = f"this machine differs by {skew / 1000:,.1f} seconds from the server, where it is {from_millis(server)}"
     if skew <= _SKEW:
-        return Observation("clock", True, told)
-    return Observation("clock", False, told, "set both by NTP: entries take their time from this machine")
+        return Observation("clock", True, summary)
+    return Observation("clock", False, summary, "set both clocks by NTP: entries take their time from this machine")
 
 
 # -- the database
@@ -102,26 +101,26 @@ def _skew(before: int, after: int, hello: Mapping[str, Any]) -> Observation:
 def _indexes(database: MongoDatabase) -> Iterator[Observation]:
     collections = {schema.JOURNAL: database.journal, schema.HEADS: database.heads}
     for name, expected in schema.expected_indexes().items():
-        yield _looked(database, f"indexes of {name}", partial(_compared, collections[name], expected))
+        yield _observe(database, f"indexes of {name}", partial(_compare, collections[name], expected))
 
 
-def _looked(database: MongoDatabase, name: str, look: Callable[[], _Finding]) -> Observation:
-    """What ``look`` found; unknown where this user may not look."""
+def _observe(database: MongoDatabase, name: str, look: Callable[[], _Finding]) -> Observation:
+    """Return the observation of ``look``; its verdict is unknown if this user lacks the rights."""
     try:
         with database.answered():
             return Observation(name, *look())
     except StoreUnusable as problem:
-        return Observation(name, None, f"cannot be seen: {problem.message}", _LOOK)
+        return Observation(name, None, f"cannot be checked: {problem.message}", _LOOK)
 
 
-def _compared(collection: Collection[Document], wanted: Iterable[schema.Index]) -> _Finding:
+def _compare(collection: Collection[Document], expected: Iterable[schema.Index]) -> _Finding:
     live = collection.index_information()
-    missing = [index.name for index in wanted if index.name not in live]
-    other = [index.name for index in wanted if index.name in live and not _is(live[index.name], index)]
+    missing = [index.name for index in expected if index.name not in live]
+    other = [index.name for index in expected if index.name in live and not _is(live[index.name], index)]
     if missing:
         return False, f"missing: {', '.join(missing)}", f"{_INIT}; then: meterctl verify --all"
     if other:
-        fix = "drop what is listed, then: meterctl init; then: meterctl verify --all"
+        fix = "drop these indexes, then: meterctl init; then: meterctl verify --all"
         return False, f"not as expected: {', '.join(other)}", fix
     return True, "as expected", None
 
@@ -133,46 +132,46 @@ def _is(live: Mapping[str, Any], index: schema.Index) -> bool:
         keys == list(index.keys)
         and bool(live.get("unique")) == index.unique
         and (dict(partial) if partial is not None else None) == index.partial
-        and all(live.get(option, False) is False for option in _OTHERWISE)
+        and all(live.get(option, False) is False for option in _FORBIDDEN_OPTIONS)
     )
 
 
 def _validator(database: MongoDatabase) -> _Finding:
     options = database.journal_options()
     if not options.get("validator"):
-        return False, "the journal has none", _INIT
+        return False, "the journal has no validator", _INIT
     if options["validator"] != schema.expected_validator():
-        return False, "the journal's is not the expected one", _INIT
+        return False, "the journal has a different validator", _INIT
     level, action = options.get("validationLevel", "strict"), options.get("validationAction", "error")
     if (level, action) != ("strict", "error"):
-        fix = "let it refuse what breaks it: collMod with validationLevel strict and validationAction error"
-        return False, f"it only has level {level}, action {action}", fix
+        fix = "enforce it with collMod: validationLevel strict, validationAction error"
+        return False, f"the validator has only level {level}, action {action}", fix
     return True, "as expected", None
 
 
 def _rights(database: MongoDatabase) -> _Finding:
-    told = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
+    login = database.client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
     least = "connect as a user that has only the role which meterctl init prints"
-    if not told["authenticatedUsers"]:
-        found = "nobody logged in: if the server does not ask for it, anyone who reaches it may change entries"
-        return None, found, f"switch access control on, and {least}"
-    may = _may(told["authenticatedUserPrivileges"], database)
+    if not login["authenticatedUsers"]:
+        problem = "no user is logged in: without access control, anyone who reaches the server may change entries"
+        return None, problem, f"switch access control on, and {least}"
+    may = _may(login["authenticatedUserPrivileges"], database)
     harmful, lacking = sorted(may & _HARMFUL), sorted({"find", "insert"} - may)
     if lacking == ["insert"] and not harmful:
-        return None, "may read the journal, and not add to it", "to book, connect as a user with the role meterctl"
+        return None, "may read the journal, but not add to it", "to book, connect as a user with the role meterctl"
     if lacking:
         return False, f"may not {' nor '.join(lacking)} in the journal", least
     if harmful:
         return False, f"may also {', '.join(harmful)} in the journal", least
-    return True, "may add to the journal and read it, and not change or remove an entry", None
+    return True, "may add to the journal and read it, but not change or remove an entry", None
 
 
 def _may(privileges: Iterable[Mapping[str, Any]], database: MongoDatabase) -> set[str]:
-    """What the privileges allow on the journal."""
+    """Return the actions that the privileges allow on the journal."""
     covering = (privilege for privilege in privileges if _covers(privilege["resource"], database))
     return {action for privilege in covering for action in privilege["actions"]}
 
 
 def _covers(resource: Mapping[str, Any], database: MongoDatabase) -> bool:
-    named = resource.get("db") in ("", database.name) and resource.get("collection") in ("", database.journal.name)
-    return bool(resource.get("anyResource")) or named
+    by_name = resource.get("db") in ("", database.name) and resource.get("collection") in ("", database.journal.name)
+    return bool(resource.get("anyResource")) or by_name

@@ -1,4 +1,4 @@
-"""What goes wrong with MongoDB, in the words of the ports."""
+"""Translate the errors of MongoDB into those of the ports."""
 
 import re
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ _REJECTED = 121  # DocumentValidationFailure
 _BAD_VALUE = 2
 _BUILDING = 12587  # BackgroundOperationInProgressForNamespace
 
-# Answers that leave open whether a write took effect, or that another node would not give: the server shuts down, steps
-# down or has no majority, a router lost a shard, a time limit passed.
+# Error codes after which a write may have taken effect, or another node could answer: the server shuts down, steps down
+# or has no majority, a router lost a shard, a time limit passed.
 _UNANSWERED = {
     *(6, 7, 89, 9001),  # HostUnreachable, HostNotFound, NetworkTimeout, SocketException
     *(50, 262),  # MaxTimeMSExpired, ExceededTimeLimit
@@ -41,24 +41,24 @@ _UNANSWERED = {
 
 @contextmanager
 def answered(place: str, seconds: float) -> Iterator[None]:
-    """Everything inside together gets ``seconds``; what MongoDB raises comes out as an error of the ports."""
+    """Limit the block to ``seconds`` in all, and raise MongoDB's errors as errors of the ports."""
     try:
         with pymongo.timeout(seconds):
             yield
     except (PyMongoError, BSONError) as error:
-        raise translated(error, place) from error
+        raise translate(error, place) from error
 
 
-def translated(error: Exception, place: str) -> MeterctlError:
-    """``place`` is named in the message: the store without any secret."""
+def translate(error: Exception, place: str) -> MeterctlError:
+    """Return the error of the ports; its message names ``place``, the store without any secret."""
     if is_unanswered(error):
         return StoreUnreachable(f"{place} did not answer: {_brief(error)}")
     code = _code(error)
     if code == _REJECTED:
         return StoreUnusable(
-            f"{place} does not take an entry: {_brief(error)}",
+            f"{place} rejects an entry: {_brief(error)}",
             code="entry_rejected",
-            hint="nothing of it was stored; this is a mistake in meterctl or in an edited plan: please report it",
+            hint="the entry was not stored; this is a mistake in meterctl or in an edited saved plan: please report it",
         )
     if code == _BAD_VALUE and "hint provided" in str(error):
         return index_missing(place)
@@ -67,7 +67,7 @@ def translated(error: Exception, place: str) -> MeterctlError:
     return StoreUnusable(f"{place} cannot do that: {_brief(error)}")
 
 
-#: The right that each command of the server needs, where it is not called like the command.
+#: The right that each server command needs, if its name differs from the command.
 _RIGHTS = {
     "aggregate": "find",
     "count": "find",
@@ -80,21 +80,23 @@ _RIGHTS = {
     "create": "createCollection",
 }
 
-_LACKING = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
+_NOT_AUTHORIZED = re.compile(r"not authorized on (\S+) to execute command \{ (\w+): (?:\"([^\"]*)\")?")
 
 
 def _denial(error: Exception, place: str) -> StoreUnusable:
-    """Return the error of a user who lacks a right: with the right and the role, and without the command itself, which
-    holds ids and signatures of the session."""
-    found = _LACKING.search(_brief(error))
-    if found is None:
+    """Return the error of a user who lacks a right, naming the right and the role.
+
+    It omits the command, which holds ids and signatures of the session.
+    """
+    match = _NOT_AUTHORIZED.search(_brief(error))
+    if match is None:
         problem = "user or password is wrong, or the user may not log in here"
         return StoreUnusable(
             f"{place} denies access: {problem}",
             hint="check user, password and authSource in the URL; the user needs a role that meterctl init prints",
             code="access_denied",
         )
-    database, command, collection = found.groups()
+    database, command, collection = match.groups()
     right = _RIGHTS.get(command, command)
     where = f"the collection {collection}" if collection else f"the database {database}"
     if right in ("createIndex", "collMod", "createCollection"):
@@ -111,7 +113,7 @@ def _denial(error: Exception, place: str) -> StoreUnusable:
 
 
 def is_unanswered(error: Exception) -> bool:
-    """Whether the effect of the call is unknown, or somebody else might answer it."""
+    """Return True if the write may have taken effect, or another node could answer."""
     if isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError):
         return True
     if isinstance(error, BulkWriteError) and error.details.get("writeConcernErrors"):
@@ -120,25 +122,25 @@ def is_unanswered(error: Exception) -> bool:
 
 
 def is_building(error: OperationFailure) -> bool:
-    """Whether indexes have to be made first that somebody else is making."""
+    """Return True if another process is still building indexes that the command needs."""
     return _code(error) == _BUILDING
 
 
 def is_denied(error: Exception) -> bool:
-    """Return True if the user is logged in, and lacks a right."""
+    """Return True if the user is logged in but lacks a right."""
     return _code(error) == _UNAUTHORIZED
 
 
 def duplicates(error: BulkWriteError) -> list[int]:
-    """The places in the bulk that lost to a unique index; re-raises ``error`` if it says anything else as well."""
+    """Return the positions in the bulk that clash with a unique index; re-raise ``error`` if it has any other cause."""
     failures = error.details["writeErrors"]
     if error.details.get("writeConcernErrors") or any(failure["code"] != DUPLICATE_KEY for failure in failures):
         raise error
     return [failure["index"] for failure in failures]
 
 
-def rejected(error: BulkWriteError) -> int | None:
-    """The place in an ordered bulk at which a document broke the validator, if that is all that went wrong."""
+def rejected_position(error: BulkWriteError) -> int | None:
+    """Return the position in an ordered bulk of the document that broke the validator; None for other failures."""
     (failure,) = error.details["writeErrors"] or [None]
     only = failure is not None and failure["code"] == _REJECTED and not error.details.get("writeConcernErrors")
     return failure["index"] if only else None
@@ -152,7 +154,7 @@ def _code(error: Exception) -> int | None:
 
 
 def _brief(error: Exception) -> str:
-    """The driver's message without its appendices: the state of every server, the whole answer."""
+    """Return the driver's message without its appendices: server states and the full response."""
     text = str(error)
     if isinstance(error, BulkWriteError):
         problems = [*error.details.get("writeErrors", []), *error.details.get("writeConcernErrors", [])]

@@ -1,7 +1,7 @@
-"""Telling the collections of meterctl from those of another application that has the database too.
+"""Detect collections of another application in the same database.
 
-The names are everyday ones. A collection that holds other documents must never get an index or a validator of ours, nor
-be written to: the other application's writes would fail from then on.
+Our collections have everyday names. A collection with other documents must never get our indexes, validator or writes:
+the other application's writes would fail from then on.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ from meterctl.core.stores.mongo import schema
 
 Document = dict[str, Any]
 
-#: Documents of a collection that are looked at. Ours have texts as ``_id``, which come before the driver's own ids.
+#: Documents of a collection to check. Ours have texts as ``_id``, which sort before the driver's own ids.
 _SAMPLE = 20
 
-#: The fields by which a document of each collection is known, however damaged it is.
+#: Recognizes a document of each collection by its fields, even a damaged one.
 _MARKS: dict[str, Callable[[Document], bool]] = {
     schema.JOURNAL: lambda document: {"org", "seq", "key", "prev", "hash"} <= document.keys(),
     schema.HEADS: lambda document: isinstance(document.get("head"), dict) and "seq" in document["head"],
@@ -30,9 +30,9 @@ _MARKS: dict[str, Callable[[Document], bool]] = {
 def refuse_foreign(
     place: str, collections: Mapping[str, Collection[Document]], journal_options: Callable[[], Document]
 ) -> None:
-    """Raise `StoreUnusable` if one of these collections is another application's. ``collections`` go by our names.
+    """Raise `StoreUnusable` if one of these collections is another application's. The keys are our names for them.
 
-    For a database in which meterctl has no journal yet: once it has, a strange document is only a finding.
+    For a database without a journal of meterctl. Once it has one, a foreign document is only a finding.
     """
     foreign = [collection.name for name, collection in collections.items() if _is_foreign(name, collection)]
     journal = collections[schema.JOURNAL].name
@@ -41,7 +41,7 @@ def refuse_foreign(
     if foreign:
         names = f"the collection {foreign[0]}" if len(foreign) == 1 else f"the collections {', '.join(foreign)}"
         raise StoreUnusable(
-            f"{place} holds {names} of another application; nothing was read from it or changed",
+            f"{place} holds {names} of another application; nothing was changed",
             hint="name another database, or give meterctl's collections other names: add ?meterctlPrefix=meterctl_ to "
             "the URL, or collection_prefix to the profile",
             code="foreign_collection",

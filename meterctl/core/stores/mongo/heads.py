@@ -1,9 +1,9 @@
 """The heads on MongoDB: ``{_id: org, head: {seq, ...}}``.
 
-The fields of the head lie in a document of their own that begins with ``seq``, because MongoDB orders such documents by
-their first field first: ``$max`` then keeps the newer of two heads in one step, found by ``_id`` alone. That takes the
-server half the time of a replacement with a condition on seq, and two writers cannot cross. ``next_due`` is kept beside
-the fields of the head, and left out where nothing is ever due.
+The head is a subdocument that begins with ``seq``, because MongoDB compares subdocuments by their first field first. So
+``$max`` keeps the newer of two heads in one step, found by ``_id`` alone, and a writer cannot overwrite a newer head.
+This takes the server half the time of a replacement with a condition on seq. ``next_due`` is omitted if nothing is ever
+due.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,10 +21,10 @@ from meterctl.core.stores.mongo.failures import duplicates
 
 _DUE = "head.next_due"
 
-#: All but the org, which is the ``_id``; ``seq`` is the first.
+#: All fields except the org, which is the ``_id``; ``seq`` comes first.
 _FIELDS = Head._fields[1:]
 
-#: Heads that are brought forward together, and how many make that worth it.
+#: Heads to move forward with one update, and the least number that makes this worthwhile.
 _PAGE, _WORTH_ONE_UPDATE = 100, 20
 
 
@@ -41,22 +41,22 @@ class MongoHeads:
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
         with self._database.answered():
-            found = list(find(self._heads, {"_id": {"$in": list(orgs)}}))
-        return {document["_id"]: _head(document) for document in found}
+            documents = list(find(self._heads, {"_id": {"$in": list(orgs)}}))
+        return {document["_id"]: _head(document) for document in documents}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
         within = {} if after is None else behind((_DUE, "_id"), after)
         query = {_DUE: {"$lte": at}, "_id": {"$type": "string"}} | within
         with self._database.answered():
-            # Answered by the index alone.
-            found = find(self._heads, query, {_DUE: 1}).hint(schema.BY_DUE)
-            page = found.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
+            # The index alone answers this query.
+            documents = find(self._heads, query, {_DUE: 1}).hint(schema.BY_DUE)
+            page = documents.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
             return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
 
     def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
         with self._database.answered():
-            found = find(self._heads, {"head.at": {"$gt": of}}, {"head.at": 1}).sort("_id", 1).limit(limit)
-            return [(document["_id"], document["head"]["at"]) for document in found]
+            documents = find(self._heads, {"head.at": {"$gt": of}}, {"head.at": 1}).sort("_id", 1).limit(limit)
+            return [(document["_id"], document["head"]["at"]) for document in documents]
 
     def read(self, *, after: str = "") -> Iterator[Head | Damaged]:
         def page(org: str, size: int) -> list[Document]:
@@ -69,20 +69,26 @@ class MongoHeads:
         self._write("$set", heads)
 
     def _forward(self, heads: Sequence[Head]) -> list[Head]:
-        """Bring those that are there forward with one update, which takes the server half the time of one for each, and
-        insert the others; what is left to do, because another writer came in between."""
+        """Move existing heads forward with one update and insert the others; return those that clashed.
+
+        One update takes the server half the time of one for each head. A clash means that another writer came first.
+        """
         orgs = [head.org for head in heads]
         among = {"_id": {"$in": orgs}}
         with self._database.answered():
             if self._heads.update_many(among, _each_forward(orgs, heads)).matched_count == len(orgs):
                 return []
-            there = {document["_id"]: document["head"]["seq"] for document in find(self._heads, among, {"head.seq": 1})}
-            new = [head for head in heads if head.org not in there]
-            clashed = self._insert(new)
-        return [new[place] for place in clashed] + [head for head in heads if there.get(head.org, head.seq) < head.seq]
+            current = {
+                document["_id"]: document["head"]["seq"] for document in find(self._heads, among, {"head.seq": 1})
+            }
+            new = [head for head in heads if head.org not in current]
+            clashes = self._insert(new)
+        return [new[place] for place in clashes] + [
+            head for head in heads if current.get(head.org, head.seq) < head.seq
+        ]
 
     def _insert(self, heads: Sequence[Head]) -> list[int]:
-        """Insert what is not there yet; the places of those that are."""
+        """Insert the new heads; return the positions of those that exist."""
         try:
             if heads:
                 self._heads.insert_many([{"_id": head.org, "head": _document(head)} for head in heads], ordered=False)
@@ -98,12 +104,12 @@ class MongoHeads:
 
 
 def _pages(heads: Sequence[Head]) -> Iterator[Sequence[Head]]:
-    # Each head of a page is looked for among all of them: short pages keep that short.
+    # The server searches a page for each of its heads, so short pages are faster.
     return (heads[start : start + _PAGE] for start in range(0, len(heads), _PAGE))
 
 
 def _each_forward(orgs: Sequence[str], heads: Sequence[Head]) -> list[Document]:
-    """The update that brings each org's head forward to its own of ``heads``, if that is newer."""
+    """Return the update that moves each org's head forward to its one in ``heads``, if that is newer."""
     place = {"$indexOfArray": [{"$literal": orgs}, "$_id"]}
     own = {"$arrayElemAt": [{"$literal": [_document(head) for head in heads]}, place]}
     return [{"$set": {"head": {"$max": ["$head", own]}}}]

@@ -9,7 +9,7 @@ from meterctl.core.ports import Lease
 from meterctl.core.stores.border import lease_of
 from meterctl.core.stores.mongo.database import Document, MongoDatabase
 
-#: How often a lock may be given back just as we look who holds it.
+#: Tries to read a lock that other holders release at the same time.
 _LOOKS = 5
 
 
@@ -21,11 +21,11 @@ class MongoLocks:
     def acquire(self, lease: Lease, now: Instant) -> Lease:
         with self._database.answered():
             for _ in range(_LOOKS):
-                in_force = self._renewed(lease) or self._taken(lease, now) or self._held(lease.name)
+                in_force = self._renew(lease) or self._take(lease, now) or self._find(lease.name)
                 if in_force is not None:
-                    held = _lease(in_force)
-                    return lease if isinstance(held, Damaged) else held  # no lock is needed for a right result
-        raise StoreUnreachable(f"{self._database.place} could not tell who holds the lock {lease.name}")
+                    current = _lease(in_force)
+                    return lease if isinstance(current, Damaged) else current  # correctness does not need the lock
+        raise StoreUnreachable(f"{self._database.place} did not return the holder of the lock {lease.name}")
 
     def release(self, name: str, holder: str) -> bool:
         with self._database.answered():
@@ -35,17 +35,17 @@ class MongoLocks:
         with self._database.answered():
             return [_lease(document) for document in self._locks.find().sort("_id", 1)]
 
-    def _held(self, name: str) -> Document | None:
+    def _find(self, name: str) -> Document | None:
         return self._locks.find_one({"_id": name})
 
-    def _renewed(self, lease: Lease) -> Document | None:
+    def _renew(self, lease: Lease) -> Document | None:
         return self._locks.find_one_and_update(
             {"_id": lease.name, "holder": lease.holder},
             {"$set": {"expires_at": lease.expires_at}},
             return_document=ReturnDocument.AFTER,
         )
 
-    def _taken(self, lease: Lease, now: Instant) -> Document | None:
+    def _take(self, lease: Lease, now: Instant) -> Document | None:
         """Return the lock if it was free or its lease was over; one in force clashes with the insert."""
         fields = {"holder": lease.holder, "acquired_at": lease.acquired_at, "expires_at": lease.expires_at}
         try:

@@ -1,4 +1,4 @@
-"""The plan versions on MongoDB: ``_id`` is made of plan and version, so a version is published once."""
+"""The plan versions on MongoDB: ``_id`` is made of plan and version, so a version is unique."""
 
 from pymongo.errors import DuplicateKeyError
 
@@ -31,6 +31,8 @@ def _version(document: Document) -> PlanVersion | Damaged:
     name = document.pop("_id")
     if name == f"{document.get('plan')}/{document.get('version')}":
         return plan_of(document)
-    # The `_id` says which plan it was. A document of another program names none of ours, and spoils none.
+    # The `_id` names the plan. A document of another program names none of ours, so it disables no plan.
     plan = name.rpartition("/")[0] if isinstance(name, str) else ""
-    return damaged_plan(f"the document {name!r} among the plan versions", "it is not what its _id says", plan or None)
+    return damaged_plan(
+        f"the document {name!r} among the plan versions", "its _id names another plan or version", plan or None
+    )

@@ -1,8 +1,9 @@
-"""What is in the database: collections, indexes, the journal's validator, and the role that may use them.
+"""The schema of the database: collections, indexes, the journal's validator, and the roles to use them.
 
 On a sharded cluster shard ``journal`` by ``{org: 1}``, ``heads`` by ``{_id: 1}`` (an org too) and ``claims`` by
 ``{_id: "hashed"}``. A unique index of a sharded collection must begin with the shard key, as ``(org, seq)`` does;
-``_id`` is then unique only within each shard, which suffices: it begins with the org, and an org lives on one shard.
+``_id`` is then unique only within each shard. That suffices, because it begins with the org, and an org lives on one
+shard.
 """
 
 from collections.abc import Mapping
@@ -20,12 +21,12 @@ BY_DUE = "due"
 ROLE, READER_ROLE = "meterctl", "meterctlReader"
 
 
-#: Stands beside an entry that crossed a threshold or fell below a balance: a partial index knows no "or".
+#: The added field of an entry that crossed a threshold or fell below a balance: a partial index cannot express "or".
 ALERTING: Mapping[str, Any] = {"alerting": {"$exists": True}}
 
 
 class Index(NamedTuple):
-    """An index as it must be; ``partial`` says which documents it holds, all if None."""
+    """A required index; ``partial`` is the condition on the documents it covers, all if None."""
 
     name: str
     keys: tuple[tuple[str, int], ...]
@@ -41,26 +42,26 @@ _INDEXES: dict[str, tuple[Index, ...]] = {
         Index(BY_SEQ, (("org", 1), ("seq", 1)), unique=True),
         # Finds the few entries of a kind, or that move units, among a million others.
         Index(BY_KIND, (("org", 1), ("kind", 1), ("moving", 1), ("seq", 1))),
-        # Finds what was sold and given back on a payment. Usage and debits have no session and cost nothing here.
+        # Finds the entries of a payment. Usage and debits have no session and cost nothing here.
         Index(BY_SESSION, (("org", 1), ("session", 1), ("seq", 1)), partial={"session": {"$exists": True}}),
-        # Counts off orgs without walking over their entries: one index entry per org.
+        # Lists orgs without reading all their entries: one index entry per org.
         Index(BY_FIRST, (("seq", 1), ("org", 1)), partial={"seq": 1}),
         # Find the few runs that crossed a threshold: of all orgs, of one, and in the order of a feed.
         Index(BY_ALERT, (("at", 1), ("org", 1), ("seq", 1)), partial=ALERTING),
         Index(BY_ORG_ALERT, (("org", 1), ("at", 1), ("seq", 1)), partial=ALERTING),
         Index(BY_RECORDED_ALERT, (("recorded_at", 1), ("org", 1), ("seq", 1)), partial=ALERTING),
     ),
-    # Finds what is due without looking at who is not; an org to which nothing happens by itself is not in it.
+    # Finds due orgs without reading the others; covers only orgs with a `next_due`.
     HEADS: (Index(BY_DUE, (("head.next_due", 1), ("_id", 1)), partial={"head.next_due": {"$exists": True}}),),
 }
 
 
 def expected_indexes() -> dict[str, tuple[Index, ...]]:
-    """The indexes that each collection must have, beside that of ``_id``."""
+    """Return the required indexes of each collection, besides that of ``_id``."""
     return dict(_INDEXES)
 
 
-# Query operators, not $jsonSchema: with that the same checks would take the server about twice as long.
+# Query operators, because the same checks as $jsonSchema take the server about twice as long.
 # `$not array` because a query also looks into arrays, where [-5] passes for -5. A shell writes doubles for integers.
 _INTEGER = {"$type": ["int", "long"], "$not": {"$type": "array"}}
 _UNITS = {**_INTEGER, "$gte": -MAX_UNITS, "$lte": MAX_UNITS}
@@ -96,12 +97,12 @@ _OPERATORS: dict[Sign, dict[str, Any]] = {
 
 
 def expected_validator() -> dict[str, Any]:
-    """What the server checks on every document that is written to the journal."""
-    # A key is used once because `_id` is unique, so `_id` must be made of it.
+    """Return the validator that the server runs on every document written to the journal."""
+    # Keys are unique because `_id` is, so `_id` must be built from the key.
     identity = {"$eq": ["$_id", {"$concat": ["$org", " ", "$key"]}]}
     moving = {"$eq": ["$moving", {"$ne": ["$amount", 0]}]}
-    # The sign table of the rules once more, for writers that are not this program. An unknown kind fits nothing. The
-    # server tries one after the other, so the kind that comes in millions stands first.
+    # Repeats the sign table of the rules, for writers other than this program. An unknown kind matches nothing. The
+    # server tries one after the other, so the most frequent kind comes first.
     kinds = sorted(SIGNS, key=lambda kind: kind != "usage")
     signs = [{"kind": kind, "amount": _OPERATORS[SIGNS[kind]]} for kind in kinds]
     alerts = {"$or": [{"$gt": ["$alerts", None]}, {"$gt": ["$low", None]}]}
@@ -118,13 +119,15 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     LOCKS: ("find", "insert", "update", "remove"),
 }
 
-#: Those of them that only read.
+#: The rights that only read.
 _READING = {"find", "listIndexes"}
 
 
 def least_roles(database: str, prefix: str = "") -> dict[str, dict[str, Any]]:
-    """Return the commands that make the roles with the fewest rights: ``role`` for who books, ``reader_role`` for who
-    only reads. Either suffices for `doctor`."""
+    """Return the commands that create the least privileged roles: ``role`` to book, ``reader_role`` to read.
+
+    Either suffices for `doctor`.
+    """
     reading = {name: tuple(action for action in actions if action in _READING) for name, actions in _ACTIONS.items()}
     return {
         "role": _role(f"{prefix}{ROLE}", database, prefix, _ACTIONS),

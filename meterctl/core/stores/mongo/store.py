@@ -23,7 +23,7 @@ from meterctl.core.stores.prefix import PREFIX_OPTION
 
 DEFAULT_DATABASE = "meterctl"
 TIMEOUT_SECONDS = 10.0
-#: How long `init` may take to build an index over a journal that has grown without it.
+#: Seconds that `init` may take to build a new index over a large journal.
 BUILD_SECONDS = 3600.0
 
 _URI_HINT = (
@@ -33,9 +33,9 @@ _URI_HINT = (
 
 
 class MongoStore:
-    """Everything in the database ``database_name``.
+    """The store in the database ``database_name``.
 
-    Every call but `init` ends within ``timeout_seconds``. ``place`` is how messages name the store: without any secret.
+    Every call but `init` ends within ``timeout_seconds``. Messages name the store ``place``, without any secret.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class MongoStore:
         self.clock = MongoClock(self._database)
 
     def together(self) -> AbstractContextManager[object]:
-        # A transaction would cost a round trip of its own, for heads that can be made again.
+        # A transaction would cost another round trip, only to protect heads, which can be rebuilt.
         return nullcontext()
 
     def init(self) -> list[str]:
         with self._database.answered():
-            self._database.journal.index_information()  # whether anybody is there shows as soon as ever
+            self._database.journal.index_information()  # fail fast if no server answers
         with self._database.answered(BUILD_SECONDS):
             lines = self._database.complete()
         uses = {"role": "for the user that books", "reader_role": "for a user that only reads"}
@@ -84,11 +84,10 @@ class MongoStore:
 
 
 def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str = "") -> MongoStore:
-    """The store at ``uri``, in the database it names, else in ``meterctl``. A shorter ``timeoutMS`` in it holds.
-    ``prefix`` stands before the names of its collections.
+    """Return the store at ``uri``, in the database it names, else in ``meterctl``.
 
-    Does not wait for the server. Raises `BadInput` for a URI that cannot be understood, `StoreUnreachable` for one
-    whose servers cannot be looked up.
+    A shorter ``timeoutMS`` in the URI wins. ``prefix`` begins the names of the collections. Does not wait for the
+    server. Raises `BadInput` for an invalid URI, `StoreUnreachable` if its servers cannot be looked up.
     """
     milliseconds = round(timeout_seconds * 1000)
     try:
@@ -103,7 +102,7 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str =
             waitQueueTimeoutMS=milliseconds,
         )
         name = client.get_default_database(DEFAULT_DATABASE).name
-        # `timeoutMS` in the URI is how the operator says that waiting shorter will do.
+        # The operator asks for a shorter wait by `timeoutMS` in the URI.
         timeout_seconds = min(timeout_seconds, client.options.timeout or timeout_seconds)
     except (PyMongoError, BSONError, ValueError, TypeError) as error:
         raise _unusable_uri(uri, error) from None
@@ -112,8 +111,10 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str =
 
 
 def same_database(uri: str, other: str) -> bool:
-    """Whether both URIs name the same database on deployments that have a server in common. Asks nobody: a name in
-    mongodb+srv is only ever the same as itself."""
+    """Return True if both URIs name the same database and share a server.
+
+    Compares texts only, without DNS: a mongodb+srv name equals only itself.
+    """
     same_name = _database_of(uri) == _database_of(other)
     return same_name and not _servers(uri).isdisjoint(_servers(other))
 
@@ -132,24 +133,24 @@ def _with_port(host: str) -> str:
 
 def _database_of(uri: str) -> str:
     _, _, path = _parts(uri)
-    return unquote(path.partition(".")[0]) or DEFAULT_DATABASE  # behind a dot is a collection
+    return unquote(path.partition(".")[0]) or DEFAULT_DATABASE  # a dot separates a collection
 
 
 def _parts(uri: str) -> tuple[str, str, str]:
-    """Scheme, hosts and path of a valid URI: neither user nor password, and no option, for some hold secrets too."""
+    """Return scheme, hosts and path of a valid URI; user, password and options are omitted as secrets."""
     scheme, _, rest = uri.partition("://")
     hosts, _, path = rest.partition("?")[0].rpartition("@")[2].partition("/")
     return scheme, hosts, path
 
 
 def _place(uri: str, database: str) -> str:
-    """Where a valid URI points to, without any secret."""
+    """Return the target of a valid URI, without any secret."""
     scheme, hosts, _ = _parts(uri)
     return f"{scheme}://{hosts}/{database}"
 
 
 def _unusable_uri(uri: str, error: Exception) -> MeterctlError:
-    # The driver quotes parts of what it could not read. Where there is a password, that may be a part of it.
+    # The driver's message quotes parts of the URI, which may include the password.
     detail = "" if "@" in uri else f": {error}"
     if type(error.__context__).__module__.startswith("dns."):
         return StoreUnreachable(f"the servers of the MongoDB URI cannot be looked up{detail}")

@@ -18,10 +18,10 @@ class SqliteClaims:
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 
-    def take(self, wanted: Sequence[Claim]) -> dict[str, Claim]:
+    def take(self, requested: Sequence[Claim]) -> dict[str, Claim]:
         with self._database.writing() as connection:
-            connection.executemany(_TAKE, wanted)
-        return self.holders(claim.name for claim in wanted)
+            connection.executemany(_TAKE, requested)
+        return self.holders(claim.name for claim in requested)
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
         rows = self._database.rows(_HOLDERS, (json.dumps(list(names)),))

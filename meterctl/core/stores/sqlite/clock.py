@@ -1,4 +1,4 @@
-"""The mark of time in the SQLite file: there is no second clock to ask."""
+"""The mark of time in the SQLite file, which replaces a server's clock."""
 
 from meterctl.core.model import Instant
 from meterctl.core.ports import ClockMark

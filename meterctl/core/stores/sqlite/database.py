@@ -1,8 +1,8 @@
 """Connections to one SQLite file.
 
-Each thread has its own, each write its own ``BEGIN IMMEDIATE`` transaction, and no connection is ever open
-while the process forks: a child inherits SQLite's notes of locks that only its parent holds, so even a fresh
-connection in it would go unprotected, and could lose what it was told is stored.
+Each thread has its own connection, and each write its own ``BEGIN IMMEDIATE`` transaction. All connections are closed
+before the process forks: a child inherits SQLite's notes of locks that only its parent holds, so its writes would be
+unprotected and acknowledged entries could be lost.
 """
 
 import os
@@ -41,16 +41,16 @@ _PAGES_PER_CHECKPOINT = 4000
 #: Rows of a stream's first page; each later one is twice as long, up to the last number.
 _FIRST_PAGE, _LONGEST_PAGE = 32, 512
 
-#: Characters that a page may come to, as far as the last one tells: entries of an org with very many lots are long.
+#: Target length of a page in characters, estimated from the page before: entries of orgs with many lots are long.
 _PAGE_LENGTH = 2 * 1024 * 1024
 
-#: How often a read is repeated that somebody's write came in between.
+#: Tries of a read that another process's write interrupts.
 _STILL_TRIES = 5
 
-#: Problems of the file that are told one by one.
+#: Problems of the file to report one by one.
 _MOST_DAMAGE = 10
 
-#: Forward only; but a real clock begins anew where only pinned ones have written.
+#: The mark only moves forward, except that a real clock replaces the mark of a pinned one.
 _LEAVE_MARK = """
     INSERT INTO clock (only, at, pinned) VALUES (1, ?, ?)
     ON CONFLICT (only) DO UPDATE SET at = excluded.at, pinned = pinned AND excluded.pinned
@@ -99,30 +99,34 @@ class _Link:
 
 
 class SqliteDatabase:
-    """A SQLite file, its schema, and one connection per thread, opened on first use. With ``only_look`` the file has to
-    be there, and stays as it is."""
+    """A SQLite file, its schema, and one connection per thread, opened on first use.
+
+    With ``only_look`` the file must exist and is never changed.
+    """
 
     def __init__(self, path: str, *, timeout_seconds: float, only_look: bool = False) -> None:
         self.path = Path(path).absolute()
         self._timeout_seconds = timeout_seconds
         self._only_look = only_look
-        # By thread: a number that the system uses again only for a later thread, which then takes the link over.
+        # By thread id. The system reuses an id only after its thread ended, so the new thread inherits the link.
         self._links: dict[int, _Link] = {}
         self._gate = threading.RLock()
-        # What opening the file had to make, for `complete_schema` to tell.
-        self._made: list[str] = []
+        # Objects created on opening the file, for the report of `complete_schema`.
+        self._created: list[str] = []
         self._ready = False
         #: Stored with the next transaction, if any.
         self.mark: ClockMark | None = None
-        # The file that was opened first: another one under its name is another store.
+        # The file opened first. A different file under the same name is a different store.
         self._file: Standing | None = None
-        # How a file is opened that may only be read.
+        # The URI option for a file that this user may only read; None if writable.
         self._way: str | None = None
         _databases.add(self)
 
     def rows(self, statement: str, parameters: _Row = ()) -> list[_Row]:
-        """All rows of a query; none, and nothing made, where there is no file yet. The read ends with it: no page of a
-        stream holds a later writer's log open."""
+        """Return all rows of a query; none if the file does not exist yet, which is then not created.
+
+        The read ends here, so that no page of a stream keeps a later writer's log open.
+        """
         if self._is_absent():
             return []
         for _ in range(_STILL_TRIES):
@@ -131,15 +135,17 @@ class SqliteDatabase:
                 rows = connection.execute(statement, parameters).fetchall()
                 if not self.is_still or standing_of(self.path) == before:
                     return rows
-                link.close()  # what it keeps of the file is old
+                link.close()  # its cached pages are out of date
         raise StoreUnreachable(f"{self.path} was written to each time it was read")
 
     def stream(
         self, statement: str, start: _Row, parameters: Callable[[_Row], _Row] = lambda position: position
     ) -> Iterator[_Row]:
-        """The rows of a query, page by page. A row begins with its position; ``parameters`` make of the last one's, at
-        first of ``start``, what the statement asks for before its ``LIMIT ?``. The first page is short, for those who
-        want no more than that."""
+        """Stream the rows of a query, page by page.
+
+        A row begins with its position. ``parameters`` turns the last position, initially ``start``, into the parameters
+        before ``LIMIT ?``. The first page is short, because many callers read no further.
+        """
         position, size = start, _FIRST_PAGE
         while page := self.rows(statement, (*parameters(position), size)):
             yield from page
@@ -149,10 +155,9 @@ class SqliteDatabase:
 
     @contextmanager
     def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end of the block, and undone when the block raises; inside of
-        `together` a part of that one.
+        """Run the block in a transaction: commit at its end, roll back if it raises. Inside `together`, join that one.
 
-        ``durable`` False leaves out the wait for the disk: for what can be computed again.
+        ``durable`` False skips the wait for the disk, for data that can be computed again.
         """
         with self._link() as (link, connection):
             if connection.in_transaction:
@@ -169,32 +174,32 @@ class SqliteDatabase:
                 self.mark = None
 
     def _require_place(self) -> None:
-        """Before a commit: what is stored in a file that was moved away or replaced is lost to all who come after."""
+        """Raise `StoreUnusable` if the file was moved or replaced: later processes would not find the commit."""
         if self._file is None or not self._file.is_same_file(standing_of(self.path)):
             raise StoreUnusable(
-                f"{self.path} was moved away or replaced while it was open; what was to be stored now was not",
-                hint="what was acknowledged before is in the file that was moved; put it back, or run the same again "
-                "on the new one",
+                f"{self.path} was moved or replaced while it was open; this write was not stored",
+                hint="earlier writes are in the file that was moved: put it back, or run the same command again on the "
+                "new file",
                 code="store_moved",
             )
 
     @property
     def is_still(self) -> bool:
-        """Whether the file is read as if nothing changed it."""
+        """Return True if the file is opened as immutable, so SQLite does not notice changes."""
         return self._way is not None and "immutable" in self._way
 
     def is_made(self) -> bool:
-        """Whether the file holds a store: an empty one does not yet. Raises `StoreUnusable` for anything else."""
+        """Return True if the file holds a store, False if it is empty. Raise `StoreUnusable` for another database."""
         with self._link() as (_, connection):
-            # The names first: whoever makes the schema makes its version in the same transaction.
+            # Read the names first: a process that creates the schema sets its version in the same transaction.
             names = object_names(connection)
-            made = self._has_schema(connection)
-        if names and not made:
+            created = self._has_schema(connection)
+        if names and not created:
             raise self._other_program()
-        return made
+        return created
 
     def require_indexes(self) -> None:
-        """Before the first append of a process: no entry goes where nothing keeps seqs and keys unique."""
+        """Raise `StoreUnusable` before the first append if no index keeps seqs and keys unique."""
         if self._ready:
             return
         with self._link() as (_, connection):
@@ -203,21 +208,21 @@ class SqliteDatabase:
         self._ready = True
 
     def complete_schema(self) -> list[str]:
-        """Make what is missing of the schema; a line for each object."""
+        """Create the missing parts of the schema; return a line for each object."""
         with self.writing() as connection:
-            made = {*self._made, *create_missing(connection)}
-        return [f"{name}: {'made' if name in made else 'found'}" for name in OBJECTS]
+            created = {*self._created, *create_missing(connection)}
+        return [f"{name}: {'made' if name in created else 'found'}" for name in OBJECTS]
 
     def damage(self) -> list[str] | None:
-        """What SQLite finds wrong with pages, indexes and checks of the file: the first of it."""
+        """Return the first problems that SQLite reports in pages, indexes and checks of the file."""
         try:
-            found = self.rows(f"PRAGMA integrity_check({_MOST_DAMAGE})")
+            problems = self.rows(f"PRAGMA integrity_check({_MOST_DAMAGE})")
         except StoreDamaged as problem:
             return [problem.message]
-        return [line for (line,) in found if line != "ok"]
+        return [line for (line,) in problems if line != "ok"]
 
     def close(self) -> None:
-        """Close the connections of all threads, waiting for what they are doing."""
+        """Close the connections of all threads, once their current statements end."""
         self.pause()
         self.resume()
 
@@ -241,7 +246,7 @@ class SqliteDatabase:
             self.path.stat()
         except FileNotFoundError:
             return True
-        except OSError:  # opening it says what is wrong
+        except OSError:  # opening it raises the error with its reason
             return False
         return False
 
@@ -277,7 +282,7 @@ class SqliteDatabase:
         )
 
     def _place(self) -> str | Path:
-        """What to open: the path, made with its directory, or the URI of a file that is only read."""
+        """Return the path, after creating its directory, or the URI of a file that is only read."""
         self._way = way_to_read(self.path)
         if self._way is not None or self._only_look:
             # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
@@ -285,7 +290,7 @@ class SqliteDatabase:
         try:
             make_private(self.path)
         except OSError as error:
-            message = f"cannot make the directory {self.path.parent}: {error.strerror}"
+            message = f"cannot create the directory {self.path.parent}: {error.strerror}"
             raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
         return self.path
 
@@ -297,7 +302,7 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(
                 "PRAGMA cell_size_check = TRUE"
-            )  # pages whose cells overlap are noticed as they are read
+            )  # report pages whose cells overlap as soon as they are read
             if self._only_look or self._way is not None:
                 self._prepare_to_read(connection)
                 return
@@ -313,8 +318,8 @@ class SqliteDatabase:
     def _prepare_to_read(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA query_only = TRUE")
         if not self._only_look and not self._has_schema(connection):
-            message = f"{self.path} holds no store yet, and this user may not make one in it"
-            raise StoreUnusable(message, hint="have somebody who may write to it run: meterctl init")
+            message = f"{self.path} holds no store yet, and this user may not create one in it"
+            raise StoreUnusable(message, hint="run as a user who may write to the file: meterctl init")
 
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
         version = schema_version(connection)
@@ -327,12 +332,12 @@ class SqliteDatabase:
 
     def _create(self, connection: sqlite3.Connection) -> None:
         with transaction(connection):
-            # Another process may have been faster.
+            # Another process may have created it meanwhile.
             if self._has_schema(connection):
                 return
             if object_names(connection):
                 raise self._other_program()
-            self._made = create_missing(connection)
+            self._created = create_missing(connection)
 
     def _other_program(self) -> StoreUnusable:
         return StoreUnusable(
@@ -341,10 +346,10 @@ class SqliteDatabase:
         )
 
     def _meaning(self, error: sqlite3.Error) -> Exception:
-        """What a SQLite error says to the caller; the error itself if it speaks of a mistake in this program."""
+        """Return the error to raise for a SQLite error; the same one if it shows a mistake in this program."""
         code = getattr(error, "sqlite_errorcode", None)
         if _UNREADABLE_TEXT.search(str(error)):
-            return Damaged(f"{self.path} holds a text that cannot be read: bytes of it were changed")
+            return Damaged(f"{self.path} holds a text that cannot be read: some of its bytes were changed")
         if code is None:
             return error
         if "no such index" in str(error):
@@ -352,29 +357,29 @@ class SqliteDatabase:
         primary = code & 0xFF
         if primary in _BROKEN:
             return StoreDamaged(f"{self.path} is damaged: {error}")
-        raised: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
-        return raised(f"{self.path}: {error}", hint=_HINTS.get(primary))
+        error_class: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
+        return error_class(f"{self.path}: {error}", hint=_HINTS.get(primary))
 
 
 def _fitting(page: list[_Row]) -> int:
-    """Return how many rows like these a page may hold. The last value of a row is its longest."""
+    """Return the number of rows like these that fit a page. The last value of a row is its longest."""
     length = sum(len(row[-1]) for row in page if isinstance(row[-1], str))
     return max(1, _PAGE_LENGTH * len(page) // max(1, length))
 
 
 _databases: weakref.WeakSet[SqliteDatabase] = weakref.WeakSet()
-_paused: list[SqliteDatabase] = []
+_closed_databases: list[SqliteDatabase] = []
 
 
 def _before_fork() -> None:
-    _paused.extend(_databases)
-    for database in _paused:
+    _closed_databases.extend(_databases)
+    for database in _closed_databases:
         database.pause()
 
 
 def _after_fork() -> None:
-    while _paused:
-        _paused.pop().resume()
+    while _closed_databases:
+        _closed_databases.pop().resume()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""Looking at the file: whether it is what this program made, and whether it can be written."""
+"""Examine the file: its setup, its schema, and this user's rights."""
 
 import os
 import sqlite3
@@ -14,7 +14,7 @@ _INIT = "complete it with: meterctl init"
 
 
 def examine(database: SqliteDatabase) -> list[Observation]:
-    # Opening a file that is not there would make it.
+    # Opening a missing file would create it.
     return list(_observations(database)) if _is_there(database.path) and database.is_made() else []
 
 
@@ -22,7 +22,7 @@ def _is_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        return True  # in a directory that this user may not look into: opening it says so
+        return True  # the directory is not readable: opening the file raises the error
 
 
 def _observations(database: SqliteDatabase) -> Iterator[Observation]:
@@ -36,10 +36,10 @@ def _observations(database: SqliteDatabase) -> Iterator[Observation]:
 
 def _journaling(database: SqliteDatabase) -> Observation:
     ((mode,),) = database.rows("PRAGMA journal_mode")
-    # Read as if nothing changed it, a file says that it has no log: its header tells.
+    # An immutable file reports no log, so read the mode from its header.
     if mode == "wal" or (database.is_still and _header(database.path)[18:20] == b"\2\2"):
         return Observation("write concern", True, "write-ahead log, on the disk before an entry is acknowledged")
-    fix = "the next use switches it; if that does not last, the file is on a network drive: keep it on a local disk"
+    fix = "the next command switches it; if it switches back, the file is on a network drive: use a local disk"
     return Observation("write concern", False, f"journal mode {mode} instead of wal", fix)
 
 
@@ -54,8 +54,8 @@ def _schema(live: dict[str, str]) -> Observation:
     if missing:
         return Observation("schema", False, f"missing: {', '.join(missing)}", _INIT)
     if other:
-        fix = "somebody changed it: drop and make it anew with meterctl init, then: meterctl verify --all"
-        return Observation("schema", False, f"not as made: {', '.join(other)}", fix)
+        fix = "another program changed these: drop them, then: meterctl init; then: meterctl verify --all"
+        return Observation("schema", False, f"changed: {', '.join(other)}", fix)
     return Observation("schema", True, f"{len(OBJECTS)} tables, indexes and triggers as expected")
 
 
@@ -67,10 +67,10 @@ def _open_to(path: Path) -> str:
 
 def _rights(database: SqliteDatabase) -> Observation:
     if not os.access(database.path, os.W_OK):
-        fix = "to book, use the account that owns it; who only reads needs no more"
+        fix = "to book, use the account that owns it; reading works as it is"
         return Observation("rights", None, "the file is read-only for this user", fix)
     if not os.access(database.path.parent, os.W_OK):
-        fix = "to book, this user needs the right to write there: the log is written beside the file"
+        fix = "to book, this user needs write access to the directory, for the log beside the file"
         return Observation("rights", None, f"{database.path.parent} is read-only for this user", fix)
     if open_to := _open_to(database.path):
         return Observation("rights", None, f"the journal can be read by {open_to}", f"chmod 600 {database.path}")

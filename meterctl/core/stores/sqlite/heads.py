@@ -27,7 +27,7 @@ _PUT = f"""
 _GET = f"SELECT {_FIELDS} FROM (SELECT value FROM json_each(?)) CROSS JOIN heads ON org = value"  # noqa: S608
 _READ = f"SELECT {_FIELDS} FROM heads WHERE org > ? ORDER BY org LIMIT ?"  # noqa: S608
 
-# Answered by the index alone.
+# The index alone answers this query.
 _DUE = """
     SELECT next_due, org FROM heads INDEXED BY heads_due
     WHERE next_due <= ? AND (next_due, org) > (?, ?) ORDER BY next_due, org LIMIT ?
@@ -57,7 +57,7 @@ class SqliteHeads:
         self._write(_REPLACE, heads)
 
     def _write(self, statement: str, heads: Sequence[Head]) -> None:
-        # Heads can be made again from the journal, so they do not wait for the disk.
+        # Heads can be rebuilt from the journal, so the write does not wait for the disk.
         with self._database.writing(durable=False) as connection:
             connection.executemany(statement, map(_row, heads))
 

@@ -22,7 +22,7 @@ _STARTING = """
 """
 _BY_SEQ = "SELECT doc FROM journal WHERE org = ? AND seq = ?"
 
-# Many at once are asked for with one statement, as a JSON array: that takes a third of the time of a statement each.
+# One statement takes many values as a JSON array, in a third of the time of a statement for each.
 _TIPS = """
     SELECT value, (SELECT doc FROM journal WHERE org = value ORDER BY seq DESC LIMIT 1) FROM json_each(?)
 """
@@ -36,12 +36,12 @@ _BY_KEYS = """
     ON org = json_extract(value, '$[0]') AND journal.key = json_extract(value, '$[1]')
 """
 
-# Begins behind an org: behind the greatest seq there can be.
+# Starts after an org, at the greatest possible seq.
 _SCAN = "SELECT org, seq, doc FROM journal WHERE (org, seq) > (?, ?) ORDER BY org, seq LIMIT ?"
 
 _TEXTS_OF_ORG = "SELECT org, seq, doc FROM journal WHERE org = ? AND seq > ? ORDER BY seq LIMIT ?"
 
-# No entry has seq 0, so these begin with the first one at the instant itself.
+# No entry has seq 0, so these start with the first entry at the instant.
 _ALERTS = """
     SELECT at, org, seq, doc FROM journal WHERE alerting AND (at, org, seq) > (?, ?, ?) ORDER BY at, org, seq LIMIT ?
 """
@@ -49,8 +49,8 @@ _ALERTS_OF_ORG = """
     SELECT at, seq, doc FROM journal WHERE alerting AND org = ? AND (at, seq) > (?, ?) ORDER BY at, seq LIMIT ?
 """
 
-# The expression is written as in its index, or SQLite would not see that they are the same. Of one it takes no bound
-# from a row of values, so the range is said once more by itself.
+# The expression must be spelled as in its index, or SQLite does not use the index. For an expression SQLite takes no
+# bound from a row comparison, so the range is repeated by itself.
 _ALERTS_RECORDED = """
     SELECT json_extract(doc, '$.recorded_at'), org, seq, doc FROM journal
     WHERE alerting AND json_extract(doc, '$.recorded_at') >= ? AND json_extract(doc, '$.recorded_at') < ?
@@ -58,7 +58,7 @@ _ALERTS_RECORDED = """
     ORDER BY json_extract(doc, '$.recorded_at'), org, seq LIMIT ?
 """
 
-# Leaps from org to org, instead of walking over every entry.
+# Skips from org to org instead of reading every entry.
 _ORGS = """
     WITH RECURSIVE found (org) AS (
         SELECT min(org) FROM journal WHERE org > ?
@@ -83,7 +83,7 @@ class SqliteJournal:
                 connection.executemany(_INSERT, ((text_of(entry).decode(),) for entry in entries))
             except sqlite3.IntegrityError as error:
                 if connection.total_changes == before and error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-                    raise _rejected(entries[0], error) from error
+                    raise _rejection(entries[0], error) from error
             return connection.total_changes - before
 
     def tip(self, org: str) -> Entry | None:
@@ -117,7 +117,7 @@ class SqliteJournal:
             return tuple(value for arm in arms for value in (*arm.values, *bounds))
 
         start = (before if newest_first else after,)
-        rows = self._database.stream(_merged(arms, newest_first), start, parameters)
+        rows = self._database.stream(_merge(arms, newest_first), start, parameters)
         return (entry_of(parsed(doc), org, seq=seq) for seq, doc in rows)
 
     def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
@@ -126,10 +126,10 @@ class SqliteJournal:
         else:
             rows = iter(self._database.rows(_BY_SEQ, (org, seq)))
         for row in rows:
-            yield _stored(row[-1])
+            yield _stored_document(row[-1])
 
     def strays(self) -> Iterator[Damaged]:
-        return iter(())  # the table takes none, and `SqliteDatabase.damage` looks whether that is so
+        return iter(())  # the table's checks refuse them, and `SqliteDatabase.damage` verifies the checks
 
     def alerts(self, since: Instant, *, org: str | None = None) -> Iterator[Entry]:
         if org is None:
@@ -159,17 +159,17 @@ class SqliteJournal:
 
 
 class _Arm(NamedTuple):
-    """A condition whose entries one index holds in order of seq."""
+    """A condition whose entries one index yields in order of seq."""
 
     condition: str
     values: tuple[Any, ...]
 
 
 def _arms(org: str, where: EntryFilter) -> list[_Arm]:
-    """Conditions that together hold for each entry that matches, and of which none two hold for the same one."""
+    """Return disjoint conditions that together cover all entries that match."""
     kinds = tuple(dict.fromkeys(where.kinds))
     if where.session is not None:
-        # A session has few entries, so what else is asked for need not come from an index.
+        # A session has few entries, so the other conditions need no index.
         of_kinds = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
         condition = "org = ? AND session = ?" + of_kinds + (" AND moving" if where.moving else "")
         return [_Arm(condition, (org, where.session, *kinds))]
@@ -182,9 +182,12 @@ def _arms(org: str, where: EntryFilter) -> list[_Arm]:
     ]
 
 
-def _merged(arms: Sequence[_Arm], newest_first: bool) -> str:
-    """One query over all arms. Each comes in order from its index, and SQLite merges them as it goes: a page
-    costs the same wherever in the journal it lies, and whatever lies between two entries that match."""
+def _merge(arms: Sequence[_Arm], newest_first: bool) -> str:
+    """Return one query over all arms.
+
+    Each arm yields its rows in order from an index, and SQLite merges them. So a page costs the same anywhere in the
+    journal, no matter how many other entries lie between.
+    """
     selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
     return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
 
@@ -193,19 +196,19 @@ def _single(rows: Sequence[tuple[Any, ...]], org: str, seq: int | None = None) -
     return entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
 
-def _stored(doc: Any) -> StoredDocument:
-    # A page that is damaged may hold a value of another type.
+def _stored_document(doc: Any) -> StoredDocument:
+    # A damaged page may hold a value of another type.
     return StoredDocument(parsed(doc), doc.encode()) if isinstance(doc, str) else StoredDocument(doc)
 
 
 def _on_one_line(doc: str) -> bytes:
-    """Return a stored text as a line of an export can hold it: only another program writes one with line ends."""
+    """Return a stored text on one line, for exports. Only another program writes texts with line ends."""
     return canonical_bytes(parse_json(doc)) if "\n" in doc or "\r" in doc else doc.encode()
 
 
-def _rejected(entry: Entry, error: sqlite3.IntegrityError) -> StoreUnusable:
+def _rejection(entry: Entry, error: sqlite3.IntegrityError) -> StoreUnusable:
     return StoreUnusable(
-        f"the store does not take entry {entry['seq']} of {entry['org']} ({entry['kind']}): {error}",
-        hint="nothing was stored; this is a mistake in meterctl or in an edited plan: please report it",
+        f"the store rejects entry {entry['seq']} of {entry['org']} ({entry['kind']}): {error}",
+        hint="nothing was stored; this is a mistake in meterctl or in an edited saved plan: please report it",
         code="entry_rejected",
     )

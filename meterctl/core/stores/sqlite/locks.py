@@ -8,7 +8,7 @@ from meterctl.core.ports import Lease
 from meterctl.core.stores.border import lease_of
 from meterctl.core.stores.sqlite.database import SqliteDatabase
 
-# Right-hand sides see the row as it was: a holder that renews keeps its acquired_at, a new one brings its own.
+# Right-hand sides see the old row: a renewal keeps acquired_at, a new holder sets it.
 _ACQUIRE = """
     INSERT INTO locks (name, holder, acquired_at, expires_at) VALUES (?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET
@@ -30,7 +30,7 @@ class SqliteLocks:
             connection.execute(_ACQUIRE, (*lease, now, lease.latest))
             row = connection.execute(f"SELECT {_FIELDS} FROM locks WHERE name = ?", (lease.name,)).fetchone()  # noqa: S608
         in_force = _lease(row)
-        return lease if isinstance(in_force, Damaged) else in_force  # no lock is needed for a right result
+        return lease if isinstance(in_force, Damaged) else in_force  # correctness does not need the lock
 
     def release(self, name: str, holder: str) -> bool:
         with self._database.writing() as connection:

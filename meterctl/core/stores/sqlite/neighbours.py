@@ -1,11 +1,11 @@
-"""Noticing, before an entry is appended, that an index is damaged where the entry will stand.
+"""Detect a damaged index at the position of a new entry, before the append.
 
-An index whose bytes were changed finds no key, or an old tip, and would let the same operation be booked again. SQLite
-notices that only when the whole file is checked. But wherever a record was changed, whoever looks for it passes that
-record last: it is the next one before or behind the place. So comparing both with the entries they point at finds it.
+An index with changed bytes misses a key, or returns an old tip, so the same operation could be booked again. SQLite
+detects this only by checking the whole file. But a search that misses a changed record ends right beside it. So it is
+enough to compare the records before and after the position with their entries.
 
-That takes as long as appending an entry does. A file that is run again books few entries in a chunk, and each of them
-is looked at; of a chunk of new ones some are. `Database.damage` looks at everything.
+A comparison takes as long as appending an entry. A file that is run again books few entries in a chunk, and all of them
+are checked; of a chunk of new entries only some are. `SqliteDatabase.damage` checks the whole file.
 """
 
 import json
@@ -17,10 +17,10 @@ from meterctl.core.model import Entry
 
 
 def _beside(index: str, column: str) -> str:
-    """Return the statement that finds one of some places beside which the index differs from its entry."""
+    """Return the statement that finds a place whose neighbours in the index differ from their entries."""
 
     def differs(order: str, direction: str) -> str:
-        # The inner query is answered by the index alone. Else SQLite would compute the columns from the entry.
+        # The index alone answers the inner query; otherwise SQLite would compute the columns from the entry.
         return f"""
             SELECT (org, {column}) IS NOT (json_extract(doc, '$.org'), json_extract(doc, '$.{column}'))
             FROM (
@@ -38,7 +38,7 @@ def _beside(index: str, column: str) -> str:
     """  # noqa: S608
 
 
-#: Places of a chunk that are looked at, evenly spread: they add some hundredths to the time of a long one.
+#: Places of a chunk to check, evenly spread: they add a few percent to the time of a long chunk.
 _MOST_PLACES = 32
 
 _BESIDE_KEYS = _beside("journal_key", "key")

@@ -1,4 +1,4 @@
-"""The file that a store is: its owner's alone, opened for reading where that is all one may, and still in its place."""
+"""The store's file: its rights, read-only access, and its identity."""
 
 import os
 from contextlib import suppress
@@ -9,22 +9,24 @@ from meterctl.core.stores.own_files import BESIDE
 
 
 def make_private(path: Path) -> None:
-    """Make the file and its directory, for nobody but their owner, unless they are there. Raises `OSError` where the
-    directory cannot be made; a file that cannot be made is left to SQLite, which says why."""
+    """Create the file and its directory, with access for their owner only, unless they exist.
+
+    Raises `OSError` if the directory cannot be created. An error about the file is left to SQLite, which reports it.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(OSError):
-        # Files that SQLite makes beside it get the same rights.
+        # SQLite copies these rights to the files that it creates beside it.
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def way_to_read(path: Path) -> str | None:
-    """Return how to open a file that this user may only read, as a parameter of SQLite's; None if he may write to it.
+    """Return SQLite's URI parameter to open a file that this user may only read; None if the file is writable.
 
-    SQLite reads a log through another file beside it, which nobody may make here. Without a log there is nothing to
-    look for: then the file is read as if nothing ever changed it, and `Standing` tells whether that held.
+    SQLite reads a log by means of another file beside it, which this user cannot create. Without a log the file is
+    opened as immutable, and `Standing` detects changes.
     """
     real = Path(os.path.realpath(path))
-    # One that may not even be looked at is opened like any other: SQLite says why it cannot be.
+    # Open an inaccessible file normally: SQLite reports the reason.
     if not os.path.exists(real) or (os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)):  # noqa: PTH110
         return None
     return "mode=ro" if _has_log(real) else "mode=ro&immutable=1"
@@ -35,12 +37,12 @@ def _has_log(real: Path) -> bool:
 
 
 class Standing(NamedTuple):
-    """A file under its name, at one moment: which one it is, and how it was last written."""
+    """The identity of a file and its last change, at one moment."""
 
     device: int
     inode: int
     size: int
-    changed: int
+    mtime_ns: int
     has_log: bool
 
     def is_same_file(self, other: "Standing | None") -> bool:
@@ -48,11 +50,11 @@ class Standing(NamedTuple):
 
 
 def standing_of(path: Path) -> Standing | None:
-    """Return how the file stands now; None if there is none."""
+    """Return the present identity and state of the file; None if it does not exist."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
     return Standing(
-        found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, _has_log(Path(os.path.realpath(path)))
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, _has_log(Path(os.path.realpath(path)))
     )

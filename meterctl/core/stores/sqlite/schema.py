@@ -1,7 +1,7 @@
-"""What is in the file.
+"""The schema of the file.
 
-An entry's canonical text is all that the journal stores of it. Its columns are computed from that text by
-SQLite, so none can ever differ from it; the checks and the unique indexes stand on them.
+The journal stores only the canonical text of an entry. SQLite computes the columns from that text, so they never differ
+from it. The checks and the unique indexes use these columns.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from meterctl.core.model import MAX_UNITS, SIGNS
 #: Kept in the file as ``user_version``; raised when a table changes its shape.
 SCHEMA_VERSION = 2
 
-# The sign table of the rules once more, for writers that are not this program. An unknown kind fits nothing.
+# Repeats the sign table of the rules, for writers other than this program. An unknown kind matches nothing.
 _SIGN_FITS_KIND = "CASE kind {} ELSE FALSE END".format(
     " ".join(f"WHEN '{kind}' THEN {'TRUE' if sign == 'any' else f'amount {sign}'}" for kind, sign in SIGNS.items())
 )
@@ -86,7 +86,7 @@ _LOCKS = """
     ) WITHOUT ROWID
 """
 
-# One row: the latest time at which a write ran, and whether only pinned clocks have written.
+# One row: the time of the latest write; pinned is 1 while only pinned clocks have written.
 _CLOCK = """
     CREATE TABLE clock (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -95,7 +95,7 @@ _CLOCK = """
     )
 """
 
-#: Every object by name, in the order of making. `EntryFilter` needs no index beyond these: see `SqliteJournal.read`.
+#: Every object by name, in order of creation. These indexes suffice for `EntryFilter`: see `SqliteJournal.read`.
 OBJECTS: dict[str, str] = {
     "journal": _JOURNAL,
     "journal_seq": "CREATE UNIQUE INDEX journal_seq ON journal (org, seq)",
@@ -123,35 +123,35 @@ OBJECTS: dict[str, str] = {
     "clock": _CLOCK,
 }
 
-#: What no append goes without: every guarantee stands on an org's seqs and keys being unique.
+#: The indexes that every append requires: all guarantees depend on unique seqs and keys.
 UNIQUE = ("journal_seq", "journal_key")
 
 
 def schema_version(connection: sqlite3.Connection) -> int:
-    """The version of the schema in the file; 0 if it has none."""
+    """Return the version of the schema in the file; 0 if it has none."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 def object_names(connection: sqlite3.Connection) -> set[str]:
-    """The names of all tables, indexes and triggers in the file."""
+    """Return the names of all tables, indexes and triggers in the file."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
 def keeps_unique(connection: sqlite3.Connection) -> bool:
-    """Whether the unique indexes are there, as they were made."""
+    """Return True if the unique indexes exist unchanged."""
     statement = "SELECT name, sql FROM sqlite_master WHERE name IN (?, ?)"
     live = {name: plain(sql) for name, sql in connection.execute(statement, UNIQUE)}
     return live == {name: plain(OBJECTS[name]) for name in UNIQUE}
 
 
 def plain(sql: str) -> str:
-    """The statement on one line, so that two can be compared."""
+    """Return the statement on one line, for comparisons."""
     return " ".join(sql.split())
 
 
 def create_missing(connection: sqlite3.Connection) -> list[str]:
-    """Make whatever is missing, inside the caller's transaction; the names of what it made."""
+    """Create the missing objects in the caller's transaction; return their names."""
     present = object_names(connection)
     missing = [name for name in OBJECTS if name not in present]
     for name in missing:

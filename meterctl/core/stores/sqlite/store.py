@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class SqliteStore:
-    """Everything in the file at ``path``; the file and its directory are made by the first write.
+    """The store in the file at ``path``. The first write creates the file and its directory.
 
-    ``timeout_seconds`` is how long one statement waits for another writer before it gives up. With ``only_look``
-    nothing is made or changed, whatever is asked for.
+    ``timeout_seconds`` limits the wait of one statement for another writer. With ``only_look`` nothing is created or
+    changed.
     """
 
     def __init__(self, path: str, *, timeout_seconds: float = 30.0, only_look: bool = False) -> None:
@@ -29,7 +29,7 @@ class SqliteStore:
         self.heads = SqliteHeads(self._database)
         self.clock = SqliteClock(self._database)
 
-    # Most commands need none of these three.
+    # Load these on first use: most commands need none of them.
 
     @cached_property
     def claims(self) -> "SqliteClaims":

@@ -1,11 +1,11 @@
-"""Transactions on one connection, and the log that they are written to first."""
+"""Transactions on one connection, and its write-ahead log."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-#: How often to try to switch a new file to write-ahead logging while other processes look into it.
+#: Tries and seconds to switch a new file to write-ahead logging while other processes read it.
 _SWITCH_TRIES, _SWITCH_SECONDS = 100, 30.0
 
 
@@ -16,14 +16,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite itself has already undone it after some errors, such as a full disk.
+        # After some errors, such as a full disk, SQLite has rolled back already.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
 def log_ahead(connection: sqlite3.Connection) -> None:
-    """Switch the file to write-ahead logging, which it keeps: from then on this only looks."""
+    """Switch the file to write-ahead logging; does nothing if that is on already."""
     end = monotonic() + _SWITCH_SECONDS
     for _ in range(_SWITCH_TRIES):
         try:
@@ -32,7 +32,7 @@ def log_ahead(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > end:
                 raise
-        # By itself the switch waits for readers, but not for a writer or for another process that switches. This
-        # does, at most for the connection's timeout.
+        # The switch waits for readers, but not for a writer or another process that switches. An exclusive
+        # transaction does, up to the connection's timeout.
         connection.execute("BEGIN EXCLUSIVE")
         connection.execute("ROLLBACK")
