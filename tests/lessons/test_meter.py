@@ -89,9 +89,10 @@ def test_l22_an_invalid_step_is_refused_not_replaced(desk: Desk) -> None:
 
 def test_l23_a_breakdown_always_sums_to_its_total(desk: Desk) -> None:
     with pytest.raises(BadInput):
-        Attribute("acme", "r1", "main", {"gpt.4": "0.1"})
-    receipt = desk.run("r1", costs={"llm": "0.0019", "search": "0.0109", "tiny": "0.00001"})
+        Attribute("acme", "r1", "main", {"gpt 4": "0.1"})
+    receipt = desk.run("r1", costs={"llm": "0.0019", "gpt-4.1": "0.0109", "tiny": "0.00001"})
     assert receipt.entry is not None
+    assert receipt.entry["breakdown"] == {"llm": 1, "gpt-4.1": 10}
     assert sum(receipt.entry["breakdown"].values()) == receipt.entry["units"] == 11
 
 
