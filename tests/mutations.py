@@ -452,7 +452,7 @@ MUTATIONS = [
     ),
     Mutation(
         'booking/pipeline',
-        'self._without = 0 if repeated else self._without + 1',
+        'self._without = 0 if has_repeats else self._without + 1',
         'self._without += 1',
         'keys are not looked up although they are found',
     ),

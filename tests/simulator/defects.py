@@ -91,12 +91,12 @@ _BOOK = Writer.book
 
 
 def _claim_later(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Booked:
-    self._claimed = lambda outcomes: outcomes  # type: ignore[method-assign]
+    self._claim = lambda outcomes: outcomes  # type: ignore[method-assign]
     try:
         booked = _BOOK(self, outcomes, *rest)
     finally:
-        del self._claimed
-    self._claimed(outcomes[: booked.settled])
+        del self._claim
+    self._claim(outcomes[: booked.settled])
     return booked
 
 

@@ -22,7 +22,7 @@ RENEWED_AFTER = 60.0
 #: The mark moves at most this often, in milliseconds.
 _MARK_EVERY = 3_600_000
 
-#: Asked whether to go on although the clock has jumped; told why it is asked.
+#: Takes a sentence about a jump of the clock. Returns True to go on.
 Confirm = Callable[[str], bool]
 
 
@@ -48,7 +48,7 @@ class _Reading(NamedTuple):
 
 
 def jump_of(mark: ClockMark, now: Instant, limit: float) -> str | None:
-    """Say how ``now`` is too far from the last write; None if it is not."""
+    """Return a sentence if ``now`` is too far from the last write, else None."""
     distance = (to_millis(now) - to_millis(mark.at)) / 1000
     if -MAX_BEHIND <= distance <= limit:
         return None
@@ -66,7 +66,7 @@ def span_of(seconds: float) -> str:
 
 
 class CheckedClock:
-    """``clock`` for whoever writes: `now` raises `ClockSkew` or `ClockJump` where its time is not to be trusted."""
+    """A clock for writers: `now` raises `ClockSkew` or `ClockJump` if its time cannot be trusted."""
 
     def __init__(
         self,

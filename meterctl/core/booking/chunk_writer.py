@@ -1,7 +1,6 @@
-"""Deciding a chunk of requests and appending what it comes to.
+"""Decide a chunk of requests and append its entries.
 
-Where another writer was first, everything before that place is booked for good, and the rest is for the caller to
-decide anew.
+If another writer was first, the entries before that point stay booked, and the caller decides the rest again.
 """
 
 from collections.abc import Sequence
@@ -22,36 +21,36 @@ from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Entry
 from meterctl.core.ports import Clock, Store
 
-#: How long one chunk may go on losing races or looking for an answer, in seconds. As old at most may an entry's
-#: ``recorded_at`` be when a try to append it begins: the feed of alerts stays further behind than that and one call.
+#: Seconds that one chunk may spend losing races or waiting for a store. It also bounds the age of an entry's
+#: ``recorded_at`` when a try to append it begins: the feed of alerts stays further behind than this plus one call.
 PATIENCE = 30.0
 
 
 class Pace:
-    """Waits between tries: jittered, growing from 2 to 50 ms, and over at a deadline."""
+    """Waits between tries: jittered, growing from 2 to 50 ms, until a deadline."""
 
     def __init__(self, clock: Clock, patience: float, random: Random, *, latest: float = inf) -> None:
-        """``latest``: no try may begin later, by `Clock.elapsed`, however much patience is left."""
+        """Allow no try to begin after ``latest``, a reading of `Clock.elapsed`, however much patience is left."""
         self._clock = clock
         self._random = random
         self._latest = latest
-        # Real time: a try that gets no answer takes seconds, and a clock that was set by hand shows none of them.
+        # Real time: a try without an answer takes seconds, which a pinned clock does not show.
         self._end = clock.elapsed() + patience
         self._longest = 0.002
 
     def for_entries(self, decided_at: float) -> "Pace":
-        """Return the pace for appending what was decided at that reading of `Clock.elapsed`."""
+        """Return the pace for appending entries decided at ``decided_at``, a reading of `Clock.elapsed`."""
         pace = copy(self)
         pace._latest = decided_at + PATIENCE
         return pace
 
     @property
     def is_late(self) -> bool:
-        """True when it is too late for even a first try."""
+        """Return True if it is too late for even a first try."""
         return self._clock.elapsed() > self._latest
 
     def wait(self, trouble: StoreUnreachable) -> None:
-        """Wait a little before the next try; raises ``trouble`` when there is no time left for one."""
+        """Wait a little before the next try. Raise ``trouble`` if no time is left for one."""
         pause = self._random.uniform(0.001, self._longest)
         if self._clock.elapsed() + pause > min(self._end, self._latest):
             raise trouble
@@ -60,8 +59,12 @@ class Pace:
 
 
 class Booked(NamedTuple):
-    """What came of appending a chunk: how many outcomes stand, which entries of the next one are in too, and why the
-    rest is not: another writer was in the way, or the store took so long that the entries became too old."""
+    """The result of appending a chunk. ``settled`` counts the outcomes that were booked; ``cut`` has the entries of the
+    next outcome that were appended too.
+
+    The rest was not appended because another writer was first (``clashed``), or because the store was so slow that the
+    entries became too old (``late``).
+    """
 
     settled: int
     cut: tuple[Entry, ...]
@@ -84,11 +87,11 @@ class Writer:
         self.heads = HeadKeeper(self.store.heads)
 
     def pace(self) -> Pace:
-        """How long a chunk may go on trying."""
+        """Return the pace for a new chunk, with all its patience."""
         return Pace(self.clock, self.patience, self.random)
 
     def contended(self) -> StoreUnreachable:
-        """The trouble when that was not enough."""
+        """Return the trouble for a chunk that lost every race."""
         message = f"other writers were first each time for {self.patience:.0f} seconds"
         return StoreUnreachable(message, code="contended", hint="run the same command again")
 
@@ -103,38 +106,39 @@ class Writer:
         return Batch(reader, self.terms, now, dry_run=self.dry_run).decide()
 
     def book(self, outcomes: Sequence[Decision], entries: Sequence[Entry], pace: Pace) -> Booked:
-        """Claim the sessions and append the ``entries`` of ``outcomes``, up to where someone else was first."""
+        """Claim the payment names and append the ``entries`` of ``outcomes``, up to the first lost race."""
         self.heads.begin_chunk()
-        claimed = self._claimed(outcomes)
-        if len(claimed) < len(outcomes):
-            entries = [entry for outcome in claimed for entry in outcome.entries]
+        winners = self._claim(outcomes)
+        if len(winners) < len(outcomes):
+            entries = [entry for outcome in winners for entry in outcome.entries]
         if entries and pace.is_late:
             return Booked(0, (), clashed=False, late=True)
-        taken = self._append(entries, pace)
-        settled, cut = _settled(claimed, taken)
-        # A crash may have kept whoever booked the newest entry of an org from caching it: running it again mends that.
-        self.heads.stored(outcome.tip for outcome in claimed[:settled] if outcome.tip is not None)
-        return Booked(settled, cut, clashed=settled == 0 or settled < len(claimed))
+        settled, cut = _settled(winners, self._append(entries, pace))
+        # A crash may have kept the writer of the newest entry from putting its head: a repeat puts it.
+        self.heads.stored(outcome.tip for outcome in winners[:settled] if outcome.tip is not None)
+        return Booked(settled, cut, clashed=settled == 0 or settled < len(winners))
 
-    def _claimed(self, outcomes: Sequence[Decision]) -> Sequence[Decision]:
-        """Claim the names of all payments about to be credited. Outcomes from the first one on that lost a name to
-        another payment are left to be decided anew, on what is booked by then."""
+    def _claim(self, outcomes: Sequence[Decision]) -> Sequence[Decision]:
+        """Claim the names of all payments about to be credited. Return the outcomes before the first that lost a name
+        to another payment: the caller decides the rest again."""
         claims = [claim for outcome in outcomes for claim in outcome.claims]
         if not claims:
             return outcomes
         holders = claim_all(self.store, claims)
-        # A repetition books nothing, so a name that it could not add takes nothing back.
-        lost = (
+        # A repeat books nothing, so losing a name does not matter to it.
+        losers = (
             index
             for index, outcome in enumerate(outcomes)
             if outcome.entries and any(holders[claim.name] != claim for claim in outcome.claims)
         )
-        return outcomes[: next(lost, len(outcomes))]
+        return outcomes[: next(losers, len(outcomes))]
 
     def _append(self, entries: Sequence[Entry], pace: Pace) -> int:
-        """How many of ``entries`` are booked. An append whose answer was lost is repeated as it is: what it stored is
-        known by its hash, so it counts as ours and never twice. Only then: an entry that another process booked in the
-        same millisecond may have the same hash, and is not ours."""
+        """Append ``entries`` and return the number that is booked.
+
+        An append without an answer is repeated unchanged: its stored entries have the same hash, so they count as ours,
+        and once. Only after a lost answer: another process may book an equal entry in the same millisecond.
+        """
         done, unsure = 0, False
         while done < len(entries):  # bounded: each turn appends something, or waits at a pace that ends
             try:
@@ -145,7 +149,7 @@ class Writer:
             except StoreUnreachable as trouble:
                 unsure = True
                 pace.wait(trouble)
-        if unsure:  # some of it turned out to be ours only afterwards
+        if unsure:  # some entries turned out to be ours only afterwards
             self.heads.stored(entries[:done])
         return done
 
@@ -161,14 +165,14 @@ class Writer:
 
     def _is_ours(self, entry: Entry) -> bool:
         name = (entry["org"], entry["key"])
-        stored = self.store.journal.by_keys([name]).get(name)
-        return stored is not None and stored["hash"] == entry["hash"]
+        booked_entry = self.store.journal.by_keys([name]).get(name)
+        return booked_entry is not None and booked_entry["hash"] == entry["hash"]
 
 
-def _settled(outcomes: Sequence[Decision], taken: int) -> tuple[int, tuple[Entry, ...]]:
-    """How many outcomes stand once ``taken`` entries are appended, and the entries of the next one that are in too."""
+def _settled(outcomes: Sequence[Decision], count: int) -> tuple[int, tuple[Entry, ...]]:
+    """Return the number of outcomes settled by ``count`` entries, and the entries of the next one among these."""
     for index, outcome in enumerate(outcomes):
-        if taken < len(outcome.entries):
-            return index, outcome.entries[:taken]
-        taken -= len(outcome.entries)
+        if count < len(outcome.entries):
+            return index, outcome.entries[:count]
+        count -= len(outcome.entries)
     return len(outcomes), ()

@@ -1,8 +1,8 @@
-"""Heads: what is cached of an org, and when a call of the ledger sees to it.
+"""Put the heads of orgs: the cache of each org's newest entry.
 
-An org that is booked at again and again would have its head put as often, and each time for a moment. So a long call
-puts them every few chunks, and what is left when it ends. Nothing that is answered rests on heads; but as long as an
-org's head is behind, its tip takes longer to find, and a sweep or a listing may pass it over.
+A busy org would have its head put again and again, each time for a moment. So a long call puts heads every few chunks,
+and once more at its end. No reply depends on heads, but while a head is behind, its tip takes longer to find, and a
+sweep or a listing may miss the org.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from meterctl.core.errors import StoreUnreachable, StoreUnusable
 from meterctl.core.model import Entry
 from meterctl.core.ports import Head, Heads
 
-#: Chunks of which the heads are put together.
+#: The number of chunks after which heads are put.
 TOGETHER = 4
 
 #: Orgs whose heads may be behind at once: fewer than are remembered from chunk to chunk, so that none is looked for
@@ -37,7 +37,7 @@ def head_of(entry: Entry) -> Head:
 
 
 class HeadKeeper:
-    """Sees to the heads of what one call books."""
+    """Puts the heads of the orgs that one call books on."""
 
     def __init__(self, heads: Heads) -> None:
         self._heads = heads
@@ -46,21 +46,21 @@ class HeadKeeper:
 
     @property
     def at_once(self) -> bool:
-        """Whether those of the chunk at hand are put along with its entries: most calls have no other chunk."""
+        """Return True if heads are put along with the entries of this chunk: most calls have no other."""
         return self._chunks == 0
 
     def begin_chunk(self) -> None:
-        """Another chunk is about to be booked, or what is left of one; all before it are stored."""
+        """Begin a chunk, or the rest of one. All entries before it are stored."""
         if self._chunks % TOGETHER == 0 or len(self._behind) > MOST_BEHIND:
             self.catch_up()
 
     def end_chunk(self) -> None:
-        """The chunk at hand is booked as a whole."""
+        """Count a chunk that was booked whole."""
         self._chunks += 1
 
     def put(self, entries: Iterable[Entry]) -> None:
-        """Put the heads of the orgs of ``entries``, which stand in order of seq, and are stored or will be in the same
-        step."""
+        """Put the heads of the orgs of ``entries``, in order of seq. The entries are stored, or will be in the same
+        transaction."""
         newest = {entry["org"]: entry for entry in entries}
         if not newest:
             return
@@ -71,7 +71,7 @@ class HeadKeeper:
             return
 
     def stored(self, entries: Iterable[Entry]) -> None:
-        """The ``entries`` are stored: see to it that their heads are put, now or before long."""
+        """Put the heads of stored ``entries``, now or within a few chunks."""
         for entry in entries:
             known = self._behind.get(entry["org"])
             if known is None or known["seq"] < entry["seq"]:

@@ -1,4 +1,4 @@
-"""Orgs as one call of the ledger knows them: read once, then carried along with what is decided on top."""
+"""Keep the orgs of one ledger call: each is read once, and grows with the entries decided on top."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
@@ -8,17 +8,17 @@ from meterctl.core.errors import Damaged
 from meterctl.core.model import MAX_UNITS, Entry
 from meterctl.core.ports import EntryFilter, Store
 
-#: Orgs that are remembered from chunk to chunk: enough for most files, and bounded for those with a million orgs.
+#: Orgs that are kept from chunk to chunk: enough for most files, and a bound for files with a million orgs.
 MOST_ORGS = 10_000
 
 #: Lots that the orgs of a chunk, or the entries decided in one, may have together. Each entry carries all lots of its
 #: org, some 400 bytes each in memory.
 MOST_LOTS = 40_000
 
-#: Lots of all orgs that are remembered from chunk to chunk.
+#: Lots of all orgs that are kept from chunk to chunk.
 MOST_KEPT_LOTS = 200_000
 
-#: Orgs whose tips are read first, to see how many lots orgs have.
+#: Orgs to read first, to estimate the number of lots per org.
 _FIRST_PAGE = 100
 
 #: An entry's org and key.
@@ -28,15 +28,15 @@ Name = tuple[str, str]
 class OrgView:
     """One org: its tip as read, with the entries decided on top. It is the `rules.History` of the org.
 
-    ``pending`` entries were decided in the chunk at hand, ``flying`` ones in the chunk before, which is being appended.
-    ``exact`` is False while the tip may be behind: then an answer that appends nothing proves nothing. The history ends
-    where the view does: what others have booked since the tip was read must not be mixed with the state before it.
+    ``pending`` entries were decided in this chunk, ``flying`` ones in the chunk before, which is being appended.
+    ``exact`` is False while the tip may be behind: a reply that appends nothing must not depend on it. The history ends
+    at the tip that was read: later entries of other writers must not be mixed with the state before them.
     """
 
     def __init__(
         self, store: Store, org: str, newest: Entry | Damaged | None, *, exact: bool, up_to: int | None = None
     ) -> None:
-        """``up_to``: the seq at which the history ends, where that is not the tip's."""
+        """Make a view whose history ends at the seq ``up_to``, or else at the tip."""
         self._store = store
         self._up_to = up_to
         self.org = org
@@ -50,7 +50,7 @@ class OrgView:
 
     @property
     def tip(self) -> Tip:
-        if not self._tips:  # raised when it is needed: a journal that is damaged must not stop other orgs
+        if not self._tips:  # damage is raised here, on use: it must not stop other orgs
             if isinstance(self._newest, Damaged):
                 raise self._newest
             self._tips.append(tip_of(self._newest))
@@ -59,12 +59,12 @@ class OrgView:
 
     @property
     def is_damaged(self) -> bool:
-        """Whether the tip cannot be used: asking for it raises `Damaged`."""
+        """Return True if the tip is damaged: asking for it raises `Damaged`."""
         return isinstance(self._newest, Damaged)
 
     @property
     def lots(self) -> int:
-        """How many lots the org has."""
+        """Return the number of live lots, 0 if the tip is damaged."""
         return 0 if isinstance(self._newest, Damaged) else len(self.tip.state.lots)
 
     def refresh(self) -> None:
@@ -74,7 +74,7 @@ class OrgView:
 
     @property
     def is_stored(self) -> bool:
-        """Whether nothing is decided on top of what was read."""
+        """Return True if the view holds stored entries alone."""
         return not (self.pending or self.flying)
 
     def add(self, entry: Entry, tip: Tip) -> None:
@@ -83,16 +83,16 @@ class OrgView:
         self._tips.append(tip)
 
     def keep(self, count: int) -> None:
-        """Forget all that is pending but the first ``count`` entries."""
+        """Drop all pending entries but the first ``count``."""
         del self.pending[count:], self._tips[count + 1 :]
 
     def launch(self) -> None:
-        """What is pending is being appended."""
+        """Mark the pending entries as being appended."""
         self.flying, self.pending = self.pending, []
         del self._tips[:-1]
 
     def land(self) -> None:
-        """What was being appended is stored."""
+        """Mark the flying entries as stored."""
         self.flying = []
 
     def by_key(self, key: str) -> Entry | None:
@@ -108,24 +108,24 @@ class OrgView:
         return self._as_read(self._store.journal.by_seq(self.org, seq))
 
     def of_session(self, session: str) -> Sequence[Entry]:
-        stored = self._store.journal.read(self.org, EntryFilter(before=self._end_of_stored(), session=session))
-        return [*stored, *(entry for entry in self._on_top() if entry.get("session") == session)]
+        entries = self._store.journal.read(self.org, EntryFilter(before=self._end_of_stored(), session=session))
+        return [*entries, *(entry for entry in self._on_top() if entry.get("session") == session)]
 
     def forfeited_of(self, lot: int) -> int:
         where = EntryFilter(before=self._end_of_stored(), after=lot, kinds=("reversal",))
-        lost = (drawn for entry in self._store.journal.read(self.org, where) for drawn in entry.get("forfeited", []))
-        lost_on_top = (drawn for entry in self._on_top() for drawn in entry.get("forfeited", []))
-        return sum(drawn["units"] for drawn in [*lost, *lost_on_top] if drawn["lot"] == lot)
+        entries = chain(self._store.journal.read(self.org, where), self._on_top())
+        draws = (draw for entry in entries for draw in entry.get("forfeited", []))
+        return sum(draw["units"] for draw in draws if draw["lot"] == lot)
 
     def voided_of(self, lot: int) -> int:
-        stored = (self._as_read(entry) for entry in self._store.journal.starting([self.org], "void:"))
-        voids = [entry for entry in [*stored, *self._on_top()] if entry is not None and entry.get("voids") == lot]
+        entries = (self._as_read(entry) for entry in self._store.journal.starting([self.org], "void:"))
+        voids = [entry for entry in [*entries, *self._on_top()] if entry is not None and entry.get("voids") == lot]
         return sum(entry["units"] for entry in voids if self.by_key(undo_key(entry)) is None)
 
     def extension_of(self, lot: int) -> Entry | None:
         where = EntryFilter(before=self._end_of_stored(), after=lot, kinds=("extension",))
-        stored = self._store.journal.read(self.org, where, newest_first=True)
-        extensions = (entry for entry in chain(reversed(self._on_top()), stored) if entry["kind"] == "extension")
+        entries = self._store.journal.read(self.org, where, newest_first=True)
+        extensions = (entry for entry in chain(reversed(self._on_top()), entries) if entry["kind"] == "extension")
         return next((entry for entry in extensions if entry["lot"] == lot), None)
 
     def session_of(self, name: str) -> str | None:
@@ -146,7 +146,8 @@ class OrgView:
             self._remember(entry)
             self._named_up_to = entry["seq"]
         on_top = {name: entry["session"] for entry in self._on_top() for name in _names_of(entry)}
-        session = next((found for name in names if (found := on_top.get(name) or self._sessions.get(name))), None)
+        sessions = (on_top.get(name) or self._sessions.get(name) for name in names)
+        session = next(filter(None, sessions), None)
         return None if session is None else self.by_key(f"session:{session}")
 
     def _remember(self, topup: Entry) -> None:
@@ -157,15 +158,17 @@ class OrgView:
         return self.flying + self.pending
 
     def _end_of_stored(self) -> int:
-        """Up to which seq, itself excluded, the view is what is stored. A flying entry may have arrived there already,
-        and must not count twice."""
+        """Return the first seq that the view takes from its own entries instead of the store.
+
+        A flying entry may be in the store already, and must not count twice.
+        """
         if self._up_to is not None:
             return self._up_to + 1
         on_top = self._on_top()
         return on_top[0]["seq"] if on_top else self.tip.seq + 1
 
-    def _as_read(self, stored: Entry | None) -> Entry | None:
-        return stored if stored is not None and stored["seq"] < self._end_of_stored() else None
+    def _as_read(self, entry: Entry | None) -> Entry | None:
+        return entry if entry is not None and entry["seq"] < self._end_of_stored() else None
 
 
 def _names_of(entry: Entry) -> tuple[str, ...]:
@@ -174,12 +177,12 @@ def _names_of(entry: Entry) -> tuple[str, ...]:
 
 
 def unread(store: Store, org: str) -> OrgView:
-    """Return a view of ``org`` without reading its tip: it has no state, and its history is all that is stored."""
+    """Return a view of ``org`` without reading its tip: it has no state, and its history is the whole journal."""
     return OrgView(store, org, None, exact=False, up_to=MAX_UNITS)
 
 
 class OrgViews:
-    """The views of all orgs that a call is about. They are kept from chunk to chunk, until another writer was first."""
+    """The views of the orgs in one call. They are kept from chunk to chunk, until another writer appends first."""
 
     def __init__(self, store: Store, *, most: int = MOST_ORGS) -> None:
         self._store = store
@@ -187,13 +190,13 @@ class OrgViews:
         self._views: dict[str, OrgView] = {}
 
     def of(self, org: str) -> OrgView:
-        """The view of ``org``. Of an org that was not loaded it has no tip, only the history."""
+        """Return the view of ``org``. The view of an org that was not loaded has a history and no tip."""
         return self._views.get(org) or unread(self._store, org)
 
     def load(self, orgs: Sequence[str], *, exactly: Collection[str]) -> int:
-        """Have a view of each of ``orgs``, in a few queries for all; those in ``exactly`` are read exactly.
+        """Load the views of ``orgs`` in a few queries for all, and the tips of those in ``exactly`` exactly.
 
-        Return how many orgs it got to: it stops where they have `MOST_LOTS` lots together.
+        Return the number of orgs that were loaded: loading stops at `MOST_LOTS` lots.
         """
         if self._views:
             self._renew(orgs)
@@ -202,7 +205,9 @@ class OrgViews:
             page = orgs[count : count + size]
             self._load(page, exactly)
             count, lots = count + len(page), lots + sum(self._views[org].lots for org in page)
-            size = 1 + (MOST_LOTS - lots) * count // max(1, lots)  # as many as fit if they are like those so far
+            size = 1 + (MOST_LOTS - lots) * count // max(
+                1, lots
+            )  # as many as fit if they have as many lots as those so far
         if len(self._views) > len(orgs):
             self._forget_oldest(orgs)
         return count
@@ -215,8 +220,10 @@ class OrgViews:
             self._add(others, self._tips(others), exact=False)
 
     def make_sure(self, orgs: Iterable[str]) -> None:
-        """See to it that the views of these orgs are exact, in few queries for all. Left alone are those with something
-        decided on top, and those that cannot be read, which must not stop the others."""
+        """Make the views of these orgs exact, in few queries for all.
+
+        Views with entries on top stay as they are, and so do damaged ones, which must not stop the others.
+        """
         seqs: dict[str, int] = {}
         for org in orgs:
             view = self._views[org]
@@ -237,7 +244,7 @@ class OrgViews:
             self.of(org).land()
 
     def forget(self) -> None:
-        """What is kept does not hold any more."""
+        """Drop all views: another writer has appended."""
         self._views.clear()
 
     def _tip(self, org: str) -> Entry | Damaged | None:
@@ -247,14 +254,14 @@ class OrgViews:
             return problem
 
     def _tips(self, orgs: Collection[str]) -> Mapping[str, Entry | Damaged | None]:
-        """The tips of these orgs; the damage of those that are damaged, which must not stop the others."""
+        """Return the tips of these orgs, or the damage to a tip, which must not stop the others."""
         try:
             return self._store.journal.tips(orgs)
         except Damaged:
             return {org: self._tip(org) for org in orgs}
 
     def _renew(self, orgs: Collection[str]) -> None:
-        """Put those that are kept behind the others. Somebody may have booked there since they were read."""
+        """Mark the kept views of ``orgs`` as newest, and as inexact: others may have booked since they were read."""
         for org in orgs:
             view = self._views.pop(org, None)
             if view is not None:
@@ -266,7 +273,7 @@ class OrgViews:
             self._views[org] = OrgView(self._store, org, newest.get(org), exact=exact)
 
     def _forget_oldest(self, orgs: Sequence[str]) -> None:
-        """Keep so many orgs and lots at most; ``orgs``, the newest, stay in any case."""
+        """Drop the oldest views beyond the bounds on orgs and lots; the newest, ``orgs``, always stay."""
         lots = sum(view.lots for view in self._views.values())
         for org in list(islice(self._views, len(self._views) - len(orgs))):
             view = self._views[org]

@@ -1,9 +1,8 @@
 """Payments by their names: one payment is credited once, whatever the second credit calls it.
 
-Each name of a payment is claimed before its topup is appended. So a credit none of whose names is claimed is new; one
-whose name is claimed either meets the topup that the claim names, or a claim whose topup was never appended, or is just
-being appended under another name. Then the journal itself is looked through: the topups of one org are in order, and
-whoever appends second decides anew.
+Each name of a payment is claimed before its topup is appended. A credit without a claimed name is therefore new. If a
+name is claimed, the claim's topup may be in the journal, may never have been appended, or is just being appended under
+another name. Then the journal decides: the topups of one org are in order, and the second writer decides again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +23,7 @@ class PaymentNames:
         self._store = store
         self._views = views
         self._claims: dict[str, Claim] = {}
-        self._damaged: dict[str, Damaged] = {}
+        self._damage: dict[str, Damaged] = {}
 
     def load(self, requests: Iterable[Request], known: Iterable[tuple[str, str]]) -> None:
         """Read the claims on all packs about to be credited, in one query. A credit that is ``known`` and has one name
@@ -45,15 +44,15 @@ class PaymentNames:
             return self._store.claims.holders(names)
         except Damaged as problem:
             if len(names) == 1:
-                self._damaged[names[0]] = problem
+                self._damage[names[0]] = problem
                 return {}
         return {name: claim for one in names for name, claim in self._held([one]).items()}
 
     def booked(self, operation: CreditPack, view: OrgView) -> Entry | None:
         """Return the topup that the org has of this payment, under whichever of its names."""
         for name in operation.all_names:
-            if name in self._damaged:
-                raise self._damaged[name]
+            if name in self._damage:
+                raise self._damage[name]
         own = [claim for name in operation.all_names if (claim := self._own(operation, name)) is not None]
         for claim in own:
             topup = view.by_key(f"session:{claim.session}")
@@ -71,13 +70,13 @@ class PaymentNames:
             claim = self._claims.get(name)
             if claim is None or claim.org == operation.org or topup_is_undone(claim, self._views.of(claim.org)):
                 continue
-            # What is kept of the holder may be old by now, and a refusal must not rest on that.
+            # The view of the holder may be old, and a refusal must not depend on it.
             if not undo_is_booked(self._store, claim):
-                return Refusal("session_claimed", f"{_called(name, operation)} was credited to {claim.org}")
+                return Refusal("session_claimed", f"{_label(name, operation)} was credited to {claim.org}")
         return None
 
     def take(self, operation: CreditPack) -> tuple[Claim, ...]:
-        """Return the claims that a credit about to be booked rests on, and count them in from here on."""
+        """Return the claims that a credit about to be booked needs, and remember them."""
         claims = tuple(Claim(name, operation.org, operation.session) for name in operation.all_names)
         self._claims |= {claim.name: claim for claim in claims}
         return claims
@@ -91,7 +90,7 @@ class PaymentNames:
         return new
 
 
-def _called(name: str, operation: CreditPack) -> str:
+def _label(name: str, operation: CreditPack) -> str:
     return f"session {name}" if name == operation.session else f"the payment {name}"
 
 
@@ -101,13 +100,13 @@ def claims_of(topup: Entry) -> list[Claim]:
 
 
 def claim_all(store: Store, claims: Sequence[Claim]) -> dict[str, Claim]:
-    """Claim these names, each for the first that wants it, and return the claims in force. One whose topup was undone,
-    or that the same org never followed up, moves on."""
-    wanted: dict[str, Claim] = {}
+    """Claim these names, each for the first claim on it, and return the claims in force. A claim moves on if its topup
+    was undone, or if the same org never appended it."""
+    first_claims: dict[str, Claim] = {}
     for claim in claims:
-        wanted.setdefault(claim.name, claim)
-    holders = store.claims.take(list(wanted.values()))
-    for name, claim in wanted.items():
+        first_claims.setdefault(claim.name, claim)
+    holders = store.claims.take(list(first_claims.values()))
+    for name, claim in first_claims.items():
         if holders[name] != claim and _move(store, holders[name], claim):
             holders[name] = claim
     return holders
@@ -124,8 +123,10 @@ def _is_idle(store: Store, claim: Claim) -> bool:
 
 
 def undo_is_booked(store: Store, claim: Claim) -> bool:
-    """Return True if the claim's org has taken back its topup, and the store has it: a claim that moved on what is only
-    pending would let both orgs keep the pack if that is never appended."""
+    """Return True if the store has the undo of the claim's topup.
+
+    A pending undo does not count: if it were never appended after the claim moved, both orgs would keep the pack.
+    """
     return topup_is_undone(claim, unread(store, claim.org))
 
 

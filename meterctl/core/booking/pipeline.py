@@ -1,8 +1,7 @@
-"""One call of the ledger as it runs: chunk after chunk, each decided while the one before is being appended, if that is
-worth it.
+"""Run one call of the ledger: chunk after chunk. A long chunk is appended while the next one is decided.
 
-Deciding ahead is safe because nothing is answered before it is booked, and all that was decided on top of a chunk is
-thrown away unless the whole of that chunk was booked.
+Deciding ahead is safe: no receipt is returned before its entries are booked, and decisions on top of a chunk are
+discarded unless that chunk was booked whole.
 """
 
 from collections import deque
@@ -23,19 +22,19 @@ from meterctl.core.results import Receipt
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-#: Entries from which on appending them in the background saves more time than it costs.
+#: With fewer entries, appending in the background costs more time than it saves.
 WORTH_A_THREAD = 200
 
 
 class _Flight:
-    """A chunk on its way into the journal. ``booked`` waits for what comes of it."""
+    """A chunk on its way into the journal. ``book`` waits for the result."""
 
     def __init__(self, requests: Sequence[Request], outcomes: Sequence[Decision]) -> None:
         self.requests = requests
         self.outcomes = outcomes
         self.entries = [entry for outcome in outcomes for entry in outcome.entries]
         self.orgs = {entry["org"] for entry in self.entries}
-        self.booked: Callable[[], Booked]
+        self.book: Callable[[], Booked]
 
     @cached_property
     def names(self) -> dict[Name, Entry]:
@@ -43,24 +42,26 @@ class _Flight:
 
 
 class _Repeats:
-    """Whether requests may have been booked before. A request by itself rarely was. A file holds hardly any such, or,
-    run again, hardly anything else; so a chunk without any says that the next one has none. Each time that this was
-    wrong, it takes one more."""
+    """Predicts whether a chunk contains repeats, to skip key look-ups.
+
+    A single request is rarely a repeat. A file is either nearly all new or, on a re-run, nearly all repeats: so a chunk
+    without repeats predicts none in the next. After each wrong prediction, one more such chunk is needed.
+    """
 
     def __init__(self) -> None:
         self._without = 0
         self._wrong = 0
 
-    def expected(self, chunk: Sequence[Request]) -> bool:
+    def are_likely(self, chunk: Sequence[Request]) -> bool:
         return self._without <= self._wrong and (len(chunk) > 1 or self._wrong > 0)
 
     def learn(self, outcomes: Sequence[Decision]) -> None:
-        """What came of a chunk that was booked as a whole."""
-        repeated = any(outcome.receipt.status in ("replayed", "conflict") for outcome in outcomes)
-        self._without = 0 if repeated else self._without + 1
+        """Learn from a chunk that was booked whole."""
+        has_repeats = any(outcome.receipt.status in ("replayed", "conflict") for outcome in outcomes)
+        self._without = 0 if has_repeats else self._without + 1
 
-    def clashed(self) -> None:
-        """A chunk could not be booked as it was decided."""
+    def learn_from_clash(self) -> None:
+        """Learn that a chunk could not be booked as it was decided."""
         self._without = 0
         self._wrong += 1
 
@@ -79,12 +80,12 @@ class Execution:
         self._worker: Executor | None = None
         # Since the last chunk that was booked as a whole:
         self._pace = writer.pace()
-        self._contended: set[str] = set()
-        self._carried: tuple[Entry, ...] = ()
+        self._contended_orgs: set[str] = set()
+        self._extra_entries: tuple[Entry, ...] = ()
         self._decided_at = 0.0
 
     def run(self) -> Iterator[list[Receipt]]:
-        """The receipts of all requests, in order."""
+        """Yield the receipts of all requests, in order."""
         listening = True
         try:
             while (chunk := self._next()) is not None or self._flight:  # bounded: by the chunks and by the pace
@@ -102,7 +103,7 @@ class Execution:
         finally:
             if self._worker:
                 self._worker.shutdown()
-            # Where nobody listens any more, this may be the garbage collector, which is not to wait for a store.
+            # An abandoned call may be closed by the garbage collector, which must not wait for a store.
             if listening:
                 self._writer.heads.catch_up()
 
@@ -112,8 +113,8 @@ class Execution:
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         self._decided_at = self._writer.clock.elapsed()
         flying = self._flight.names if self._flight else NOTHING
-        repeats = self._writer.dry_run or self._repeats.expected(chunk)  # a layer takes keys that are used below it
-        return self._writer.decide(chunk, self._views, contended=self._contended, flying=flying, repeats=repeats)
+        repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
+        return self._writer.decide(chunk, self._views, contended=self._contended_orgs, flying=flying, repeats=repeats)
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:
         """Decide ``chunk`` on the premise that the chunk in flight is booked whole. Return None if that must be known
@@ -125,13 +126,13 @@ class Execution:
             return None
 
     def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Decision]) -> Iterator[list[Receipt]]:
-        """Have the entries appended: in the background if there are many, else at once, with the receipts."""
+        """Append the entries: many in the background, few at once, yielding their receipts."""
         flight = self._flight = _Flight(chunk, outcomes)
         pace = self._pace.for_entries(self._decided_at)
-        flight.booked = partial(self._writer.book, outcomes, flight.entries, pace)
+        flight.book = partial(self._writer.book, outcomes, flight.entries, pace)
         self._views.launch(flight.orgs)
         if self._overlap and len(flight.entries) >= WORTH_A_THREAD:
-            flight.booked = self._in_background(flight.booked)
+            flight.book = self._in_background(flight.book)
         else:
             yield from self._land(flight, None)
 
@@ -143,47 +144,52 @@ class Execution:
         return self._worker.submit(book).result
 
     def _land(self, flight: _Flight, waiting: Sequence[Request] | None) -> Generator[list[Receipt], None, bool]:
-        """Answer what of ``flight`` is booked; whether that is all of it. If not, what is left is next, and what is
-        ``waiting`` after it."""
+        """Yield the receipts of the booked part of ``flight``. Return True if it was booked whole.
+
+        Otherwise its other requests are next, then the chunk ``waiting``.
+        """
         self._flight = None
-        booked = flight.booked()
-        yield self._receipts(flight, booked)
-        left = flight.requests[booked.settled :]
-        if left:
-            self._turn_back(left, waiting, booked)
+        result = flight.book()
+        yield self._receipts(flight, result)
+        remainder = flight.requests[result.settled :]
+        if remainder:
+            self._turn_back(remainder, waiting, result)
         else:
             self._views.land(flight.orgs)
             self._repeats.learn(flight.outcomes)
             self._writer.heads.end_chunk()
-            self._pace, self._contended = self._writer.pace(), set()
-        return not left
+            self._pace, self._contended_orgs = self._writer.pace(), set()
+        return not remainder
 
-    def _receipts(self, flight: _Flight, booked: Booked) -> list[Receipt]:
-        receipts = [outcome.receipt for outcome in flight.outcomes[: booked.settled]]
-        if receipts and self._carried:
-            receipts[0] = replace(receipts[0], also=(*self._carried, *receipts[0].also))
-            self._carried = ()
-        # Due events that made it before the clash stay booked: they belong to the request that is tried again.
-        self._carried += booked.cut
+    def _receipts(self, flight: _Flight, result: Booked) -> list[Receipt]:
+        receipts = [outcome.receipt for outcome in flight.outcomes[: result.settled]]
+        if receipts and self._extra_entries:
+            receipts[0] = replace(receipts[0], also=(*self._extra_entries, *receipts[0].also))
+            self._extra_entries = ()
+        # Due events appended before the clash stay booked: they belong to the request that is tried again.
+        self._extra_entries += result.cut
         return receipts
 
-    def _turn_back(self, left: Sequence[Request], waiting: Sequence[Request] | None, booked: Booked) -> None:
-        """Decide anew from ``left`` on: what was read is old, and what was decided on top of it means nothing."""
+    def _turn_back(self, remainder: Sequence[Request], waiting: Sequence[Request] | None, result: Booked) -> None:
+        """Go back to ``remainder``: its orgs have changed, so decisions on top of the old tips are discarded."""
         self._views.forget()
-        self._writer.heads.catch_up()  # what is read anew is looked for by them
+        self._writer.heads.catch_up()  # the next reads find tips by heads
         if waiting is not None:
             self._again.appendleft(waiting)
-        self._again.appendleft(left)
-        if booked.late:
+        self._again.appendleft(remainder)
+        if result.late:
             self._pace.wait(self._writer.too_slow())
-        elif booked.clashed:
-            self._repeats.clashed()
-            self._suspect(left)
+        elif result.clashed:
+            self._repeats.learn_from_clash()
+            self._suspect(remainder)
             self._pace.wait(self._writer.contended())
 
-    def _suspect(self, left: Sequence[Request]) -> None:
-        """The org that clashed was read at a tip that is old. What left its head behind, a crash say, may have done so
-        to all that come after it: suspect as many more as so far, so that a chunk of them takes few turns."""
-        if left[0].operation.org not in self._contended:
-            orgs = dict.fromkeys(request.operation.org for request in left)
-            self._contended.update(islice(orgs, 1 + len(self._contended)))
+    def _suspect(self, remainder: Sequence[Request]) -> None:
+        """Have the tip of the org that clashed read exactly: its head is behind.
+
+        The cause, such as a crash, may have left the heads of later orgs behind too. Doubling the number of suspects
+        each time gets through a chunk of such orgs in few turns.
+        """
+        if remainder[0].operation.org not in self._contended_orgs:
+            orgs = dict.fromkeys(request.operation.org for request in remainder)
+            self._contended_orgs.update(islice(orgs, 1 + len(self._contended_orgs)))

@@ -1,4 +1,4 @@
-"""Publishing plan versions: immutable, numbered, one after the other."""
+"""Publish plan versions: immutable and numbered."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class PublishContended(MeterctlError):
 
     code = "contended"
     exit_code = UNREACHABLE
-    hint = "see what was published with: meterctl plan show PLAN; then run the same command again"
+    hint = "see the published versions with: meterctl plan show PLAN; then run the same command again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Published(WriteResult):
 
 
 def version_record(version: PlanVersion) -> dict[str, Any]:
-    """A plan version as printed and stored."""
+    """Return a plan version as printed and stored."""
     return {
         "plan": version.plan,
         "version": version.version,
@@ -75,7 +75,7 @@ def version_record(version: PlanVersion) -> dict[str, Any]:
     }
 
 
-def publish(plans: Plans, clock: Clock, wanted: NewVersion, *, dry_run: bool = False) -> Published:
+def publish(plans: Plans, clock: Clock, terms: NewVersion, *, dry_run: bool = False) -> Published:
     """Publish version n + 1 of a plan. The very same terms again, with no date of their own, change nothing.
 
     Losing the number to another publisher is retried, three times at most. Raises `PublishContended`.
@@ -83,45 +83,45 @@ def publish(plans: Plans, clock: Clock, wanted: NewVersion, *, dry_run: bool = F
     for pause in (0.0, *BACKOFF):
         if pause:
             clock.sleep(pause)
-        newest = PlanBook(plans.all).newest(wanted.plan)
-        if newest is not None and wanted.effective_from is None and _same_terms(newest, wanted):
+        newest = PlanBook(plans.all).newest(terms.plan)
+        if newest is not None and terms.effective_from is None and _same_terms(newest, terms):
             return Published("unchanged", newest)
-        version = _next_version(newest, wanted, clock.now())
+        version = _next_version(newest, terms, clock.now())
         if dry_run or plans.add(version):
             return Published("planned" if dry_run else "applied", version)
-    raise PublishContended(f"others published versions of plan {wanted.plan} at the same time")
+    raise PublishContended(f"others published versions of plan {terms.plan} at the same time")
 
 
-def not_published(plans: Plans, wanted: Iterable[NewVersion]) -> list[str]:
-    """The plans of ``wanted`` whose newest published version says something else, or that nobody published."""
+def not_published(plans: Plans, terms: Iterable[NewVersion]) -> list[str]:
+    """Return the plans of ``terms`` that are unpublished, or whose newest version has other terms."""
     book = PlanBook(plans.all)
-    newest = ((each, book.newest(each.plan)) for each in wanted)
+    newest = ((each, book.newest(each.plan)) for each in terms)
     return [each.plan for each, version in newest if version is None or not _same_terms(version, each)]
 
 
-def _same_terms(version: PlanVersion, wanted: NewVersion) -> bool:
+def _same_terms(version: PlanVersion, terms: NewVersion) -> bool:
     return (version.weekly_quota, dict(version.ratios), version.rollover_max, version.rollover_weeks) == (
-        wanted.weekly_quota,
-        dict(wanted.ratios),
-        wanted.rollover_max,
-        wanted.rollover_weeks,
+        terms.weekly_quota,
+        dict(terms.ratios),
+        terms.rollover_max,
+        terms.rollover_weeks,
     )
 
 
-def _next_version(newest: PlanVersion | None, wanted: NewVersion, now: Instant) -> PlanVersion:
-    effective_from = wanted.effective_from or now
+def _next_version(newest: PlanVersion | None, terms: NewVersion, now: Instant) -> PlanVersion:
+    effective_from = terms.effective_from or now
     if newest is not None:
         effective_from = max(effective_from, newest.effective_from)
     number = 1 if newest is None else newest.version + 1
     return PlanVersion(
-        wanted.plan,
+        terms.plan,
         number,
-        wanted.weekly_quota,
-        wanted.ratios,
+        terms.weekly_quota,
+        terms.ratios,
         effective_from,
         now,
-        wanted.actor,
-        wanted.reason,
-        wanted.rollover_max,
-        wanted.rollover_weeks,
+        terms.actor,
+        terms.reason,
+        terms.rollover_max,
+        terms.rollover_weeks,
     )

@@ -1,4 +1,4 @@
-"""A warning about a payment that is not the price of what was sold for it."""
+"""Warn about a payment that differs from the price of its pack."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
