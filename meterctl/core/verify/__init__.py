@@ -1,8 +1,8 @@
-"""Verify: proof that journals are what the rules made, from a store or from an exported file alone.
+"""Verify: prove that journals follow the rules, from a store or from an exported file alone.
 
 `verify_org` and `verify_all` check a store, `verify_file` an export; docs/format.md lists the checks by number and
-describes the form that they rest on. A seal (`SealWriter.add` as ``on_tip``, `read_seal`) keeps where each journal
-ended, so that a later run proves that nothing was cut off. `repair_heads` makes the cache of tips anew; nothing else
+describes the canonical form. A seal (`SealWriter.add` as ``on_tip``, `read_seal`) records the last entry of each
+journal, so that a later run can prove that none was cut off. `repair_heads` rebuilds the cache of tips; nothing else
 here writes.
 """
 

@@ -5,8 +5,7 @@ from enum import IntEnum
 
 
 class Check(IntEnum):
-    """1 to 12 and 16 are the checks of a journal, 13, 14 and 17 those of a store. 0 and 15 frame them: unreadable
-    entries, and the proof of a seal."""
+    """The checks: 1 to 12 and 16 of a journal, 13, 14 and 17 of a store, 0 for unreadable entries, 15 for seals."""
 
     FORM = 0
     ORDER = 1
@@ -28,5 +27,5 @@ class Check(IntEnum):
     AHEAD = 17
 
 
-#: Told of what a check found: its number, and a sentence about the entry at hand.
+#: Receives a finding: the number of its check, and a sentence about the current entry.
 Note = Callable[[Check, str], None]

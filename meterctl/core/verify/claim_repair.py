@@ -1,4 +1,4 @@
-"""Claims made again from the journals, as heads can be."""
+"""Rebuild claims from the journals."""
 
 from meterctl.core.booking.journal_view import unread
 from meterctl.core.booking.payment_names import claims_of, topup_is_undone, undo_is_booked
@@ -9,20 +9,22 @@ from meterctl.core.verify.store_check import Repair
 
 
 def repair_claims(store: Store) -> Repair:
-    """Claim every name of every payment that is credited for the org that has it. Safe while others write: a claim that
-    another standing topup holds is left alone, and `verify` tells of it."""
-    seen, mended, unreadable = 0, 0, list[str]()
+    """Claim every name of every credited payment for its org; return the counts.
+
+    Safe while others write. A claim of another valid topup is left alone, and `verify` reports it.
+    """
+    orgs, repairs, unreadable = 0, 0, list[str]()
     for org in store.journal.orgs():
         try:
-            mended += _repair_org(store, org)
+            repairs += _repair_org(store, org)
         except StoreDamaged:
             unreadable.append(org)
-        seen += 1
-    return Repair(seen, mended, unreadable)
+        orgs += 1
+    return Repair(orgs, repairs, unreadable)
 
 
 def _repair_org(store: Store, org: str) -> int:
-    mended = 0
+    repairs = 0
     for topup in store.journal.read(org, EntryFilter(kinds=("topup",))):
         claims = claims_of(topup)
         if topup_is_undone(claims[0], unread(store, org)):
@@ -32,8 +34,8 @@ def _repair_org(store: Store, org: str) -> int:
             holder = holders.get(claim.name)
             if holder == claim:
                 continue
-            mended += _claim(store, claim) if holder is None else _move(store, holder, claim)
-    return mended
+            repairs += _claim(store, claim) if holder is None else _move(store, holder, claim)
+    return repairs
 
 
 def _claim(store: Store, claim: Claim) -> bool:
@@ -41,7 +43,7 @@ def _claim(store: Store, claim: Claim) -> bool:
 
 
 def _move(store: Store, holder: Claim, claim: Claim) -> bool:
-    """Move a claim on a payment that its holder has not, or has taken back."""
+    """Move a claim whose holder did not book the payment, or undid it; return True if moved."""
     key = (holder.org, f"session:{holder.session}")
-    stands = key in store.journal.by_keys([key]) and not undo_is_booked(store, holder)
-    return not stands and store.claims.move(holder, claim)
+    is_valid = key in store.journal.by_keys([key]) and not undo_is_booked(store, holder)
+    return not is_valid and store.claims.move(holder, claim)

@@ -1,4 +1,4 @@
-"""Verifying an exported file, without any store."""
+"""Verify an exported file, without any store."""
 
 import json
 from array import array
@@ -19,7 +19,7 @@ from meterctl.core.verify.journal_check import JournalCheck
 from meterctl.core.verify.report import OnTip, Progress, Run
 from meterctl.core.verify.seal import Seal
 
-#: Every so many lines of a journal, the place in the file is kept.
+#: Lines of a journal between two recorded file offsets.
 _STRIDE = 64
 
 
@@ -32,13 +32,13 @@ def verify_file(
     base: "Base | None" = None,
     latest: Instant | None = None,
 ) -> Verification:
-    """Check the journals in an export: an entry a line, orgs one after the other, each in order of seq.
+    """Check the journals in an export: an entry a line, org by org, each in order of seq.
 
-    A journal that begins behind its first entry goes on from its ``base``, which is checked with it.
+    A journal that begins after its first entry continues its ``base``, which is checked with it. No entry may take
+    effect after ``latest``.
 
-    A file that cannot be sought in (a pipe, gzip) is copied to a temporary one first; gzip that is damaged raises
-    `BadInput`. Memory: a few bytes for each key of one org, each org and each session of the file. ``latest``: no entry
-    may take effect later.
+    A file without seek (a pipe, gzip) is copied to a temporary one first; damaged gzip raises `BadInput`. Memory: a few
+    bytes for each key of one org, each org and each session of the file.
     """
     run = Run(progress=progress, on_tip=on_tip, seal=seal, latest=latest)
     with seekable(file) as source:
@@ -47,7 +47,7 @@ def verify_file(
 
 
 class Base(Protocol):
-    """The beginnings of journals, for an export that holds only what came later."""
+    """The beginnings of journals, for an export of later entries."""
 
     def entries(self, org: str, before: int) -> Iterator[Entry]:
         """Stream the entries of ``org`` with a lower seq than ``before``."""
@@ -63,7 +63,7 @@ PLAN_LINE = "meterctl.exported-plan.v1"
 
 
 def plan_line(document: object) -> PlanVersion | None:
-    """Return the plan version that a line of an export holds; None if it is none. Raises `BadInput` if malformed."""
+    """Return the plan version in a line of an export; None for other lines. Raises `BadInput` if malformed."""
     if not isinstance(document, dict) or document.get("schema") != PLAN_LINE:
         return None
     try:
@@ -81,7 +81,7 @@ def plan_line(document: object) -> PlanVersion | None:
 
 
 class _Lines:
-    """The lines of a file, with a way back to those of the journal that is being read."""
+    """The lines of a file, with access to earlier entries of the current journal."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -91,25 +91,25 @@ class _Lines:
         self._count = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Number and text of each line that is not blank."""
+        """Yield number and text of each line that is not blank."""
         for number, line in enumerate(self._file, 1):
             self._start, self._offset = self._offset, self._offset + len(line)
             if not line.isspace():
                 yield number, line
 
     def new_journal(self) -> None:
-        """The line read last begins a journal."""
+        """Note that the last line begins a journal."""
         self._marks = array("Q")
         self._count = 0
 
-    def passed(self) -> None:
-        """The line read last is part of the journal."""
+    def add_line(self) -> None:
+        """Note that the last line is part of the journal."""
         if self._count % _STRIDE == 0:
             self._marks.append(self._start)
         self._count += 1
 
     def entry(self, seq: int) -> object:
-        """The entry of the journal that should stand in the line number ``seq``; None if there is none."""
+        """Return the document in line ``seq`` of the journal; None if there is none."""
         mark, rest = divmod(seq - 1, _STRIDE)
         if seq < 1 or mark >= len(self._marks):
             return None
@@ -129,7 +129,7 @@ class _ExportCheck:
         self._journal: JournalCheck | None = None
         self._orgs = Seen()
         self._sessions = Seen()
-        self._credited: dict[int, tuple[str, ...]] = {}  # by seq of the topup: the names of payments this org holds
+        self._payments: dict[int, tuple[str, ...]] = {}  # names of the org's payments, by seq of the topup
 
     def run(self) -> None:
         for number, line in self._lines:
@@ -147,14 +147,14 @@ class _ExportCheck:
         self._end_journal()
 
     def _no_entry(self, number: int, document: object) -> None:
-        """A line of no org: it stands in the place of an entry of the org before."""
-        what = "it is no JSON object" if not isinstance(document, dict) else "it names no org"
-        message = f"line {number} is not an entry: {what}"
+        """Report a line without an org, as an unreadable entry of the org before it."""
+        problem = "it is no JSON object" if not isinstance(document, dict) else "it names no org"
+        message = f"line {number} is not an entry: {problem}"
         if self._journal is None:
             self._run.entry([])
             self._run.note(None, None, Check.FORM, message)
         else:
-            self._lines.passed()
+            self._lines.add_line()
             self._run.entry(self._journal.unreadable(message))
 
     def _is_plan(self, document: object, number: int) -> bool:
@@ -166,7 +166,7 @@ class _ExportCheck:
 
     def _begin_journal(self, org: str, document: object) -> None:
         if not self._orgs.add(org):
-            self._run.note(org, None, Check.ORDER, "its entries are in the file in more than one place")
+            self._run.note(org, None, Check.ORDER, "its entries are not together in the file")
         self._lines.new_journal()
         base, first = self._base, document.get("seq") if isinstance(document, dict) else None
         if base is None or not isinstance(first, int) or first <= 1:
@@ -182,14 +182,14 @@ class _ExportCheck:
 
     def _entry(self, document: object, line: bytes, number: int) -> None:
         assert self._journal is not None
-        self._lines.passed()
-        found = self._journal.feed(document)
-        self._run.entry([finding._replace(message=f"line {number}: {finding.message}") for finding in found])
+        self._lines.add_line()
+        findings = self._journal.feed(document)
+        self._run.entry([finding._replace(message=f"line {number}: {finding.message}") for finding in findings])
         tip = self._journal.tip
         if tip is None:
             return
-        if not _says_each_once(line, tip, self._journal.text):
-            message = f"line {number}: it names a field twice, so readers may see different entries"
+        if not _has_distinct_fields(line, tip, self._journal.text):
+            message = f"line {number}: it has a field twice, so readers may see different entries"
             self._run.note(tip["org"], tip["seq"], Check.FORM, message)
         self._count_session(tip)
 
@@ -197,20 +197,20 @@ class _ExportCheck:
 
     def _count_session(self, entry: Entry) -> None:
         if entry["kind"] == "topup":
-            self._credited[entry["seq"]] = (entry["session"], *entry["names"])
+            self._payments[entry["seq"]] = (entry["session"], *entry["names"])
         elif entry["kind"] == "reversal" and "voided" in entry:
-            self._credited.pop(entry["reverses"], None)
+            self._payments.pop(entry["reverses"], None)
 
     def _end_journal(self) -> None:
         if self._journal is None:
             return
         self._run.end(self._journal)
-        for seq, names in self._credited.items():
+        for seq, names in self._payments.items():
             for name in names:
                 if not self._sessions.add(name):
-                    message = f"the payment {name!r} is credited in another entry before this one too"
+                    message = f"the payment {name!r} is already credited by an earlier entry"
                     self._run.note(self._journal.org, seq, Check.CLAIM, message)
-        self._credited.clear()
+        self._payments.clear()
         self._journal = None
 
 
@@ -222,17 +222,17 @@ def _is_org(name: object) -> bool:
 
 
 def _parse(line: bytes) -> object:
-    """What ``line`` holds; None if it is not JSON."""
+    """Return the JSON value of ``line``; None if it is not JSON."""
     try:
         return parse_json(line)
     except ValueError:
         return None
 
 
-def _says_each_once(line: bytes, entry: Entry, text: bytes) -> bool:
-    """Whether no object in ``line`` names a field twice. A line in canonical form cannot."""
-    written = without_hash(line.rstrip(b"\r\n"), entry["hash"])
-    if written == text:
+def _has_distinct_fields(line: bytes, entry: Entry, text: bytes) -> bool:
+    """Return True if no object in ``line`` has a field twice; a canonical line never does."""
+    content = without_hash(line.rstrip(b"\r\n"), entry["hash"])
+    if content == text:
         return True
     try:
         json.loads(line, object_pairs_hook=_distinct)
@@ -244,5 +244,5 @@ def _says_each_once(line: bytes, entry: Entry, text: bytes) -> bool:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name appears twice")
     return document

@@ -1,4 +1,4 @@
-"""What has to be known of older entries to check a new one."""
+"""The facts of older entries that checks of a new one need."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -6,13 +6,16 @@ from typing import cast
 from meterctl.core.domain.entry_shape import malformed
 from meterctl.core.model import Entry, Instant
 
-#: Finds the entry of a seq again; None if there is none. What it gives need not have the shape of an entry.
+#: Returns the document of a seq, which may be malformed; None if there is none.
 Lookup = Callable[[int], object]
 
 
 class Past:
-    """A journal's past: single entries are looked up again when an entry points at them, and what refunds depend on
-    is counted: one number for each lot that expired, was extended or voided, and each session that was refunded."""
+    """A journal's past, in little memory.
+
+    An older entry is read again when a new one refers to it. Only the facts for refunds are kept: a number for each lot
+    that expired, was extended or voided, and for each refunded session.
+    """
 
     def __init__(self, lookup: Lookup) -> None:
         self._lookup = lookup
@@ -27,15 +30,15 @@ class Past:
         entry = self._lookup(seq)
         if malformed(entry) is not None:
             return None
-        found = cast(Entry, entry)
-        return found if found["seq"] == seq else None
+        document = cast(Entry, entry)
+        return document if document["seq"] == seq else None
 
     def extension_of(self, lot: int) -> Mapping[str, Instant | None] | None:
-        """Return the newest extension of ``lot``, as far as a give-back asks for it."""
+        """Return the newest extension of ``lot``, with the fields that giving back needs."""
         return {"expires_at": self.expiries[lot]} if lot in self.expiries else None
 
     def remember(self, entry: Entry) -> None:
-        """Count what ``entry`` means for those that follow."""
+        """Keep the facts of ``entry`` that later entries depend on."""
         kind = entry["kind"]
         if kind == "expiration":
             self.expired[entry["lot"]] = entry["units"]
@@ -49,7 +52,7 @@ class Past:
             self._reversal(entry)
 
     def _refund(self, refund: Entry, sign: int) -> None:
-        """Count what a refund gave back, clawed and forgave; or, with ``sign`` -1, that it did not."""
+        """Add the cents, clawed and forgiven units of a refund; with ``sign`` -1, subtract them."""
         cents, clawed, forgiven = self.refunded.get(refund["lot"], (0, 0, 0))
         self.refunded[refund["lot"]] = (
             cents + sign * refund["cents"],
@@ -58,8 +61,8 @@ class Past:
         )
 
     def _reversal(self, entry: Entry) -> None:
-        for gone in entry.get("forfeited", ()):
-            self.forfeited[gone["lot"]] = self.forfeited.get(gone["lot"], 0) + gone["units"]
+        for part in entry.get("forfeited", ()):
+            self.forfeited[part["lot"]] = self.forfeited.get(part["lot"], 0) + part["units"]
         if "voided" in entry:
             if "session" in entry:
                 self.undone.add(entry["reverses"])

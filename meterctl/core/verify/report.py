@@ -1,4 +1,4 @@
-"""One run of verify: what it counts, keeps, and tells while it goes on."""
+"""One run of verify: its counts, findings and progress."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,27 +14,27 @@ from meterctl.core.verify.seal import Seal
 
 Item = TypeVar("Item")
 
-#: Told the orgs and entries done so far, now and then.
+#: Receives the numbers of orgs and entries so far, now and then.
 Progress = Callable[[int, int], None]
 
-#: Where a journal ends: org, seq and hash of its last entry.
+#: The end of a journal: org, seq and hash of its last entry.
 Tip = tuple[str, int, str]
 
-#: Told where a journal ends. `SealWriter.add` is one.
+#: Receives the end of each journal, as `SealWriter.add` does.
 OnTip = Callable[[str, int, str], None]
 
-#: Told whether an org is part of the run.
+#: Returns True if an org is part of the run.
 Scope = Callable[[str], bool]
 
-#: Findings that are kept; beyond these they are counted.
-KEPT = 10_000
+#: Findings to keep; further ones are only counted.
+MOST_FINDINGS = 10_000
 
-_TOLD_EVERY = 10_000
+_REPORT_EVERY = 10_000
 
 
 class Doubt(NamedTuple):
-    """Something that a writer may be about to put right: the head of ``org``, to reach entry ``seq``; or, with a
-    ``key``, the topup of a session that ``org`` has claimed."""
+    """A deviation that a writer may be about to correct: the head of ``org`` is behind entry ``seq``; or, with a
+    ``key``, the topup of a claimed session is missing."""
 
     org: str
     seq: int
@@ -42,7 +42,7 @@ class Doubt(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What came of checking some orgs, where their journals end, and what has to be looked at again."""
+    """The result of checking some orgs, the ends of their journals, and the doubts to check again."""
 
     result: Verification
     tips: list[Tip]
@@ -50,7 +50,7 @@ class Checked(NamedTuple):
 
 
 class Run:
-    """Collects what one run finds. ``seal``: what to compare journals with; ``scope``: which orgs it is about;
+    """Collects the findings of a run. ``seal``: ends of journals to compare with; ``scope``: the orgs of the run;
     ``latest``: no entry may take effect later (None: not checked)."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Run:
         self._latest = latest
         self._started = time.monotonic()
         self._result = Verification()
-        self._kept: dict[tuple[str | None, int, str], int] = {}
+        self._places: dict[tuple[str | None, int, str], int] = {}
         self.doubts: list[Doubt] = []
 
     def covers(self, org: str) -> bool:
@@ -80,28 +80,28 @@ class Run:
         sealed = None if self._seal is None else self._seal.take(org)
         return JournalCheck(org, lookup, sealed, latest=self._latest)
 
-    def entry(self, found: list[Finding]) -> None:
-        """Count an entry, with what is wrong with it."""
+    def entry(self, findings: list[Finding]) -> None:
+        """Count an entry and add its findings."""
         result = self._result
         result.entries += 1
-        if found:
-            self.add(found)
-        if result.entries % _TOLD_EVERY == 0:
+        if findings:
+            self.add(findings)
+        if result.entries % _REPORT_EVERY == 0:
             self.tell()
 
     def end(self, check: JournalCheck) -> None:
-        """The journal of ``check`` is over."""
+        """Finish the journal of ``check``."""
         self.add(check.finish())
         if self._on_tip is not None and check.tip is not None:
             self._on_tip(check.org, check.seq, check.hash)
 
     def tell(self, orgs: int = 0, entries: int = 0) -> None:
-        """Tell how far it is: ``orgs`` and ``entries`` beyond those that are counted."""
+        """Report progress, with ``orgs`` and ``entries`` that are not yet counted."""
         if self._progress is not None:
             self._progress(self._result.orgs + orgs, self._result.entries + entries)
 
     def take(self, checked: Checked) -> None:
-        """Count what was checked by itself."""
+        """Add the results of a part that was checked separately."""
         self._result.orgs += checked.result.orgs
         self._result.entries += checked.result.entries
         self._result.more += checked.result.more
@@ -113,22 +113,22 @@ class Run:
                 self._on_tip(*tip)
         self.tell()
 
-    def add(self, found: Iterable[Finding]) -> None:
+    def add(self, new: Iterable[Finding]) -> None:
         findings = self._result.findings
-        for finding in found:
+        for finding in new:
             name = (finding.org, finding.check, finding.message)
-            place = self._kept.get(name)
+            place = self._places.get(name)
             if place is not None:
                 findings[place] = findings[place]._replace(times=findings[place].times + finding.times)
-            elif len(findings) < KEPT:
-                self._kept[name] = len(findings)
+            elif len(findings) < MOST_FINDINGS:
+                self._places[name] = len(findings)
                 findings.append(finding)
             else:
                 self._result.more += finding.times
 
     def doubt(self, doubt: Doubt) -> None:
-        """Remember something to look at again when all else is done; beyond some thousands it is only counted."""
-        if len(self.doubts) < KEPT:
+        """Keep a doubt to check again at the end; beyond some thousands, only count it."""
+        if len(self.doubts) < MOST_FINDINGS:
             self.doubts.append(doubt)
         else:
             self._result.more += 1
@@ -137,21 +137,21 @@ class Run:
         self.add([Finding(org, seq, int(check), message)])
 
     def group_by_org(self) -> None:
-        """Put the findings of each org together: the order in which orgs are checked, and looked at again, varies."""
+        """Sort the findings by org, because the order of the checks varies."""
         self._result.findings.sort(key=lambda finding: (finding.org is None, finding.org or ""))
 
     def done(self) -> Verification:
-        """The result, once everything was looked at."""
-        for org, sealed in self._seal.left() if self._seal is not None else ():
+        """Return the result, with the sealed journals that are missing."""
+        for org, sealed in self._seal.rest() if self._seal is not None else ():
             if self.covers(org):
-                message = f"the journal is gone; when it was sealed, it reached entry {sealed.seq}"
+                message = f"the journal is missing; it was sealed at entry {sealed.seq}"
                 self.note(org, None, Check.SEAL, message)
         self._result.seconds = time.monotonic() - self._started
         return self._result
 
 
 def readable(items: Iterable[Item], note: Callable[[str], None]) -> Iterator[Item]:
-    """``items`` up to the first that cannot be read, of which ``note`` is told."""
+    """Yield ``items`` up to the first that cannot be read; report that one to ``note``."""
     stream = iter(items)
     while True:  # bounded: by the items
         try:

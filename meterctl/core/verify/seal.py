@@ -1,7 +1,7 @@
-"""Seals: a file of where each journal ended, kept elsewhere, that proves later that nothing was cut off or rewritten.
+"""Seals: files with the last entry of each journal, kept elsewhere, to prove later that no entry was cut or rewritten.
 
-One JSON object a line: a header with the time, an ``{org, seq, hash}`` for each org, and a last line that counts
-them and holds the SHA-256 of all lines before it. So a seal that was cut or changed says so itself.
+One JSON object a line: a header with the time, an ``{org, seq, hash}`` for each org, and a last line with their number
+and the SHA-256 of all lines before it. So a cut or changed seal is detected.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ _SCHEMA = schema_name(SEAL)
 
 
 class SealWriter:
-    """Writes a seal line by line through ``write``; it holds only after `close`."""
+    """Writes a seal line by line through ``write``; it is valid only after `close`."""
 
     def __init__(self, write: Callable[[str], object], at: Instant) -> None:
         self._write = write
@@ -43,7 +43,7 @@ class SealWriter:
 
 
 class Seal:
-    """A seal as read: `take` gives what it says of an org, once; `left` are the orgs that nobody took."""
+    """A seal in memory: `take` returns and removes the end of an org's journal; `rest` are the other orgs."""
 
     def __init__(self, tips: dict[str, Sealed]) -> None:
         self._tips = tips
@@ -52,23 +52,23 @@ class Seal:
         return self._tips.pop(org, None)
 
     def part(self, orgs: Iterable[str]) -> "Seal":
-        """What it says of ``orgs``, taken out of it."""
+        """Return a seal of ``orgs`` and remove them from this one."""
         return Seal({org: tip for org in orgs if (tip := self.take(org)) is not None})
 
-    def left(self) -> Iterable[tuple[str, Sealed]]:
+    def rest(self) -> Iterable[tuple[str, Sealed]]:
         return self._tips.items()
 
 
 def read_seal(lines: Iterable[bytes]) -> Seal:
-    """The seal that `SealWriter` wrote as ``lines``. Raises `BadInput` if it is none, or not whole and unchanged.
+    """Return the seal that `SealWriter` wrote as ``lines``. Raises `BadInput` unless it is complete and unchanged.
 
-    Memory grows with the number of orgs, by some 300 bytes for each.
+    Memory grows by some 300 bytes for each org.
     """
     digest = sha256()
     tips, last = dict[str, Sealed](), None
     for number, line in enumerate(lines, 1):
         if last is not None:
-            raise _damaged(f"line {number} comes after its last one")
+            raise _damage(f"line {number} comes after its last one")
         document = _document(line, number)
         if number == 1:
             _check_header(document)
@@ -80,7 +80,7 @@ def read_seal(lines: Iterable[bytes]) -> Seal:
             tips[org] = tip
         digest.update(line)
     if last != {"orgs": len(tips), "digest": digest.hexdigest()}:
-        raise _damaged("its last line does not fit" if last else "its last line is missing")
+        raise _damage("its last line does not match" if last else "its last line is missing")
     return Seal(tips)
 
 
@@ -88,24 +88,26 @@ def _document(line: bytes, number: int) -> dict[str, Any]:
     try:
         document = parse_json(line)
     except ValueError:
-        raise _damaged(f"line {number} is not JSON") from None
+        raise _damage(f"line {number} is not JSON") from None
     if not isinstance(document, dict):
-        raise _damaged(f"line {number} is not an object")
+        raise _damage(f"line {number} is not an object")
     return document
 
 
 def _check_header(document: dict[str, Any]) -> None:
     if document.get("schema") != _SCHEMA or not isinstance(document.get("at"), str):
-        raise BadInput("the file is not a seal", hint="a seal is what verify --seal FILE wrote", code="bad_seal")
+        raise BadInput(
+            "the file is not a seal", hint="make one with: meterctl verify --all --seal FILE", code="bad_seal"
+        )
 
 
 def _tip(document: dict[str, Any], number: int) -> tuple[str, Sealed]:
     org, seq, digest = (document.get(name) for name in ("org", "seq", "hash"))
     if not (isinstance(org, str) and isinstance(seq, int) and isinstance(digest, str)):
-        raise _damaged(f"line {number} does not name an org, a seq and a hash")
+        raise _damage(f"line {number} does not name an org, a seq and a hash")
     return org, Sealed(seq, digest)
 
 
-def _damaged(what: str) -> BadInput:
-    hint = "the seal was cut off or changed, so it proves nothing: use another copy"
-    return BadInput(f"the seal is damaged: {what}", hint=hint, code="bad_seal")
+def _damage(problem: str) -> BadInput:
+    hint = "the seal was cut or changed, so it proves nothing: use another copy"
+    return BadInput(f"the seal is damaged: {problem}", hint=hint, code="bad_seal")

@@ -1,6 +1,6 @@
-"""Looking again, before anything is reported, at what a writer may have been about to put right.
+"""Check doubtful heads and claims again before reporting them, because a writer may be about to complete them.
 
-A long run caches the heads of a few thousand entries at a time, and claims a session before it credits it. So while
+A long run caches the heads of a few thousand entries at a time, and claims a session before crediting it. So while
 others write, a head may be seconds behind its journal, and a claim seconds ahead of its topup.
 """
 
@@ -16,30 +16,30 @@ from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.report import Doubt, Run
 
-#: Seconds that writers get to catch up: a few chunks of a backfill take that long on a busy store.
+#: Seconds for writers to catch up: a few chunks of a backfill take that long on a busy store.
 SETTLING = 30.0
 
 #: Seconds between two looks: the first pause, and the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
-REPAIR = "meterctl verify --all --repair-heads mends it"
+REPAIR = "to repair it: meterctl verify --all --repair-heads"
 
 
 def settle(store: Store, run: Run, clock: Clock | None) -> None:
-    """Report those of the run's doubts that stay. With a ``clock`` they get time to be put right."""
+    """Report the run's doubts that persist. With a ``clock``, wait for writers to resolve them."""
     doubts, run.doubts = run.doubts, []
-    left = _standing(store, doubts)
+    persisting = _unsettled(store, doubts)
     if clock is not None:
         end, pause = clock.elapsed() + SETTLING, _FIRST_PAUSE
-        while left and clock.elapsed() < end:
+        while persisting and clock.elapsed() < end:
             clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
-            left = _standing(store, left)
-    for doubt in left:
+            persisting = _unsettled(store, persisting)
+    for doubt in persisting:
         _report(store, run, doubt)
 
 
-def _standing(store: Store, doubts: Sequence[Doubt]) -> list[Doubt]:
+def _unsettled(store: Store, doubts: Sequence[Doubt]) -> list[Doubt]:
     return [doubt for doubt in doubts if not _is_settled(store, doubt)]
 
 
@@ -71,7 +71,7 @@ def _head(store: Store, org: str) -> Head | None:
 
 
 def is_booked(store: Store, org: str, key: str) -> bool:
-    """Return True if something is booked under the key, though it may be damaged: another check reports that."""
+    """Return True if an entry has the key, even a damaged one, which another check reports."""
     try:
         return bool(store.journal.by_keys([(org, key)]))
     except StoreDamaged:
@@ -79,12 +79,12 @@ def is_booked(store: Store, org: str, key: str) -> bool:
 
 
 def is_right(store: Store, head: Head) -> bool:
-    """Return True if ``head`` is that of an entry, which may have been appended while the journal was read."""
+    """Return True if ``head`` matches its entry, which may be newer than the journal as read."""
     try:
-        due = head_of_entry(store.journal.by_seq(head.org, head.seq))
+        expected = head_of_entry(store.journal.by_seq(head.org, head.seq))
     except StoreDamaged:
         return False
-    return head == due
+    return head == expected
 
 
 def head_of_entry(entry: object) -> Head | None:

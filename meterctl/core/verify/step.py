@@ -1,4 +1,4 @@
-"""An entry with all that came before it, and the parts that several checks share."""
+"""A step of a journal, with the checks that several kinds of entries share."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,8 +13,7 @@ from meterctl.core.verify.lookback import Past
 
 
 class JournalStep(NamedTuple):
-    """An entry, and the world before it: the state, the time, and what is kept of older entries. ``note`` takes each
-    thing that the entry did otherwise than the rules say."""
+    """An entry with the state, the time and the past before it. ``note`` receives each deviation from the rules."""
 
     entry: Entry
     state: State
@@ -25,7 +24,7 @@ class JournalStep(NamedTuple):
 
 week_end = lru_cache(maxsize=256)(weeks.week_end)
 
-#: By the operation of a due event: its check, and the name of the thing in its input.
+#: For each due event: its check, and the field of its input that names the lot, hold, week or entry.
 _DUE: dict[str, tuple[Check, str]] = {
     EXPIRE: (Check.EXPIRY, "lot"),
     RUN_OUT: (Check.HOLDS, "hold"),
@@ -42,45 +41,45 @@ _ENDED = {
 
 
 def check_overdue(step: JournalStep) -> None:
-    """Time comes first: nothing is booked while something older is due."""
+    """Check that nothing is booked while an older event is due."""
     coming = next_of(step.state)
     if coming is None:
         return
-    given = step.entry["input"]
-    if given["op"] in _DUE:
-        is_next = (given["op"], given[_DUE[given["op"]][1]]) == (coming.op, coming.name)
+    operation = step.entry["input"]
+    if operation["op"] in _DUE:
+        is_next = (operation["op"], operation[_DUE[operation["op"]][1]]) == (coming.op, coming.name)
     else:
         is_next = coming.instant > step.entry["at"]
     if not is_next:
-        told = _ENDED[coming.op].format(name=coming.name, instant=coming.instant)
-        step.note(_DUE[coming.op][0], f"{told}, which is not booked before")
+        event = _ENDED[coming.op].format(name=coming.name, instant=coming.instant)
+        step.note(_DUE[coming.op][0], f"{event}, and was not booked before it")
 
 
-def check_instant(step: JournalStep, instant: Instant, check: Check, called: str) -> None:
-    """A due event takes effect at its own ``instant``, or at the last entry's if that is later."""
+def check_instant(step: JournalStep, instant: Instant, check: Check, event: str) -> None:
+    """Check that a due event takes effect at ``instant``, or at the last entry's time if that is later."""
     if step.entry["at"] != max(instant, step.at):
-        step.note(check, f"{called} at {instant}, the entry is of {step.entry['at']}")
+        step.note(check, f"{event} at {instant}, but the entry takes effect at {step.entry['at']}")
 
 
 def check_amount(step: JournalStep, amount: int) -> None:
     if step.entry["amount"] != amount:
-        step.note(Check.DRAWS, f"the amount is {step.entry['amount']}, but its parts come to {amount}")
+        step.note(Check.DRAWS, f"the amount is {step.entry['amount']}, but its parts add up to {amount}")
 
 
 def check_taken(step: JournalStep, lots: Sequence[Lot], units: int, uncovered: int = 0) -> None:
-    """``units`` are drawn from ``lots`` in order; what they do not hold is debt, or stays ``uncovered``."""
+    """Check that ``units`` are drawn from ``lots`` in order, and that the rest is debt or ``uncovered``."""
     entry = step.entry
     debt = entry["debt"]["owed"] + entry["debt"]["overage"]
-    drawn = total_units(entry["draws"])
-    if drawn + debt + uncovered != units:
-        step.note(Check.DRAWS, f"{drawn} units drawn and {debt} of debt are not the {units - uncovered} taken")
+    from_lots = total_units(entry["draws"])
+    if from_lots + debt + uncovered != units:
+        step.note(Check.DRAWS, f"{from_lots} units drawn and {debt} of debt are not {units - uncovered} in all")
     draws, _ = draw(lots, units)
     if entry["draws"] != draws:
-        step.note(Check.LOTS, f"units are drawn as {entry['draws']}, where the lots give {draws}")
+        step.note(Check.LOTS, f"the draws are {entry['draws']}, expected {draws}")
 
 
 def check_low(step: JournalStep) -> None:
-    """Each recorded balance alert is one that this entry fell below."""
+    """Check that the balance fell below each recorded balance alert with this entry."""
     entry = step.entry
     low = entry.get("low")
     if low is None:

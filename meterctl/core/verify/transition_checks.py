@@ -1,7 +1,7 @@
-"""Checks 7 to 12: whether an entry did to its org what the rules say, as far as the journal tells.
+"""Checks 7 to 12: compare the effects of an entry with the rules.
 
-Each kind has a function that looks at one entry and the state before it. What depends on the config of the day (packs,
-thresholds, ratios) cannot be told from a journal; everything else follows from it, and is worked out again here.
+Each kind has a function for one entry and the state before it. A journal does not record the config of the day (packs,
+thresholds, ratios), so its results are taken as they are. Everything else is computed again here.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,10 @@ from meterctl.core.verify.week_checks import check_plan, check_reset, check_usag
 
 
 def check_step(step: JournalStep) -> None:
-    """Note what is wrong with ``step``. History of another system was made by other rules: of that it counts only that
-    effects, sums and state go together, which is checked of every entry."""
+    """Note the deviations of ``step`` from the rules.
+
+    Imported history followed other rules, so it is skipped here; its effects, sums and state are checked elsewhere.
+    """
     if "imported" in step.entry:
         return
     check_overdue(step)
@@ -56,9 +58,9 @@ def _extension(step: JournalStep) -> None:
     entry = step.entry
     check_amount(step, 0)
     if all(lot.id != entry["lot"] for lot in step.state.lots):
-        step.note(Check.LOTS, f"there is no lot {entry['lot']} to give another expiry")
+        step.note(Check.LOTS, f"there is no live lot {entry['lot']} to extend")
     if entry["expires_at"] is not None and entry["expires_at"] <= entry["at"]:
-        step.note(Check.EXPIRY, f"lot {entry['lot']} is made to expire at {entry['expires_at']}, which had passed")
+        step.note(Check.EXPIRY, f"lot {entry['lot']} gets the expiry {entry['expires_at']}, which had passed")
 
 
 # ------------------------------------------------------------------------------------------------ units in, units out
@@ -67,12 +69,12 @@ def _extension(step: JournalStep) -> None:
 def _credit(step: JournalStep) -> None:
     entry = step.entry
     if entry["lot"] != entry["seq"]:
-        step.note(Check.LOTS, f"it opens lot {entry['lot']} under another number than its own")
+        step.note(Check.LOTS, f"it opens lot {entry['lot']}, but a lot has the number of its entry")
     repaid = debt_document(repay(step.state.debt, entry["units"]))
     if entry["kind"] == "adjustment" and entry.get("priority", PRIORITY) != entry["input"].get("priority", PRIORITY):
         step.note(Check.KEY, f"the input says priority {entry['input'].get('priority')}")
     if entry["repaid"] != repaid:
-        step.note(Check.DRAWS, f"of the debt it repays {entry['repaid']}, where {repaid} was due")
+        step.note(Check.DRAWS, f"it repays {entry['repaid']} of the debt, expected {repaid}")
     check_amount(step, entry["units"])
 
 
@@ -82,9 +84,9 @@ def _debit(step: JournalStep) -> None:
     only = entry["input"].get("lot")
     check_taken(step, [lot for lot in step.state.lots if only in (None, lot.id)], entry["units"])
     if entry["debt"]["overage"]:
-        step.note(Check.DRAWS, "only usage makes overage")
+        step.note(Check.DRAWS, "only usage can make overage")
     if entry["debt"]["owed"] and not entry["input"].get("allow_debt"):
-        step.note(Check.DRAWS, "it makes debt, which its input does not allow")
+        step.note(Check.DRAWS, "it makes debt that its input does not allow")
 
 
 def _adjustment(step: JournalStep) -> None:
@@ -93,9 +95,9 @@ def _adjustment(step: JournalStep) -> None:
         _credit(step)
         return
     _debit(step)
-    left = next((lot.remaining for lot in step.state.lots if lot.id == entry.get("voids")), 0)
-    if "voids" in entry and left != entry["units"]:
-        step.note(Check.LOTS, f"of lot {entry['voids']} {entry['units']} units are voided, {left} were left")
+    remaining = next((lot.remaining for lot in step.state.lots if lot.id == entry.get("voids")), 0)
+    if "voids" in entry and remaining != entry["units"]:
+        step.note(Check.LOTS, f"it voids {entry['units']} units of lot {entry['voids']}, which had {remaining}")
 
 
 # --------------------------------------------------------------------------------------------------------- given back
@@ -113,7 +115,7 @@ def _refund(step: JournalStep) -> None:
     check_taken(step, [*own, *others], entry["units"])
     check_amount(step, -entry["units"])
     if entry["debt"]["overage"]:
-        step.note(Check.DRAWS, "only usage makes overage")
+        step.note(Check.DRAWS, "only usage can make overage")
 
 
 def _clawback(step: JournalStep, topup: Entry) -> None:
@@ -133,8 +135,8 @@ def _clawback(step: JournalStep, topup: Entry) -> None:
     if entry["currency"] != topup["currency"]:
         step.note(Check.SESSION, f"it is in {entry['currency']}, and was paid in {topup['currency']}")
     if (entry["units"], entry["forgiven"]) != (clawback, forgiven):
-        did = f"it claws {entry['units']} units and forgives {entry['forgiven']}"
-        step.note(Check.SESSION, f"{did}, where {clawback} and {forgiven} were due")
+        actual = f"it claws {entry['units']} units and forgives {entry['forgiven']}"
+        step.note(Check.SESSION, f"{actual}, expected {clawback} and {forgiven}")
 
 
 def _reversal(step: JournalStep) -> None:
@@ -143,9 +145,11 @@ def _reversal(step: JournalStep) -> None:
     if first is None:
         step.note(Check.LOTS, f"there is no entry {entry['reverses']} before it to reverse")
         return
-    given = entry["input"]
-    if given["op"] == "undo" and given["of"] != first["key"]:
-        step.note(Check.KEY, f"it undoes {given['of']}, and names entry {first['seq']}, which is {first['key']}")
+    operation = entry["input"]
+    if operation["op"] == "undo" and operation["of"] != first["key"]:
+        step.note(
+            Check.KEY, f"it undoes {operation['of']}, but refers to entry {first['seq']} with the key {first['key']}"
+        )
     if "voided" in entry:
         _voiding(step, first)
     elif "uncounted" in entry:
@@ -157,12 +161,12 @@ def _reversal(step: JournalStep) -> None:
 def _voiding(step: JournalStep, first: Entry) -> None:
     entry = step.entry
     if first["kind"] not in ("topup", "adjustment") or "draws" in first or entry["input"]["op"] != "undo":
-        step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']} that opened no lot to take back")
+        step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']} without a lot to take back")
         return
     lot, units = first["seq"], first["units"]
-    left = next((live.remaining for live in step.state.lots if live.id == lot), 0)
-    if left != units or entry["voided"] != {"lot": lot, "units": units}:
-        step.note(Check.LOTS, f"lot {lot} of {units} units was not whole, or is not taken back whole")
+    remaining = next((live.remaining for live in step.state.lots if live.id == lot), 0)
+    if remaining != units or entry["voided"] != {"lot": lot, "units": units}:
+        step.note(Check.LOTS, f"lot {lot} of {units} units was partly used, or is not voided as a whole")
     if entry.get("session") != first.get("session"):
         step.note(Check.SESSION, f"entry {first['seq']} is not of session {entry.get('session')!r}")
     cents, _, _ = step.past.refunded.get(first["seq"], (0, 0, 0))
@@ -180,55 +184,57 @@ def _giving_back(step: JournalStep, first: Entry) -> None:
     except (ValueError, Damaged) as problem:
         step.note(Check.LOTS, str(problem))
         return
-    _given_back(step, first, amount, effects)
+    _check_given_back(step, first, amount, effects)
 
 
 def _uncounting(step: JournalStep, first: Entry) -> None:
     entry, week = step.entry, step.state.week
     if first["kind"] != "usage" or entry["input"]["op"] != "undo":
-        step.note(Check.WEEK, f"entry {first['seq']} is a {first['kind']}, which counted in no week")
+        step.note(Check.WEEK, f"entry {first['seq']} is a {first['kind']}, not usage of a week")
         return
     if week is None or (week.key, week.cycle) != (first["week"], first["cycle"]):
-        step.note(Check.WEEK, f"the week of entry {first['seq']} is closed, so it cannot be taken out of it")
+        step.note(Check.WEEK, f"the week of entry {first['seq']} is closed, so its usage cannot be removed")
         return
-    gone = removal(week.overflow, week.used - first["units"], week.quota, first["units"], first["uncovered"])
-    uncounted = {"units": first["units"], "breakdown": first["breakdown"]} | gone._asdict()
+    removed = removal(week.overflow, week.used - first["units"], week.quota, first["units"], first["uncovered"])
+    uncounted = {"units": first["units"], "breakdown": first["breakdown"]} | removed._asdict()
     if entry["uncounted"] != uncounted:
-        step.note(Check.WEEK, f"{entry['uncounted']} is taken out of the week, where {uncounted} was due")
+        step.note(Check.WEEK, f"it removes {entry['uncounted']} from the week, expected {uncounted}")
     try:
-        amount, effects = give_back_parts(first, gone.draws, Debt(0, gone.debt), _context(step))
+        amount, effects = give_back_parts(first, removed.draws, Debt(0, removed.debt), _context(step))
     except (ValueError, Damaged) as problem:
         step.note(Check.LOTS, str(problem))
         return
-    _given_back(step, first, amount, effects)
+    _check_given_back(step, first, amount, effects)
 
 
 def _context(step: JournalStep) -> Context:
-    """Return the context that giving back works in: it asks its history for lots alone."""
+    """Return a context for giving back, which uses only the lots of its history."""
     entry, history = step.entry, cast(History, step.past)
     return Context(step.state, entry["seq"], entry["at"], entry["at"], _NO_TERMS, _NO_PLANS, history)
 
 
-def _given_back(step: JournalStep, first: Entry, amount: int, effects: Mapping[str, Any]) -> None:
+def _check_given_back(step: JournalStep, first: Entry, amount: int, effects: Mapping[str, Any]) -> None:
     entry = step.entry
     check_amount(step, amount)
     for name in ("repaid", "restored", "forfeited", "lot", "units", "expires_at"):
         if entry.get(name) != effects.get(name):
-            due = effects.get(name)
-            step.note(Check.LOTS, f"{name} is {entry.get(name)}, where giving back entry {first['seq']} makes it {due}")
+            expected = effects.get(name)
+            step.note(
+                Check.LOTS, f"{name} is {entry.get(name)}, expected {expected} from giving back entry {first['seq']}"
+            )
 
 
 def _reversible(step: JournalStep, first: Entry) -> None:
     entry = step.entry
     if entry["input"]["op"] == "undo":
         if first["kind"] not in ("debit", "adjustment") or first["amount"] > 0 or "session" in entry:
-            step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']}, which is not undone so")
+            step.note(Check.LOTS, f"entry {first['seq']} is a {first['kind']}, which cannot be undone this way")
     elif first["kind"] != "refund":
-        step.note(Check.SESSION, f"entry {first['seq']} is a {first['kind']}, not the refund that it takes back")
+        step.note(Check.SESSION, f"entry {first['seq']} is a {first['kind']}, not a refund to reverse")
     else:
         for name in ("session", "refund_id", "cents", "currency"):
             if entry.get(name) != first[name]:
-                step.note(Check.SESSION, f"{name} is {entry.get(name)!r}, of the refund it is {first[name]!r}")
+                step.note(Check.SESSION, f"{name} is {entry.get(name)!r}, but {first[name]!r} in the refund")
 
 
 _NO_TERMS = Terms()

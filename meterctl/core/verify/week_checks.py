@@ -22,12 +22,12 @@ def check_usage(step: JournalStep) -> None:
             step.note(Check.WEEK, "no week is open, and it opens none")
             return
         week = week_from_document(entry["opened"])
-        _fresh(step, week, weeks.week_key(entry["at"]), 1, 0)
+        _check_new_week(step, week, weeks.week_key(entry["at"]), 1, 0)
     elif "opened" in entry:
         step.note(Check.WEEK, f"it opens a week, but {week.key} is open")
         return
     if (entry["week"], entry["cycle"]) != (week.key, week.cycle) or week.key != weeks.week_key(entry["at"]):
-        step.note(Check.WEEK, f"it counts in {entry['week']} cycle {entry['cycle']}, where {week.key} is open")
+        step.note(Check.WEEK, f"it counts for week {entry['week']} cycle {entry['cycle']}, but {week.key} is open")
     _units(step)
     _overflow(step, week)
     check_released(step)
@@ -36,11 +36,11 @@ def check_usage(step: JournalStep) -> None:
 
 def _units(step: JournalStep) -> None:
     entry = step.entry
-    units, given = entry["units"], entry["input"]["units"]
+    units, requested = entry["units"], entry["input"]["units"]
     if sum(entry["breakdown"].values()) != units:
-        step.note(Check.WEEK, f"its breakdown does not sum to its {units} units")
-    if given is not None and (given != units or "capped_from" in entry):
-        step.note(Check.WEEK, f"{given} units were given, {units} are counted")
+        step.note(Check.WEEK, f"its breakdown does not add up to its {units} units")
+    if requested is not None and (requested != units or "capped_from" in entry):
+        step.note(Check.WEEK, f"the input has {requested} units, the entry {units}")
     if entry.get("capped_from", units + 1) <= units:
         step.note(Check.WEEK, f"{units} units cannot be capped from {entry['capped_from']}")
 
@@ -49,7 +49,7 @@ def _overflow(step: JournalStep, week: Week) -> None:
     entry = step.entry
     overflow = max(0, week.used + entry["units"] - week.quota) - max(0, week.used - week.quota)
     if entry["overflow"] != overflow:
-        step.note(Check.WEEK, f"its overflow is {entry['overflow']}, where {overflow} units lie above the quota")
+        step.note(Check.WEEK, f"its overflow is {entry['overflow']}, expected {overflow} units above the quota")
     if "draws" not in entry:
         if entry["overflow"] or entry["uncovered"]:
             step.note(Check.DRAWS, f"nothing pays for an overflow of {entry['overflow']}")
@@ -58,85 +58,83 @@ def _overflow(step: JournalStep, week: Week) -> None:
     debt, uncovered = entry["debt"], entry["uncovered"]
     check_taken(step, step.state.lots, entry["overflow"], uncovered)
     if debt["owed"] or (debt["overage"] and uncovered) or not entry["overflow"]:
-        step.note(Check.DRAWS, "overflow is drawn, then either overage or uncovered")
+        step.note(Check.DRAWS, "overflow comes from lots first, the rest is either overage or uncovered")
     check_amount(step, -total_units(entry["draws"]) - debt["overage"])
 
 
-def _fresh(step: JournalStep, week: Week, key: str, cycle: int, used: int) -> None:
+def _check_new_week(step: JournalStep, week: Week, key: str, cycle: int, used: int) -> None:
     if week != Week(key, cycle, week.plan, week.version, week.quota, used, 0, {}, ()):
-        step.note(Check.WEEK, f"the week it opens is not {key} cycle {cycle} with {used} units used and nothing else")
+        step.note(Check.WEEK, f"the new week is not {key} cycle {cycle} with {used} units used and nothing else")
 
 
 def check_reset(step: JournalStep) -> None:
     entry, week = step.entry, step.state.week
     if week is None or entry["closed"] != week_document(week):
-        step.note(Check.WEEK, f"the week {entry['closed']['key']} that it closes is not the one that was open")
+        step.note(Check.WEEK, f"it closes week {entry['closed']['key']}, which was not open as recorded")
         return
     opened = week_from_document(entry["opened"]) if entry["opened"] else None
     check_amount(step, entry["settled"] + entry.get("units", 0))
     if entry["input"]["op"] == CLOSE_WEEK:
-        _closing(step, week, opened)
+        _check_closing(step, week, opened)
     else:
-        _forced(step, week, opened)
+        _check_manual(step, week, opened)
 
 
-def _closing(step: JournalStep, week: Week, opened: Week | None) -> None:
+def _check_closing(step: JournalStep, week: Week, opened: Week | None) -> None:
     entry, monday, settled = step.entry, week_end(week.key), step.entry["settled"]
     check_instant(step, monday, Check.WEEK, f"week {week.key} ended")
     _rollover(step, week, monday)
     if opened is None:
         if settled or "alerts" in entry:
-            step.note(Check.WEEK, f"{settled} units are settled in no week")
+            step.note(Check.WEEK, f"{settled} units are settled, but no week is opened")
         return
-    _fresh(step, opened, weeks.week_key(monday), 1, settled)
-    due = min(opened.quota, step.state.debt.overage)
-    if settled not in (0, due):
-        step.note(Check.WEEK, f"{settled} units are settled, where quota and overage make it {due}")
+    _check_new_week(step, opened, weeks.week_key(monday), 1, settled)
+    expected = min(opened.quota, step.state.debt.overage)
+    if settled not in (0, expected):
+        step.note(Check.WEEK, f"{settled} units are settled, expected {expected} from quota and overage")
     _alerts(step, opened, 0, settled)
 
 
 def _rollover(step: JournalStep, week: Week, monday: Instant) -> None:
-    """Unused quota becomes a lot that lives for some weeks, where no debt is left."""
+    """Check that unused quota becomes a lot of some weeks, if no debt is left."""
     entry = step.entry
     if "lot" not in entry:
         return
     if entry["lot"] != entry["seq"]:
-        step.note(Check.LOTS, f"it opens lot {entry['lot']} under another number than its own")
+        step.note(Check.LOTS, f"it opens lot {entry['lot']}, but a lot has the number of its entry")
     if not 0 < entry["units"] <= week.quota - week.used:
-        step.note(
-            Check.WEEK, f"{entry['units']} units are rolled over, {week.quota - week.used} were left of the quota"
-        )
+        step.note(Check.WEEK, f"{entry['units']} units roll over, but {week.quota - week.used} were unused")
     if step.state.debt.total != entry["settled"]:
-        step.note(Check.WEEK, "units are rolled over while there is debt")
+        step.note(Check.WEEK, "units roll over although there is debt")
     expires_at = entry["expires_at"]
     if expires_at is None or expires_at <= monday or weeks.week_start(expires_at) != expires_at:
-        step.note(Check.WEEK, f"units that are rolled over expire at {expires_at}, which is no Monday after {monday}")
+        step.note(Check.WEEK, f"rolled over units expire at {expires_at}, which is no Monday after {monday}")
 
 
-def _forced(step: JournalStep, week: Week, opened: Week | None) -> None:
+def _check_manual(step: JournalStep, week: Week, opened: Week | None) -> None:
     entry = step.entry
     if opened is None or entry["settled"] or "alerts" in entry or "lot" in entry:
         step.note(Check.WEEK, "a reset by hand opens the next cycle and settles nothing")
         return
-    _fresh(step, opened, week.key, week.cycle + 1, 0)
+    _check_new_week(step, opened, week.key, week.cycle + 1, 0)
 
 
 def check_plan(step: JournalStep) -> None:
-    """A plan is assigned: now, from later on, or because its instant has come."""
+    """Check the assignment of a plan: at once, dated ahead, or due now."""
     entry, week, coming = step.entry, step.state.week, step.state.next_plan
     check_amount(step, 0)
     if "from" in entry:
         from_at = cast(Mapping[str, Any], entry)["from"]
         if not entry["at"] < from_at:
-            step.note(Check.WEEK, f"the plan is dated {from_at}, which does not lie ahead of {entry['at']}")
-        given = entry["input"].get("from")
-        said = entry.get("occurred_at", entry["at"])
-        if from_at != (weeks.week_end(said) if given == NEXT_WEEK else given):
-            step.note(Check.WEEK, f"the plan is dated {from_at}, where its input says {given}")
+            step.note(Check.WEEK, f"the plan is dated {from_at}, which is not after {entry['at']}")
+        requested = entry["input"].get("from")
+        start = entry.get("occurred_at", entry["at"])
+        if from_at != (weeks.week_end(start) if requested == NEXT_WEEK else requested):
+            step.note(Check.WEEK, f"the plan is dated {from_at}, but {requested} in its input")
         return
     if entry["input"]["op"] == PLAN_DUE:
         if coming is None or (coming.plan, coming.entry) != (entry["plan"], entry["input"]["entry"]):
-            step.note(Check.WEEK, f"no plan {entry['plan']} was dated by entry {entry['input']['entry']}")
+            step.note(Check.WEEK, f"entry {entry['input']['entry']} did not date plan {entry['plan']}")
         else:
             check_instant(step, coming.from_at, Check.WEEK, f"plan {coming.plan} was due")
     if "opened" in entry:
@@ -146,17 +144,17 @@ def check_plan(step: JournalStep) -> None:
             entry["version"],
             entry["quota"],
         ):
-            step.note(Check.WEEK, "it opens a week beside an open one, or under another plan")
-        _fresh(step, opened, weeks.week_key(entry["at"]), 1, 0)
+            step.note(Check.WEEK, "it opens a second week, or one under another plan")
+        _check_new_week(step, opened, weeks.week_key(entry["at"]), 1, 0)
     if week is not None:
-        # The quota moved, not the usage: what is reached under the new one is crossed now.
+        # A new quota may put the usage beyond further thresholds.
         _alerts(step, week._replace(quota=entry["quota"]), -1, week.used)
     elif "alerts" in entry:
-        step.note(Check.ALERTS, "thresholds are crossed while no week is open")
+        step.note(Check.ALERTS, "thresholds are crossed without an open week")
 
 
 def _alerts(step: JournalStep, week: Week, before: int, after: int) -> None:
-    """Each recorded percent is new in its week, and was crossed on the way from ``before`` to ``after``."""
+    """Check that each recorded percent is new in its week and lies between ``before`` and ``after`` used units."""
     alerts = step.entry.get("alerts")
     if alerts is None:
         return
@@ -164,6 +162,6 @@ def _alerts(step: JournalStep, week: Week, before: int, after: int) -> None:
         step.note(Check.ALERTS, f"the thresholds {alerts} do not ascend")
     for percent in alerts:
         if percent in week.alerts:
-            step.note(Check.ALERTS, f"threshold {percent} was crossed in this week before")
+            step.note(Check.ALERTS, f"threshold {percent} was crossed earlier in this week")
         if week.quota == 0 or not before * 100 < percent * week.quota <= after * 100:
-            step.note(Check.ALERTS, f"threshold {percent} is not crossed from {max(0, before)} to {after} used units")
+            step.note(Check.ALERTS, f"threshold {percent} does not lie between {max(0, before)} and {after} used units")

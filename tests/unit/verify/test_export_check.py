@@ -13,7 +13,7 @@ from meterctl.core.files.sources import unzipped
 from meterctl.core.model import Instant
 from meterctl.core.results import Verification
 from meterctl.core.verify import Check, Sealed, SealWriter, read_seal, verify_all, verify_file, verify_org
-from meterctl.core.verify.report import KEPT
+from meterctl.core.verify.report import MOST_FINDINGS
 from tests.desk import NOON, Desk
 from tests.journals import (
     NO_DEBT,
@@ -221,7 +221,7 @@ def test_a_seal_that_was_cut_or_changed_is_refused() -> None:
 
 def test_progress_is_told_and_only_so_many_findings_are_kept() -> None:
     told: list[tuple[int, int]] = []
-    count = KEPT + 10_001
+    count = MOST_FINDINGS + 10_001
     result = verify_file(io.BytesIO(b"7\n" * count), progress=lambda orgs, entries: told.append((orgs, entries)))
     assert told == [(0, 10_000), (0, 20_000)]
-    assert (len(result.findings), result.more, result.entries) == (KEPT, 10_001, count)
+    assert (len(result.findings), result.more, result.entries) == (MOST_FINDINGS, 10_001, count)

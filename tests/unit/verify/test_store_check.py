@@ -292,7 +292,7 @@ def test_checked_in_parts_the_same_is_found_told_and_sealed(monkeypatch: pytest.
 
 
 def test_what_is_found_in_parts_is_counted_beyond_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterctl.core.verify.report.KEPT", 2)
+    monkeypatch.setattr("meterctl.core.verify.report.MOST_FINDINGS", 2)
     monkeypatch.setattr(verify_store, "PART", 1)
     seal = Seal({org: Sealed(99, "") for org in (*ORGS, "zebra")})
     result = checked(memory(tell_story()), in_parts=True, seal=seal).result
