@@ -1,18 +1,18 @@
-# A machine with python3 (3.11 or newer), its pip and make needs nothing else: every target sets up what it uses, in VENV.
+# Needs only python3 (3.11 or newer), its pip and make: every target installs its own needs into VENV.
 #
-#   make demo     show what meterctl does, on a ledger made for the occasion
-#   make test     run the tests; some of them only: make test ARGS="-k weeks"
-#   make bench    measure what it costs, for more than an hour; in minutes: make bench ARGS=--quick
+#   make demo     play the whole story on a throw-away ledger
+#   make test     run the tests; only some: make test ARGS="-k weeks"
+#   make bench    measure costs, for more than an hour; in minutes: make bench ARGS=--quick
 #   make lint     check style and formatting
-#   make mutations  change one line of the rules at a time: the tests have to notice
-#   make simulate   let simulated workers crash, race and lose answers, and check what came of it
-#   make fuzz     give it 200,000 spoilt inputs: files, events, plans, exports, configs and command lines
+#   make mutations  change one line of the rules at a time; a test must fail for each
+#   make simulate   let simulated workers crash, race and lose answers, and check the outcome
+#   make fuzz     feed it 200,000 damaged files, events, saved plans, exports, configs and command lines
 #   make types    check types
-#   make package  build the wheel, install it apart from this checkout, and have it show what it does
-#   make pictures draw the pictures in docs/pictures anew, from what the commands print
+#   make package  build the wheel, install it outside this checkout, and run its demo
+#   make pictures redraw docs/pictures from the output of the commands
 #   make man      write the man pages to build/man, from the help texts
-#   make lock     pin everything that is installed to versions and hashes, after a change of pyproject.toml
-#   make clean    remove what building and testing left behind
+#   make lock     pin every installed package to a version and hash, after a change of pyproject.toml
+#   make clean    remove the files left by builds and tests
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -36,14 +36,14 @@ bench: $(VENV)/.dev
 mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.mutations
 
-# Named seeds: a run that fails is a run that anyone can repeat. About two minutes, half of them in memory.
+# Fixed seeds, so that anyone can repeat a failure. About two minutes, half of it in memory.
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulator --store memory --seed 1 --runs 1800 $(ARGS)
 	$(BIN)/python -m tests.simulator --store sqlite --seed 1 --runs 200 $(ARGS)
 	$(BIN)/python -m tests.simulator --store mongomock --seed 1 --runs 80 $(ARGS)
 	$(BIN)/python -m tests.simulator --store mongod --seed 1 --runs 60 $(ARGS)
 
-# The same seed makes the same inputs. A failure names the call that repeats it.
+# The same seed makes the same inputs. A failure prints the command that repeats it.
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz --inputs 200000 --seed 1 $(ARGS)
 
@@ -81,8 +81,8 @@ clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# --compile sees to what is installed, not to a checkout that is only pointed to: each command would compile it anew where
-# Python is told not to write bytecode, and take half as long again.
+# --compile covers installed packages, not an editable checkout. Without bytecode every command would compile it again,
+# and take half as long again, wherever Python may not write bytecode.
 $(VENV)/.runtime: pyproject.toml requirements/runtime.txt requirements/build.txt $(VENV)/.pip
 	$(PIP) --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
@@ -93,8 +93,8 @@ $(VENV)/.dev: pyproject.toml requirements/dev.txt $(VENV)/.runtime
 	$(PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-# Debian's python3 comes without the pip that a virtual environment would bring along, and its own is too old for
-# --group: so the pip that is there installs a current one into an environment made without any.
+# Debian's python3 cannot put pip into a virtual environment, and Debian's own pip is too old for --group. So that pip
+# installs a current one into an environment made without pip.
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }

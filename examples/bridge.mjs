@@ -11,7 +11,7 @@ export function connect(command = "meterctl") {
   });
   const waiting = [];
   createInterface({ input: child.stdout }).on("line", (line) => waiting.shift().resolve(JSON.parse(line)));
-  // What is unanswered when the process ends may be booked or not: repeat it as it was, after connecting again.
+  // Operations without an answer when the process ends may be booked or not: connect again and repeat them unchanged.
   const ended = new Promise((resolve) => child.on("close", resolve));
   ended.then((code) => waiting.splice(0).forEach(({ reject }) => reject(new Error(`meterctl ended with ${code}`))));
   return {

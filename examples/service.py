@@ -2,8 +2,8 @@
 
     python examples/service.py --store mongodb://db/credits --config meterctl.toml --port 8080
 
-A run reserves what it may cost before it begins, so that two runs never spend the same units. It books what it did cost
-in the entry that lets the reservation go. The name of the run is the client's: a repeated request is booked once.
+A run first reserves the most it may cost, so that two runs never spend the same units. The entry that books the real cost
+ends the reservation. The client names the run, so a repeated request is booked once.
 """
 
 import argparse
@@ -15,19 +15,19 @@ from typing import Any
 
 import meterctl
 
-#: The most that a run may cost, in units: what is reserved for it.
+#: The highest cost of a run, in units: each run reserves it.
 MOST_UNITS = 50
 
 
 def do_the_work(prompt: str) -> Mapping[str, str]:
-    """Stand in for the work, and answer its cost in US dollars by feature."""
+    """Return the cost of some stand-in work, in US dollars by feature."""
     if prompt == "fail":
         raise RuntimeError("the model is down")
     return {"llm": str(Decimal(len(prompt)) / 1000)}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST /run {"org", "run", "prompt"} and GET /balance/ORG."""
+    """Answer POST /run {"org", "run", "prompt"} and GET /balance/ORG."""
 
     meter: meterctl.Client
 
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def serve(meter: meterctl.Client, port: int) -> ThreadingHTTPServer:
@@ -76,7 +76,7 @@ def serve(meter: meterctl.Client, port: int) -> ThreadingHTTPServer:
 
 
 def main() -> None:
-    """Serve until it is interrupted."""
+    """Serve until interrupted."""
     parser = argparse.ArgumentParser()
     for name in ("--store", "--config"):
         parser.add_argument(name)

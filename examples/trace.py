@@ -3,7 +3,7 @@
 The trace is a CSV file with the columns TIMESTAMP (UTC), ContextTokens and GeneratedTokens, such as Microsoft's "Azure
 LLM inference trace 2023" (github.com/Azure/AzurePublicDataset, CC BY 4.0). Every request becomes a metered run:
 
-* its costs are what the tokens cost at a list price, in US dollars, as exact decimals;
+* its costs are the tokens at a list price, in US dollars, as exact decimals;
 * its time is the request's, cut to the millisecond;
 * the trace names no customers, so row i (from 0) goes to one of 97 orgs, and its run is called ``run-i``.
 
@@ -24,7 +24,7 @@ ORGS, STRIDE = 97, 7919  # a stride prime to the number of orgs visits them all,
 
 
 def operations(rows: Iterable[dict[str, str]]) -> Iterator[dict[str, object]]:
-    """One operation per row, in the order of the trace."""
+    """Yield one operation per row, in the order of the trace."""
     for number, row in enumerate(rows):
         yield {
             "op": "attribute",
@@ -39,7 +39,7 @@ def operations(rows: Iterable[dict[str, str]]) -> Iterator[dict[str, object]]:
 
 
 def instant(timestamp: str) -> str:
-    """``2023-11-16 18:17:03.9799600`` as ``2023-11-16T18:17:03.979Z``."""
+    """Return ``2023-11-16 18:17:03.9799600`` as ``2023-11-16T18:17:03.979Z``."""
     day, time = timestamp.split(" ")
     second, _, fraction = time.partition(".")
     return f"{day}T{second}.{fraction[:3]:0<3}Z"
