@@ -2,8 +2,8 @@
 
     python examples/service.py --store mongodb://db/credits --config meterctl.toml --port 8080
 
-A run first reserves the most it may cost, so that two runs never spend the same units. The entry that books the real cost
-ends the reservation. The client names the run, so a repeated request is booked once.
+A run first reserves the most it may cost, so that two runs never spend the same units. The entry that books the real
+cost ends the reservation. The client names the run, so a repeated request is booked once.
 """
 
 import argparse
