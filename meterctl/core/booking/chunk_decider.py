@@ -15,7 +15,7 @@ from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Claim, Entry, Instant
 from meterctl.core.results import Receipt
 
-#: How far ahead of our clock the clock of a caller may be.
+#: Milliseconds that a caller's clock may be ahead of ours.
 FUTURE_MS = 5 * 60 * 1000
 
 

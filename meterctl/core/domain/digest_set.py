@@ -1,4 +1,4 @@
-"""Whether a text came by before, in a few bytes for each."""
+"""Recognise repeated texts, in a few bytes for each."""
 
 from array import array
 

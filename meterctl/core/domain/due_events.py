@@ -1,6 +1,7 @@
-"""Due events: what time itself brings. A lot expires, a hold runs out, a week ends, a dated plan comes into force.
+"""Due events: the changes that time alone brings.
 
-They depend on the state alone, so it makes no difference when or whether a sweep ran.
+A lot expires, a hold runs out, a week ends, a dated plan comes into force. They depend on the
+state alone, so the result is the same whenever a sweep runs, or if none does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ class Due(NamedTuple):
 
 
 class Next(NamedTuple):
-    """What becomes due next: the operation that books it, and the lot, hold, week or assignment it is about."""
+    """The next due event: the operation that books it, and its lot, hold, week or assignment."""
 
     instant: Instant
     op: str
@@ -49,7 +50,7 @@ def due(state: State, seq: int, until: Instant, terms: Terms, plans: PlanBook) -
 
 
 def next_of(state: State) -> Next | None:
-    """Return what becomes due next. At the same instant lots come first, by number, then holds, then the week's end,
+    """Return the next due event. At the same instant lots come first, by number, then holds, then the week's end,
     then the plan."""
     instant = next_due_of(state)
     if instant is None:
@@ -147,7 +148,7 @@ def _rollover(state: State, seq: int, week: Week, monday: Instant, settled: int,
     version = plans.version(week.plan, week.version, monday)
     if version is None or not version.rollover_max or state.debt.total > settled:
         return {}
-    # Time cannot be refused, so what would leave the range of integers stays unused.
+    # Time cannot be refused, so units beyond the range of integers stay unused.
     units = min(week.quota - week.used, version.rollover_max, MAX_UNITS - state.balance - settled)
     if units <= 0:
         return {}

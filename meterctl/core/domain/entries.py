@@ -21,7 +21,7 @@ from meterctl.core.model import (
 
 
 class Stamp(NamedTuple):
-    """Who books an entry and when. ``said``: the caller's time, None if he gave none."""
+    """The author and time of an entry. ``said`` is the time that the caller gave, if any."""
 
     actor: str
     reason: str | None
@@ -67,7 +67,7 @@ def _sealed(entry: dict[str, Any], prev: str) -> BookedEntry:
 
 
 class Tip(NamedTuple):
-    """Where a journal ends: what the next entry needs to know. `START` before the first."""
+    """The end of a journal, as far as the next entry needs it. `START` before the first."""
 
     seq: int
     at: Instant
@@ -90,7 +90,7 @@ def book(
     seq, at = tip.seq + 1, max(at, tip.at)
     state = apply(tip.state, seq, draft.kind, draft.effects)
     balance = state.balance
-    # In order of name as far as can be, for its canonical form is: sorting what is sorted costs next to nothing.
+    # Mostly in order of name, like the canonical form: sorting a sorted dictionary costs next to nothing.
     entry: dict[str, Any] = {
         "actor": stamp.actor,
         "amount": draft.amount,

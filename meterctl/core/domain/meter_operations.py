@@ -1,4 +1,4 @@
-"""Operations on the meter: usage, plans, weeks, holds, and what is due."""
+"""Operations on the meter: usage, plans, weeks, holds and due events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from meterctl.core.domain.pricing import normal_cost
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 
-#: How an assignment names the Monday after it.
+#: The word by which an assignment names the Monday after it.
 NEXT_WEEK: Literal["next-week"] = "next-week"
 
-#: How long a hold lasts that nobody said otherwise of.
+#: The default length of a hold.
 DEFAULT_HOLD = "60m"
 
 
@@ -190,7 +190,7 @@ class Release(Operation):
 
 @dataclass(slots=True)
 class BookDue(Operation):
-    """Book what is due and nothing else: what a sweep does with each org. Due events carry keys of their own."""
+    """Book due events and nothing else, as a sweep does with each org. Due events have keys of their own."""
 
     name = "book-due"
 

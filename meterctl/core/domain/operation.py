@@ -21,5 +21,5 @@ class Operation:
         raise NotImplementedError
 
     def document(self) -> dict[str, Any]:
-        """Return what a file says of it: its parameters, and what a replay is not compared with."""
+        """Return its fields in a file: its parameters, and those that a replay may change."""
         return self.parameters()

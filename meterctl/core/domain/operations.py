@@ -1,9 +1,9 @@
-"""What a caller can ask for: one class per operation, checked when it is made.
+"""The operations that a caller can request: one class each, checked when it is made.
 
-``name`` is the word for it in input files, ``key`` makes it happen once, ``parameters`` is what a replay is
-compared with (``actor``, ``reason`` and time are not part of it). Making one from a value that cannot mean anything
-raises `BadInput`, so nothing malformed ever reaches rules or stores. None is changed afterwards; they are not frozen
-because of what that costs each command at its start (see `meterctl.core.results`).
+``name`` is the word for it in input files, ``key`` makes it happen once, and a replay must have the same ``parameters``
+(``actor``, ``reason`` and time do not count). A meaningless value raises `BadInput`, so nothing malformed ever reaches
+rules or stores. No operation is changed later; they are not frozen because freezing would slow the start of each
+command (see `meterctl.core.results`).
 """
 
 from dataclasses import dataclass

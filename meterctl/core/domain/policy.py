@@ -76,7 +76,7 @@ class Limits(NamedTuple):
 
 
 class StripeSettings(NamedTuple):
-    """How to read a payment from Stripe's objects.
+    """The settings for reading a payment from Stripe's objects.
 
     ``org`` and ``pack`` are places to look at, in this order. ``only`` maps places to the text that a payment for this
     store holds there.
@@ -153,5 +153,5 @@ class PlanBook:
 
 
 def unpublished(plan: str, at: Instant) -> PlanVersion:
-    """What stands for a plan without any version: no quota, ratio 1."""
+    """Return the substitute for a plan without any version: no quota, ratio 1."""
     return PlanVersion(plan, 0, 0, {}, at, at, "", None)

@@ -1,6 +1,6 @@
-"""What was reviewed of a planned operation, and whether it still holds. Pure.
+"""Compare a planned operation with the state that its reviewer saw. Pure.
 
-A plan is carried out on an org only while its journal is what the reviewer saw, and only if it books what he saw.
+A plan is applied to an org only while its journal is as reviewed, and only if it books the reviewed entries.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Refusal
 from meterctl.core.model import NO_HASH, Entry
 
-#: What of an entry depends on when it was booked, and the chain that hangs on that.
+#: Fields that depend on the time of booking, directly or through the hash chain.
 _BOOKING = frozenset({"recorded_at", "prev", "hash", "approved_by"})
 
-#: What of an entry a reviewer reads.
+#: Fields that a reviewer reads.
 _REVIEWED = ("seq", "key", "kind", "amount", "balance")
 
 #: Entries that a message names.
@@ -24,7 +24,7 @@ BySeq = Callable[[int], Entry | None]
 
 
 def digest(entry: Entry) -> str:
-    """SHA-256, in hex, over what an entry says whenever it is booked: all but when that was."""
+    """Return the SHA-256, in hex, of the fields that do not depend on the time of booking."""
     return sha256(canonical_bytes({k: v for k, v in entry.items() if k not in _BOOKING})).hexdigest()
 
 
@@ -47,9 +47,11 @@ def figures_of(entry: Entry) -> dict[str, Any]:
 
 
 class Basis(NamedTuple):
-    """What an operation was reviewed on: the tip of the journal then (``seq`` and ``hash``), the plan's own entry below
-    it (``below``; None: that tip), and the ``entries`` it books, due events first, with the ``figures`` of each that
-    the reviewer read."""
+    """The state on which an operation was reviewed.
+
+    ``seq`` and ``hash`` are the tip of the journal then, ``below`` the plan's own entry below the operation (None: that
+    tip). ``entries`` are those it books, due events first, with the ``figures`` that the reviewer read.
+    """
 
     seq: int
     hash: str
@@ -58,7 +60,7 @@ class Basis(NamedTuple):
     figures: tuple[Mapping[str, Any], ...]
 
     def moved(self, org: str, seq: int, tip_hash: str, by_seq: BySeq) -> Refusal | None:
-        """A refusal unless the journal of ``org``, whose tip has this ``seq`` and hash, stands where it stood."""
+        """Return a refusal if the journal of ``org``, now at ``seq`` and ``tip_hash``, has changed since the review."""
         if self.below is None and (seq, tip_hash) == (self.seq, self.hash):
             return None
         newest = by_seq(seq)
@@ -91,7 +93,7 @@ class Basis(NamedTuple):
         return [entry for entry in found if entry is not None and place_of(entry) not in self.entries]
 
     def _last_known(self, by_seq: BySeq) -> int:
-        """The seq of the last entry that is what the reviewer saw."""
+        """Return the seq of the last entry that is as the reviewer saw it."""
         if self.below is not None:
             entry = by_seq(self.below.seq)
             return self.below.seq - (entry is None or digest(entry) != self.below.digest)

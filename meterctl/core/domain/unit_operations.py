@@ -19,7 +19,7 @@ from meterctl.core.domain.operation import Operation
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
 
-#: How a file writes an expiry that never comes.
+#: The word in files for units that never expire.
 NEVER = "never"
 
 
@@ -86,7 +86,7 @@ class CreditPack(Operation):
 
 @dataclass(slots=True)
 class Debit(Operation):
-    """Take units. What the lots do not hold is refused, or owed if ``allow_debt``."""
+    """Take units. Without enough in the lots, refuse; with ``allow_debt``, owe the rest."""
 
     name = "debit"
 
@@ -134,7 +134,7 @@ class Refund(Operation):
 
 @dataclass(slots=True)
 class ReverseRefund(Operation):
-    """Give back what a refund clawed: it failed, or the dispute was won."""
+    """Give back the units that a refund clawed: it failed, or the dispute was won."""
 
     name = "reverse-refund"
 
@@ -277,7 +277,7 @@ class ExtendLot(Operation):
 
 @dataclass(slots=True)
 class VoidLot(Operation):
-    """Take what is left of one lot."""
+    """Take the rest of one lot."""
 
     name = "void-lot"
     needs_reason = True

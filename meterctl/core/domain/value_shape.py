@@ -1,4 +1,4 @@
-"""Tests of single values and of the documents inside an entry: what each may be."""
+"""Test the shape of single values and of the documents inside an entry."""
 
 import re
 from collections.abc import Callable, Mapping

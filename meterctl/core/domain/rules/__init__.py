@@ -1,7 +1,7 @@
-"""The rules: what an operation books, decided from a state and nothing else.
+"""The rules: decide from a state alone which entry an operation books.
 
-Pure: `decide` answers an operation with a `Draft`, a `Refusal`, or with nothing to do. Time's own events are in
-`meterctl.core.domain.due_events`, what effects do to a state in `meterctl.core.domain.effects`. Each file here holds
+Pure: `decide` returns a `Draft`, a `Refusal`, or an `Idle` if nothing is to do. Events of time are in
+`meterctl.core.domain.due_events`, and `meterctl.core.domain.effects` applies effects to a state. Each file here holds
 one subject; each rule is a ladder of refusals, the most basic first.
 """
 

@@ -21,7 +21,7 @@ Decision = Draft | Refusal | Idle
 
 
 class History(Protocol):
-    """What an operation may need to know of an org's past beyond its state."""
+    """The past of an org, as far as an operation may need it beyond the state."""
 
     def by_key(self, key: str) -> Entry | None: ...
 

@@ -26,7 +26,7 @@ def admission(state: State, quota: int, asked: int = 0) -> Admission:
 
 
 def decide_hold(operation: Hold, context: Context) -> Decision:
-    """Reserve units of what is available."""
+    """Reserve available units."""
     if not context.terms.meter_mode:
         return Idle("disabled", "meter mode is off: nothing is held")
     expires_at = _expiry(operation, context)

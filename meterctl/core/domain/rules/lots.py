@@ -46,7 +46,7 @@ def decide_extend(operation: ExtendLot, context: Context) -> Decision:
 
 
 def decide_void(operation: VoidLot, context: Context) -> Decision:
-    """Take what is left of one lot."""
+    """Take the rest of one lot."""
     lot = _live(operation, context)
     if isinstance(lot, Refusal):
         return lot

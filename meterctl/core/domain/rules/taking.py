@@ -25,7 +25,7 @@ def decide_adjust(operation: Adjust, context: Context) -> Decision:
 
 
 def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -> Decision:
-    """Draw ``units``; what no lot holds is owed if the operation allows that, else nothing happens."""
+    """Draw ``units`` from lots. The rest is owed if the operation allows debt; otherwise refuse."""
     draws, owed = draw(context.state.lots, units)
     if not operation.allow_debt:
         if owed:
@@ -46,7 +46,7 @@ def _insufficient(units: int, available: int, context: Context) -> Refusal:
 
 
 def _held(units: int, context: Context) -> Refusal | None:
-    """Return a refusal if taking ``units`` would leave less than what is held."""
+    """Return a refusal if taking ``units`` would leave less than the held units."""
     held = context.state.held
     if not held:
         return None

@@ -1,4 +1,4 @@
-"""Undo: an entry named by its key is taken back, as far as that can be done without touching what came after it."""
+"""Undo: take back an entry, as far as later entries stay untouched."""
 
 from collections.abc import Callable
 from typing import Any

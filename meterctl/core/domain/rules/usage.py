@@ -1,4 +1,4 @@
-"""Usage: a run is priced, counts in the week, and draws what lies beyond the quota."""
+"""Usage: price a run, count it in the week, and draw the units beyond the quota."""
 
 from typing import Any
 
