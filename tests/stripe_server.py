@@ -1,9 +1,9 @@
-"""A stand-in for Stripe: its API for reading, over HTTP or in process, in front of a small stateful world.
+"""A stand-in for Stripe's read API, over HTTP or in process, with a small stateful account behind it.
 
-Objects have the shapes of Stripe's published API reference, version 2026-10-28.endive, as far as a seller's books need
-them: checkout sessions, payment intents, charges, refunds, disputes and their balance transactions, and the snapshot
-events of each change. It answers lists as Stripe does (newest first, ``limit``, ``starting_after``, ``has_more``,
-``created[...]``, filters, ``expand``), keys that are wrong or lack rights, rate limits, failures and slow answers.
+Objects have the shapes of Stripe's published API reference, version 2026-10-28.endive: checkout sessions, payment
+intents, charges, refunds, disputes with their balance transactions, and a snapshot event for each change. Lists work as
+Stripe's do (newest first, ``limit``, ``starting_after``, ``has_more``, ``created[...]``, filters, ``expand``). It also
+plays wrong keys, missing rights, rate limits, failures and slow answers.
 """
 
 import copy
@@ -26,7 +26,7 @@ WEBHOOK_SECRET = "whsec_standin"  # noqa: S105 - opens nothing
 
 Json = dict[str, Any]
 
-#: What a path lists, the right that a restricted key needs for it, and the filters that its list takes.
+#: By path: the kind of objects, the right that a restricted key needs, and the filters of the list.
 ROUTES = {
     "/v1/checkout/sessions": ("sessions", "rak_checkout_session_read", ("payment_intent", "status", "subscription")),
     "/v1/payment_intents": ("intents", "rak_payment_intent_read", ("customer",)),
@@ -41,7 +41,7 @@ ROUTES = {
     "/v1/events": ("events", "rak_event_read", ("type",)),
 }
 
-#: The fields that an object of a kind holds another object in, and the kind of that; a path may go on from there.
+#: By kind: the fields that can be expanded, and the kind of the object in each.
 EXPANDABLE = {
     "sessions": {
         "payment_intent": "intents",
@@ -59,7 +59,7 @@ EXPANDABLE = {
     "subscriptions": {"customer": "customers", "latest_invoice": "invoices"},
 }
 
-#: Parameters that every list takes.
+#: Parameters of every list.
 LIST_PARAMETERS = (
     "limit",
     "starting_after",
@@ -72,7 +72,7 @@ LIST_PARAMETERS = (
 
 
 class Fault(NamedTuple):
-    """What a request meets instead of its answer; with ``status`` 0 it only waits."""
+    """A failure in place of an answer; with ``status`` 0 only a delay."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -91,7 +91,7 @@ def seconds(instant: str) -> int:
 
 
 class StandIn:
-    """An account at Stripe. Times are seconds since 1970, as Stripe gives them."""
+    """An account at Stripe. Times are seconds since 1970, as in Stripe's API."""
 
     def __init__(self, *, live: bool = False, key: str = KEY) -> None:
         self.live = live
@@ -102,10 +102,10 @@ class StandIn:
         self.searches = True
         self.faults: list[Fault] = []
         self.lacking: set[str] = set()
-        self.asked: list[str] = []
-        self._made = 0
+        self.requests: list[str] = []
+        self._count = 0
 
-    # -- what happens in the world
+    # -- changes in the account
 
     def checkout(
         self,
@@ -123,8 +123,10 @@ class StandIn:
         inside: bool = False,
         **more: Any,
     ) -> str:
-        """Open a session that is to be paid ``cents`` in the end; its id. ``items`` are those of `item`; with
-        ``inside`` the prices hold the tax."""
+        """Open a session with a total of ``cents``; return its id.
+
+        ``items`` come from `item`; with ``inside`` the prices include the tax.
+        """
         subtotal = cents + discount - (0 if inside else tax)
         metadata = {name: value for name, value in (("org", org), ("pack", pack)) if value is not None}
         session: Json = {
@@ -171,7 +173,7 @@ class StandIn:
         subtotal: int | None = None,
         text: str = "A pack of units",
     ) -> Json:
-        """An item of a session, for which ``cents`` are paid in all."""
+        """Return an item of a session with a total of ``cents``."""
         return {
             "id": self._id("li_"),
             "object": "item",
@@ -199,10 +201,10 @@ class StandIn:
     def intent(
         self, cents: int, *, at: int, currency: str = "usd", customer: str | None = None, **metadata: str
     ) -> str:
-        """Pay without a checkout, off session say; the payment intent's id."""
+        """Pay without a checkout, off session for example; return the payment intent's id."""
         intent = self._new_intent(cents, currency, at, customer, metadata)
         self._charge(intent, at)
-        self._tell("payment_intent.succeeded", intent, at)
+        self._record_event("payment_intent.succeeded", intent, at)
         return str(intent["id"])
 
     def _new_intent(self, cents: int, currency: str, at: int, customer: str | None, metadata: Json) -> Json:
@@ -231,7 +233,7 @@ class StandIn:
         subscription: Json | None = None,
         **metadata: str,
     ) -> str:
-        """Pay an invoice of ``lines`` (see `invoice_line`); its id."""
+        """Pay an invoice of ``lines`` (see `invoice_line`); return its id."""
         total = sum(line["amount"] for line in lines)
         tax = sum(one["amount"] for line in lines for one in line["taxes"] if one["tax_behavior"] == "exclusive")
         intent = self._new_intent(total + tax, lines[0]["currency"], at, customer, {})
@@ -269,9 +271,9 @@ class StandIn:
             "status": "paid",
         }
         self.objects["invoice_payments"][paid["id"]] = paid
-        self._tell("invoice.paid", invoice, at)
-        self._tell("invoice_payment.paid", paid, at)
-        self._tell("payment_intent.succeeded", intent, at)
+        self._record_event("invoice.paid", invoice, at)
+        self._record_event("invoice_payment.paid", paid, at)
+        self._record_event("payment_intent.succeeded", intent, at)
         return str(invoice["id"])
 
     def invoice_line(self, cents: int, price: str, quantity: int = 1, *, tax: int = 0, inside: bool = False) -> Json:
@@ -292,7 +294,7 @@ class StandIn:
     def subscription(
         self, price: str, *, at: int, status: str = "active", customer: str | None = None, **metadata: str
     ) -> str:
-        """Begin a subscription; its id."""
+        """Begin a subscription; return its id."""
         subscription: Json = {
             "id": self._id("sub_1"),
             "object": "subscription",
@@ -306,21 +308,21 @@ class StandIn:
             "status": status,
         }
         self.objects["subscriptions"][subscription["id"]] = subscription
-        self._tell("customer.subscription.created", subscription, at)
+        self._record_event("customer.subscription.created", subscription, at)
         return str(subscription["id"])
 
     def subscription_becomes(self, name: str, *, at: int, price: str | None = None, **changes: Any) -> None:
-        """A subscription changes its price or its status; a status of ``canceled`` ends it."""
+        """Change the price or status of a subscription; status ``canceled`` ends it."""
         subscription = self.objects["subscriptions"][name]
         subscription |= changes
         if price is not None:
             subscription["items"]["data"][0]["price"] = {"id": price}
         ended = subscription["status"] == "canceled"
         subscription["ended_at"] = at if ended else None
-        self._tell(f"customer.subscription.{'deleted' if ended else 'updated'}", subscription, at)
+        self._record_event(f"customer.subscription.{'deleted' if ended else 'updated'}", subscription, at)
 
     def complete(self, session_id: str, *, at: int) -> None:
-        """The buyer has finished; the money is under way."""
+        """Complete a session; its money is on the way."""
         session = self.objects["sessions"][session_id]
         intent = self._new_intent(
             session["amount_total"],
@@ -332,16 +334,16 @@ class StandIn:
         session |= {"status": "complete", "payment_intent": intent["id"]}
         if session["amount_total"] == 0:
             session |= {"payment_status": "no_payment_required", "payment_intent": None}
-        self._tell("checkout.session.completed", session, at)
+        self._record_event("checkout.session.completed", session, at)
 
-    def arrive(self, session_id: str, *, at: int, told: bool = True) -> None:
-        """The money of a completed session arrives."""
+    def arrive(self, session_id: str, *, at: int, report: bool = True) -> None:
+        """Let the money of a completed session arrive."""
         session = self.objects["sessions"][session_id]
         intent = self.objects["intents"][session["payment_intent"]]
         self._charge(intent, at)
         session |= {"payment_status": "paid"}
-        if told:
-            self._tell("checkout.session.async_payment_succeeded", session, at)
+        if report:
+            self._record_event("checkout.session.async_payment_succeeded", session, at)
 
     def _charge(self, intent: Json, at: int) -> None:
         charge: Json = {
@@ -366,31 +368,31 @@ class StandIn:
         intent |= {"latest_charge": charge["id"], "status": "succeeded", "amount_received": intent["amount"]}
 
     def pay(self, session_id: str, *, at: int) -> None:
-        """A card pays at once: one event tells of both."""
+        """Complete a session by card: one event for completion and payment."""
         self.complete(session_id, at=at)
         if self.objects["sessions"][session_id]["payment_status"] == "unpaid":
-            self.arrive(session_id, at=at, told=False)
+            self.arrive(session_id, at=at, report=False)
         self.events[-1]["data"]["object"] = self._shown(self.objects["sessions"][session_id])
 
     def sell(
         self, org: str | None = "acme", pack: str | None = "small", cents: int = 500, *, at: int, **more: Any
     ) -> str:
-        """Open a session and pay it; its id."""
+        """Open a session and pay it; return its id."""
         session_id = self.checkout(org, pack, cents, at=at - 60, **more)
         self.pay(session_id, at=at)
         return session_id
 
     def fail(self, session_id: str, *, at: int) -> None:
-        """The money of a completed session does not arrive."""
-        self._tell("checkout.session.async_payment_failed", self.objects["sessions"][session_id], at)
+        """Let the payment of a completed session fail."""
+        self._record_event("checkout.session.async_payment_failed", self.objects["sessions"][session_id], at)
 
     def expire(self, session_id: str, *, at: int) -> None:
         session = self.objects["sessions"][session_id]
         session["status"] = "expired"
-        self._tell("checkout.session.expired", session, at)
+        self._record_event("checkout.session.expired", session, at)
 
     def refund(self, session_id: str, cents: int, *, at: int, status: str = "succeeded") -> str:
-        """Give ``cents`` back, at most what is left; the refund's id."""
+        """Refund ``cents``, at most the rest of the charge; return the refund's id."""
         charge = self.charge_of(session_id)
         assert cents <= charge["amount"] - charge["amount_refunded"], "Stripe refuses to refund more than is left"
         refund: Json = {
@@ -408,26 +410,26 @@ class StandIn:
             "status": status,
         }
         self.objects["refunds"][refund["id"]] = refund
-        self._refunded(charge, cents)
-        self._tell("refund.created", refund, at)
-        self._tell("charge.refunded", charge, at)
+        self._add_refunded(charge, cents)
+        self._record_event("refund.created", refund, at)
+        self._record_event("charge.refunded", charge, at)
         return str(refund["id"])
 
     def refund_becomes(self, refund_id: str, status: str, *, at: int) -> None:
-        """A refund succeeds, fails or is cancelled after all."""
+        """Let a refund succeed, fail or be cancelled."""
         refund = self.objects["refunds"][refund_id]
         if status in ("failed", "canceled"):
-            self._refunded(self.objects["charges"][refund["charge"]], -refund["amount"])
+            self._add_refunded(self.objects["charges"][refund["charge"]], -refund["amount"])
             refund |= {"failure_reason": "declined", "failure_balance_transaction": self._id("txn_3")}
         refund["status"] = status
-        self._tell("refund.failed" if status == "failed" else "refund.updated", refund, at)
+        self._record_event("refund.failed" if status == "failed" else "refund.updated", refund, at)
 
-    def _refunded(self, charge: Json, cents: int) -> None:
+    def _add_refunded(self, charge: Json, cents: int) -> None:
         charge["amount_refunded"] += cents
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
 
     def dispute(self, session_id: str, cents: int, *, at: int, withdrawn: bool = True, inquiry: bool = False) -> str:
-        """The buyer disputes ``cents``; unless it is only an inquiry, the funds are withdrawn. The dispute's id."""
+        """Dispute ``cents``, and withdraw them unless it is only an inquiry; return the dispute's id."""
         charge = self.charge_of(session_id)
         dispute: Json = {
             "id": self._id("du_1"),
@@ -447,28 +449,28 @@ class StandIn:
         }
         self.objects["disputes"][dispute["id"]] = dispute
         charge["disputed"] = True
-        self._tell("charge.dispute.created", dispute, at)
+        self._record_event("charge.dispute.created", dispute, at)
         if withdrawn and not inquiry:
             self._move(dispute, -cents, at)
-            self._tell("charge.dispute.funds_withdrawn", dispute, at)
+            self._record_event("charge.dispute.funds_withdrawn", dispute, at)
         return str(dispute["id"])
 
     def dispute_closes(self, dispute_id: str, status: str, *, at: int, back: int = 0) -> None:
-        """A dispute ends as ``won`` (all comes back), ``lost`` (``back`` cents do) or ``warning_closed``."""
+        """Close a dispute as ``won`` (all comes back), ``lost`` (``back`` cents do) or ``warning_closed``."""
         dispute = self.objects["disputes"][dispute_id]
         dispute["status"] = status
-        self._tell("charge.dispute.closed", dispute, at)
+        self._record_event("charge.dispute.closed", dispute, at)
         back = dispute["amount"] if status == "won" else back
         if back:
             self._move(dispute, back, at)
-            self._tell("charge.dispute.funds_reinstated", dispute, at)
+            self._record_event("charge.dispute.funds_reinstated", dispute, at)
 
     def dispute_moves(self, dispute_id: str, *, out: bool, at: int) -> None:
-        """The disputed money moves once more."""
+        """Move the disputed money once more."""
         dispute = self.objects["disputes"][dispute_id]
         dispute["status"] = "needs_response" if out else "won"
         self._move(dispute, -dispute["amount"] if out else dispute["amount"], at)
-        self._tell(f"charge.dispute.funds_{'withdrawn' if out else 'reinstated'}", dispute, at)
+        self._record_event(f"charge.dispute.funds_{'withdrawn' if out else 'reinstated'}", dispute, at)
 
     def _move(self, dispute: Json, cents: int, at: int) -> None:
         move = {
@@ -485,7 +487,7 @@ class StandIn:
         dispute["balance_transactions"] = [*dispute["balance_transactions"], move]
 
     def charge_of(self, name: str) -> Json:
-        """The charge of a session, a payment intent or an invoice."""
+        """Return the charge of a session, payment intent or invoice."""
         return self.objects["charges"][self.objects["intents"][self.intent_of(name)]["latest_charge"]]
 
     def intent_of(self, name: str) -> str:
@@ -497,10 +499,10 @@ class StandIn:
         return str(self.objects["sessions"][name]["payment_intent"])
 
     def _id(self, prefix: str) -> str:
-        self._made += 1
-        return f"{prefix}Qx{self._made:06d}"
+        self._count += 1
+        return f"{prefix}Qx{self._count:06d}"
 
-    def _tell(self, kind: str, item: Json, at: int) -> None:
+    def _record_event(self, kind: str, item: Json, at: int) -> None:
         event = {
             "id": self._id("evt_1"),
             "object": "event",
@@ -522,9 +524,9 @@ class StandIn:
     # -- the API
 
     def answer(self, method: str, url: str, headers: Any) -> Answer:
-        """What the API answers to a request."""
+        """Return the API's answer to a request."""
         parts = urlsplit(url)
-        self.asked.append(f"{method.upper()} {parts.path}")
+        self.requests.append(f"{method.upper()} {parts.path}")
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None and fault.status:
             kind = "rate_limit" if fault.status == 429 else "api_error"
@@ -533,9 +535,9 @@ class StandIn:
         return answer if fault is None else answer._replace(delay=fault.delay)
 
     def _authorized(self, method: str, path: str, query: Mapping[str, str], headers: Any) -> Answer:
-        given = headers.get("Authorization", "").removeprefix("Bearer ")
-        if given != self.key:
-            message = f"Invalid API Key provided: {given[:8]}****{given[-4:]}"
+        key = headers.get("Authorization", "").removeprefix("Bearer ")
+        if key != self.key:
+            message = f"Invalid API Key provided: {key[:8]}****{key[-4:]}"
             return Answer(401, _error("invalid_request_error", message))
         if headers.get("Stripe-Version") != API_VERSION:
             return Answer(400, _error("invalid_request_error", "this stand-in speaks one API version only"))
@@ -575,14 +577,12 @@ class StandIn:
         return Answer(200, {"object": "list", "data": data, "has_more": False})
 
     def _search(self, path: str, kind: str, query: Mapping[str, str]) -> Answer:
-        """Search as Stripe does, for the clauses that are of use here."""
+        """Search as Stripe does, with the clauses used here."""
         if not self.searches or kind != "intents":
             return Answer(404, _error("invalid_request_error", f"Unrecognized request URL (GET: {path})."))
-        found = [item for item in self.objects[kind].values() if _matches(item, query["query"])]
-        shown = [self._shown(item) for item in found]
-        return Answer(
-            200, {"object": "search_result", "data": shown, "has_more": False, "next_page": None, "url": path}
-        )
+        matches = [item for item in self.objects[kind].values() if _matches(item, query["query"])]
+        data = [self._shown(item) for item in matches]
+        return Answer(200, {"object": "search_result", "data": data, "has_more": False, "next_page": None, "url": path})
 
     def _list(self, path: str, kind: str, filters: tuple[str, ...], query: Mapping[str, str]) -> Answer:
         special = ("payment[type]", "payment[payment_intent]") if kind == "invoice_payments" else ()
@@ -659,7 +659,7 @@ class StandIn:
 
 
 def _refused_parameters(query: Mapping[str, str], known: tuple[str, ...]) -> Answer | None:
-    """Stripe refuses a parameter that it does not know."""
+    """Return Stripe's error for an unknown parameter, or None."""
     unknown = [name for name in query if name not in known and not name.startswith("expand[")]
     if not unknown:
         return None
@@ -696,19 +696,19 @@ def _error(kind: str, message: str, **more: str) -> Json:
 
 
 def signed(event: Json, secret: str = WEBHOOK_SECRET, at: int = 1_700_000_000) -> Json:
-    """An event as a recorded delivery: the body as text, and the header that signs it."""
+    """Return an event as a recorded delivery: the body as text, and its signature header."""
     body = json.dumps(event, indent=2)
     return {"payload": body, "signature": signature_of(body, secret, at)}
 
 
 def signature_of(body: str, secret: str = WEBHOOK_SECRET, at: int = 1_700_000_000) -> str:
-    """The header that signs a body."""
+    """Return the header that signs a body."""
     header: str = stripe.WebhookSignature.generate_signature_header(body, secret, at)
     return header
 
 
 class InProcess(stripe.HTTPClient):
-    """The SDK's HTTP client without a network: it asks the stand-in itself."""
+    """The SDK's HTTP client without a network: it calls the stand-in directly."""
 
     name = "in-process"
 
@@ -729,7 +729,7 @@ class InProcess(stripe.HTTPClient):
 
 @contextmanager
 def serving(account: StandIn) -> Iterator[str]:
-    """The account's API on loopback; its base URL."""
+    """Serve the account's API on loopback; yield its base URL."""
     lock, closing = threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -763,7 +763,7 @@ def serving(account: StandIn) -> Iterator[str]:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that gave up waiting is no error of ours."""
+            """Ignore clients that disconnect while waiting."""
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)

@@ -129,9 +129,9 @@ class _Keeping:
 
     def keep(self, result: Events) -> None:
         """Put both files in their places."""
-        for line in rejected_lines(result.rejected):
+        for line in rejected_lines(result.rejections):
             self.reject(line)
-        for path, kept in ((self._pending, lines(result.kept)), (self._rejects, ())):
+        for path, kept in ((self._pending, lines(result.to_keep)), (self._rejects, ())):
             if path is not None:
                 with writing(path):
                     self._asides[path].file.writelines(kept)

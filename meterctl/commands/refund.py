@@ -87,7 +87,7 @@ def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
     found = find_givebacks(wiring.stripe, reference)
     parts = credited_parts(wiring.ledger.store, found.sale, org)
     receipts: list[Receipt] = []
-    for item in sorted(found.asked, key=lambda one: (one.at, one.id)):
+    for item in sorted(found.givebacks, key=lambda one: (one.at, one.id)):
         falling = shares(item, found.sale)
         for part in parts:
             named = set(part.credit.all_names)

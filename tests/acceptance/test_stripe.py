@@ -258,7 +258,7 @@ def test_a_key_of_the_other_mode_is_refused(run: Shell, account: StandIn) -> Non
     run.all("credit-pack acme small --session cs_live_1")
     answer = run.json("reconcile stripe")
     assert (answer.code, answer.error["code"]) == (4, "mode_mismatch")
-    assert account.asked == []
+    assert account.requests == []
 
 
 # -- reconcile stripe
@@ -290,7 +290,7 @@ def test_what_differs_is_found_planned_and_mended(run: Shell, account: StandIn) 
         ("credited_not_paid", unpaid),
     }
     assert schemas.adapter("reconcile").validate_python(answer.doc, strict=True) == answer.doc
-    assert account.asked.count("GET /v1/refunds") == 1, "three lists"
+    assert account.requests.count("GET /v1/refunds") == 1, "three lists"
     rows = run("reconcile stripe --accept-discount -o ndjson").out.splitlines()
     assert [json.loads(row) for row in rows] == answer.doc["findings"]
     shown = run("reconcile stripe")
@@ -324,10 +324,10 @@ def test_an_interrupted_run_can_be_resumed(run: Shell, account: StandIn) -> None
     account.faults = [Fault(0), *[Fault(429, {"Retry-After": "0"})] * 7]
     assert run.json("reconcile", "stripe", "--resume", str(notes)).code == 10
     assert len(notes.read_text(encoding="utf-8").splitlines()) == 101
-    account.asked.clear()
+    account.requests.clear()
     answer = run.json("reconcile", "stripe", "--resume", str(notes))
     assert (answer.code, len(answer.doc["findings"])) == (8, 150)
-    assert account.asked.count("GET /v1/checkout/sessions") == 1 + 2, "and the items of those to be credited"
+    assert account.requests.count("GET /v1/checkout/sessions") == 1 + 2, "and the items of those to be credited"
     assert not notes.exists()
 
 
@@ -338,7 +338,7 @@ def test_on_a_terminal_progress_leaves_a_clean_line(
     account.faults = list(faults)
     answer, screen = at_terminal(run, ["reconcile", "stripe"], asked="reconcile: sessions", answer="")
     _, *shown, rest = screen.split("\r\x1b[K")
-    assert (shown[0], "reconcile:" in rest) == ("reconcile: sessions: 0, that is all", False)
+    assert (shown[0], "reconcile:" in rest) == ("reconcile: sessions: 0, complete", False)
     assert answer.code == code
 
 
@@ -525,7 +525,7 @@ def test_events_need_no_key_where_they_tell_all(run: Shell, account: StandIn) ->
     run.setenv("STRIPE_API_KEY", "")
     account.refund(account.sell(at=T0), 100, at=T0 + 60)
     assert run.doc("events", run.file("events.ndjson", lines(account)))["applied"] == 2
-    assert account.asked == []
+    assert account.requests == []
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -556,4 +556,4 @@ def test_nothing_is_ever_written_at_stripe(run: Shell, account: StandIn) -> None
     run(f"refund --from-stripe {session}")
     run("reconcile stripe")
     run("events -", stdin=lines(account))
-    assert {asked.split()[0] for asked in account.asked} == {"GET"}
+    assert {asked.split()[0] for asked in account.requests} == {"GET"}

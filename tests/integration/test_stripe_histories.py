@@ -304,7 +304,7 @@ class History:
         asked = asked or self.random.random() < 0.5
         Settler(self.ledger, self.gateway if asked else None, Booking("hook", None, SHOP)).settle(feed, result)
         assert result.failed == 0, result.problems
-        return [json.loads(line)["delivery"] for line in lines(result.kept)]
+        return [json.loads(line)["delivery"] for line in lines(result.to_keep)]
 
     def _spend(self, org: str) -> None:
         """Use what is sure to be there in any case; nothing where a credit is to be undone later."""
@@ -396,7 +396,7 @@ def play(seed: int, store: Store) -> History:
     receipts = list(history.ledger.execute(mending(findings)))
     assert all(receipt.applied for receipt in receipts), f"seed {seed}: {receipts}"
     assert history.reconcile() == [], f"seed {seed}"
-    assert not any("post" in asked.lower() for asked in history.account.asked), "it never writes at Stripe"
+    assert not any("post" in asked.lower() for asked in history.account.requests), "it never writes at Stripe"
     return history
 
 

@@ -60,12 +60,12 @@ def paid(org: str = "acme") -> dict[str, Any]:
     return account.events[0]
 
 
-def settle(desk: Desk, account: StandIn, *numbers: int, shop: Shop = SHOP, asked: bool = False) -> Events:
+def settle(desk: Desk, account: StandIn, *numbers: int, shop: Shop = SHOP, disputed_cents: bool = False) -> Events:
     """Book the account's events, or those of these numbers; ``asked``: with a key."""
     events = [account.events[number] for number in numbers] if numbers else account.events
     text = "\n".join(json.dumps(event) for event in events).encode()
     Intake(Trust(), shop, feed := Feed(), result := Events()).read(io.BytesIO(text))
-    gateway = reader(account, shop) if asked else None
+    gateway = reader(account, shop) if disputed_cents else None
     Settler(desk.ledger, gateway, Booking("hook", shop=shop)).settle(feed, result)
     return result
 
@@ -89,7 +89,7 @@ def test_l64_no_way_in_books_a_pack_for_another_price(desk: Desk) -> None:
     account.sell(cents=1500, at=T0)
     account.sell(pack="forever", cents=500, currency="eur", at=T0 + 1)
     two = account.sell("beta", cents=1000, quantity=2, at=T0 + 2)
-    result = settle(desk, account, asked=True)
+    result = settle(desk, account, disputed_cents=True)
     assert [one["reason"] for one in result.problems] == ["price_mismatch", "price_mismatch"]
     assert (desk.balance("acme"), desk.balance("beta")) == (0, 2000)
     assert desk.tip("beta")["session"] == two
@@ -192,10 +192,16 @@ def test_l91_every_envelope_is_taken(desk: Desk) -> None:
     thin = {"id": "evt_t", "object": "v2.core.event", "type": "v1.checkout.session.completed", "livemode": False}
     thin["related_object"] = {"id": e["data"]["object"]["id"], "type": "checkout.session", "url": "/"}
     text = f"\ufeff{json.dumps(listed)}\n{json.dumps([bridge])}\n{bodies}\n{json.dumps(thin)}".encode()
-    for asked in (False, True):
+    for disputed_cents in (False, True):
         Intake(Trust(), SHOP, feed := Feed(), result := Events()).read(io.BytesIO(text))
-        Settler(desk.ledger, reader(account) if asked else None, Booking("hook", shop=SHOP)).settle(feed, result)
-        assert (result.invalid, result.pending, result.applied) == (0, 0 if asked else 1, 1 if asked else 4)
+        Settler(desk.ledger, reader(account) if disputed_cents else None, Booking("hook", shop=SHOP)).settle(
+            feed, result
+        )
+        assert (result.invalid, result.pending, result.applied) == (
+            0,
+            0 if disputed_cents else 1,
+            1 if disputed_cents else 4,
+        )
     first, second = "whsec_old", WEBHOOK_SECRET
     either = Trust(lambda body, header: any(verify(body, header, one) for one in (first, second)))
     body = json.dumps(a)

@@ -48,7 +48,7 @@ class Credit(NamedTuple):
         return [claw for claw in self.clawbacks if base_of(claw.name) == giveback_id and claw.stands]
 
     @property
-    def left(self) -> int:
+    def remaining_cents(self) -> int:
         """Return the cents of the payment that no refund has taken."""
         return self.cents - sum(claw.cents for claw in self.clawbacks if claw.stands)
 

@@ -55,7 +55,7 @@ def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Ope
 def _moved_both_ways(item: Giveback, credit: Credit, claws: Sequence[Clawback]) -> list[Operation]:
     """Book and reverse a repeated withdrawal that came back, so that older news of it finds its key used."""
     name = free_name(item.id, [claw.name for claw in claws])
-    cents = min(item.cents, credit.left)
+    cents = min(item.cents, credit.remaining_cents)
     if item.moves < 3 or (item.back_at or item.at) <= max(claw.at for claw in claws) or name is None or cents <= 0:
         return []
     return [Refund(credit.org, credit.name, cents, name), ReverseRefund(credit.org, name)]
@@ -96,7 +96,7 @@ def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: S
     if item.currency != credit.currency or cents == item.cents:
         return replay
     if cents < item.cents and (moved_again or is_cut(credit, standing) or item.moves > 2):
-        more = min(item.cents - cents, credit.left)
+        more = min(item.cents - cents, credit.remaining_cents)
         return [Refund(credit.org, credit.name, more, name)] if more > 0 else replay
     if item.is_dispute and item.moves != 1 and standing and cents > item.cents:
         # Won in part.
@@ -107,11 +107,15 @@ def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: S
 
 def _in_part(item: Giveback, credit: Credit) -> list[Operation]:
     """Book a dispute, won in part before its first clawback, in full and reverse it: older news finds its key used."""
-    if item.moves < 2 or item.asked <= item.cents or item.is_share:
+    if item.moves < 2 or item.disputed_cents <= item.cents or item.is_share:
         return []
-    first = _first_claw(item._replace(cents=item.asked), credit)
+    first = _first_claw(item._replace(cents=item.disputed_cents), credit)
     again = Refund(credit.org, credit.name, item.cents, names_of(item.id)[1])
-    return [*first, ReverseRefund(credit.org, item.id), again] if first and credit.left >= item.asked else []
+    return (
+        [*first, ReverseRefund(credit.org, item.id), again]
+        if first and credit.remaining_cents >= item.disputed_cents
+        else []
+    )
 
 
 def is_cut(credit: Credit, standing: Sequence[Clawback]) -> bool:
@@ -156,5 +160,5 @@ def _first_claw(item: Giveback, credit: Credit) -> list[Operation]:
     has_dispute = item.is_dispute or any(
         claw.name.startswith(DISPUTE_PREFIXES) for claw in credit.clawbacks if claw.stands
     )
-    cents = min(item.cents, max(0, credit.left)) if has_dispute or item.is_share else item.cents
+    cents = min(item.cents, max(0, credit.remaining_cents)) if has_dispute or item.is_share else item.cents
     return [Refund(credit.org, credit.name, cents, item.id)] if cents else []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from meterctl.core import errors
-from meterctl.core.payments.webhook_file import Rejected, Source
+from meterctl.core.payments.webhook_file import Rejection, Source
 from meterctl.core.results import Warning, WriteResult
 
 EventStatus = Literal[
@@ -57,8 +57,8 @@ class Events(WriteResult):
     invalid: int = 0
     problems: list[dict[str, Any]] = field(default_factory=list)
     more: int = 0
-    kept: list[Source] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    to_keep: list[Source] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
     seconds: float = 0.0
     warnings: Sequence[Warning] = ()
     _problem_counts: Counter[str] = field(default_factory=Counter)

@@ -1,7 +1,6 @@
-"""Bring both sides together: payments from a provider, credits from the journal, a case per payment.
+"""Match a provider's payments with the journal's credits: one case per payment.
 
-The provider is read first, up to one instant, and the journal after it: a payment credited meanwhile is looked up by
-itself.
+The provider is read first, up to one instant, then the journal. A payment credited in between is looked up singly.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +18,13 @@ from meterctl.core.payments.sale_book import Sale, SaleBook
 from meterctl.core.payments.stripe_reader import Broken, Reader, Span
 from meterctl.core.ports import EntryFilter, Store, sound
 
-#: The kinds of entries that speak of payments.
+#: The kinds of entries that concern payments.
 _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")
 
-#: A checkout session can be paid for as long after it was made.
+#: A checkout session can be paid for this many days after its creation.
 SESSION_LIFE_DAYS = 1
 
-#: Payments that are looked up one by one; where there are more, the lists are read instead.
+#: The most payments to look up one by one; for more, reading the lists is faster.
 MOST_LOOKUPS = 50
 
 Progress = Callable[[str], None]
@@ -33,7 +32,7 @@ F = TypeVar("F", Payment, Giveback)
 
 
 class Both(NamedTuple):
-    """Both sides, as cases; ``counts`` says how much was read of each, ``broken`` which objects could not be."""
+    """Both sides, as cases. ``counts`` are the objects read on each side, ``broken`` the unreadable ones."""
 
     cases: list[Case]
     counts: dict[str, int]
@@ -44,50 +43,50 @@ class Both(NamedTuple):
 def gather(
     gateway: Reader, store: Store, since: Instant | None, until: Instant, *, progress: Progress, notes: Notes
 ) -> Both:
-    """All payments made, refunded, disputed or booked from ``since`` on, with everything either side says of them."""
-    # A session may be paid for up to a day after it was made.
+    """Return all payments made, refunded, disputed or booked since ``since``, as both sides have them."""
+    # A session may be paid up to a day after its creation.
     since = None if since is None else instants.add_days(since, -SESSION_LIFE_DAYS)
-    stripe = _Stripe(gateway, notes, Span(since, until))
+    stripe = _StripeSide(gateway, notes, Span(since, until))
     stripe.read(progress)
-    booked = _Booked(store, since)
-    booked.read(progress)
-    matched = _Matched(stripe, booked.credits)
-    if matched.unmatched:
-        stripe.look_up([name for name in matched.unmatched if since is None or name in booked.recent])
-        matched = _Matched(stripe, booked.credits)
-    cases = [*matched.cases(), *matched.partial_cases()]
-    cases = [*_in_detail(cases, stripe), *matched.unknown_cases(booked.recent if since else None, stripe.not_found)]
-    counts = {**stripe.counts, "credits": booked.count, "other_references": booked.others}
+    ours = _JournalSide(store, since)
+    ours.read(progress)
+    matches = _Matches(stripe, ours.credits)
+    if matches.orphans:
+        stripe.look_up([name for name in matches.orphans if since is None or name in ours.recent])
+        matches = _Matches(stripe, ours.credits)
+    cases = [*matches.cases(), *matches.partial_cases()]
+    cases = [*_in_detail(cases, stripe), *matches.unknown_cases(ours.recent if since else None, stripe.not_found)]
+    counts = {**stripe.counts, "credits": ours.count, "other_references": ours.others}
     counts["foreign"] = sum(sale[0].foreign for sale in stripe.book.sales.values())
     counts["unpaid"] = sum(not sale[0].paid and not sale[0].foreign for sale in stripe.book.sales.values())
-    counts["other_payments"] = matched.other_payments()
-    return Both([_confirmed(case, gateway, store) for case in cases], counts, stripe.broken)
+    counts["other_payments"] = matches.other_payments()
+    return Both([_reread_unpaid(case, gateway, store) for case in cases], counts, stripe.broken)
 
 
-def _confirmed(case: Case, gateway: Reader, store: Store) -> Case:
-    """A payment that was listed as unpaid and is credited may have been paid in between: ask again."""
-    credited = any(not credit.undone for credit in case.credits)
-    if case.payment is None or case.payment.paid or not credited:
+def _reread_unpaid(case: Case, gateway: Reader, store: Store) -> Case:
+    """Read a credited payment again if it was listed as unpaid: it may have been paid in between."""
+    has_credit = any(not credit.undone for credit in case.credits)
+    if case.payment is None or case.payment.paid or not has_credit:
         return case
     names = case.payment.all_names
     again = next((part for part in gateway.sale(whole_of(case.session)) if part.session == case.payment.session), None)
     return case._replace(payment=again or case.payment, credits=tuple(credits_for(store, names)) or case.credits)
 
 
-def _in_detail(cases: list[Case], stripe: "_Stripe") -> Iterator[Case]:
-    """The cases with as much of the payment as a credit needs, where one is to be booked or differs."""
-    wanting = [case for case in cases if _needs_detail(case)]
-    if len(wanting) > MOST_LOOKUPS:
+def _in_detail(cases: list[Case], stripe: "_StripeSide") -> Iterator[Case]:
+    """Yield the cases, with the full payment if a credit is missing or differs."""
+    incomplete = [case for case in cases if _needs_detail(case)]
+    if len(incomplete) > MOST_LOOKUPS:
         stripe.read_full()
-    found: dict[str, Sale] = {}
+    sales: dict[str, Sale] = {}
     for case in cases:
         if not _needs_detail(case) or case.payment is None:
             yield case
             continue
         whole = whole_of(case.session)
-        if whole not in found:
-            found[whole] = stripe.detail(whole)
-        parts = found[whole]
+        if whole not in sales:
+            sales[whole] = stripe.detail(whole)
+        parts = sales[whole]
         if len(parts) <= 1:
             yield case._replace(payment=parts[0] if parts else case.payment)
         elif case.session == parts[0].session or case.payment.unread is not None:
@@ -97,7 +96,7 @@ def _in_detail(cases: list[Case], stripe: "_Stripe") -> Iterator[Case]:
 
 
 def _per_part(case: Case, parts: Sale) -> Iterator[Case]:
-    """A case whose payment turned out to have several parts, as a case for each."""
+    """Yield a case for each part of a payment."""
     shared = [shares(item, parts) for item in case.givebacks]
     for number, part in enumerate(parts):
         own = tuple(credit for credit in case.credits if base_of(credit.name) == part.session)
@@ -113,21 +112,21 @@ def _needs_detail(case: Case) -> bool:
     standing = [credit for credit in case.credits if not credit.undone]
     if len(standing) == 1:
         credit = standing[0]
-        told = (payment.org or credit.org, payment.pack or credit.pack, payment.cents)
-        if (credit.org, credit.pack, credit.cents) == told:
+        expected = (payment.org or credit.org, payment.pack or credit.pack, payment.cents)
+        if (credit.org, credit.pack, credit.cents) == expected:
             return False
-    return payment.unread is not None or payment.quantity is None or not payment.timed
+    return payment.unread is not None or payment.quantity is None or not payment.has_charge_time
 
 
-class _Stripe:
-    """Stripe's side, as it was read: payments by all their names, givebacks by the names of theirs."""
+class _StripeSide:
+    """Stripe's side: payments by all their names, and givebacks."""
 
     def __init__(self, gateway: Reader, notes: Notes, span: Span) -> None:
         self.book = SaleBook()
         self.givebacks: list[Giveback] = []
         self.broken: list[Broken] = []
         self.not_found: set[str] = set()
-        #: Sessions of payments that are older than the lists: not all of their refunds are listed.
+        #: Sessions of payments older than the lists, which may lack some of their refunds.
         self.looked_up: set[str] = set()
         self.counts = {"sessions": 0, "intents": 0, "invoices": 0, "refunds": 0, "disputes": 0}
         self._gateway = gateway
@@ -138,15 +137,15 @@ class _Stripe:
     def read(self, progress: Progress) -> None:
         gateway = self._gateway
         full = gateway.shop.sells_by_price()
-        self._add_all(self._listed("sessions", Payment, lambda span: gateway.sessions(span, full=full), progress))
-        self._add_all(self._listed("intents", Payment, gateway.intents, progress))
-        self._add_all(self._listed("invoices", Payment, gateway.invoices, progress))
-        for name, listed in (("refunds", gateway.refunds), ("disputes", gateway.disputes)):
-            self.givebacks += self._listed(name, Giveback, listed, progress)
+        self._add_all(self._read_list("sessions", Payment, lambda span: gateway.sessions(span, full=full), progress))
+        self._add_all(self._read_list("intents", Payment, gateway.intents, progress))
+        self._add_all(self._read_list("invoices", Payment, gateway.invoices, progress))
+        for name, ask in (("refunds", gateway.refunds), ("disputes", gateway.disputes)):
+            self.givebacks += self._read_list(name, Giveback, ask, progress)
 
-    def _add_all(self, listed: Iterable[Payment]) -> None:
+    def _add_all(self, items: Iterable[Payment]) -> None:
         parts: list[Payment] = []
-        for payment in listed:
+        for payment in items:
             if parts and whole_of(parts[0].session) != whole_of(payment.session):
                 self.book.add(parts)
                 parts = []
@@ -154,46 +153,47 @@ class _Stripe:
         if parts:
             self.book.add(parts)
 
-    def _listed(
+    def _read_list(
         self, name: str, shape: type[F], ask: Callable[[Span], Iterable[F | Broken]], progress: Progress
     ) -> Iterator[F]:
-        """What was noted by a run before this one, then what Stripe lists behind it."""
+        """Yield the items noted by an interrupted run, then the rest of Stripe's list."""
         after = None
-        for found in self._notes.noted(name, shape):
-            after = whole_of(found[0])
-            yield from self._counted(name, found)
+        for item in self._notes.saved_items(name, shape):
+            after = whole_of(item[0])
+            yield from self._count(name, item)
         if not self._notes.is_done(name):
             try:
-                for found in ask(self._span._replace(after=after)):
-                    self._notes.note(name, found)
-                    yield from self._counted(name, found)
+                for item in ask(self._span._replace(after=after)):
+                    self._notes.note(name, item)
+                    yield from self._count(name, item)
                     if self.counts[name] % 100 == 0:
                         progress(f"{name}: {self.counts[name]:,}")
             except StripeUnavailable as problem:
                 if name != "invoices" or problem.code != "stripe_right_missing":
                     raise
-                progress(f'{name}: not read: {problem.message}; or leave "invoice" out of payments under [stripe]')
+                way_out = 'grant that right, or remove "invoice" from payments under [stripe]'
+                progress(f"{name}: skipped: {problem.message}; {way_out}")
             self._notes.done(name)
-        progress(f"{name}: {self.counts[name]:,}, that is all")
+        progress(f"{name}: {self.counts[name]:,}, complete")
 
-    def _counted(self, name: str, found: F | Broken) -> Iterator[F]:
-        if isinstance(found, Broken):
-            self.broken.append(found)
+    def _count(self, name: str, item: F | Broken) -> Iterator[F]:
+        if isinstance(item, Broken):
+            self.broken.append(item)
             return
-        if not getattr(found, "offset", 0):
-            self.counts[name] += 1  # of a payment in parts the first one
-        yield found
+        if not getattr(item, "offset", 0):
+            self.counts[name] += 1  # count a payment in parts once
+        yield item
 
     def look_up(self, names: list[str]) -> None:
-        """Ask for payments that no list holds, each as the object that its name says."""
+        """Read payments that are on no list, each by its name."""
         if len(names) > MOST_LOOKUPS and self._span.since is not None:
             older = Span(None, self._span.since)
-            wanted = set(names)
-            listed = [one for one in self._gateway.sessions(older) if isinstance(one, Payment)]
-            found = [one for one in listed if wanted & set(one.all_names)]
-            self.looked_up |= {one.session for one in found}
-            self._add_all(found)
-            names = [name for name in names if self.book.named([name]) is None]
+            requested = set(names)
+            older_payments = [one for one in self._gateway.sessions(older) if isinstance(one, Payment)]
+            matching = [one for one in older_payments if requested & set(one.all_names)]
+            self.looked_up |= {one.session for one in matching}
+            self._add_all(matching)
+            names = [name for name in names if self.book.find([name]) is None]
         for name in names[: 4 * MOST_LOOKUPS]:
             sale = self._gateway.sale(name)
             if sale:
@@ -217,36 +217,36 @@ class _Stripe:
         return held if held is not None else tuple(self._gateway.sale(whole))
 
 
-class _Matched:
-    """Both sides by payment."""
+class _Matches:
+    """Both sides, matched by payment."""
 
-    def __init__(self, stripe: _Stripe, credits: Iterable[Credit]) -> None:
+    def __init__(self, stripe: _StripeSide, credits: Iterable[Credit]) -> None:
         self._stripe = stripe
         self._credits: dict[str, list[Credit]] = {}
-        self.unmatched: dict[str, list[Credit]] = {}
+        self.orphans: dict[str, list[Credit]] = {}
         for credit in credits:
             session = self._part_of(credit)
-            held = self._credits if session is not None else self.unmatched
+            held = self._credits if session is not None else self.orphans
             held.setdefault(session or base_of(credit.name), []).append(credit)
         self._givebacks: dict[str, list[Giveback]] = {}
         self._loose: list[Giveback] = []
         for item in stripe.givebacks:
-            sale = stripe.book.named(item.of)
+            sale = stripe.book.find(item.of)
             if sale is None:
                 self._loose.append(item)
             for part, share in zip(sale or (), shares(item, sale or ()), strict=True):
                 self._givebacks.setdefault(part.session, []).append(share)
 
     def _part_of(self, credit: Credit) -> str | None:
-        """The session of the payment's part that a credit is for."""
+        """Return the session of the payment's part that a credit belongs to."""
         names = [base_of(name) for name in credit.all_names]
-        sale = self._stripe.book.named([*names, *(whole_of(name) for name in names)])
+        sale = self._stripe.book.find([*names, *(whole_of(name) for name in names)])
         if sale is None:
             return None
         return next((part.session for part in sale if set(names) & set(part.all_names)), sale[0].session)
 
     def cases(self) -> Iterator[Case]:
-        """A case for each part of each payment that is known."""
+        """Yield a case for each part of each payment read."""
         for sale in self._stripe.book.sales.values():
             for part in sale:
                 credits = tuple(self._credits.get(part.session, ()))
@@ -255,8 +255,13 @@ class _Matched:
                     yield Case(part.session, part, givebacks, credits, part.session in self._stripe.looked_up)
 
     def partial_cases(self) -> Iterator[Case]:
-        """Cases of older payments: what they are is in the journal, and only the newer givebacks are compared."""
-        by_name = {name: found for found in self.unmatched.values() for one in found for name in one.all_names}
+        """Yield cases of older payments, as the journal has them, to compare only their newer givebacks."""
+        by_name = {
+            name: credits_of_name
+            for credits_of_name in self.orphans.values()
+            for one in credits_of_name
+            for name in one.all_names
+        }
         items: dict[str, tuple[list[Credit], list[Giveback]]] = {}
         for item in self._loose:
             credits = next((by_name[name] for name in item.of if name in by_name), None)
@@ -268,8 +273,8 @@ class _Matched:
                 yield Case(base_of(name), _as_credited(standing), tuple(givebacks), (standing,), partial=True)
 
     def unknown_cases(self, recent: Iterable[str] | None, not_found: set[str]) -> Iterator[Case]:
-        """Cases of credits that Stripe does not know under any of their names."""
-        for name, credits in self.unmatched.items():
+        """Yield cases of credits unknown to Stripe under all their names."""
+        for name, credits in self.orphans.items():
             if name in not_found or (recent is None and not any(self._is_given_back(credit) for credit in credits)):
                 yield Case(name, None, (), tuple(credits))
 
@@ -277,8 +282,8 @@ class _Matched:
         return any(name in credit.all_names for item in self._loose for name in item.of)
 
     def other_payments(self) -> int:
-        """Payments that were refunded, and that nobody here knows."""
-        known = {name for found in self.unmatched.values() for credit in found for name in credit.all_names}
+        """Return the number of refunded payments that neither side knows."""
+        known = {name for credits in self.orphans.values() for credit in credits for name in credit.all_names}
         return len({item.of[0] for item in self._loose if item.of and not set(item.of) & known})
 
 
@@ -297,8 +302,8 @@ def _as_credited(credit: Credit) -> Payment:
     )
 
 
-class _Booked:
-    """The journal's side: every credit of Stripe's payments, and which of them are ``recent``."""
+class _JournalSide:
+    """The journal's side: every credit of a Stripe payment, and the names of the ``recent`` ones."""
 
     def __init__(self, store: Store, since: Instant | None) -> None:
         self.credits: list[Credit] = []
@@ -319,7 +324,7 @@ class _Booked:
                 progress(f"orgs: {number:,}")
 
     def _names(self) -> dict[tuple[str, str], list[str]]:
-        """The further names of payments, those too that a later event told."""
+        """Return the other names of payments, including those from later events."""
         names: dict[tuple[str, str], list[str]] = {}
         for claim in sound(self._store.claims.read()):
             if claim.name != claim.session:

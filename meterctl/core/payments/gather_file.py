@@ -1,4 +1,4 @@
-"""Bring the payments in a file together with the journal: the same cases, whoever the provider is."""
+"""Match the payments of a file with the journal: the same cases for any provider."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,8 +11,8 @@ from meterctl.core.ports import Store
 
 
 def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> Both:
-    """A case for each payment. One that stands in the file more than once is taken as it stands there last."""
-    found: dict[str, NeutralPayment] = {}
+    """Return a case for each payment of the file; the last of several lines for one payment wins."""
+    by_session: dict[str, NeutralPayment] = {}
     broken = []
     foreign = 0
     for line in lines:
@@ -21,14 +21,14 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
         elif any(name in ignore for name in line.payment.all_names):
             foreign += 1
         else:
-            found[line.payment.session] = line
+            by_session[line.payment.session] = line
     cases = [
         Case(name, one.payment, one.givebacks, tuple(credits_for(store, one.payment.all_names)))
-        for name, one in found.items()
+        for name, one in by_session.items()
     ]
-    givebacks = [item for one in found.values() for item in one.givebacks]
+    givebacks = [item for one in by_session.values() for item in one.givebacks]
     counts = {
-        "payments": len(found),
+        "payments": len(by_session),
         "refunds": sum(not item.is_dispute for item in givebacks),
         "disputes": sum(item.is_dispute for item in givebacks),
         "credits": sum(len(case.credits) for case in cases),

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from meterctl.core.errors import BadInput, NotFound, PaymentRefused
+from meterctl.core.errors import BadInput, NotFound, PaymentRefused, shell_word
 from meterctl.core.payments.booked import CreditedPart, credits_for, in_parts
 from meterctl.core.payments.payments import (
     DISPUTE_PREFIXES,
@@ -16,29 +16,31 @@ from meterctl.core.ports import Store
 
 
 class Lookup(NamedTuple):
-    """What one of Stripe's ids leads to: the payment in its parts, and the givebacks that were asked for."""
+    """The payment behind one of Stripe's ids, in its parts, and the requested givebacks."""
 
     sale: list[Payment]
-    asked: list[Giveback]
+    givebacks: list[Giveback]
 
 
 def find_givebacks(gateway: Reader, reference: str) -> Lookup:
-    """A refund or a dispute by its id; or all of a session, payment intent, invoice or charge. Raises `NotFound`."""
-    asked = None
+    """Return a refund or dispute by its id, or all those of a payment. Raises `NotFound`."""
+    giveback = None
     if reference.startswith((*REFUND_PREFIXES, *DISPUTE_PREFIXES)):
-        asked = gateway.giveback(reference)
-        if asked is None:
+        giveback = gateway.giveback(reference)
+        if giveback is None:
             raise _unknown("refund or dispute", reference)
-        reference = next(iter(asked.of), "")
+        reference = next(iter(giveback.of), "")
     elif not reference.startswith(PAYMENT_PREFIXES):
         hint = "give a refund (re_...), dispute (dp_..., du_...), session (cs_...), intent (pi_...) or charge (ch_...)"
-        raise BadInput(f"{reference!r} is no id of Stripe's for it", hint=hint, code="bad_reference")
+        raise BadInput(
+            f"{reference!r} is not a Stripe id of a refund, dispute or payment", hint=hint, code="bad_reference"
+        )
     sale = find_payment(gateway, reference)
-    return Lookup(sale, gateway.givebacks_of(sale[0]) if asked is None else [asked])
+    return Lookup(sale, gateway.givebacks_of(sale[0]) if giveback is None else [giveback])
 
 
 def find_payment(gateway: Reader, reference: str) -> list[Payment]:
-    """The payment of a session, payment intent, invoice or charge, in its parts. Raises `NotFound`."""
+    """Return the payment of a session, payment intent, invoice or charge, in its parts. Raises `NotFound`."""
     sale = gateway.sale(reference)
     if not sale:
         raise _unknown("payment", reference)
@@ -46,23 +48,27 @@ def find_payment(gateway: Reader, reference: str) -> list[Payment]:
 
 
 def credited_parts(store: Store, sale: list[Payment], org: str | None) -> list[CreditedPart]:
-    """The credits that refunds of a payment belong to, by its parts. Raises `NotFound` while there is none, and
-    `PaymentRefused` if they are not ``org``'s."""
+    """Return the credits of a payment, by its parts.
+
+    Raises `NotFound` if there are none, and `PaymentRefused` if they belong to another org than ``org``.
+    """
     names = list(dict.fromkeys(name for part in sale for name in part.all_names))
-    found = credits_for(store, names)
-    if not found:
+    credits = credits_for(store, names)
+    if not credits:
         raise NotFound(
-            f"{sale[0].session} is not credited yet, so nothing can be clawed from it: the refund is pending",
-            hint=f"meterctl credit-pack --from-stripe {sale[0].session}; then run this again",
+            f"{sale[0].session} is not credited yet, so its refund cannot be booked: it stays pending",
+            hint=f"credit it first, then run this again: meterctl credit-pack --from-stripe {sale[0].session}",
             code="unknown_session",
         )
-    parts = in_parts(found)
+    parts = in_parts(credits)
     if org is not None and org != parts[0].credit.org:
         message = f"{sale[0].session} is credited to {parts[0].credit.org}, not to {org}"
-        raise PaymentRefused(message, hint="name that org, or leave it out", code="other_org")
+        raise PaymentRefused(
+            message, hint=f"name that org ({shell_word(parts[0].credit.org)}), or leave ORG out", code="other_org"
+        )
     return parts
 
 
 def _unknown(what: str, reference: str) -> NotFound:
-    hint = "check the id, and that the key is of the same mode and account"
-    return NotFound(f"Stripe knows no {what} for {reference}", hint=hint, code="unknown_payment")
+    hint = "check the id, and that STRIPE_API_KEY belongs to the same account and mode (test or live)"
+    return NotFound(f"Stripe has no {what} for {reference}", hint=hint, code="unknown_payment")

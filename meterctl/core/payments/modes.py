@@ -1,4 +1,4 @@
-"""Test and live: the mode of a store is that of its topups that stand, under whatever names."""
+"""Find the mode of a store, test or live: the mode of its topups that are not undone."""
 
 from typing import Protocol
 
@@ -17,17 +17,17 @@ class HasMode(Protocol):
 
 
 def mode_of(name: str) -> bool | None:
-    """Return True for a name of a live payment, False for a test one, None where the name does not say."""
+    """Return True for the name of a live payment, False for a test one, None if the name does not tell."""
     return next((live for mark, live in _MARKS if name.startswith(mark)), None)
 
 
 def store_mode(store: Store) -> bool | None:
-    """Return whether the store holds live payments or test ones; None if it holds neither."""
-    return next((live for mark, live in _MARKS if _stands(store, mark)), None)
+    """Return True for a store with live payments, False for one with test payments, None without either."""
+    return next((live for mark, live in _MARKS if _has_topup(store, mark)), None)
 
 
-def _stands(store: Store, mark: str) -> bool:
-    """Return True if a topup under a name that begins with ``mark`` stands."""
+def _has_topup(store: Store, mark: str) -> bool:
+    """Return True if a topup whose name begins with ``mark`` is not undone."""
     for claim in sound(store.claims.read(after=mark)):
         if not claim.name.startswith(mark):
             return False
@@ -49,11 +49,11 @@ def check_name(name: str, store: Store) -> None:
         _check(store, live, f"{name} is a {_WORDS[live]} payment", "check the id")
 
 
-def _check(store: Store, live: bool, told: str, hint: str) -> None:
+def _check(store: Store, live: bool, cause: str, hint: str) -> None:
     held = store_mode(store)
     if held is not None and held != live:
         raise PaymentRefused(
-            f"{told}, but the store holds {_WORDS[held]} payments",
+            f"{cause}, but the store holds {_WORDS[held]} payments",
             hint=f"{hint.format(_WORDS[held])}, name another store (--store), or undo those payments first",
             code="mode_mismatch",
         )

@@ -1,7 +1,7 @@
-"""Payments of any provider, as a file states them: a line each, with the refunds of it.
+"""Read payments of any provider from a file: one line each, with its refunds.
 
 A line is ``{"id", "names", "org", "pack", "quantity", "paid_cents", "tax_cents", "currency", "paid_at", "refunds":
-[{"id", "cents", "status", "at"}]}``. Docs/payments.md says more.
+[{"id", "cents", "status", "at"}]}``. See docs/payments.md.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ _FIELDS = frozenset(
 )
 _REFUND_FIELDS = frozenset({"id", "cents", "status", "at", "dispute", "currency"})
 
-#: The word for each standing, and those that providers use for the same.
+#: Our standing for each status word of the providers.
 _STANDINGS: Mapping[str, Standing] = {
     "succeeded": "given",
     "completed": "given",
@@ -65,96 +65,98 @@ class BadLine(NamedTuple):
 
 
 def read_payments(file: IO[bytes]) -> Iterator[NeutralPayment | BadLine]:
-    """Read the payments in ``file``, one by one; a line that is none costs itself only."""
-    for found in JsonItems(file):
+    """Read the payments in ``file`` one by one; a bad line does not stop the rest."""
+    for document in JsonItems(file):
         try:
-            if found.problem is not None:
-                raise found.problem
-            yield _payment(found.line, found.value)
+            if document.problem is not None:
+                raise document.problem
+            yield _payment(document.line, document.value)
         except BadInput as problem:
-            yield BadLine(found.line, problem)
+            yield BadLine(document.line, problem)
 
 
-def _payment(line: int, given: Any) -> NeutralPayment:
-    if not isinstance(given, dict):
-        raise BadInput("it is no object", hint=_HINT, code="bad_payment")
-    _check_fields(given, _FIELDS, "a payment")
-    name = check_ref(given.get("id"), "an id")
-    names = given.get("names") or []
+def _payment(line: int, fields: Any) -> NeutralPayment:
+    if not isinstance(fields, dict):
+        raise BadInput("the line is not a JSON object", hint=_HINT, code="bad_payment")
+    _check_fields(fields, _FIELDS, "a payment")
+    name = check_ref(fields.get("id"), "an id")
+    names = fields.get("names") or []
     if not isinstance(names, list):
-        raise BadInput("names is no list", hint=_HINT, code="bad_payment")
-    status = str(given.get("status") or "paid")
-    cents = check_integer(given.get("paid_cents"), "paid_cents", least=0)
-    paid_at = _instant(given, "paid_at")
+        raise BadInput("names must be a list", hint=_HINT, code="bad_payment")
+    status = str(fields.get("status") or "paid")
+    cents = check_integer(fields.get("paid_cents"), "paid_cents", least=0)
+    paid_at = _instant(fields, "paid_at")
     payment = Payment(
         name,
         tuple(dict.fromkeys(check_ref(one, "a name") for one in names if one != name)),
-        _text(given, "org", check_org),
-        _text(given, "pack", None),
+        _text(fields, "org", check_org),
+        _text(fields, "pack", None),
         cents,
-        _currency(given),
+        _currency(fields),
         paid_at,
         status in _PAID,
         status,
         None,
-        check_integer(given.get("quantity", 1), "quantity", least=1),
-        check_integer(given.get("tax_cents", 0), "tax_cents", least=0, most=cents),
-        discount_cents=check_integer(given.get("discount_cents", 0), "discount_cents", least=0),
+        check_integer(fields.get("quantity", 1), "quantity", least=1),
+        check_integer(fields.get("tax_cents", 0), "tax_cents", least=0, most=cents),
+        discount_cents=check_integer(fields.get("discount_cents", 0), "discount_cents", least=0),
         whole=cents,
-        timed=True,
+        has_charge_time=True,
     )
-    refunds = given.get("refunds") or []
+    refunds = fields.get("refunds") or []
     if not isinstance(refunds, list):
-        raise BadInput("refunds is no list", hint=_HINT, code="bad_payment")
+        raise BadInput("refunds must be a list", hint=_HINT, code="bad_payment")
     return NeutralPayment(line, payment, tuple(_refund(refund, payment) for refund in refunds))
 
 
-def _refund(given: Any, payment: Payment) -> Giveback:
-    if not isinstance(given, dict):
-        raise BadInput("a refund is no object", hint=_HINT, code="bad_payment")
-    _check_fields(given, _REFUND_FIELDS, "a refund")
-    status = given.get("status", "succeeded")
+def _refund(fields: Any, payment: Payment) -> Giveback:
+    if not isinstance(fields, dict):
+        raise BadInput("a refund must be a JSON object", hint=_HINT, code="bad_payment")
+    _check_fields(fields, _REFUND_FIELDS, "a refund")
+    status = fields.get("status", "succeeded")
     standing = _STANDINGS.get(status) if isinstance(status, str) else None
     if standing is None:
         words = ", ".join(_STANDINGS)
-        raise BadInput(f"{status!r} is no status of a refund", hint=f"one of {words}", code="bad_payment")
+        raise BadInput(f"{status!r} is not a refund status", hint=f"one of {words}", code="bad_payment")
     return Giveback(
-        check_ref(given.get("id"), "an id"),
+        check_ref(fields.get("id"), "an id"),
         None,
         None,
-        check_integer(given.get("cents"), "cents", least=1),
-        _currency(given) if "currency" in given else payment.currency,
+        check_integer(fields.get("cents"), "cents", least=1),
+        _currency(fields) if "currency" in fields else payment.currency,
         standing,
-        _instant(given, "at") if given.get("at") is not None else payment.at,
-        is_dispute=given.get("dispute") is True,
+        _instant(fields, "at") if fields.get("at") is not None else payment.at,
+        is_dispute=fields.get("dispute") is True,
         payment=payment.session,
     )
 
 
-def _check_fields(given: Mapping[str, Any], known: frozenset[str], what: str) -> None:
-    if unknown := sorted(given.keys() - known):
+def _check_fields(fields: Mapping[str, Any], known: frozenset[str], what: str) -> None:
+    if unknown := sorted(fields.keys() - known):
         raise BadInput(f"{what} has no field {unknown[0]!r}", hint=_HINT, code="bad_field")
 
 
-def _text(given: Mapping[str, Any], name: str, check: Any) -> str | None:
-    value = given.get(name)
+def _text(fields: Mapping[str, Any], name: str, check: Any) -> str | None:
+    value = fields.get(name)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise BadInput(f"{name} is no text", hint=_HINT, code="bad_payment")
+        raise BadInput(f"{name} must be text", hint=_HINT, code="bad_payment")
     value = value.strip()
     return value if check is None else str(check(value))
 
 
-def _currency(given: Mapping[str, Any]) -> str:
-    value = given.get("currency")
+def _currency(fields: Mapping[str, Any]) -> str:
+    value = fields.get("currency")
     if not isinstance(value, str) or len(value) != 3 or not value.isalpha():
-        raise BadInput(f"{value!r} is no currency", hint="three letters such as usd", code="bad_payment")
+        raise BadInput(f"{value!r} is not a currency", hint="three letters such as usd", code="bad_payment")
     return value.lower()
 
 
-def _instant(given: Mapping[str, Any], name: str) -> Instant:
-    value = given.get(name)
+def _instant(fields: Mapping[str, Any], name: str) -> Instant:
+    value = fields.get(name)
     if not isinstance(value, str):
-        raise BadInput(f"{name}: {value!r} is no time", hint="a time looks like 2026-11-22T10:03:00Z", code="bad_time")
+        raise BadInput(
+            f"{name}: {value!r} is not a time", hint="a time looks like 2026-11-22T10:03:00Z", code="bad_time"
+        )
     return instants.parse(value)

@@ -1,4 +1,4 @@
-"""Keep in a file what was read from Stripe, so that an interrupted run can go on."""
+"""Save the objects read from Stripe to a file, so that an interrupted run can resume."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,9 +15,9 @@ F = TypeVar("F", Payment, Giveback)
 
 
 class Notes:
-    """What was read from Stripe, kept in a file so that an interrupted run can go on; without a path, in no file.
+    """The objects read from Stripe, saved to a file to resume from; without a path, nothing is saved.
 
-    The first line says which run it belongs to; each further line holds one thing read, or that a list is done.
+    The first line identifies the run. Each further line holds one object, or marks a list as complete.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any]) -> None:
@@ -36,16 +36,16 @@ class Notes:
             return
         self._load(path, held)
         if not held.endswith(b"\n"):
-            self._write("\n")  # ends the line that an interruption cut off, maybe just before its own end
+            self._write("\n")  # end a line that an interruption cut off
 
     def _load(self, path: Path, held: bytes) -> None:
         first, *lines = [_json(line) for line in held.split(b"\n")]
         about = first.get("about")
         if not isinstance(about, dict) or any(about.get(name) != self.about[name] for name in ("mode", "since")):
-            message = f"{path} holds the notes of another run"
-            hint = "give the same --since and key as that run, or another --resume file"
+            message = f"{path} belongs to another reconcile run"
+            hint = "use that run's --since and STRIPE_API_KEY, or another --resume file"
             raise BadInput(message, hint=hint, code="bad_resume")
-        # The list ends where the first run began: what was made since then would shift its pages.
+        # Keep the first run's end: newer objects would shift the pages of a list.
         self.about = about
         for line in lines:
             if "done" in line:
@@ -53,10 +53,10 @@ class Notes:
             elif "list" in line:
                 self._lists.setdefault(line["list"], []).append(line["item"])
 
-    def noted(self, name: str, shape: type[F]) -> Iterator[F | Broken]:
-        """The things that a run before this one has noted."""
+    def saved_items(self, name: str, shape: type[F]) -> Iterator[F | Broken]:
+        """Yield the items that an earlier run saved."""
         for fields in self._lists.get(name, ()):
-            yield Broken(*fields) if len(fields) == len(Broken._fields) else _as_noted(shape, fields)
+            yield Broken(*fields) if len(fields) == len(Broken._fields) else _restore(shape, fields)
 
     def is_done(self, name: str) -> bool:
         return name in self._done
@@ -76,7 +76,7 @@ class Notes:
                 file.write(text)
 
     def drop(self) -> None:
-        """The run has come to its end: its notes are of no use any more."""
+        """Delete the file once the run is complete."""
         if self._path is not None:
             with _usable(self._path):
                 self._path.unlink(missing_ok=True)
@@ -87,22 +87,22 @@ def _usable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        message = f"cannot keep notes in {path}: {problem.strerror}"
-        raise BadInput(message, hint="check the path and its rights", code="bad_file") from None
+        message = f"cannot save progress to {path}: {problem.strerror}"
+        raise BadInput(message, hint="check the path and its permissions", code="bad_file") from None
 
 
 def _json(line: bytes) -> dict[str, Any]:
-    """A line of notes; one that an interruption cut off, maybe inside a character, holds nothing."""
+    """Return a line as an object; empty for one cut off by an interruption."""
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
-def _as_noted(shape: type[F], fields: list[Any]) -> F:
-    found = shape(*fields)
-    if isinstance(found, Payment):
-        problem = None if found.problem is None else Problem(*found.problem)
-        return found._replace(names=tuple(found.names), problem=problem)
-    return found
+def _restore(shape: type[F], fields: list[Any]) -> F:
+    item = shape(*fields)
+    if isinstance(item, Payment):
+        problem = None if item.problem is None else Problem(*item.problem)
+        return item._replace(names=tuple(item.names), problem=problem)
+    return item

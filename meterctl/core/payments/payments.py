@@ -1,8 +1,7 @@
-"""The plain shapes of money that came in and went back, whoever the provider is.
+"""Payments and givebacks in plain form, for any provider.
 
-A *payment* is one pack that was bought, or several of the same; a checkout of several packs is a payment for each:
-its parts. A *giveback* is money that went back from it: a refund, or a dispute's withdrawal. It has an id of its own,
-and is booked under that.
+A *payment* buys one kind of pack, once or several times; a checkout of several kinds has one for each: its parts. A
+*giveback* is money that went back: a refund, or a dispute's withdrawal. It is booked under its own id.
 """
 
 from collections.abc import Collection, Iterable
@@ -11,11 +10,11 @@ from typing import Literal, NamedTuple, Protocol
 from meterctl.core.model import Instant
 from meterctl.core.payments.shop import Problem
 
-#: Where a giveback stands. ``waiting``: not decided yet. ``given``: the money is gone. ``returned``: it was gone and
-#: came back (the refund failed, the dispute was won). ``void``: it never went (cancelled, or only an inquiry).
+#: State of a giveback. ``waiting``: undecided. ``given``: the money is gone. ``returned``: it was gone and came back
+#: (the refund failed, the dispute was won). ``void``: it never left (cancelled, or only an inquiry).
 Standing = Literal["waiting", "given", "returned", "void"]
 
-#: Stripe's ids by the objects they name; anything else in a journal is somebody's own reference.
+#: Prefixes of Stripe's ids; any other name in a journal is the operator's own reference.
 SESSION_PREFIX = "cs_"
 INTENT_PREFIX = "pi_"
 INVOICE_PREFIX = "in_"
@@ -27,18 +26,18 @@ PAYMENT_PREFIXES = (SESSION_PREFIX, INTENT_PREFIX, INVOICE_PREFIX, *CHARGE_PREFI
 #: Names that one session or refund may be booked under, see `names_of`.
 MAX_NAMES = 9
 
-#: Packs of different kinds that one payment may be for.
+#: The most kinds of packs in one payment.
 MAX_PARTS = 20
 
 
 class Payment(NamedTuple):
-    """A payment for one pack. ``paid``: all of ``cents`` arrived (``status`` says it in the provider's words).
+    """A payment for one kind of pack. ``paid``: all ``cents`` arrived; ``status`` is the provider's own word.
 
-    ``session`` is the name it is credited under, ``names`` are its others. ``org`` and ``pack`` are those that the shop
-    states; ``problem`` says why they, or the items sold, do not allow a credit; ``unread`` names an object that has to
-    be read first. ``cents`` include the tax; ``tax_inside`` says that the price does so too. ``quantity`` is None where
-    the items are not known. ``foreign``: it is no sale of ours. A part of a payment of ``whole`` cents begins at
-    ``offset`` of them. ``timed``: ``at`` is the instant of the charge, not only one near it.
+    It is credited under ``session``; ``names`` are its other ids. The shop's objects name ``org`` and ``pack``;
+    ``problem`` is an obstacle to crediting it; ``unread`` is the id of an object to read first. ``cents`` include the
+    tax, and with ``tax_inside`` the price does too. ``quantity`` is None if the items are unknown. ``foreign`` marks a
+    sale that is not ours. A part begins at ``offset`` within a payment of ``whole`` cents. ``timed``: ``at`` is the
+    exact instant of the charge.
     """
 
     session: str
@@ -61,7 +60,7 @@ class Payment(NamedTuple):
     unread: str | None = None
     whole: int = 0
     offset: int = 0
-    timed: bool = False
+    has_charge_time: bool = False
 
     @property
     def all_names(self) -> tuple[str, ...]:
@@ -73,11 +72,11 @@ class Payment(NamedTuple):
 
 
 class Giveback(NamedTuple):
-    """Money that went back, or may. ``cents`` are those that are gone now, or were before they came back.
+    """Money that went back, or may. ``cents`` are gone, or were gone before they came back.
 
-    ``payment`` names its payment where neither intent nor charge do. A share falls on a part of a payment. ``moves``
-    counts the moves of a dispute's money, ``at`` or ``back_at`` is then the time of the last one; ``asked`` are the
-    cents that are disputed.
+    ``payment`` names its payment if neither intent nor charge does. A share belongs to one part of a payment. ``moves``
+    counts the moves of a dispute's money; ``at`` or ``back_at`` is the time of the last. ``disputed_cents`` is the
+    amount in dispute.
     """
 
     id: str
@@ -92,33 +91,35 @@ class Giveback(NamedTuple):
     payment: str | None = None
     is_share: bool = False
     moves: int = 0
-    asked: int = 0
+    disputed_cents: int = 0
 
     @property
     def of(self) -> tuple[str, ...]:
-        """The names by which it tells its payment, the most telling first."""
+        """Return the names of its payment, the most specific first."""
         return tuple(name for name in (self.payment, self.intent, self.charge) if name)
 
 
 class Gateway(Protocol):
-    """Stripe, as far as it is asked: only read. Every method raises `StripeUnavailable` when it has no answer."""
+    """Read access to Stripe. Every method raises `StripeUnavailable` if Stripe does not answer."""
 
     @property
     def live(self) -> bool:
-        """Whether real money is behind it."""
+        """Return True if the key is for live payments."""
         ...
 
     def sale(self, reference: str) -> list[Payment]:
-        """The payment of a session, payment intent, invoice or charge, in its parts, as complete as Stripe tells it;
-        empty if Stripe knows none. A payment intent of a session or an invoice is that one's payment."""
+        """Return the full payment of a session, payment intent, invoice or charge, in its parts.
+
+        It is empty if Stripe has none. The payment intent of a session or invoice gives the payment of that object.
+        """
         ...
 
     def giveback(self, giveback_id: str) -> Giveback | None:
-        """A refund or a dispute by its id."""
+        """Return a refund or a dispute by its id, or None."""
         ...
 
     def givebacks_of(self, payment: Payment) -> list[Giveback]:
-        """All refunds and disputes of a payment."""
+        """Return all refunds and disputes of a payment."""
         ...
 
 
@@ -126,40 +127,42 @@ class Gateway(Protocol):
 
 
 def base_of(name: str) -> str:
-    """The provider's id in a name that something is booked under; of a part, with its number."""
+    """Return the provider's id within a booked name, with the number of a part."""
     return name.partition("~")[0]
 
 
 def whole_of(name: str) -> str:
-    """The provider's id of the whole of which a name may be a part."""
+    """Return the provider's id of the whole payment, for the name of one or of a part."""
     base = base_of(name)
     head, mark, _ = base.rpartition(":")
     return head if mark and head.startswith(PAYMENT_PREFIXES) else base
 
 
 def names_of(stripe_id: str) -> list[str]:
-    """The names that something may be booked under. A key is used once, for ever: a booking that was wrong and is taken
-    back is booked again as ``ID~2``, ``ID~3`` ..."""
+    """Return the names that one payment or giveback may be booked under.
+
+    A key is used once, for ever: after an undo, the next booking is ``ID~2``, then ``ID~3`` ...
+    """
     return [stripe_id, *(f"{stripe_id}~{number}" for number in range(2, MAX_NAMES + 1))]
 
 
 def part_names(name: str) -> list[str]:
-    """The names of the parts that a payment may have."""
+    """Return the names of all parts that a payment may have."""
     return [name, *(f"{name}:{number}" for number in range(1, MAX_PARTS + 1))]
 
 
 def free_name(stripe_id: str, used: Collection[str]) -> str | None:
-    """The first name that is not used yet; None if all are."""
+    """Return the first unused name, or None."""
     return next((name for name in names_of(stripe_id) if name not in used), None)
 
 
 def is_stripes(name: str) -> bool:
-    """Return True if a topup's session is an id of Stripe's."""
+    """Return True for a Stripe id."""
     return name.startswith(PAYMENT_PREFIXES)
 
 
 def share_of(item: Giveback, *, part: int, offset: int, cents: int, whole: int) -> Giveback:
-    """The part of a giveback that falls on a part of its payment. The shares of all parts add up to it."""
+    """Return the share of a giveback for one part of its payment; the shares of all parts add up to it."""
     if whole in (0, cents):
         return item
     share = (2 * item.cents * (offset + cents) + whole) // (2 * whole) - (2 * item.cents * offset + whole) // (
@@ -169,7 +172,7 @@ def share_of(item: Giveback, *, part: int, offset: int, cents: int, whole: int) 
 
 
 def shares(item: Giveback, parts: Iterable[Payment]) -> list[Giveback]:
-    """A giveback as it falls on each of the parts of its payment, in their order."""
+    """Return a giveback's share for each part of its payment, in their order."""
     return [
         share_of(item, part=number, offset=part.offset, cents=part.cents, whole=part.whole)
         for number, part in enumerate(parts, 1)

@@ -1,8 +1,8 @@
-"""Compare what was paid with what is booked: findings, and the operations that would mend them. Pure.
+"""Compare payments with credits: find differences, and the operations that would mend them. Pure.
 
-A *case* is one payment with everything that both sides say of it. Comparing starts from the provider: each payment is
-to be credited once, to the right org, for the amount paid; each giveback is to be clawed, and nothing else. Nothing is
-taken back that the provider does not itself call unpaid.
+A *case* is one payment with the records of both sides. The provider is right: each payment must be credited once, to
+the right org, for the amount paid, and each giveback must be clawed back. A credit is undone only if the provider
+itself calls its payment unpaid.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from meterctl.core.results import Receipt
 
 
 def compare(case: Case, mender: Mender) -> list[Discrepancy]:
-    """Everything in ``case`` that differs, in an order in which it can be mended."""
+    """Return the differences in ``case``, in an order in which they can be mended."""
     standing = [credit for credit in case.credits if not credit.undone]
     books = Books(case, mender)
     if case.payment is None:
@@ -33,22 +33,24 @@ def compare(case: Case, mender: Mender) -> list[Discrepancy]:
         return [credited_not_paid(case, credit, books) for credit in standing]
     keeper = find_keeper(case.payment, standing)
     books.target = None if keeper is None else (keeper.org, keeper.name)
-    found = [duplicate(credit, keeper, case, books) for credit in standing if credit is not keeper]
-    found += [missing_credit(case.payment, books)] if keeper is None else wrong_credit(case, keeper, books)
-    return [*found, *clawbacks(case, keeper, books)]
+    findings = [duplicate(credit, keeper, case, books) for credit in standing if credit is not keeper]
+    findings += [missing_credit(case.payment, books)] if keeper is None else wrong_credit(case, keeper, books)
+    return [*findings, *clawbacks(case, keeper, books)]
 
 
 def mending(findings: Iterable[Discrepancy]) -> list[Request]:
-    """The operations that would mend the findings, in order."""
+    """Return the operations that would mend the findings, in order."""
     return [request for finding in findings for request in finding.requests]
 
 
 def mendable(
     cases: Sequence[Case], mender: Mender, rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
 ) -> list[Discrepancy]:
-    """The findings of all cases, whose requests the journal would take as it is now: each is rehearsed. Where a credit
-    cannot be undone any more, what can be mended with it in place is; what is refused all the same stays a finding
-    without requests that says why."""
+    """Return the findings of all cases, with only those requests that the journal would accept now.
+
+    Each request is rehearsed. If a credit cannot be undone any more, the case is mended with the credit in place. A
+    finding whose requests are still refused keeps none, and gives the reason.
+    """
     findings = {case.session: compare(case, mender) for case in cases}
     refused = _refused(findings, rehearse)
     in_place = replace(mender, movable=False)
@@ -58,21 +60,21 @@ def mendable(
     for (session, position), receipt in refused.items():
         finding = findings[session][position]
         findings[session][position] = finding._replace(requests=(), fix=f"by hand: {receipt.message}")
-    return [finding for found in findings.values() for finding in found]
+    return [finding for of_case in findings.values() for finding in of_case]
 
 
 def _refused(
     findings: Mapping[str, Sequence[Discrepancy]], rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
 ) -> dict[tuple[str, int], Receipt]:
-    """By session and position, the findings one of whose requests would be refused, with the first such receipt."""
-    asked = [
+    """Return by session and position the findings with a refused request, with its first refusal."""
+    attempts = [
         (session, position, request)
-        for session, found in findings.items()
-        for position, finding in enumerate(found)
+        for session, of_case in findings.items()
+        for position, finding in enumerate(of_case)
         for request in finding.requests
     ]
     refused: dict[tuple[str, int], Receipt] = {}
-    for (session, position, _), receipt in zip(asked, rehearse([one for *_, one in asked]), strict=True):
+    for (session, position, _), receipt in zip(attempts, rehearse([one for *_, one in attempts]), strict=True):
         if receipt.status not in ("planned", "applied"):
             refused.setdefault((session, position), receipt)
     return refused

@@ -1,4 +1,4 @@
-"""Keep payments by all their names: a session, its payment intent and its invoice are one payment."""
+"""Keep payments under all their names: a session, its payment intent and its invoice are one payment."""
 
 from collections.abc import Iterable
 
@@ -15,33 +15,36 @@ class SaleBook:
         self._by_name: dict[str, str] = {}
 
     def add(self, payments: Iterable[Payment], names: Iterable[str] = ()) -> str:
-        """Take in a payment, in its parts; return its name. A session, its payment intent and its invoice are one
-        payment: the one that tells most stands for it, under all their ``names``."""
-        given = tuple(payments)
-        named = dict.fromkeys([*names, *(name for part in given for name in part.all_names)])
-        keys = dict.fromkeys(self._by_name[name] for name in named if name in self._by_name)
-        sales = [sale for sale in (given, *(self.sales.pop(key, ()) for key in keys)) if sale]
+        """Add a payment, in its parts; return its name.
+
+        A session, its payment intent and its invoice are one payment. The object with the most detail is kept, under
+        the ``names`` of all.
+        """
+        parts = tuple(payments)
+        all_names = dict.fromkeys([*names, *(name for part in parts for name in part.all_names)])
+        keys = dict.fromkeys(self._by_name[name] for name in all_names if name in self._by_name)
+        sales = [sale for sale in (parts, *(self.sales.pop(key, ()) for key in keys)) if sale]
         if not sales:
             return ""
         best = max(sales, key=_tells)
         others = [name for sale in sales if len(sale) == 1 for name in sale[0].all_names]
         best = _with_names(best, dict.fromkeys([*names, *others]))
         self.sales[best[0].session] = best
-        told = [*named, *(name for sale in sales for part in sale for name in part.all_names)]
-        self._by_name |= dict.fromkeys([*told, *map(whole_of, told)], best[0].session)
+        known_names = [*all_names, *(name for sale in sales for part in sale for name in part.all_names)]
+        self._by_name |= dict.fromkeys([*known_names, *map(whole_of, known_names)], best[0].session)
         return best[0].session
 
     def link(self, names: Iterable[str]) -> None:
-        """Add the names that are one payment's to it, if it is known."""
+        """Add further names to a payment that is already in the book."""
         self.add((), names)
 
-    def named(self, names: Iterable[str]) -> Sale | None:
-        """The payment with one of these names, in its parts."""
-        found = (self.sales.get(self._by_name.get(name, "")) for name in names)
-        return next((sale for sale in found if sale is not None), None)
+    def find(self, names: Iterable[str]) -> Sale | None:
+        """Return the payment with one of these names, in its parts, or None."""
+        sales = (self.sales.get(self._by_name.get(name, "")) for name in names)
+        return next((sale for sale in sales if sale is not None), None)
 
 
-#: Of several objects for one payment the first in this row knows most of what was sold.
+#: Kinds of objects for one payment, the one with the most detail first.
 _KINDS = (SESSION_PREFIX, INVOICE_PREFIX, INTENT_PREFIX)
 
 
@@ -52,12 +55,12 @@ def _tells(sale: Sale) -> tuple[bool, bool, bool, int, str]:
 
 
 def _with_names(sale: Sale, names: Iterable[str]) -> Sale:
-    """The payment with further names: those of a part carry its number, unless one part is all of the payment."""
-    mixed = sale[0].whole not in (0, sum(part.cents for part in sale))
-    made = []
+    """Return the payment with further names; a part's names carry its number unless it is the only part."""
+    has_others = sale[0].whole not in (0, sum(part.cents for part in sale))
+    result = []
     for number, part in enumerate(sale, 1):
-        suffix = f":{number}" if mixed or number > 1 else ""
+        suffix = f":{number}" if has_others or number > 1 else ""
         more = [name if ":" in name else f"{name}{suffix}" for name in names if name != part.session or suffix]
         own = [*part.names, *(name for name in more if number == 1 or name.endswith(suffix))]
-        made.append(part._replace(names=tuple(name for name in dict.fromkeys(own) if name != part.session)))
-    return tuple(made)
+        result.append(part._replace(names=tuple(name for name in dict.fromkeys(own) if name != part.session)))
+    return tuple(result)

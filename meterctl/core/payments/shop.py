@@ -1,4 +1,4 @@
-"""Read a payment the way the shop says it: where its objects name org and pack, and which sales are not ours."""
+"""Find the org and pack of a payment in the shop's own fields, and skip sales that are not ours."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -9,21 +9,21 @@ from meterctl.core.errors import BadInput
 
 Json = Mapping[str, Any]
 
-#: What a payment may refer to, and the metadata of which a place may name.
+#: The objects that a payment may refer to; a place in the config may name their metadata.
 ROOTS = ("payment_intent", "customer", "invoice", "subscription", "payment_link")
 
 PRICE = "price"
 
 
 class Problem(NamedTuple):
-    """Something that keeps a payment from being credited: a code, and what it is."""
+    """An obstacle to crediting a payment: a code and a message."""
 
     code: str
     message: str
 
 
 class LineItem(NamedTuple):
-    """An item that was sold. ``cents`` is what was paid for it, ``tax`` included."""
+    """An item of a sale. ``cents`` is the amount paid for it, ``tax`` included."""
 
     id: str
     price: str | None
@@ -36,7 +36,7 @@ class LineItem(NamedTuple):
 
 
 class Unread(Exception):
-    """The object ``name`` has to be read before anything can be said."""
+    """The object ``name`` must be read first."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -44,7 +44,7 @@ class Unread(Exception):
 
 
 class Shop(NamedTuple):
-    """The ``[stripe]`` table of the config, the packs, and the objects that are ``known`` already, by id."""
+    """The ``[stripe]`` table of the config, the packs, and the ``known`` objects by id."""
 
     settings: StripeSettings = StripeSettings()
     packs: Mapping[str, Pack] = {}
@@ -55,12 +55,12 @@ class Shop(NamedTuple):
 
     @property
     def by_price(self) -> dict[str, str]:
-        """The packs by the ids of their prices."""
+        """Return the packs by the ids of their prices."""
         return {price: name for name, pack in self.packs.items() for price in pack.stripe_prices}
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The objects beside the payment itself whose metadata are needed."""
+        """Return the objects besides the payment whose metadata are needed."""
         places = (*self.settings.org, *self.settings.pack, *self.settings.only)
         return tuple(root for root in ROOTS if any(place.startswith(f"{root}.") for place in places))
 
@@ -71,49 +71,51 @@ class Shop(NamedTuple):
         return any(name in self.settings.ignore for name in names)
 
     def is_ours(self, item: Json, kind: str) -> bool:
-        """Return False for a payment that ``only`` leaves out."""
+        """Return False for a payment excluded by ``only``."""
         return all(self.text_at(item, kind, place) == value for place, value in self.settings.only.items())
 
     def org_of(self, item: Json, kind: str, *, own: bool = False) -> tuple[str | None, Problem | None]:
-        """Return the first org id that stands in one of the places; a `Problem` where only something else does.
-        ``own``: only in the payment itself."""
+        """Return the first org id in the configured places, or a `Problem` if they hold only other text.
+
+        ``own`` looks at the payment itself only.
+        """
         bad = None
         for place in self.settings.org:
             if own and place.startswith(("customer", "subscription.", "payment_link.")):
                 continue
-            stated = self.text_at(item, kind, place)
-            if stated is None:
+            value = self.text_at(item, kind, place)
+            if value is None:
                 continue
             try:
-                return check_org(stated), None
+                return check_org(value), None
             except BadInput as problem:
-                bad = bad or Problem("bad_org", f"{place} holds {stated!r}, which is no org id: {problem.hint}")
+                bad = bad or Problem("bad_org", f"{place} holds {value!r}, which is not an org id: {problem.hint}")
         return None, bad
 
     def pack_of(self, item: Json, kind: str, lines: list[LineItem] | None) -> str | None:
-        """Return the pack that the first telling place names; `PRICE` where the items name it."""
+        """Return the pack from the first place that names one; `PRICE` if the prices of the items do."""
         unknown = None
         for place in self.settings.pack:
             if place == PRICE:
                 if lines is not None and any(line.price in self.by_price for line in lines):
                     return PRICE
                 continue
-            stated = self.text_at(item, kind, place)
-            if stated is None:
+            value = self.text_at(item, kind, place)
+            if value is None:
                 continue
-            if (pack := self._pack_named(stated)) is not None:
+            if (pack := self._pack_named(value)) is not None:
                 return pack
-            unknown = unknown or stated
+            unknown = unknown or value
         return unknown
 
-    def _pack_named(self, stated: str) -> str | None:
-        """The pack of that name, or the only one of that many units."""
-        if stated in self.packs:
-            return stated
-        # A longer number fits no pack, and Python reads none of thousands of digits.
-        number = int(stated) if stated.isdecimal() and len(stated) <= 20 else 0
-        sized = [name for name, pack in self.packs.items() if pack.units == number > 0]
-        return sized[0] if len(sized) == 1 else None
+    def _pack_named(self, name_or_units: str) -> str | None:
+        """Return the pack of that name, or the only pack of that many units."""
+        if name_or_units in self.packs:
+            return name_or_units
+        # A longer number matches no pack, and Python refuses to parse thousands of digits.
+        number = int(name_or_units) if name_or_units.isdecimal() and len(name_or_units) <= 20 else 0
+        matches = [name for name, pack in self.packs.items() if pack.units == number > 0]
+        return matches[0] if len(matches) == 1 else None
 
     def sells_by_price(self) -> bool:
         return PRICE in self.settings.pack and bool(self.by_price)
@@ -130,7 +132,7 @@ class Shop(NamedTuple):
         return None if holder is None else _text(_metadata(holder), rest)
 
     def _holder(self, item: Json, kind: str, root: str) -> Json | None:
-        """The object that a payment refers to. Raises `Unread` where only its id is known."""
+        """Return the object that a payment refers to. Raises `Unread` if only its id is known."""
         if kind == "invoice" and root == "subscription":
             details = (item.get("parent") or {}).get("subscription_details") or item.get("subscription_details")
             if isinstance(details, Mapping) and isinstance(details.get("metadata"), Mapping):
@@ -148,7 +150,7 @@ class Shop(NamedTuple):
 def _metadata(item: Json) -> Json:
     metadata = item.get("metadata") or {}
     if not isinstance(metadata, Mapping):
-        raise TypeError("its metadata are no object")
+        raise TypeError("its metadata is not an object")
     return metadata
 
 
@@ -157,6 +159,6 @@ def _text(held: Json, name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        hint = "give objects and events whole, as Stripe sent them"
-        raise BadInput(f"{name} holds {value!r}, which is no text", hint=hint, code="bad_payload")
+        hint = "pass objects and events complete, as Stripe sent them"
+        raise BadInput(f"{name} holds {value!r}, which is not text", hint=hint, code="bad_payload")
     return value.strip() or None

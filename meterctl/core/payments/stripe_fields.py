@@ -1,4 +1,4 @@
-"""Take single values out of Stripe's objects, of whatever API version; refunds and disputes too."""
+"""Read single values, refunds and disputes from Stripe's objects of any API version."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from meterctl.core.payments.shop import Json, LineItem
 
 
 def session_lines(line_items: Any) -> list[LineItem] | None:
-    """The items of a session; None where the object does not hold them all."""
+    """Return the items of a session, or None if the object does not hold all."""
     if not isinstance(line_items, Mapping) or line_items.get("has_more"):
         return None
     return [
@@ -31,7 +31,7 @@ def session_lines(line_items: Any) -> list[LineItem] | None:
 
 
 def invoice_lines(lines: Any) -> list[LineItem] | None:
-    """The items of an invoice; None where the object does not hold them all."""
+    """Return the items of an invoice, or None if the object does not hold all."""
     if not isinstance(lines, Mapping) or lines.get("has_more"):
         return None
     return [_invoice_line(item) for item in lines["data"]]
@@ -59,16 +59,16 @@ def _quantity(item: Json) -> int:
 
 
 def _price(item: Json) -> str | None:
-    """The price id of an item: under ``price``, ``pricing`` (since 2025), or ``plan`` (long ago)."""
+    """Return the price id of an item: under ``price``, ``pricing`` (since 2025), or ``plan`` (long ago)."""
     details = (item.get("pricing") or {}).get("price_details") or {}
     return id_of(item.get("price")) or id_of(details.get("price")) or id_of(item.get("plan"))
 
 
 def invoice_intents(item: Json) -> tuple[str, ...]:
-    """The payment intent and the charge that paid an invoice, as far as the object says."""
+    """Return the payment intents and charges that paid an invoice, as far as the object names them."""
     names = [id_of(item.get("payment_intent")), id_of(item.get("charge"))]
-    listed = item.get("payments")
-    for payment in listed.get("data", ()) if isinstance(listed, Mapping) else ():
+    payments = item.get("payments")
+    for payment in payments.get("data", ()) if isinstance(payments, Mapping) else ():
         paid_by = payment.get("payment") or {}
         if payment.get("status") == "paid":
             names += [id_of(paid_by.get("payment_intent")), id_of(paid_by.get("charge"))]
@@ -78,8 +78,8 @@ def invoice_intents(item: Json) -> tuple[str, ...]:
 # -- givebacks
 
 
-def refund_of(refund: Json, told_at: int | None = None) -> Giveback:
-    """The giveback in a refund object."""
+def refund_of(refund: Json, event_time: int | None = None) -> Giveback:
+    """Return the giveback in a refund object."""
     standing: dict[str | None, Standing] = {
         "succeeded": "given",
         "failed": "returned",
@@ -95,33 +95,33 @@ def refund_of(refund: Json, told_at: int | None = None) -> Giveback:
         currency_of(refund),
         status,
         at(refund.get("created")),
-        at(told_at) if told_at is not None and status in ("returned", "void") else None,
+        at(event_time) if event_time is not None and status in ("returned", "void") else None,
     )
 
 
-#: A dispute without a balance transaction is over in these, or was never more than a question.
+#: A dispute without a balance transaction in one of these states moved no money.
 _MOVED_NOTHING = ("lost", "warning_closed", "prevented")
 
 
-def dispute_of(dispute: Json, told_at: int | None = None, told: str = "") -> Giveback:
-    """The giveback in a dispute object: the money that its balance transactions have withdrawn and not reinstated.
+def dispute_of(dispute: Json, event_time: int | None = None, event_type: str = "") -> Giveback:
+    """Return the giveback in a dispute object: the money withdrawn and not reinstated.
 
-    ``told`` is the type of the event that brought it; two of them say by themselves what happened.
+    ``event_type`` is the type of its event: funds_withdrawn and funds_reinstated decide without balance transactions.
     """
     amount = whole(dispute, "amount")
     moves = [move for move in dispute.get("balance_transactions") or () if isinstance(move, Mapping)]
     out = -sum(min(0, whole(move, "amount")) for move in moves)
     back = sum(max(0, whole(move, "amount")) for move in moves)
-    told_of = told.rpartition(".")[2]
-    won = not back and (dispute.get("status") == "won" or told_of == "funds_reinstated")
+    event_kind = event_type.rpartition(".")[2]
+    won = not back and (dispute.get("status") == "won" or event_kind == "funds_reinstated")
     most = max((-whole(move, "amount") for move in moves), default=0)
     cents, standing = _standing_of_dispute(amount, out - back, most, won=won)
-    if standing == "waiting" and told_of == "funds_withdrawn":
+    if standing == "waiting" and event_kind == "funds_withdrawn":
         standing = "given"
     elif standing == "waiting" and dispute.get("status") in _MOVED_NOTHING and "balance_transactions" in dispute:
         standing = "void"
     times = sorted(whole(move, "created") for move in moves if "created" in move)
-    returned = standing == "returned"
+    came_back = standing == "returned"
     return Giveback(
         text(dispute, "id"),
         id_of(dispute.get("payment_intent")),
@@ -129,32 +129,35 @@ def dispute_of(dispute: Json, told_at: int | None = None, told: str = "") -> Giv
         cents,
         currency_of(dispute),
         standing,
-        at((times[0] if returned else times[-1]) if times else dispute.get("created")),
-        at(times[-1] if back else told_at) if returned and (back or told_at is not None) else None,
+        at((times[0] if came_back else times[-1]) if times else dispute.get("created")),
+        at(times[-1] if back else event_time) if came_back and (back or event_time is not None) else None,
         is_dispute=True,
         moves=len(moves),
-        asked=amount,
+        disputed_cents=amount,
     )
 
 
-def _standing_of_dispute(amount: int, gone: int, most: int, *, won: bool) -> tuple[int, Standing]:
-    """Cents and standing of a dispute of ``amount``: ``gone`` is the sum of its moves in the account's own currency,
-    ``most`` the largest withdrawal. A dispute may be won in part: then the rest is given."""
-    if won or (most > 0 and gone <= 0):
+def _standing_of_dispute(amount: int, net: int, most: int, *, won: bool) -> tuple[int, Standing]:
+    """Return the cents and the state of a dispute of ``amount``.
+
+    ``net`` is the sum of its moves in the account's own currency, ``most`` the largest withdrawal. If it was won in
+    part, the lost part is given.
+    """
+    if won or (most > 0 and net <= 0):
         return amount, "returned"
     if most <= 0:
         return amount, "waiting"
-    # In proportion, because the account's currency need not be the payment's.
-    return amount - amount * max(0, most - gone) // most, "given"
+    # In proportion, because the account's currency may differ from the payment's.
+    return amount - amount * max(0, most - net) // most, "given"
 
 
 # -- values
 
 
 def id_of(value: Any) -> str | None:
-    """The id of something that may be expanded."""
-    found = value.get("id") if isinstance(value, Mapping) else value
-    return found if isinstance(found, str) and found else None
+    """Return the id of an object that may be expanded, or None."""
+    name = value.get("id") if isinstance(value, Mapping) else value
+    return name if isinstance(name, str) and name else None
 
 
 def text(item: Json, name: str) -> str:
@@ -177,11 +180,11 @@ def currency_of(item: Json) -> str:
 
 def at(seconds: Any) -> Instant:
     if type(seconds) is not int:
-        raise BadInput("a Stripe object lacks the time it was created", hint=_WHOLE_HINT, code="bad_payload")
+        raise BadInput("a Stripe object has no creation time", hint=_WHOLE_HINT, code="bad_payload")
     return instants.from_millis(seconds * 1000)
 
 
-_WHOLE_HINT = "give objects and events whole, as Stripe sent them"
+_WHOLE_HINT = "pass objects and events complete, as Stripe sent them"
 
 
 def lacks(item: Json, name: str) -> BadInput:
@@ -189,7 +192,7 @@ def lacks(item: Json, name: str) -> BadInput:
     return BadInput(f"Stripe's {what} lacks {name!r}", hint=_WHOLE_HINT, code="bad_payload")
 
 
-def listed(value: Any) -> Sequence[Any]:
-    """The items of a list object."""
+def items_of_list(value: Any) -> Sequence[Any]:
+    """Return the items of a list object."""
     data = value.get("data") if isinstance(value, Mapping) else None
     return data if isinstance(data, list) else ()

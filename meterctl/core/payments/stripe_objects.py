@@ -25,7 +25,7 @@ KINDS: Mapping[str, PaymentKind] = {
 
 
 class _Whole(NamedTuple):
-    """A whole payment, before it is known who bought it and for which packs."""
+    """A whole payment, before its org and packs are found."""
 
     kind: str
     id: str
@@ -43,127 +43,133 @@ class _Whole(NamedTuple):
     tax_inside: bool = False
 
 
-def payments_of(item: Json, shop: Shop, told_at: int | None = None) -> list[Payment]:
-    """The payment in a session, payment intent or invoice, in its parts; empty if it moves no money (a setup).
+def payments_of(item: Json, shop: Shop, event_time: int | None = None) -> list[Payment]:
+    """Return the payment in a session, payment intent or invoice, in its parts; empty for a mere setup.
 
-    ``told_at`` is when an event told of it, for want of a time in the object. Raises `BadInput` for an object that
-    lacks what matters.
+    ``event_time`` is the time of its event, for objects without one of their own. Raises `BadInput` for an incomplete
+    object.
     """
     kind = str(item.get("object") or "checkout.session")
     if kind == "checkout.session":
         if item.get("mode", "payment") not in ("payment", "subscription"):
             return []
-        found = _session(item)
+        purchase = _session(item)
     else:
-        found = _intent(item) if kind == "payment_intent" else _invoice(item)
-    when = at(found.charged_at or told_at or item.get("created"))
+        purchase = _intent(item) if kind == "payment_intent" else _invoice(item)
+    when = at(purchase.charged_at or event_time or item.get("created"))
     live = item.get("livemode")
     first = Payment(
-        found.id,
-        found.names,
+        purchase.id,
+        purchase.names,
         None,
         None,
-        found.cents,
-        found.currency,
+        purchase.cents,
+        purchase.currency,
         when,
-        found.paid,
-        found.status,
+        purchase.paid,
+        purchase.status,
         live if isinstance(live, bool) else None,
-        None if found.lines is None else 1,
-        found.tax,
-        found.tax_inside,
-        found.discount,
-        found.makeup,
-        whole=found.cents,
-        timed=found.charged_at is not None,
+        None if purchase.lines is None else 1,
+        purchase.tax,
+        purchase.tax_inside,
+        purchase.discount,
+        purchase.makeup,
+        whole=purchase.cents,
+        has_charge_time=purchase.charged_at is not None,
     )
-    return _told_apart(item, found, first, shop)
+    return _identify(item, purchase, first, shop)
 
 
-def _told_apart(item: Json, found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
-    """The payment with org and packs, as the shop states them."""
-    if not shop.takes(KINDS[found.kind]) or shop.ignores(first.all_names):
+def _identify(item: Json, purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+    """Return the payment's parts with the org and packs that the shop's fields name."""
+    if not shop.takes(KINDS[purchase.kind]) or shop.ignores(first.all_names):
         return [first._replace(foreign=True)]
     try:
-        if not shop.is_ours(item, found.kind):
+        if not shop.is_ours(item, purchase.kind):
             return [first._replace(foreign=True)]
-        pack = shop.pack_of(item, found.kind, found.lines)
+        pack = shop.pack_of(item, purchase.kind, purchase.lines)
         if pack is None:
-            return [_without_pack(item, found, first, shop)]
-        org, problem = shop.org_of(item, found.kind)
+            return [_without_pack(item, purchase, first, shop)]
+        org, problem = shop.org_of(item, purchase.kind)
     except Unread as unread:
         return [first._replace(unread=unread.name)]
     first = first._replace(org=org, problem=problem)
-    return _by_price(found, first, shop) if pack == PRICE else [_named(found, first, pack, shop)]
+    return _by_price(purchase, first, shop) if pack == PRICE else [_by_name(purchase, first, pack, shop)]
 
 
-def _without_pack(item: Json, found: _Whole, first: Payment, shop: Shop) -> Payment:
-    """A payment that names no pack. A checkout is ours all the same if it names an org itself, or fits ``only``, unless
-    its items say otherwise."""
-    is_sale = found.kind == "checkout.session" and not found.subscribes
-    if is_sale and shop.sells_by_price() and found.lines is None:
-        return first._replace(unread=found.id)
+def _without_pack(item: Json, purchase: _Whole, first: Payment, shop: Shop) -> Payment:
+    """Return a payment that names no pack.
+
+    A checkout is still ours if it names an org or matches ``only``, unless packs are sold by price.
+    """
+    is_sale = purchase.kind == "checkout.session" and not purchase.subscribes
+    if is_sale and shop.sells_by_price() and purchase.lines is None:
+        return first._replace(unread=purchase.id)
     if not is_sale or (shop.sells_by_price() and not shop.settings.only):
         return first._replace(foreign=True)
-    org, problem = shop.org_of(item, found.kind, own=not shop.settings.only)
+    org, problem = shop.org_of(item, purchase.kind, own=not shop.settings.only)
     return first._replace(org=org, problem=problem, foreign=not (shop.settings.only or org or problem))
 
 
-def _named(found: _Whole, first: Payment, name: str, shop: Shop) -> Payment:
-    """A payment for one pack that is stated by name: its items say how many of it were bought."""
+def _by_name(purchase: _Whole, first: Payment, name: str, shop: Shop) -> Payment:
+    """Return a payment whose fields name the pack; its items give the quantity."""
     pack = shop.packs.get(name)
-    if pack is None or found.lines is None or pack.unit_price_cents is not None:
+    if pack is None or purchase.lines is None or pack.unit_price_cents is not None:
         return first._replace(pack=name, quantity=1 if pack is not None and pack.unit_price_cents else first.quantity)
-    price = pack.price_cents if found.currency == pack.currency else pack.prices.get(found.currency, 0)
+    price = pack.price_cents if purchase.currency == pack.currency else pack.prices.get(purchase.currency, 0)
     by_price = shop.by_price
-    ours = [line for line in found.lines if by_price.get(line.price or "") == name] or [
-        line for line in found.lines if line.cents - line.tax + line.discount == price * line.quantity
+    ours = [line for line in purchase.lines if by_price.get(line.price or "") == name] or [
+        line for line in purchase.lines if line.cents - line.tax + line.discount == price * line.quantity
     ]
-    others = [line for line in found.lines if ours and line not in ours]
-    quantity = sum(line.quantity for line in ours or found.lines)
-    return first._replace(pack=name, quantity=quantity, problem=first.problem or _other_items(others, found))
+    others = [line for line in purchase.lines if ours and line not in ours]
+    quantity = sum(line.quantity for line in ours or purchase.lines)
+    return first._replace(pack=name, quantity=quantity, problem=first.problem or _other_items(others, purchase))
 
 
-def _other_items(lines: Sequence[LineItem], found: _Whole) -> Problem | None:
+def _other_items(lines: Sequence[LineItem], purchase: _Whole) -> Problem | None:
     if not lines:
         return None
-    items = ", ".join(f"{line.text or line.id} for {line.cents} {found.currency}" for line in lines)
-    return Problem("price_mismatch", f"{found.id} also sells an item that is no pack: {items}")
+    items = ", ".join(f"{line.text or line.id} for {line.cents} {purchase.currency}" for line in lines)
+    return Problem("price_mismatch", f"{purchase.id} also sells an item that is not a pack: {items}")
 
 
-def _by_price(found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
-    """A payment for each pack whose price stands among the items; of an invoice, for each such item."""
-    by_price, invoiced = shop.by_price, found.kind == "invoice"
+def _by_price(purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+    """Return a payment for each pack whose price is among the items; for invoices, one for each item."""
+    by_price, is_invoice = shop.by_price, purchase.kind == "invoice"
     groups: dict[str, list[LineItem]] = {}
     others = []
-    for line in found.lines or ():
+    for line in purchase.lines or ():
         pack = by_price.get(line.price or "")
         if pack is None:
             others.append(line)
         else:
-            groups.setdefault(line.id if invoiced else pack, []).append(line)
-    problem = first.problem or (None if invoiced else _other_items(others, found))
+            groups.setdefault(line.id if is_invoice else pack, []).append(line)
+    problem = first.problem or (None if is_invoice else _other_items(others, purchase))
     if len(groups) > MAX_PARTS:
-        problem = Problem("too_many_packs", f"{found.id} is for {len(groups)} packs; at most {MAX_PARTS} are taken")
+        problem = Problem(
+            "too_many_packs", f"{purchase.id} buys {len(groups)} packs; one payment may buy at most {MAX_PARTS}"
+        )
     lone = len(groups) == 1
     parts, offset = [], 0
     for number, (key, lines) in enumerate(groups.items(), 1):
         cents = first.cents if lone and not others else sum(line.cents for line in lines)
         mark = "" if lone and not others else f":{number}"
-        # A part's refund is only its share: where other items were sold too, no name stands for it alone.
+        # With other items in the sale, the payment's names belong to more than this part, so each gets a number.
         suffix = mark if others or number > 1 else ""
         session = (
-            found.id if number == 1 and not (invoiced and not lone) else f"{found.id}:{key if invoiced else number}"
+            purchase.id
+            if number == 1 and not (is_invoice and not lone)
+            else f"{purchase.id}:{key if is_invoice else number}"
         )
         parts.append(
             first._replace(
                 session=session,
-                names=tuple(f"{name}{suffix}" for name in _part_names(found, session)),
+                names=tuple(f"{name}{suffix}" for name in _part_names(purchase, session)),
                 pack=by_price.get(lines[0].price or ""),
                 cents=cents,
                 quantity=sum(line.quantity for line in lines),
                 tax_cents=first.tax_cents if lone and not others else sum(line.tax for line in lines),
-                tax_inside=all(line.tax_inside for line in lines) if invoiced else first.tax_inside,
+                tax_inside=all(line.tax_inside for line in lines) if is_invoice else first.tax_inside,
                 discount_cents=sum(line.discount for line in lines),
                 problem=problem,
                 offset=offset,
@@ -173,9 +179,9 @@ def _by_price(found: _Whole, first: Payment, shop: Shop) -> list[Payment]:
     return parts
 
 
-def _part_names(found: _Whole, session: str) -> tuple[str, ...]:
-    """The names of a part. Where it is not credited under the whole's id, it claims that one too."""
-    return found.names if session == found.id else (found.id, *found.names)
+def _part_names(purchase: _Whole, session: str) -> tuple[str, ...]:
+    """Return the names of a part, with the whole payment's id if the part is not credited under it."""
+    return purchase.names if session == purchase.id else (purchase.id, *purchase.names)
 
 
 # -- the three kinds
@@ -194,7 +200,7 @@ def _session(item: Json) -> _Whole:
         details.get("amount_tax") or 0,
         details.get("amount_discount") or 0,
         currency_of(item),
-        # An event that says completed and paid suffices where the object has no status.
+        # Old objects have no status: an event for a completed and paid session is enough.
         status in ("complete", None) and payment_status in ("paid", "no_payment_required"),
         f"{status or 'complete'}, {payment_status}",
         lines,
@@ -206,7 +212,7 @@ def _session(item: Json) -> _Whole:
 
 
 def _is_tax_inside(item: Json, details: Json) -> bool:
-    """Return True where the sum of the items holds the tax already."""
+    """Return True if the items' prices include the tax."""
     subtotal, total = item.get("amount_subtotal"), item.get("amount_total")
     if type(subtotal) is not int or type(total) is not int or not details.get("amount_tax"):
         return False
@@ -220,12 +226,12 @@ def _makeup(item: Json, details: Json) -> str:
 
 
 def _intent(item: Json) -> _Whole:
-    received = item.get("amount_received")
+    amount = item.get("amount_received")
     tax = ((item.get("amount_details") or {}).get("tax") or {}).get("total_tax_amount") or 0
     paid = item.get("status") == "succeeded"
     charge, invoice = _charge_of(item), id_of(item.get("invoice"))
     names = tuple(name for name in (charge, invoice) if name)
-    cents = received if paid and type(received) is int and received else whole(item, "amount")
+    cents = amount if paid and type(amount) is int and amount else whole(item, "amount")
     status = str(item.get("status"))
     return _Whole(
         "payment_intent",
@@ -266,15 +272,15 @@ def _charge_of(intent: Any) -> str | None:
         return None
     if charge := id_of(intent.get("latest_charge")):
         return charge
-    listed = (intent.get("charges") or {}).get("data") or ()
-    succeeded = [charge for charge in listed if charge.get("status") == "succeeded"]
-    return id_of(succeeded[0]) if succeeded else None
+    charges = (intent.get("charges") or {}).get("data") or ()
+    successful = [charge for charge in charges if charge.get("status") == "succeeded"]
+    return id_of(successful[0]) if successful else None
 
 
 def _charged_at(intent: Any) -> int | None:
-    """When the charge was made, if the object holds it."""
+    """Return the time of the charge, or None if the object does not hold it."""
     if not isinstance(intent, Mapping):
         return None
     charge = intent.get("latest_charge")
-    created = charge.get("created") if isinstance(charge, Mapping) else None
-    return created if type(created) is int else None
+    seconds = charge.get("created") if isinstance(charge, Mapping) else None
+    return seconds if type(seconds) is int else None

@@ -1,6 +1,6 @@
-"""Read payments, refunds and disputes from Stripe's API: lists page by page, and single things as they are.
+"""Read payments, refunds and disputes from Stripe's API: lists page by page, and single objects.
 
-It asks for objects without expanding more than is needed, and checks that an answer is the object that was asked for.
+Only the needed fields are expanded, and each answer is checked against the requested id.
 """
 
 import re
@@ -29,7 +29,7 @@ SESSIONS, INTENTS, INVOICES = "/v1/checkout/sessions", "/v1/payment_intents", "/
 REFUNDS, DISPUTES, CHARGES = "/v1/refunds", "/v1/disputes", "/v1/charges"
 SUBSCRIPTIONS, EVENTS = "/v1/subscriptions", "/v1/events"
 
-#: Where an object of a kind is read.
+#: The API path of each kind of object.
 PATHS = {
     "checkout.session": SESSIONS,
     "payment_intent": INTENTS,
@@ -42,7 +42,7 @@ PATHS = {
     "payment_link": "/v1/payment_links",
 }
 
-#: Kinds by the prefix of their ids, where only an id is known.
+#: Kinds by the prefix of their ids.
 PREFIXES = {
     SESSION_PREFIX: "checkout.session",
     INTENT_PREFIX: "payment_intent",
@@ -52,31 +52,31 @@ PREFIXES = {
     "plink_": "payment_link",
 }
 
-#: What reading an object raises where it holds something else than Stripe's do.
+#: Exceptions from reading an object that does not have the shape of Stripe's.
 MISSHAPEN = (AttributeError, TypeError, KeyError, ValueError, RecursionError)
 
 
 class NotExpandable(MeterctlError):
-    """Stripe does not expand a field in this answer."""
+    """Stripe cannot expand a requested field."""
 
     code = "stripe_not_expandable"
 
 
 class Broken(NamedTuple):
-    """An object of Stripe's that cannot be read: its id, and why."""
+    """An unreadable object of Stripe's: its id and the reason."""
 
     id: str
     message: str
 
 
 class Api(Protocol):
-    """One request to Stripe. Raises `NotFound` for a 404, `StripeUnavailable` where there is no answer."""
+    """Requests to Stripe. Raises `NotFound` for a 404, `StripeUnavailable` without an answer."""
 
     def get(self, path: str, params: Mapping[str, Any], to: str) -> dict[str, Any]: ...
 
 
 class Span(NamedTuple):
-    """The time in which something was created, and the object behind which to go on."""
+    """The creation times to list, and the object to continue after."""
 
     since: Instant | None
     until: Instant
@@ -90,7 +90,7 @@ class Span(NamedTuple):
 
 
 class Reader:
-    """`payments.Gateway` on an API."""
+    """Implement `payments.Gateway` with an API."""
 
     def __init__(self, api: Api, shop: Shop, *, live: bool) -> None:
         self._api = api
@@ -107,7 +107,7 @@ class Reader:
         return self._payments(self._all(SESSIONS, {"status": "complete", "expand": expand, **span.params()}))
 
     def intents(self, span: Span) -> Iterator[Payment | Broken]:
-        """List the succeeded payment intents that name a pack: by a search where that is possible."""
+        """List the succeeded payment intents that name a pack, with a search if Stripe offers one."""
         keys = self._keys_on_intents()
         if not keys or not self.shop.takes("payment_intent"):
             return
@@ -116,11 +116,11 @@ class Reader:
             f"created{sign}{created[name]}" for name, sign in (("gte", ">="), ("lte", "<=")) if name in created
         )
         try:
-            found = [
+            searches = [
                 self._all(f"{INTENTS}/search", {"query": f"{clause} AND status:'succeeded' AND {times}"})
                 for clause in keys
             ]
-            first = [next(items, None) for items in found]
+            first = [next(items, None) for items in searches]
         except (NotFound, StripeUnavailable) as problem:
             if problem.code != "unknown_payment" and not _NO_SEARCH.search(problem.message):
                 raise
@@ -128,15 +128,15 @@ class Reader:
                 self._all(INTENTS, {"expand": self._expand("data.", "payment_intent"), **span.params()})
             )
             return
-        seen: set[str] = set()
-        for head, rest in zip(first, found, strict=True):
+        ids: set[str] = set()
+        for head, rest in zip(first, searches, strict=True):
             for item in (*([head] if head is not None else []), *rest):
-                if item.get("id") not in seen:
-                    seen.add(str(item.get("id")))
+                if item.get("id") not in ids:
+                    ids.add(str(item.get("id")))
                     yield from self._payments([item])
 
     def _keys_on_intents(self) -> list[str]:
-        """Clauses that find the intents which may be a payment of ours."""
+        """Return search clauses for intents that may be our payments."""
         only = [
             f"metadata['{place.rpartition('metadata.')[2]}']:'{value}'"
             for place, value in self.shop.settings.only.items()
@@ -177,7 +177,7 @@ class Reader:
             except BadInput as problem:
                 yield Broken(_id(item), problem.message)
             except MISSHAPEN as problem:
-                yield Broken(_id(item), f"it is not of the shape of Stripe's: {problem}")
+                yield Broken(_id(item), f"it does not look like a Stripe object: {problem}")
 
     def _givebacks(
         self, read: Callable[[dict[str, Any]], Giveback], items: Iterable[dict[str, Any]]
@@ -188,27 +188,27 @@ class Reader:
             except BadInput as problem:
                 yield Broken(_id(item), problem.message)
             except MISSHAPEN as problem:
-                yield Broken(_id(item), f"it is not of the shape of Stripe's: {problem}")
+                yield Broken(_id(item), f"it does not look like a Stripe object: {problem}")
 
     def _all(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Every object of a list, page after page."""
-        asked = {name: value for name, value in {**params, "limit": PAGE}.items() if value != []}
+        """Yield every object of a list, page after page."""
+        query = {name: value for name, value in {**params, "limit": PAGE}.items() if value != []}
         more = True
-        while more:  # bounded: by what Stripe has
-            page = self._page(path, asked)
+        while more:  # bounded: by Stripe's list
+            page = self._page(path, query)
             data = page.get("data")
             items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
             yield from (self._of_this_mode(item) for item in items)
             more = bool(page.get("has_more") and items)
             if more:
-                asked |= {"page": page["next_page"]} if "next_page" in page else {"starting_after": items[-1].get("id")}
+                query |= {"page": page["next_page"]} if "next_page" in page else {"starting_after": items[-1].get("id")}
 
-    def _page(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+    def _page(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self._api.get(path, asked, f"list {path.removeprefix('/v1/')}")
+            return self._api.get(path, query, f"list {path.removeprefix('/v1/')}")
         except NotExpandable:
-            asked.pop("expand", None)  # of another API version; only what is expanded gets lost
-            return self._api.get(path, asked, f"list {path.removeprefix('/v1/')}")
+            query.pop("expand", None)  # another API version: only the expanded fields are lost
+            return self._api.get(path, query, f"list {path.removeprefix('/v1/')}")
 
     # -- one thing
 
@@ -220,9 +220,9 @@ class Reader:
         intent = self._intent_of(reference)
         if intent is None:
             return []
-        listed = next(self._all(SESSIONS, {"payment_intent": intent}), None)
-        if listed is not None and stripe_fields.id_of(listed.get("payment_intent")) == intent:
-            return self._session(_id(listed))
+        session = next(self._all(SESSIONS, {"payment_intent": intent}), None)
+        if session is not None and stripe_fields.id_of(session.get("payment_intent")) == intent:
+            return self._session(_id(session))
         item = self.object("payment_intent", intent, ["latest_charge", *self._expand("", "payment_intent")])
         if item is None:
             return []
@@ -260,24 +260,24 @@ class Reader:
         return self._read(item)
 
     def _invoice_of(self, intent: str) -> str | None:
-        """The invoice that a payment intent pays: since 2025 the intent itself does not say."""
-        asked = {"payment": {"type": "payment_intent", "payment_intent": intent}}
+        """Return the invoice that a payment intent pays: since 2025 the intent itself does not name it."""
+        query = {"payment": {"type": "payment_intent", "payment_intent": intent}}
         try:
-            listed = next(self._all("/v1/invoice_payments", asked), None)
+            payment = next(self._all("/v1/invoice_payments", query), None)
         except (NotFound, StripeUnavailable):
             return None
-        return None if listed is None else stripe_fields.id_of(listed.get("invoice"))
+        return None if payment is None else stripe_fields.id_of(payment.get("invoice"))
 
     def _read(self, item: dict[str, Any]) -> list[Payment]:
         try:
             return payments_of(item, self.knowing(item))
         except MISSHAPEN as problem:
             hint = "look at it in Stripe's dashboard"
-            message = f"{_id(item)} is not of the shape of Stripe's: {problem}"
+            message = f"{_id(item)} does not look like a Stripe object: {problem}"
             raise BadInput(message, hint=hint, code="bad_payload") from None
 
     def knowing(self, item: Json) -> Shop:
-        """The shop, with the objects that were to be expanded and are only named: they are read one by one."""
+        """Return the shop with the objects that ``item`` names but does not hold, read one by one."""
         known = {}
         for root in self.shop.roots:
             name = item.get(root)
@@ -309,16 +309,16 @@ class Reader:
         return [*refunds, *map(stripe_fields.dispute_of, self._all(DISPUTES, of))]
 
     def object(self, kind: str, name: str, expand: Iterable[str] = ()) -> dict[str, Any] | None:
-        """Read one object; None if Stripe knows none. Raises `PaymentRefused` for an answer that is another one."""
-        path, asked = f"{PATHS[kind]}/{name}", list(expand)
+        """Return one object, or None if Stripe has none. Raises `PaymentRefused` if Stripe sends another."""
+        path, fields = f"{PATHS[kind]}/{name}", list(expand)
         try:
-            item = self._api.get(path, {"expand": asked} if asked else {}, f"read {name}")
+            item = self._api.get(path, {"expand": fields} if fields else {}, f"read {name}")
         except NotExpandable:
             item = self._api.get(path, {}, f"read {name}")
         except NotFound:
             return None
         if item.get("id") != name:
-            raise PaymentRefused(f"Stripe answered with {item.get('id')!r} to {name}", code="other_object")
+            raise PaymentRefused(f"Stripe sent {item.get('id')!r} when asked for {name}", code="other_object")
         return self._of_this_mode(item)
 
     def _expand(self, before: str, kind: str) -> list[str]:
@@ -326,11 +326,13 @@ class Reader:
 
     def _of_this_mode(self, item: dict[str, Any]) -> dict[str, Any]:
         if item.get("livemode", self.live) != self.live:
-            raise PaymentRefused("Stripe answered in the other mode than the key's", code="mode_mismatch")
+            raise PaymentRefused(
+                "Stripe's answer is from another mode (test or live) than the key", code="mode_mismatch"
+            )
         return item
 
 
-#: How Stripe says that there is no search: in some countries there is none.
+#: Stripe's messages in countries without a search.
 _NO_SEARCH = re.compile(r"not (supported|available|enabled)|[Uu]nrecognized")
 
 #: The objects that an object of a kind refers to.

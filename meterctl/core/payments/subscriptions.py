@@ -1,4 +1,4 @@
-"""The plan follows the subscription: which plan an org's subscription says it is on, and since when."""
+"""Put orgs on the plans of their subscriptions."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -23,7 +23,7 @@ _STANDINGS: Mapping[str, Standing] = {
 
 
 class Subscription(NamedTuple):
-    """A subscription to a plan of the config. ``ends_at``: it is cancelled, and goes on until then."""
+    """A subscription to a plan of the config. ``ends_at`` is the end of a cancelled one that still runs."""
 
     id: str
     org: str | None
@@ -35,7 +35,10 @@ class Subscription(NamedTuple):
 
 
 def read_subscription(item: Json, shop: Shop) -> Subscription | None:
-    """Read a subscription; None if its price is no plan's. Raises `shop.Unread` where the org stands elsewhere."""
+    """Return a subscription, or None if its price belongs to no plan.
+
+    Raises `shop.Unread` if another object names the org.
+    """
     lines = (item.get("items") or {}).get("data") or ()
     prices = [id_of(line.get("price")) or id_of(line.get("plan")) for line in lines]
     plan = next((shop.plan_prices[price] for price in prices if price and price in shop.plan_prices), None)
@@ -56,14 +59,14 @@ def read_subscription(item: Json, shop: Shop) -> Subscription | None:
 
 
 def _ends_at(item: Json, lines: Iterable[Any]) -> Instant | None:
-    """The end of the period: on the item since 2025, on the subscription itself before."""
+    """Return the end of the period: since 2025 from the item, before from the subscription itself."""
     ends = [item.get("cancel_at"), item.get("current_period_end"), *(line.get("current_period_end") for line in lines)]
     seconds = next((end for end in ends if type(end) is int), None)
     return None if seconds is None else instants.from_millis(seconds * 1000)
 
 
 class PlanHistory(NamedTuple):
-    """The plan of an org as booked, with the key of the assignment that is in force or coming."""
+    """The plan of an org as booked, with the key of its current or coming assignment."""
 
     plan: str
     key: str
@@ -73,7 +76,7 @@ class PlanHistory(NamedTuple):
         return self.key.startswith(f"plan:{subscription}:")
 
     def has_newer(self, subscription: str, at: int) -> bool:
-        """Return True if news of the subscription from after ``at`` is booked."""
+        """Return True if an assignment by a newer event of the subscription (after ``at``) is booked."""
         mine = (key.rpartition(":") for key in self.keys if key.startswith(f"plan:{subscription}:"))
         return any(when.isdecimal() and int(when) > at for _, _, when in mine)
 
@@ -81,25 +84,25 @@ class PlanHistory(NamedTuple):
 def plan_history(store: Store, org: str, default_plan: str) -> PlanHistory:
     """Return the plan that the newest assignment puts an org on."""
     entries = list(store.journal.read(org, EntryFilter(kinds=("plan",))))
-    assigned = [entry for entry in entries if not entry["key"].startswith("plan-due:")]
-    last = assigned[-1] if assigned else None
-    keys = tuple(entry["key"] for entry in assigned)
+    assignments = [entry for entry in entries if not entry["key"].startswith("plan-due:")]
+    last = assignments[-1] if assignments else None
+    keys = tuple(entry["key"] for entry in assignments)
     return PlanHistory(str(last["plan"]) if last else default_plan, last["key"] if last else "", keys)
 
 
 def assignment(
     subscription: Subscription, history: PlanHistory, shop: Shop, at: int, now: Instant
 ) -> AssignPlan | None:
-    """The assignment that a subscription asks for as of ``at``; None if there is nothing to change.
+    """Return the assignment that a subscription requires as of ``at``, or None for no change.
 
-    A subscription that ended changes the plan only of an org that it had put there: another may have taken its place.
+    A subscription that ended changes only a plan that it assigned: another may have replaced it.
     """
     org, ref = subscription.org or "", f"{subscription.id}:{at}"
     if subscription.standing == "waits" or history.has_newer(subscription.id, at):
         return None
     if subscription.standing == "ended":
-        wanted = shop.default_plan if history.is_by(subscription.id) else history.plan
-        return None if wanted == history.plan else AssignPlan(org, wanted, ref)
+        plan = shop.default_plan if history.is_by(subscription.id) else history.plan
+        return None if plan == history.plan else AssignPlan(org, plan, ref)
     if subscription.ends_at is not None and subscription.ends_at > now:
         is_booked = history.plan == shop.default_plan and history.is_by(subscription.id)
         if history.plan == subscription.plan:
@@ -112,16 +115,16 @@ def assignment(
 def plan_findings(
     items: Iterable[Json], knowing: Callable[[Json], Shop], store: Store, actor: str, until: Instant
 ) -> Iterator[Discrepancy]:
-    """The orgs whose plan is not the one that their subscription says; ``knowing`` reads the objects it refers to."""
+    """Yield the orgs whose plan differs from their subscription's; ``knowing`` reads the referenced objects."""
     shop = knowing({})
     by_org: dict[str, list[Subscription]] = {}
     for item in items:
-        found = read_subscription(item, knowing(item))
-        if found is not None and found.org is not None:
-            by_org.setdefault(found.org, []).append(found)
+        subscription = read_subscription(item, knowing(item))
+        if subscription is not None and subscription.org is not None:
+            by_org.setdefault(subscription.org, []).append(subscription)
     at = instants.to_millis(until) // 1000
     for org, subscriptions in by_org.items():
-        # One that is running counts, the newest first; else one that is behind with its payment; else the last.
+        # A running subscription decides, the newest first; then an unpaid one; then the last that ended.
         order = {"on": 2, "waits": 1, "ended": 0}
         chosen = max(subscriptions, key=lambda one: (order[one.standing], one.created))
         history = plan_history(store, org, shop.default_plan)

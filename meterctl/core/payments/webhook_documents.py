@@ -1,7 +1,7 @@
-"""Split a stream into JSON values, however they are laid out: one a line, pretty-printed, concatenated or in an array.
+"""Split a stream into JSON values: one per line, pretty-printed, concatenated or in an array.
 
-Memory is bounded by one value of at most `MAX_DOCUMENT` bytes. A value that is malformed, too long or not UTF-8 costs
-itself only: reading goes on with the next line.
+Memory is bounded by one value of at most `MAX_DOCUMENT` bytes. After a value that is malformed, too
+long or not UTF-8, reading continues on the next line.
 """
 
 import json
@@ -13,31 +13,31 @@ from typing import IO, Any, NamedTuple
 from meterctl.core.errors import BadInput
 from meterctl.core.files.raw_lines import MAX_LINE
 
-#: Bytes that one value may have. An array or a list of events is held as a whole; a single event has `MAX_LINE`.
+#: The most bytes of one value. Arrays and lists are held as a whole; a single event may have `MAX_LINE`.
 MAX_DOCUMENT = 16 * MAX_LINE
 
-#: What a file raises that breaks off or is damaged.
+#: Exceptions from reading a truncated or damaged file.
 _DAMAGE = (OSError, EOFError, zlib.error)
 
-#: What text that is no JSON, or is nested too deeply to be read, raises.
+#: Exceptions from parsing text that is not JSON, or nested too deeply.
 NO_JSON = (ValueError, RecursionError)
 
-_HINT = "give events as Stripe delivered them"
+_HINT = "pass events as Stripe delivered them"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
-#: A whole string, a quote that opens one which the line does not close, or a bracket.
+#: A whole string, the quote of one left open on the line, or a bracket.
 _MARKS = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|["{}\[\]]')
 
 _decode = json.JSONDecoder().raw_decode
 
 
 class JsonItem(NamedTuple):
-    """A JSON ``value`` with its ``text``, and the number of the line where it begins; or a ``problem`` in its place.
+    """A JSON ``value`` with its ``text`` and first line number, or a ``problem`` in its place.
 
-    ``raw`` holds bytes that are not UTF-8.
+    ``raw`` holds the bytes if they are not UTF-8.
     """
 
     line: int
@@ -55,14 +55,16 @@ class _Line(NamedTuple):
 
 
 class _Depth:
-    """Follow the brackets of a value that goes over several lines."""
+    """Count the open brackets of a value over several lines."""
 
     def __init__(self) -> None:
         self._depth = 0
 
     def feed(self, text: str) -> int | None:
-        """Return the place behind the value's end if ``text`` ends it, else None. Raises `ValueError` where the text
-        leaves a string open: no JSON string goes over a line's end."""
+        """Return the place after the value's end if ``text`` ends it, else None.
+
+        Raises `ValueError` if the text leaves a string open: no JSON string goes over a line's end.
+        """
         for mark in _MARKS.finditer(text):
             sign = mark.group()
             if sign in ("{", "["):
@@ -77,14 +79,16 @@ class _Depth:
 
 
 class JsonItems:
-    """The JSON values in ``file``, the items of an array one by one. Raises `BadInput` only for a file that cannot be
-    read on."""
+    """Iterate over the JSON values in ``file``, and over the items of an array.
+
+    Raises `BadInput` only if the rest of the file cannot be read.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._number = 0
         self._again: list[_Line] = []
-        #: Items seen of the array that is open, None outside of one.
+        #: Items read of the open array, None outside of one.
         self._items: int | None = None
         self._values_seen = 0
         self._ends_badly = False
@@ -96,7 +100,7 @@ class JsonItems:
             elif not line.text.isspace():
                 yield from self._values(line)
         if self._items is not None and not self._ends_badly:
-            problem = BadInput("the array is not closed: the file was cut off", hint=_HINT, code="bad_json")
+            problem = BadInput("the array has no end: the file is truncated", hint=_HINT, code="bad_json")
             yield JsonItem(self._number, "", None, problem)
 
     # -- lines
@@ -111,8 +115,10 @@ class JsonItems:
             while too_long and (rest := self._file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
         except _DAMAGE as damage:
-            message = f"the file cannot be read on: {damage}"
-            raise BadInput(message, hint="it was cut off or changed: use another copy", code="bad_file") from None
+            message = f"the rest of the file cannot be read: {damage}"
+            raise BadInput(
+                message, hint="the file is truncated or damaged: use another copy", code="bad_file"
+            ) from None
         if not raw:
             return None
         self._number += 1
@@ -133,60 +139,64 @@ class JsonItems:
         while (place := self._begin(text, place)) < len(text):  # bounded: each turn ends further on in the file
             try:
                 value, place = _decode(text, start := place)
-                found = JsonItem(number, text[start:place], value)
+                item = JsonItem(number, text[start:place], value)
             except NO_JSON as problem:
                 if text[place] == "[" and self._items is None:
                     self._items, place = 0, place + 1
                     continue
-                found, text = self._over_lines(number, text[place:], _bad_json(problem))
+                item, text = self._over_lines(number, text[place:], _bad_json(problem))
                 number, place = self._number, 0
-            yield from self._numbered(found)
+            yield from self._number_items(item)
 
     def _begin(self, text: str, place: int) -> int:
-        """Return the place where the next value begins, behind what separates the items of an array."""
+        """Return the start of the next value, after any separators of an array."""
         while (place := _after_space(text, place)) < len(text) and self._items is not None and text[place] in ",]":
             if text[place] == "]":
                 self._items = None
             place += 1
         return place
 
-    def _numbered(self, found: JsonItem) -> Iterator[JsonItem]:
-        """A value as it is, or each item of an array, numbered as items."""
+    def _number_items(self, document: JsonItem) -> Iterator[JsonItem]:
+        """Yield a value, or each item of an array with its number."""
         if self._items is not None:
             self._items += 1
-            yield found._replace(line=self._items)
-        elif isinstance(found.value, list):
-            # The one array that a file is has no lines to name: its items are counted.
-            for number, item in enumerate(found.value, 1):
-                yield JsonItem(found.line if self._values_seen else number, json.dumps(item), item)
+            yield document._replace(line=self._items)
+        elif isinstance(document.value, list):
+            # In a file that is one array, the item's number is more useful than the line.
+            for number, item in enumerate(document.value, 1):
+                yield JsonItem(document.line if self._values_seen else number, json.dumps(item), item)
         else:
-            yield found
+            yield document
         self._values_seen += 1
-        self._ends_badly = found.problem is not None
+        self._ends_badly = document.problem is not None
 
     def _over_lines(self, number: int, first: str, problem: BadInput) -> tuple[JsonItem, str]:
-        """Return the value that begins with ``first`` and goes over several lines, or the ``problem`` if none does, and
-        what follows in its last line."""
+        """Return the value over several lines that begins with ``first``, and the rest of its last line.
+
+        Without a complete value, return the ``problem`` in its place.
+        """
         bad = JsonItem(number, first, None, problem)
         if first[0] not in "{[":
             return bad, ""
         depth, held, size = _Depth(), [first], len(first)
         try:
             if (end := depth.feed(first)) is not None:
-                return bad._replace(text=first[:end]), first[end:]  # its brackets match: it is malformed by itself
+                return bad._replace(text=first[:end]), first[
+                    end:
+                ]  # its brackets match, so later lines cannot complete it
             while (line := self._next()) is not None:  # bounded: by the file
                 if line.problem is not None or line.text.startswith("{"):
-                    self._again.append(line)  # nothing inside of an object is printed at a line's begin
+                    self._again.append(line)  # a new value: pretty-printed objects indent their contents
                     break
                 end = depth.feed(line.text)
                 if (size := size + len(line.text)) <= MAX_DOCUMENT:
                     held.append(line.text[:end])
                 elif end is None:
-                    continue  # nothing more of it is kept, but its end is looked for
+                    continue  # too long to keep: only search for its end
                 if end is not None:
                     text = "".join(held)
-                    found = _decoded(number, text) if size <= MAX_DOCUMENT else bad._replace(problem=_too_long())
-                    return found, line.text[end:]
+                    item = _parse(number, text) if size <= MAX_DOCUMENT else bad._replace(problem=_too_long())
+                    return item, line.text[end:]
         except ValueError:
             pass
         return bad._replace(text="".join(held).rstrip("\n")), ""
@@ -194,7 +204,7 @@ class JsonItems:
 
 def _start(raw: bytes) -> bytes:
     if raw.startswith(_UTF_16_MARKS):
-        raise BadInput("it is not UTF-8", hint=_HINT, code="bad_file")
+        raise BadInput("the file is not UTF-8", hint=_HINT, code="bad_file")
     return raw.removeprefix(_BYTE_ORDER_MARK)
 
 
@@ -203,7 +213,7 @@ def _after_space(text: str, place: int) -> int:
     return place if space is None else space.end()
 
 
-def _decoded(number: int, document: str) -> JsonItem:
+def _parse(number: int, document: str) -> JsonItem:
     try:
         return JsonItem(number, document, json.loads(document))
     except NO_JSON as problem:
@@ -211,8 +221,8 @@ def _decoded(number: int, document: str) -> JsonItem:
 
 
 def _bad_json(problem: Exception) -> BadInput:
-    return BadInput(f"it is not JSON: {problem}", hint=_HINT, code="bad_json")
+    return BadInput(f"not valid JSON: {problem}", hint=_HINT, code="bad_json")
 
 
 def _too_long() -> BadInput:
-    return BadInput(f"it is longer than {MAX_DOCUMENT} bytes", hint=_HINT, code="line_too_long")
+    return BadInput(f"the value is longer than {MAX_DOCUMENT:,} bytes", hint=_HINT, code="line_too_long")

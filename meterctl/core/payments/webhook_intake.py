@@ -1,4 +1,4 @@
-"""Take webhook deliveries in: check who sent them, read them, and count those that are of no use."""
+"""Take in webhook deliveries: check their signatures, read them, and count the unusable ones."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -10,21 +10,24 @@ from meterctl.core.payments.shop import Shop
 from meterctl.core.payments.stripe_reader import Reader, Span
 from meterctl.core.payments.webhook_events import Event, read_event
 from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_file import Delivery, deliveries, kept_line
+from meterctl.core.payments.webhook_file import Delivery, deliveries, delivery_line
 
 
 class Trust(NamedTuple):
-    """Which deliveries to believe. ``verify`` checks a body against its signature, None if there is no secret;
-    ``unsigned`` takes an event without one although there is a secret."""
+    """Rules for trusting deliveries.
+
+    ``verify`` checks a body against its signature; None without a secret. ``unsigned`` accepts events without a
+    signature although there is a secret.
+    """
 
     verify: Callable[[str, str], bool] | None = None
     unsigned: bool = False
 
 
 class Intake:
-    """Takes events into ``feed``; counts in ``result`` those that are invalid, foreign, or not about payments.
+    """Add events to ``feed``; count invalid, foreign and unrelated ones in ``result``.
 
-    ``reject`` gets each invalid delivery as a line that can be read again.
+    ``reject`` receives each invalid delivery as a line that can be read again.
     """
 
     def __init__(
@@ -37,14 +40,17 @@ class Intake:
         self._reject = reject
 
     def read(self, file: IO[bytes], signature: str | None = None, *, keep_invalid: bool = False) -> None:
-        """Take in every event in ``file``. ``keep_invalid`` keeps the invalid ones with the rest: they may become valid
-        when a secret is changed back. Raises `BadInput` where a delivery is signed and there is no secret."""
+        """Take in every event in ``file``.
+
+        ``keep_invalid`` keeps invalid ones for a later run, with another secret for example. Raises `BadInput` for a
+        signed delivery if there is no secret.
+        """
         for delivery in deliveries(file, signature):
             self._take(delivery, self._trust, keep_invalid=keep_invalid)
 
-    def take(self, given: Iterable[Delivery]) -> None:
-        """Take in events that came from Stripe itself: nobody has to sign them."""
-        for delivery in given:
+    def take(self, items: Iterable[Delivery]) -> None:
+        """Take in events read from Stripe's API, which need no signature."""
+        for delivery in items:
             self._take(delivery, Trust(), keep_invalid=False)
 
     def _take(self, delivery: Delivery, trust: Trust, *, keep_invalid: bool) -> None:
@@ -56,9 +62,9 @@ class Intake:
                 raise
             _count_invalid(delivery, problem, self._result)
             if keep_invalid:
-                self._result.kept.append(self._feed.put_aside(delivery))
+                self._result.to_keep.append(self._feed.put_aside(delivery))
             else:
-                self._reject(kept_line(delivery, reason=problem.code, message=problem.message))
+                self._reject(delivery_line(delivery, reason=problem.code, message=problem.message))
             return
         if event.account is not None and event.account != self._shop.settings.account:
             self._result.foreign += 1
@@ -70,9 +76,9 @@ class Intake:
 
 
 def listed_events(gateway: Reader, span: Span) -> Iterator[Delivery]:
-    """The account's own events as deliveries, oldest first."""
-    found = [Delivery(0, json.dumps(event)) for event in gateway.events(span)]
-    for number, delivery in enumerate(reversed(found), 1):
+    """Yield the account's own events as deliveries, oldest first."""
+    newest_first = [Delivery(0, json.dumps(event)) for event in gateway.events(span)]
+    for number, delivery in enumerate(reversed(newest_first), 1):
         yield delivery._replace(line=number)
 
 
@@ -88,22 +94,28 @@ def _checked(delivery: Delivery, trust: Trust, shop: Shop, live: bool | None) ->
     event = read_event(delivery, shop)
     if live is not None and event.live is not None and event.live != live:
         modes = {True: "live", False: "test"}
-        message = f"a {modes[event.live]} event among {modes[live]} payments"
-        raise BadInput(message, hint="a store has payments of one mode: use another store", code="mode_mismatch")
+        message = f"this is a {modes[event.live]} event, but the store holds {modes[live]} payments"
+        raise BadInput(
+            message, hint="a store holds payments of one mode only: use another store (--store)", code="mode_mismatch"
+        )
     return event
 
 
 def _check_signature(delivery: Delivery, trust: Trust) -> None:
-    """Raise `BadInput` unless the delivery is signed, or need not be. An envelope has a place for the signature: one
-    without it was tampered with, or recorded wrong."""
+    """Raise `BadInput` unless the delivery has a valid signature or needs none.
+
+    An envelope has a field for the signature, so one without it was tampered with or recorded wrongly.
+    """
     if not delivery.signature:
-        if delivery.enveloped or (trust.verify is not None and not trust.unsigned):
-            message = "the delivery has no signature, so anybody may have sent it"
-            hint = "record the Stripe-Signature header; --unsigned takes events from a place that you trust"
+        if delivery.in_envelope or (trust.verify is not None and not trust.unsigned):
+            message = "the delivery has no signature, so its sender is unknown"
+            hint = "record the Stripe-Signature header too; for a file that you trust, add --unsigned"
             raise BadInput(message, hint=hint, code="signature_missing")
         return
     if trust.verify is None:
         hint = "set STRIPE_WEBHOOK_SECRET to the endpoint's signing secret (whsec_...)"
-        raise BadInput("a delivery is signed, but there is no secret", hint=hint, code="webhook_secret_missing")
+        raise BadInput(
+            "the delivery is signed, but STRIPE_WEBHOOK_SECRET is not set", hint=hint, code="webhook_secret_missing"
+        )
     if not trust.verify(delivery.body, delivery.signature):
-        raise BadInput("the signature does not fit the payload", hint="", code="bad_signature")
+        raise BadInput("the signature does not match the payload", hint="", code="bad_signature")

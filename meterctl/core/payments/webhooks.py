@@ -1,9 +1,8 @@
-"""Webhook events become operations: in any order, repeated any number of times, the same state in the end.
+"""Turn webhook events into operations: in any order, however often repeated, they lead to the same state.
 
-An event is taken for what its object says, not for when it arrives. Everything that the events of a run say of one
-object is put together first: a payment that is paid stays paid, money that came back has been gone before. The journal
-remembers the rest. So a refund that has failed before it was ever booked is booked and reversed at once: should the
-older news that it succeeded arrive later, its key is used and it claws nothing.
+The contents of an event decide, not its time of arrival. The events of a run are combined by object first: a paid
+payment stays paid, and money that came back was gone before. The journal holds the rest. A refund that failed before
+it was booked is booked and reversed at once: if older news of its success arrives later, its key is already used.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +25,7 @@ from meterctl.core.payments.stripe_reader import Reader
 from meterctl.core.payments.subscriptions import Subscription, assignment, plan_history, read_subscription
 from meterctl.core.payments.webhook_events import with_object
 from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_file import Rejected
+from meterctl.core.payments.webhook_file import Rejection
 from meterctl.core.results import Receipt
 
 #: Refusals that another event may lift.
@@ -34,7 +33,7 @@ _WAITS = ("unknown_session", "refund_exceeds_payment")
 
 
 class Booking(NamedTuple):
-    """How to book: as whom, what is on sale, how the shop states it, and single payments whose price is accepted."""
+    """The actor and reason to book under, the shop, and the prices to accept."""
 
     actor: str
     reason: str | None = None
@@ -48,7 +47,7 @@ class Booking(NamedTuple):
 
 
 class ObjectOutcome(NamedTuple):
-    """The outcome for one object. ``keep``: the deliveries that told of it may be of use once more."""
+    """The outcome for one object. ``keep``: its deliveries may be needed again."""
 
     status: str
     reason: str | None = None
@@ -58,34 +57,34 @@ class ObjectOutcome(NamedTuple):
 
 
 class Settler:
-    """Books what a feed says. ``gateway`` None: Stripe is not asked, and what the events leave open stays pending."""
+    """Books the contents of a feed. Without a ``gateway``, incomplete events stay pending."""
 
     def __init__(self, ledger: Ledger, gateway: Reader | None, booking: Booking) -> None:
         self._ledger = ledger
         self._gateway = gateway
         self._booking = booking
-        #: Payments that Stripe was asked for because of a refund: nobody has told of them here.
-        self._asked: set[str] = set()
+        #: Payments read from Stripe only because of a refund; no event here concerns them.
+        self._looked_up_payments: set[str] = set()
 
     def settle(self, feed: Feed, result: Events) -> None:
-        """Book everything, and count and note in ``result`` what became of it."""
+        """Book everything in ``feed``, and record the outcomes in ``result``."""
         self._read_thin(feed, result)
         open_charges = self._complete(feed)
         for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
-            for payment in sale if name not in self._asked else ():
-                told_by = dict.fromkeys([name, *_names(sale)])
-                self._note(told_by, payment.session, self._settle_payment(payment), feed, result)
+            for payment in sale if name not in self._looked_up_payments else ():
+                sources_of = dict.fromkeys([name, *_names(sale)])
+                self._note(sources_of, payment.session, self._settle_payment(payment), feed, result)
         for charge in open_charges:
-            self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNTOLD), feed, result)
-        for name, (created, item) in feed.subscriptions.items():
-            self._note([name], name, self._follow(item, created), feed, result)
+            self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNNAMED_REFUND), feed, result)
+        for name, (event_time, item) in feed.subscriptions.items():
+            self._note([name], name, self._follow(item, event_time), feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
 
-    # -- what the events leave open
+    # -- gaps in the events
 
     def _read_thin(self, feed: Feed, result: Events) -> None:
-        """Read the objects that events only name."""
+        """Read the objects that events name but do not hold."""
         for (kind, name), event in feed.thin.items():
             if self._gateway is None:
                 outcome = ObjectOutcome(
@@ -94,27 +93,27 @@ class Settler:
                 self._note([name], name, outcome, feed, result)
                 continue
             item = self._gateway.object(kind, name)
-            told = event if item is None else with_object(event, item, self._booking.shop)
-            source = next(iter(feed.told_by(name)), None)
-            if item is None or not feed.add(told._replace(thin=None), source):
+            full = event if item is None else with_object(event, item, self._booking.shop)
+            source = next(iter(feed.sources_of(name)), None)
+            if item is None or not feed.add(full._replace(thin=None), source):
                 result.count("other")
 
     def _complete(self, feed: Feed) -> list[str]:
-        """Ask Stripe for what the events leave open, before anything is booked; the charges that are open still."""
+        """Fill gaps in the events from Stripe, before booking; return the charges still incomplete."""
         feed.link()
-        untold = feed.untold()
+        open_charges = feed.unexplained_charges()
         for name, item in feed.items.items():
             sale = payments_of(item, self._booking.shop)
             if name in feed.sales and not any(part.unread for part in sale):
                 feed.add_sale(sale)
         if self._gateway is None:
-            return [charge.charge for charge in untold]
-        for told in list(feed.sales.values()):
-            if self._is_open(told[0]):
-                found = self._gateway.sale(told[0].session)
-                feed.sales.pop(told[0].session)
-                feed.add_sale(found or told)
-        for charge in untold:
+            return [charge.charge for charge in open_charges]
+        for known_sale in list(feed.sales.values()):
+            if self._is_open(known_sale[0]):
+                full_sale = self._gateway.sale(known_sale[0].session)
+                feed.sales.pop(known_sale[0].session)
+                feed.add_sale(full_sale or known_sale)
+        for charge in open_charges:
             payments = self._gateway.sale(charge.charge)
             for giveback in self._gateway.givebacks_of(payments[0]) if payments else []:
                 feed.add_giveback(giveback)
@@ -122,20 +121,20 @@ class Settler:
         return []
 
     def _link(self, feed: Feed, gateway: Reader) -> None:
-        """Ask for the payments of givebacks that neither the events nor the journal know."""
+        """Read the payments of givebacks if neither the events nor the journal have them."""
         for item in feed.givebacks.values():
-            if item.standing == "waiting" or _is_told(feed.sale_named(item.of)):
+            if item.standing == "waiting" or _is_identified(feed.find_sale(item.of)):
                 continue
             credits = credits_for(self._ledger.store, item.of)
             if credits and not shares_unknown(credits):
                 continue
-            sale = next((found for name in item.of if (found := gateway.sale(name))), [])
+            sale = next((parts for name in item.of if (parts := gateway.sale(name))), [])
             if sale:
-                self._asked |= {part.session for part in sale} - feed.sales.keys()
+                self._looked_up_payments |= {part.session for part in sale} - feed.sales.keys()
                 feed.add_sale(sale)
 
     def _is_open(self, payment: Payment) -> bool:
-        """Return True where the object itself, as Stripe has it, tells more that matters."""
+        """Return True if Stripe's full object is needed to credit the payment."""
         if payment.foreign or not payment.paid:
             return False
         if payment.unread is not None:
@@ -153,33 +152,33 @@ class Settler:
             return ObjectOutcome("foreign")
         if not payment.paid:
             return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
-        booked = credits_for(self._ledger.store, payment.all_names)
+        credits = credits_for(self._ledger.store, payment.all_names)
         try:
-            operation = credit_for(payment, self._booking.seller(payment), booked=booked)
+            operation = credit_for(payment, self._booking.seller(payment), booked=credits)
         except (PaymentRefused, BadInput) as problem:
             status = "pending" if problem.code == "needs_key" else "refused"
             return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)
         return _outcome(self._book(operation, payment.at))
 
-    def _follow(self, item: Json, created: int) -> ObjectOutcome:
-        """Put an org on the plan that its subscription says."""
+    def _follow(self, item: Json, event_time: int) -> ObjectOutcome:
+        """Put an org on the plan of its subscription."""
         shop = self._booking.shop
         try:
             subscription = self._subscription(item)
         except Unread as unread:
-            message = f"the org of {item.get('id')} stands on {unread.name}: set STRIPE_API_KEY to read it"
+            message = f"{item.get('id')} takes its org from {unread.name}: set STRIPE_API_KEY to read it"
             return ObjectOutcome("pending", "needs_key", message)
         if subscription is None:
             return ObjectOutcome("foreign")
         if subscription.org is None:
-            return ObjectOutcome("refused", "no_org", f"subscription {subscription.id} names no org that is one")
+            return ObjectOutcome("refused", "no_org", f"subscription {subscription.id} names no valid org")
         if subscription.standing == "waits":
             return ObjectOutcome("waiting", None, "", subscription.org)
         history = plan_history(self._ledger.store, subscription.org, shop.default_plan)
-        if f"plan:{subscription.id}:{created}" in history.keys:
+        if f"plan:{subscription.id}:{event_time}" in history.keys:
             return ObjectOutcome("replayed", None, "", subscription.org)
-        operation = assignment(subscription, history, shop, created, self._ledger.clock.now())
-        at = instants.from_millis(created * 1000) if created else None
+        operation = assignment(subscription, history, shop, event_time, self._ledger.clock.now())
+        at = instants.from_millis(event_time * 1000) if event_time else None
         return ObjectOutcome("unchanged") if operation is None else _outcome(self._book(operation, at))
 
     def _subscription(self, item: Json) -> Subscription | None:
@@ -193,29 +192,29 @@ class Settler:
     # -- givebacks
 
     def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
-        """Claw in the order of time, and what was refused again as long as others make room for it."""
-        # What came back goes first: it makes room.
-        left = sorted(_by_time(items), key=lambda item: item.standing == "given")
-        moved = True
-        while left and moved:  # bounded: each turn settles one, or is the last
-            outcomes = [(item, self._claw(item, feed)) for item in left]
-            left = [item for item, outcome in outcomes if outcome.status == "pending"]
-            moved = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
+        """Book givebacks oldest first; retry the refused ones while others free cents of the payment."""
+        # Returned money goes first: it frees cents of the payment.
+        rest = sorted(_by_time(items), key=lambda item: item.standing == "given")
+        progress = True
+        while rest and progress:  # bounded: each turn settles one, or is the last
+            outcomes = [(item, self._claw(item, feed)) for item in rest]
+            rest = [item for item, outcome in outcomes if outcome.status == "pending"]
+            progress = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
             for item, outcome in outcomes:
-                if outcome.status != "pending" or not moved:
-                    sale = feed.sale_named(item.of)
+                if outcome.status != "pending" or not progress:
+                    sale = feed.find_sale(item.of)
                     self._note([item.id], item.id, outcome, feed, result, _names(sale or ()))
 
     def _claw(self, item: Giveback, feed: Feed) -> ObjectOutcome:
-        """Bring the journal to what is known of a giveback, on every part of its payment."""
-        sale = feed.sale_named(item.of)
-        if not _is_told(sale) and self._gateway is None:
+        """Bring the journal up to date with a giveback, on every part of its payment."""
+        sale = feed.find_sale(item.of)
+        if not _is_identified(sale) and self._gateway is None:
             sale = None
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
         if sale is None and (not credits or shares_unknown(credits)):
             if self._gateway is None or not item.of:
                 return ObjectOutcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
-            sale = ()  # Stripe was asked, and knows none
+            sale = ()  # Stripe has none either
         if not credits:
             if not sale or sale[0].foreign:
                 return ObjectOutcome("foreign")
@@ -237,16 +236,16 @@ class Settler:
             if outcome.status not in ("applied", "planned", "replayed"):
                 break
         if outcome.reason in _WAITS:
-            # A refund that failed and does not fit in any more needs no memory: no older news of it would fit either.
+            # A failed refund over the payment's limit needs no record: older news of it would be refused too.
             return ObjectOutcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
         return outcome._replace(keep=item.standing == "given" and self._is_cut(item, credit))
 
     def _is_cut(self, item: Giveback, credit: Credit) -> bool:
-        """Return True if more would be clawed for it, were there more left of the payment: something may come back."""
+        """Return True if the payment's limit cut the clawback short; it may grow if other money comes back."""
         now = next((one for one in credits_for(self._ledger.store, [credit.name]) if one.seq == credit.seq), credit)
         standing = now.clawed(item.id)
         return (
-            now.left == 0
+            now.remaining_cents == 0
             and sum(claw.cents for claw in standing) < item.cents
             and (not standing or is_cut(now, standing))
         )
@@ -265,13 +264,15 @@ class Settler:
     ) -> None:
         result.count(outcome.status)
         if outcome.keep or outcome.status in ("pending", "refused"):
-            # The payment's own event says which payment it is.
-            result.kept += feed.told_by(*names, *sale)
+            # Keep the payment's own event too: it links the giveback to it.
+            result.to_keep += feed.sources_of(*names, *sale)
         if outcome.status in ("refused", "conflict"):
-            result.rejected += [Rejected(source, outcome.reason, outcome.message) for source in feed.told_by(*names)]
+            result.rejections += [
+                Rejection(source, outcome.reason, outcome.message) for source in feed.sources_of(*names)
+            ]
         if outcome.status not in TROUBLE:
             return
-        tellers = feed.told_by(*names)
+        tellers = feed.sources_of(*names)
         result.add_problem(
             outcome.status,
             {
@@ -291,15 +292,17 @@ class _Ranks(tuple[str, ...]):
         return self.index(outcome.status)
 
 
-#: Of the outcomes for the parts of one payment the last in this row stands for all.
+#: Outcomes from best to worst: the worst of a payment's parts is reported for all.
 _WORST = _Ranks(
     ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict", "foreign")
 )
 
 
-def _is_told(sale: Sale | None) -> bool:
-    """Return True if it is known whose payment this is. A payment intent that names nothing may be a session's or an
-    invoice's."""
+def _is_identified(sale: Sale | None) -> bool:
+    """Return True if the events identify the payment.
+
+    A foreign payment intent may still belong to one of our sessions or invoices.
+    """
     return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))
 
 
@@ -308,7 +311,7 @@ def _names(sale: Iterable[Payment]) -> list[str]:
 
 
 def _shared(item: Giveback, sale: Sale | None, credits: Sequence[Credit]) -> Iterator[tuple[Giveback, Credit]]:
-    """A giveback as it falls on each credit of its payment: in proportion to what was paid for the parts."""
+    """Yield a giveback's share for each credit of its payment, in proportion to the parts' amounts."""
     for part in in_parts(credits):
         known = next((one for one in sale or () if set(one.all_names) & set(part.credit.all_names)), None)
         if known is not None and sale is not None:
@@ -321,14 +324,14 @@ def _with_hint(problem: PaymentRefused | BadInput) -> str:
     return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
 
 
-_UNTOLD = (
-    "the charge was refunded, but no event names the refund: deliver refund.created events too, or set STRIPE_API_KEY"
+_UNNAMED_REFUND = (
+    "the charge was refunded, but no event names the refund: send refund.created events too, or set STRIPE_API_KEY"
 )
 _DIFFERS = (
-    "{0.id} gave back {0.cents} {0.currency}, but {1} has it with other cents or on another payment: "
-    "meterctl reconcile plans what mends it"
+    "{0.id} gave back {0.cents} {0.currency}, but the journal of {1} has another amount or payment for it: "
+    "to mend it, run meterctl reconcile"
 )
-_UNLINKED = "which payment {} belongs to is not known: add its own event, or set STRIPE_API_KEY"
+_UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
 
 
 def _by_time(items: Iterable[Any]) -> list[Any]:

@@ -76,8 +76,8 @@ def test_agreement_is_read_in_three_lists(scene: Scene) -> None:
         "credits": 1,
         "other_references": 0,
     }
-    assert len(scene.account.asked) == 10, "two runs, five lists each"
-    assert "sessions: 1, that is all" in scene.said
+    assert len(scene.account.requests) == 10, "two runs, five lists each"
+    assert "sessions: 1, complete" in scene.said
 
 
 def test_what_is_not_by_stripe_is_counted_and_left_alone(scene: Scene) -> None:
@@ -135,9 +135,9 @@ def test_since_reads_what_was_made_or_booked_since(scene: Scene) -> None:
     first = account.refund(old, 100, at=T0 + 60)
     second = account.refund(old, 50, at=T0 + 10 * DAY)
     desk.do(CreditPack("acme", "small", old, 500, names=(account.intent_of(old),)))
-    account.asked.clear()
+    account.requests.clear()
     assert scene.found(at(T0 + 9 * DAY)) == [("refunded_not_clawed", second)]
-    assert len(account.asked) == 5, "no call more than a full run"
+    assert len(account.requests) == 5, "no call more than a full run"
     desk.refund(old, 100, first)
     desk.refund(old, 50, second)
     assert scene.found(at(T0 + 9 * DAY)) == []
@@ -171,7 +171,7 @@ def test_progress_is_told(scene: Scene) -> None:
     for number in range(201):
         scene.account.sell(org=f"o{number}", at=T0 + number)
     scene.gather()
-    assert scene.said[:3] == ["sessions: 100", "sessions: 200", "sessions: 201, that is all"]
+    assert scene.said[:3] == ["sessions: 100", "sessions: 200", "sessions: 201, complete"]
 
 
 def test_progress_of_orgs_is_told(scene: Scene) -> None:
@@ -200,18 +200,18 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert caught.value.code == "stripe_rate_limited"
     path.write_text(path.read_text(encoding="utf-8")[:-9], encoding="utf-8")  # and it was killed while writing
     scene.account.sell(at=seconds("2026-11-23T10:00:00Z"))  # made after the run began: not in it
-    scene.account.asked.clear()
+    scene.account.requests.clear()
     notes = Notes(path, {**ABOUT, "until": parse("2026-11-24T10:00:00Z")})
     assert notes.about["until"] == NOW
     both = scene.gather(notes=notes)
     assert sorted(case.session for case in both.cases) == sessions
     assert both.counts["sessions"] == 250
-    assert scene.account.asked.count("GET /v1/checkout/sessions") == 1 + 3, "and the items of those to be credited"
+    assert scene.account.requests.count("GET /v1/checkout/sessions") == 1 + 3, "and the items of those to be credited"
     # Once all is read, nothing is read again.
-    scene.account.asked.clear()
+    scene.account.requests.clear()
     again = scene.gather(notes=Notes(path, ABOUT))
     assert again == both
-    assert scene.account.asked == ["GET /v1/checkout/sessions"] * 3, "but the items of those that are to be credited"
+    assert scene.account.requests == ["GET /v1/checkout/sessions"] * 3, "but the items of those that are to be credited"
     assert sum(len(case.givebacks) for case in again.cases) == len(refunds) + 1
     notes.drop()
     assert not path.exists()
@@ -246,7 +246,7 @@ def test_notes_hold_any_character(scene: Scene, tmp_path: Path, odd: str) -> Non
     again = scene.gather(notes=Notes(path, ABOUT))
     assert [case.payment and case.payment.pack for case in again.cases] == [f"a{odd}b"]
     assert again == first
-    assert len(scene.account.asked) == 7, "five lists once, and the session itself twice"
+    assert len(scene.account.requests) == 7, "five lists once, and the session itself twice"
 
 
 @pytest.mark.parametrize("left", [b"", b'"Caf\xc3', b'"Caf\xc3\xa9", "pack"', None])

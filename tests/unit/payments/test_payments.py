@@ -40,8 +40,8 @@ def session(**fields: Any) -> dict[str, Any]:
 SHOP = Shop(StripeSettings(), PACKS)
 
 
-def only(item: dict[str, Any], told_at: int | None = None, shop: Shop = SHOP) -> Payment:
-    (made,) = stripe_objects.payments_of(item, shop, told_at)
+def only(item: dict[str, Any], event_time: int | None = None, shop: Shop = SHOP) -> Payment:
+    (made,) = stripe_objects.payments_of(item, shop, event_time)
     return made
 
 
@@ -85,10 +85,10 @@ LINE = {"id": "li_1", "amount_total": 500, "amount_tax": 0, "amount_discount": 0
         ({"status": "open", "payment_status": "unpaid"}, {"paid": False, "status": "open, unpaid"}),
         ({"status": None}, {"paid": True}),
         ({"payment_status": "no_payment_required", "amount_total": 0}, {"paid": True, "cents": 0}),
-        ({"payment_intent": {"id": "pi_2"}, "invoice": "in_1"}, {"names": ("pi_2", "in_1"), "timed": False}),
+        ({"payment_intent": {"id": "pi_2"}, "invoice": "in_1"}, {"names": ("pi_2", "in_1"), "has_charge_time": False}),
         (
             {"payment_intent": {"id": "pi_2", "created": T0 + 5, "latest_charge": {"id": "ch_2", "created": T0 + 9}}},
-            {"at": from_millis((T0 + 9) * 1000), "names": ("pi_2", "ch_2"), "timed": True},
+            {"at": from_millis((T0 + 9) * 1000), "names": ("pi_2", "ch_2"), "has_charge_time": True},
         ),
         ({"line_items": {"data": [{**LINE, "quantity": 2}, {**LINE, "quantity": None}]}}, {"quantity": 1}),
         (
@@ -203,7 +203,7 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told_at", "at", "back_at"),
+    ("item", "event_time", "at", "back_at"),
     [
         (dispute("needs_response", -500), None, T0 + 10, None),
         (dispute("won", -500, 500), None, T0 + 10, T0 + 20),
@@ -215,9 +215,9 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
     ],
 )
 def test_a_dispute_happens_when_its_money_moves(
-    item: dict[str, Any], told_at: int | None, at: int, back_at: int | None
+    item: dict[str, Any], event_time: int | None, at: int, back_at: int | None
 ) -> None:
-    found = stripe_fields.dispute_of(item, told_at)
+    found = stripe_fields.dispute_of(item, event_time)
     expected = None if back_at is None else from_millis(back_at * 1000)
     assert (found.at, found.back_at) == (from_millis(at * 1000), expected)
 
@@ -269,7 +269,7 @@ def test_quantity_and_tax_are_no_mismatch(fields: dict[str, Any], booked: dict[s
 
 
 def test_the_refusal_shows_how_the_amount_comes_about() -> None:
-    with pytest.raises(MeterctlError, match=r"400 usd were paid \(500 subtotal - 100 discount\).*costs 500 usd"):
+    with pytest.raises(MeterctlError, match=r"the buyer paid 400 usd \(500 subtotal - 100 discount\).*costs 500 usd"):
         credit_for(payment(cents=400, makeup="500 subtotal - 100 discount"), Seller(PACKS))
 
 

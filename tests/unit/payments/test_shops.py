@@ -46,8 +46,8 @@ class Scene:
     def gateway(self) -> Reader:
         return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(self.account), self.shop)
 
-    def events(self, *, asked: bool = False) -> Events:
-        return settle(self.desk, self.account.events, self.account if asked else None, shop=self.shop)
+    def events(self, *, disputed_cents: bool = False) -> Events:
+        return settle(self.desk, self.account.events, self.account if disputed_cents else None, shop=self.shop)
 
     def reconcile(self) -> list[Any]:
         both = gather(self.gateway, self.desk.store, None, parse(NOW), progress=lambda _: None, notes=Notes(None, {}))
@@ -130,11 +130,11 @@ def test_five_shops_work_by_config_alone(sell: Any, settings: dict[str, Any], wa
     t_shirt(scene)
     if way == "reconcile":
         scene.mend()
-    result = scene.events(asked=True)
+    result = scene.events(disputed_cents=True)
     assert (result.exit_code, result.problems) == (0, [])
     assert scene.desk.balance("acme") == 1000
     assert scene.reconcile() == []
-    again = scene.events(asked=True)
+    again = scene.events(disputed_cents=True)
     assert (again.exit_code, again.applied, scene.desk.balance("acme")) == (0, 0, 1000)
 
 
@@ -152,7 +152,7 @@ def test_without_a_key_an_object_that_is_only_named_has_to_wait(sell: Any, setti
     sell(scene, "acme")
     result = scene.events()
     assert (result.exit_code, result.problems[0]["reason"]) == (7, "needs_key")
-    assert scene.events(asked=True).applied == 1
+    assert scene.events(disputed_cents=True).applied == 1
 
 
 def test_several_packs_in_one_session_are_a_credit_each() -> None:
@@ -160,7 +160,7 @@ def test_several_packs_in_one_session_are_a_credit_each() -> None:
     items = [scene.account.item(1000, 2, "price_1"), scene.account.item(5000, 1, "price_2")]
     session = scene.account.sell(None, None, cents=6000, at=T0, items=items, client_reference_id="acme")
     refund = scene.account.refund(session, 3000, at=T0 + 60)
-    result = scene.events(asked=True)
+    result = scene.events(disputed_cents=True)
     assert (result.exit_code, scene.desk.balance("acme")) == (0, 1000 + 6000)
     keys = [entry["key"] for entry in scene.desk.entries()]
     assert keys == [f"session:{session}", f"session:{session}:2", f"refund:{refund}", f"refund:{refund}:2"]
@@ -243,8 +243,8 @@ def test_any_amount_buys_units_by_their_price() -> None:
 def test_the_same_check_holds_on_every_way_in(sale: dict[str, Any], reason: str) -> None:
     scene = Scene(pack=("metadata.pack",))
     scene.account.sell(at=T0, **sale)
-    for asked in (False, True):
-        result = scene.events(asked=asked)
+    for disputed_cents in (False, True):
+        result = scene.events(disputed_cents=disputed_cents)
         assert (result.exit_code, [problem["reason"] for problem in result.problems]) == (7, [reason])
     (finding,) = scene.reconcile()
     assert (finding.kind, finding.requests) == ("paid_not_credited", ())
@@ -255,7 +255,7 @@ def test_a_fee_as_an_item_of_its_own_says_so() -> None:
     scene = Scene(pack=("metadata.pack",))
     items = [scene.account.item(500), scene.account.item(50, text="Handling fee")]
     scene.account.sell(cents=550, items=items, at=T0)
-    result = scene.events(asked=True)
+    result = scene.events(disputed_cents=True)
     assert "Handling fee for 50 usd" in result.problems[0]["message"]
 
 

@@ -96,9 +96,9 @@ def test_one_refund_is_asked_for_or_all_of_a_payment(account: StandIn, gateway: 
     session = account.sell(at=T0)
     refunds = [account.refund(session, 100, at=T0 + 60 * number) for number in (1, 2)]
     one = find_givebacks(gateway, refunds[0])
-    assert [item.id for item in one.asked] == refunds[:1]
+    assert [item.id for item in one.givebacks] == refunds[:1]
     for reference in (session, account.intent_of(session), account.charge_of(session)["id"]):
-        assert {item.id for item in find_givebacks(gateway, reference).asked} == set(refunds)
+        assert {item.id for item in find_givebacks(gateway, reference).givebacks} == set(refunds)
 
 
 @pytest.mark.parametrize("reference", ["re_none", "du_none", "cs_test_none", "ch_none"])
@@ -120,7 +120,7 @@ def test_lists_are_read_page_by_page(account: StandIn, gateway: Reader) -> None:
     account.sell(mode="setup", at=T0)
     listed = [payment.session for payment in payments(gateway.sessions(ALL))]
     assert listed == sessions[::-1]
-    assert account.asked.count("GET /v1/checkout/sessions") == 3
+    assert account.requests.count("GET /v1/checkout/sessions") == 3
 
 
 def test_lists_lie_between_two_instants_and_go_on_from_behind_one(account: StandIn, gateway: Reader) -> None:
@@ -138,7 +138,7 @@ def test_disputes_are_listed(account: StandIn, gateway: Reader) -> None:
 
 def test_an_empty_list_is_read_once(account: StandIn, gateway: Reader) -> None:
     assert list(gateway.refunds(ALL)) == []
-    assert account.asked == ["GET /v1/refunds"]
+    assert account.requests == ["GET /v1/refunds"]
 
 
 def test_an_intent_and_an_invoice_are_read_as_what_they_are(account: StandIn, gateway: Reader) -> None:
@@ -146,7 +146,13 @@ def test_an_intent_and_an_invoice_are_read_as_what_they_are(account: StandIn, ga
     invoice = account.invoice([account.invoice_line(500, "price_1")], at=T0, org="acme", pack="small")
     for name in (intent, account.charge_of(intent)["id"]):
         (found,) = gateway.sale(name)
-        assert (found.session, found.org, found.pack, found.cents, found.timed) == (intent, "acme", "small", 500, True)
+        assert (found.session, found.org, found.pack, found.cents, found.has_charge_time) == (
+            intent,
+            "acme",
+            "small",
+            500,
+            True,
+        )
     for name in (invoice, account.intent_of(invoice)):
         (found,) = gateway.sale(name)
         assert (found.session, found.org, found.names) == (invoice, "acme", (account.intent_of(invoice),))

@@ -10,7 +10,7 @@ import pytest
 from meterctl.core.errors import BadInput
 from meterctl.core.files.raw_lines import MAX_LINE
 from meterctl.core.payments.webhook_documents import MAX_DOCUMENT
-from meterctl.core.payments.webhook_file import Delivery, PutAside, deliveries, kept_line, lines
+from meterctl.core.payments.webhook_file import Delivery, PutAside, deliveries, delivery_line, lines
 
 EVENTS = [{"id": f"evt_{number}", "object": {"note": "å" * number}} for number in range(3)]
 
@@ -89,7 +89,7 @@ def test_a_list_of_the_api_and_forwarded_events_are_opened() -> None:
 )
 def test_an_envelope_says_its_signature_or_lacks_it(envelope: dict[str, Any], signature: str | None) -> None:
     [delivery] = read(json.dumps(envelope))
-    assert (delivery.body, delivery.signature, delivery.enveloped, delivery.problem) == ("{}", signature, True, None)
+    assert (delivery.body, delivery.signature, delivery.in_envelope, delivery.problem) == ("{}", signature, True, None)
 
 
 def test_one_event_may_stand_on_many_lines() -> None:
@@ -176,6 +176,6 @@ def test_what_is_put_aside_comes_back_once_each() -> None:
 )
 def test_what_is_kept_is_no_better_when_it_is_read_again(text: bytes) -> None:
     [first] = read(text)
-    [again] = read(kept_line(first, reason="x", message="y"))
-    assert (again.body, again.signature, again.enveloped) == (first.body, first.signature, first.enveloped)
+    [again] = read(delivery_line(first, reason="x", message="y"))
+    assert (again.body, again.signature, again.in_envelope) == (first.body, first.signature, first.in_envelope)
     assert again.raw == first.raw

@@ -331,7 +331,7 @@ def test_another_price_has_to_be_accepted(account: StandIn, desk: Desk) -> None:
     result = settle(desk, account.events)
     assert (counts(result), result.exit_code) == ({"refused": 1}, 7)
     assert (result.problems[0]["reason"], result.problems[0]["org"]) == ("price_mismatch", "acme")
-    assert [delivery.line for delivery in result.kept] == [1]
+    assert [delivery.line for delivery in result.to_keep] == [1]
     assert counts(settle(desk, account.events, accept_paid=frozenset({"cs_other"}))) == {"refused": 1}
     assert counts(settle(desk, account.events, accept_paid=frozenset({session}))) == {"applied": 1}
     assert counts(settle(desk, account.events)) == {"replayed": 1}, "once is enough"
@@ -343,7 +343,7 @@ def test_a_conflict_is_told(account: StandIn, desk: Desk) -> None:
     session = account.sell(at=T0)
     desk.credit(session, cents=400)
     result = settle(desk, account.events)
-    assert (counts(result), result.problems[0]["status"], result.kept) == ({"conflict": 1}, "conflict", [])
+    assert (counts(result), result.problems[0]["status"], result.to_keep) == ({"conflict": 1}, "conflict", [])
 
 
 def history(account: StandIn) -> str:
@@ -370,7 +370,7 @@ def test_any_order_and_any_parts_end_in_the_same_state(account: StandIn) -> None
             for start in range(0, len(order), size):
                 batch = [events[number] for number in order[start : start + size]]
                 result = settle(desk, [*kept, *batch], account)
-                kept = bodies(result.kept)
+                kept = bodies(result.to_keep)
             assert desk.balance() == 1000 - 2 * (100 + 250), (order, size)
             assert settle(desk, events, account).applied == 0
 
@@ -386,7 +386,7 @@ def test_a_refund_waits_for_its_credit(account: StandIn, desk: Desk) -> None:
     result = settle(desk, [refunded], account)
     assert (counts(result), result.problems[0]["reason"]) == ({"pending": 1}, "unknown_session")
     assert session in result.problems[0]["message"]
-    assert [body["id"] for body in bodies(result.kept)] == [refunded["id"]]
+    assert [body["id"] for body in bodies(result.to_keep)] == [refunded["id"]]
     assert counts(settle(desk, [refunded, paid])) == {"applied": 2}
 
 
@@ -395,7 +395,7 @@ def test_a_refund_that_waits_keeps_its_sessions_event(account: StandIn, desk: De
     account.refund(session, 100, at=T0 + 60)
     result = settle(desk, account.events[:2])
     assert counts(result) == {"refused": 1, "pending": 1}
-    kept = bodies(result.kept)
+    kept = bodies(result.to_keep)
     assert counts(settle(desk, kept, accept_paid=frozenset({session}))) == {"applied": 2}
 
 
@@ -444,7 +444,7 @@ def test_a_dispute_of_more_than_is_left_takes_what_is_left(account: StandIn, des
     assert [entry["cents"] for entry in desk.entries()[1:]] == [200, 300]
     # The refund fails after all: the dispute, which was kept for that, takes the rest.
     account.refund_becomes(refund, "failed", at=T0 + 200)
-    kept = bodies(result.kept)
+    kept = bodies(result.to_keep)
     assert counts(settle(desk, [*kept, account.events[-1]])) == {"applied": 2, "replayed": 1}
     assert (desk.balance(), [entry["cents"] for entry in desk.entries()[3:]]) == (0, [200, 200])
 
@@ -466,7 +466,7 @@ def test_a_refund_in_another_currency_is_refused_and_kept(account: StandIn, desk
     assert (counts(result), result.exit_code) == ({"applied": 1, "refused": 1}, 7)
     assert (result.problems[0]["reason"], result.problems[0]["org"]) == ("currency_mismatch", "acme")
     assert desk.balance() == 1000
-    assert len(result.kept) == 2
+    assert len(result.to_keep) == 2
 
 
 def test_an_undone_topup_is_not_clawed(account: StandIn, desk: Desk) -> None:
