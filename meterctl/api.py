@@ -280,7 +280,7 @@ class Client:
 
     def check(self, org: str, units: int = 0) -> Meter:
         """Ask whether an org may run so many units now: ``.allowed``. Reserves nothing, see `hold`."""
-        return self._reads().meter(org, asked=check_integer(units, "units", least=0), gate=True)
+        return self._reads().meter(org, requested=check_integer(units, "units", least=0), gate=True)
 
     def meter(self, org: str) -> Meter:
         """Read this week of an org: quota, used, available."""

@@ -1,8 +1,7 @@
-"""One renderer: a typed result becomes a table, JSON, NDJSON, CSV, Markdown or plain text.
+"""Render a typed result as a table, JSON, NDJSON, CSV, Markdown, plain text or HTML.
 
 Scripts get the document or its records, by the standard library alone. People get blocks (`meterctl.views`), drawn by
-rich or tabulate, which are loaded only then. Records are written as they come: a million of them need no more memory
-than one.
+rich, tabulate or Jinja, which are loaded only then. Records are streamed: a million need no more memory than one.
 """
 
 import io
@@ -20,7 +19,7 @@ __all__ = ["emit", "show", "visible", "write"]
 
 
 def emit(result: Result, output: str) -> None:
-    """Print ``result`` on standard output in the format asked for."""
+    """Print ``result`` on standard output in the format ``output``."""
     write(result, output, sys.stdout)
 
 
@@ -32,7 +31,7 @@ def show(result: Result, stream: TextIO) -> None:
 def write(result: Result, output: str, stream: TextIO) -> None:
     """Write ``result`` to ``stream`` as ``output``, one of `wiring.FORMATS` or html."""
     if isinstance(stream, io.TextIOWrapper):
-        # What its encoding cannot say is shown as an escape; nothing may fail after something was booked.
+        # Printing must not fail after a booking, so characters outside the encoding become escapes.
         stream.reconfigure(errors="backslashreplace")
     _WRITERS[output](result, stream)
     stream.flush()
@@ -42,7 +41,7 @@ def write(result: Result, output: str, stream: TextIO) -> None:
 
 
 def _write_json(result: Result, stream: TextIO) -> None:
-    """The whole document: on one line, or readable where a terminal shows it."""
+    """Write the whole document on one line, or indented on a terminal."""
     spacing: dict[str, Any] = {"indent": 2} if stream.isatty() else {"separators": (",", ":")}
     stream.write(_json(stream, **spacing)(result.document()) + "\n")
 
@@ -53,7 +52,7 @@ def _write_ndjson(result: Result, stream: TextIO) -> None:
 
 
 def _json(stream: TextIO, **spacing: Any) -> Callable[[object], str]:
-    """An encoder for ``stream``. What would act on a terminal is escaped, which changes nothing in the document."""
+    """Return an encoder for ``stream``. It escapes characters that act on a terminal, without changing the data."""
     unicode = speaks_unicode(stream.encoding)
     encode = json.JSONEncoder(ensure_ascii=not unicode, allow_nan=False, default=_as_json, **spacing).encode
 
@@ -61,7 +60,7 @@ def _json(stream: TextIO, **spacing: Any) -> Callable[[object], str]:
 
 
 def _printable(text: str) -> str:
-    """A JSON text with everything in it escaped that cannot be seen; its own line ends stay."""
+    """Return a JSON text with invisible characters escaped; its own line ends stay."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
@@ -72,7 +71,7 @@ def _as_json(value: object) -> object:
 
 
 def _records(result: Result, stream: TextIO) -> Iterator[Mapping[str, Any]]:
-    """The result's records. Those of a live one, which pauses between them, are passed on each as it comes."""
+    """Yield the result's records, and flush each one of a live result, which pauses between them."""
     live = getattr(result, "live", False)
     for record in result.rows():
         yield record
@@ -82,7 +81,7 @@ def _records(result: Result, stream: TextIO) -> Iterator[Mapping[str, Any]]:
 
 # -- CSV
 
-#: The columns of records that do not all have the same fields, or of which there may be none to tell.
+#: The columns of records that differ in their fields, or that may be missing altogether.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "ledger-chart": ("at", "seq", "balance", "pending", "low", "high"),
     "history": (
@@ -99,7 +98,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-#: The columns of lists that tell them by their first record, for when there is none.
+#: The columns of empty lists; other lists take them from their first record.
 _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
     "orgs": (
         *("org", "balance", "available", "allowed", "held", "owed", "overage", "debt_since", "lots", "next_expiry"),
@@ -122,13 +121,15 @@ _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
-#: What makes a spreadsheet take a text for a formula.
+#: The first characters of a text that a spreadsheet would run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _write_csv(result: Result, stream: TextIO) -> None:
-    """A header, then a record a line. Nested values are canonical JSON; a text shows its line ends and control
-    characters as escapes, and one that a spreadsheet would run is quoted by a leading apostrophe."""
+    """Write a header, then a record a line.
+
+    Nested values are canonical JSON. Line ends and control characters in a text become escapes, and a leading
+    apostrophe quotes a text that a spreadsheet would run."""
     import csv
 
     records = _records(result, stream)
@@ -160,8 +161,8 @@ def _csv_cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        quoted = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
-        return visible_line(f"'{value}" if quoted else value)
+        is_formula = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+        return visible_line(f"'{value}" if is_formula else value)
     return _printable(_canonical(value))
 
 

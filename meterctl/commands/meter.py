@@ -189,4 +189,4 @@ def check(
     Example:
       meterctl meter check acme --units 50 && start-the-run
     """
-    return wiring.reads.meter(org, asked=check_integer(units, "units", least=0), gate=True)
+    return wiring.reads.meter(org, requested=check_integer(units, "units", least=0), gate=True)

@@ -79,8 +79,8 @@ class Result(ABC):
 @cache
 def document_names(result: type[Result]) -> tuple[str, ...]:
     """Return the names of the fields that the class declares for its document, in order."""
-    stored = [item.name for item in fields(result) if "hidden" not in item.metadata]  # type: ignore[arg-type]
-    return (*stored, *(name for name, value in vars(result).items() if isinstance(value, shown)))
+    names = [item.name for item in fields(result) if "hidden" not in item.metadata]  # type: ignore[arg-type]
+    return (*names, *(name for name, value in vars(result).items() if isinstance(value, shown)))
 
 
 def _plain(value: Any) -> Any:

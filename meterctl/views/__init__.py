@@ -1,5 +1,5 @@
-"""How results look to people: typed results become neutral blocks, and blocks are drawn on a terminal or as text.
+"""Show results to people: a view turns a typed result into neutral blocks, which are drawn on a terminal or as text.
 
-`registry` knows a view for each kind of result, `blocks` is what views are made of, `terminal` and `paste` draw them.
-Nothing here is loaded for a script that reads JSON.
+`registry` finds the view of a result, `blocks` defines the parts of a view, and `terminal`, `paste` and `page` draw
+them. Nothing here is loaded for a script that reads JSON.
 """

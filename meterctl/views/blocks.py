@@ -1,6 +1,6 @@
-"""What a view is made of: blocks that say what is shown, and leave to the drawing how.
+"""Define the blocks that views are made of: content without its drawing.
 
-Text in them is raw: whoever draws makes it safe (see `meterctl.views.safety`), in one place for all.
+Text in them is raw. The code that draws makes it safe (see `meterctl.views.safety`), in one place for all views.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 
 from meterctl.core.model import Instant
 
-#: What a piece of text means; colours follow from it.
+#: The meaning of a piece of text; its colour follows from it.
 Tone = Literal["", "strong", "good", "warn", "bad", "dim", "accent"]
 
 
-class Said(NamedTuple):
+class Styled(NamedTuple):
     """A piece of text with a tone."""
 
     text: str
@@ -28,28 +28,30 @@ class Bar(NamedTuple):
     marks: tuple[int, ...] = ()
 
 
-#: What stands in one place: text, toned text, a bar, or several of them in a row.
-Cell = str | Said | Bar | tuple["str | Said", ...]
+#: The content of one place: text, toned text, a bar, or several texts in a row.
+Cell = str | Styled | Bar | tuple["str | Styled", ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What the answer is about, and how it went."""
+    """The subject of the answer, and its outcome."""
 
     text: Cell
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Names with what they are, one below the other."""
+    """Names with their values, one below the other."""
 
     pairs: Sequence[tuple[str, Cell]]
     title: str = ""
 
 
 class Column(NamedTuple):
-    """A column of a grid. Where space is short, columns of the highest ``rank`` are left out first (0 never), and a
-    column with a ``least`` width folds down to that. ``usual``: its width where rows are not known in advance."""
+    """A column of a grid.
+
+    If space is short, columns of the highest ``rank`` are dropped first (0 never), and a column with a ``least`` width
+    folds down to it. ``usual`` is its width if the rows are not known in advance."""
 
     name: str
     right: bool = False
@@ -65,7 +67,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows under columns. ``rows`` may be a stream; if ``live``, one that pauses, and each row is shown as it comes."""
+    """Rows under columns. ``rows`` may be a stream; if ``live``, each row is shown as soon as it comes."""
 
     columns: Sequence[Column]
     rows: Iterable[Row]
@@ -76,14 +78,14 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence below the rest: what to know, or what to do next."""
+    """A sentence below the rest: a remark, or the next step."""
 
     text: Cell
     tone: Tone = "dim"
 
 
 class CurveStep(NamedTuple):
-    """A value from an instant on, and how low and how high it was on the way there."""
+    """A value from an instant on, and its lowest and highest on the way there."""
 
     at: Instant
     low: int
@@ -93,8 +95,9 @@ class CurveStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A value over time, from ``since`` to ``until``: it holds from each step (there is one at least) to the next, and
-    from the last to the end. ``page_only``: only a page shows it, for it would fill half a terminal."""
+    """A value over time, from ``since`` to ``until``, constant between its steps (at least one).
+
+    ``page_only``: only a page shows it, because it would fill half a terminal."""
 
     since: Instant
     steps: Sequence[CurveStep]
@@ -105,26 +108,26 @@ class Chart:
 Block = Heading | Pairs | Grid | Note | Chart
 
 
-def in_row(*cells: str | Said | None, between: str = " · ") -> tuple[str | Said, ...]:
-    """Those of ``cells`` that say something, in one place."""
-    row: list[str | Said] = []
+def inline(*cells: str | Styled | None, between: str = " · ") -> tuple[str | Styled, ...]:
+    """Return the ``cells`` that are not empty as one cell."""
+    row: list[str | Styled] = []
     for cell in cells:
         if cell is not None and (cell if isinstance(cell, str) else cell.text):
             row += [between, cell] if row else [cell]
     return tuple(row)
 
 
-def pieces(cell: Cell) -> tuple[Said | Bar, ...]:
-    """``cell`` as the sequence it stands for."""
-    if isinstance(cell, Bar | Said):
+def pieces(cell: Cell) -> tuple[Styled | Bar, ...]:
+    """Return the pieces of ``cell``."""
+    if isinstance(cell, Bar | Styled):
         return (cell,)
     if isinstance(cell, str):
-        return (Said(cell),)
-    return tuple(Said(piece) if isinstance(piece, str) else piece for piece in cell)
+        return (Styled(cell),)
+    return tuple(Styled(piece) if isinstance(piece, str) else piece for piece in cell)
 
 
-def bar_pieces(bar: Bar, width: int) -> tuple[Said, ...]:
-    """``bar`` drawn in ``width`` characters. What is there at all shows, and what is not whole never looks so."""
+def bar_pieces(bar: Bar, width: int) -> tuple[Styled, ...]:
+    """Return ``bar`` as ``width`` characters: any value above 0 shows, and only a whole one fills the bar."""
     cells: list[tuple[str, Tone]] = []
     total = 0
     for length, tone in bar.parts:
@@ -132,16 +135,16 @@ def bar_pieces(bar: Bar, width: int) -> tuple[Said, ...]:
         cells += [("█", tone)] * (_reach(total, bar.whole, width) - len(cells))
     cells += [("░", "dim")] * (width - len(cells))
     for mark in bar.marks:
-        place = min(width, max(1, _scaled(mark, bar.whole, width))) - 1
+        place = min(width, max(1, _scale(mark, bar.whole, width))) - 1
         cells[place] = ("│", "strong")
-    return tuple(Said(sign, tone) for sign, tone in cells)
+    return tuple(Styled(sign, tone) for sign, tone in cells)
 
 
-def _scaled(value: int, whole: int, width: int) -> int:
+def _scale(value: int, whole: int, width: int) -> int:
     return (2 * value * width + whole) // (2 * whole) if whole > 0 else 0
 
 
 def _reach(value: int, whole: int, width: int) -> int:
     if value <= 0 or whole <= 0:
         return 0
-    return width if value >= whole else max(1, min(width - 1, _scaled(value, whole, width)))
+    return width if value >= whole else max(1, min(width - 1, _scale(value, whole, width)))

@@ -1,4 +1,4 @@
-"""What is set up: plans, packs and the config in force."""
+"""Show plans, packs and the config in force."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,28 +6,28 @@ from typing import Any
 from meterctl.core.booking.plan_publisher import Published, version_record
 from meterctl.core.results import Facts, Listing
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Row, Said
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Row, Styled
 from meterctl.views.fallback import show_fields
 from meterctl.views.registry import view
 
 
 @view("plan-version")
-def show_published(published: Published) -> Iterable[Block]:
-    said = {
-        "applied": Said("✓ published", "good"),
-        "unchanged": Said("✓ the same terms are published already", "accent"),
-        "planned": Said("○ would publish", "accent"),
-    }[published.status]
-    yield Heading((said, ": ", Said(f"{published.version.plan} v{published.version.version}", "strong")))
-    yield _versions([version_record(published.version)])
-    if published.status == "planned":
+def show_publication(publication: Published) -> Iterable[Block]:
+    outcome = {
+        "applied": Styled("✓ published", "good"),
+        "unchanged": Styled("✓ the same terms are published already", "accent"),
+        "planned": Styled("○ would publish", "accent"),
+    }[publication.status]
+    yield Heading((outcome, ": ", Styled(f"{publication.version.plan} v{publication.version.version}", "strong")))
+    yield _versions([version_record(publication.version)])
+    if publication.status == "planned":
         yield Note("nothing is published yet")
 
 
 _OUTCOMES = {
-    "applied": Said("published", "good"),
-    "unchanged": Said("published before", "accent"),
-    "planned": Said("would be published", "accent"),
+    "applied": Styled("published", "good"),
+    "unchanged": Styled("published before", "accent"),
+    "planned": Styled("would be published", "accent"),
 }
 
 
@@ -36,12 +36,12 @@ def show_plans(plans: Listing) -> Iterable[Block]:
     yield Heading(f"versions of {plans.about['plan']}" if "plan" in plans.about else "plans")
     yield _versions(plans.items)
     if "plan" not in plans.about:
-        yield Note("all versions of one: meterctl plan show PLAN")
+        yield Note("for all versions of a plan: meterctl plan show PLAN")
 
 
-def _versions(found: Iterable[Mapping[str, Any]]) -> Grid:
-    """Plan versions; with what became of each, where they were just published."""
-    records = list(found)
+def _versions(versions: Iterable[Mapping[str, Any]]) -> Grid:
+    """Return a grid of plan versions, with the outcome of each if they were just published."""
+    records = list(versions)
     columns = [
         Column("plan", least=8),
         Column("version", right=True),
@@ -59,7 +59,7 @@ def _versions(found: Iterable[Mapping[str, Any]]) -> Grid:
 def _version_row(record: Mapping[str, Any]) -> Row:
     return Row(
         [
-            Said(record["plan"], "strong"),
+            Styled(record["plan"], "strong"),
             str(record["version"]),
             words.units(record["weekly_quota"]),
             ratios(record["ratios"]),
@@ -99,7 +99,7 @@ def _plans(plans: Mapping[str, Mapping[str, Any]]) -> Grid:
         Column("carries over", rank=2),
     ]
     rows = [
-        Row([Said(name, "strong"), words.units(plan["weekly_quota"]), ratios(plan["ratios"]), _rollover(plan)])
+        Row([Styled(name, "strong"), words.units(plan["weekly_quota"]), ratios(plan["ratios"]), _rollover(plan)])
         for name, plan in plans.items()
     ]
     return Grid(columns, rows, "plans (to be published with: meterctl plan publish --from-config)")
@@ -120,7 +120,7 @@ def _profiles(profiles: Mapping[str, Mapping[str, Any]]) -> Grid:
 def _profile_cells(name: str, profile: Mapping[str, Any]) -> list[Cell]:
     file = profile["store_file"]
     store = profile["store"] or (f"as {file} says" if file else "-")
-    return [Said(name, "strong"), store, "yes" if profile["production"] else "no", profile["actor"] or "-"]
+    return [Styled(name, "strong"), store, "yes" if profile["production"] else "no", profile["actor"] or "-"]
 
 
 def _packs(packs: Mapping[str, Mapping[str, Any]]) -> Grid:
@@ -137,7 +137,7 @@ def _packs(packs: Mapping[str, Mapping[str, Any]]) -> Grid:
 def _pack_cells(name: str, pack: Mapping[str, Any]) -> list[Cell]:
     days = pack["expiry_days"]
     return [
-        Said(name, "strong"),
+        Styled(name, "strong"),
         "any" if pack["units"] is None else words.units(pack["units"]),
         _price(pack),
         f"after {words.plural(days, 'day')}" if days else "never",

@@ -1,4 +1,4 @@
-"""Entries for people: the ledger, and the receipt of a write with everything it did."""
+"""Show entries: the ledger, and the receipt of a write with all its effects."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from meterctl.views.blocks import (
     Note,
     Pairs,
     Row,
-    Said,
+    Styled,
     Tone,
-    in_row,
+    inline,
     pieces,
 )
 from meterctl.views.fallback import value_cell
@@ -46,8 +46,8 @@ _LEDGER = (
 def show_ledger(page: LedgerPage) -> Iterable[Block]:
     since = f"since {words.when_utc(page.since)}" if page.since else None
     until = f"until {words.when_utc(page.until)}" if page.until else None
-    whose = Said(page.org or "all orgs", "strong" if page.org else "")
-    yield Heading(in_row(whose, _balances(page), since, until))
+    whose = Styled(page.org or "all orgs", "strong" if page.org else "")
+    yield Heading(inline(whose, _balances(page), since, until))
     if page.org is None:
         columns = (Column("org", least=12, usual=20), *_LEDGER)
         rows = (Row([entry["org"], *row.cells], row.tone) for entry in page.entries for row in [_ledger_row(entry)])
@@ -55,20 +55,20 @@ def show_ledger(page: LedgerPage) -> Iterable[Block]:
         return
     yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
     if page.next_before is not None:
-        yield Note(f"older ones: the same command with --before {page.next_before}")
+        yield Note(f"for older entries add --before {page.next_before}")
 
 
-def _balances(page: LedgerPage) -> Said | None:
-    """The balance now, or at both ends of the window that was asked for."""
+def _balances(page: LedgerPage) -> Styled | None:
+    """Return the balance now, or at both ends of the requested window."""
     if page.opening is not None and page.closing is not None:
-        return Said(f"balance {page.opening:,} → {page.closing:,}", "bad" if page.closing < 0 else "")
-    return None if page.balance is None else balance_said(page.balance)
+        return Styled(f"balance {page.opening:,} → {page.closing:,}", "bad" if page.closing < 0 else "")
+    return None if page.balance is None else balance_text(page.balance)
 
 
 @view("ledger-chart")
 def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     until = f"until {words.when_utc(chart.until)}"
-    yield Heading(in_row(Said(chart.org, "strong"), balance_said(chart.balance), until))
+    yield Heading(inline(Styled(chart.org, "strong"), balance_text(chart.balance), until))
     if chart.since is None or chart.lowest is None or chart.highest is None:
         yield Note("no entries")
         return
@@ -77,12 +77,12 @@ def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
     if chart.lowest["balance"] < 0:
         before = chart.lowest["seq"] + 1
-        yield Note(f"what took it there: meterctl ledger {shell_word(chart.org)} --before {before}")
+        yield Note(f"entries before the lowest point: meterctl ledger {shell_word(chart.org)} --before {before}")
 
 
 def _extreme(mark: _Entry) -> Cell:
-    entry = "an entry that is due, and not booked yet" if mark["pending"] else f"entry {mark['seq']}"
-    balance = Said(words.units(mark["balance"]), "bad" if mark["balance"] < 0 else "strong")
+    entry = "a due entry that is not booked yet" if mark["pending"] else f"entry {mark['seq']}"
+    balance = Styled(words.units(mark["balance"]), "bad" if mark["balance"] < 0 else "strong")
     return (balance, f" on {words.when_utc(mark['at'])}, {entry}")
 
 
@@ -97,33 +97,33 @@ def _ledger_row(entry: _Entry) -> Row:
         str(entry["seq"]),
         words.when(entry["at"]),
         entry["kind"],
-        in_row(Said("due, not booked yet", "warn") if pending else None, *what(entry)),
-        ", ".join(str(lot) for lot in touched_lots(entry)),
-        Said(words.signed(amount), "good" if amount > 0 else ""),
-        Said(words.units(entry["balance"]), "bad" if entry["balance"] < 0 else ""),
+        inline(Styled("due, not booked yet", "warn") if pending else None, *summary(entry)),
+        ", ".join(str(lot) for lot in lots_of(entry)),
+        Styled(words.signed(amount), "good" if amount > 0 else ""),
+        Styled(words.units(entry["balance"]), "bad" if entry["balance"] < 0 else ""),
         entry["actor"],
     ]
     return Row(cells, "dim" if pending else "")
 
 
-def balance_said(balance: int) -> Said:
-    return Said(f"balance {balance:,}", "bad" if balance < 0 else "")
+def balance_text(balance: int) -> Styled:
+    return Styled(f"balance {balance:,}", "bad" if balance < 0 else "")
 
 
-def what(entry: _Entry) -> Iterator[str | Said]:
-    """An entry in a few words: what it was, what is special about it, and why."""
-    tell = _WHAT.get(entry["kind"])
-    yield tell(entry) if tell else ""
+def summary(entry: _Entry) -> Iterator[str | Styled]:
+    """Yield an entry in a few words: its operation, its special effects, and its reason."""
+    summarize = _SUMMARIES.get(entry["kind"])
+    yield summarize(entry) if summarize else ""
     if owes := words.debt(entry.get("debt")):
-        yield Said(f"debt: {owes}", "warn")
+        yield Styled(f"debt: {owes}", "warn")
     if pays := words.debt(entry.get("repaid")):
         yield f"repays {pays}"
     if entry.get("alerts"):
-        yield Said(f"reached {words.percents(entry['alerts'])}", "warn")
+        yield Styled(f"reached {words.percents(entry['alerts'])}", "warn")
     if entry.get("low"):
-        yield Said(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
+        yield Styled(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
     if entry.get("reason"):
-        yield Said(f'"{entry["reason"]}"', "dim")
+        yield Styled(f'"{entry["reason"]}"', "dim")
 
 
 def _ref(entry: _Entry) -> str:
@@ -135,9 +135,9 @@ def _topup(entry: _Entry) -> str:
 
 
 def _refund(entry: _Entry) -> str:
-    given_back = words.money(entry["cents"], entry["currency"])
+    money = words.money(entry["cents"], entry["currency"])
     forgiven = f", {words.plural(entry['forgiven'], 'unit')} forgiven" if entry["forgiven"] else ""
-    return f"{entry['refund_id']}: {given_back} of {entry['session']}{forgiven}"
+    return f"{entry['refund_id']}: {money} of {entry['session']}{forgiven}"
 
 
 def _expiration(entry: _Entry) -> str:
@@ -145,12 +145,12 @@ def _expiration(entry: _Entry) -> str:
 
 
 def _reversal(entry: _Entry) -> str:
-    undone = f"takes back entry {entry['reverses']}"
+    text = f"takes back entry {entry['reverses']}"
     if "uncounted" in entry:
-        undone = f"{undone}: {words.plural(entry['uncounted']['units'], 'unit')} less used this week"
+        text = f"{text}: {words.plural(entry['uncounted']['units'], 'unit')} less used this week"
     if "refund_id" in entry:
-        undone = f"{undone}, refund {entry['refund_id']}"
-    return f"{undone}; forfeited {words.draws(entry['forfeited'])}" if entry.get("forfeited") else undone
+        text = f"{text}, refund {entry['refund_id']}"
+    return f"{text}; forfeited {words.draws(entry['forfeited'])}" if entry.get("forfeited") else text
 
 
 def _usage(entry: _Entry) -> str:
@@ -162,8 +162,8 @@ def _usage(entry: _Entry) -> str:
 def _reset(entry: _Entry) -> str:
     closed = entry["closed"]
     settled = f", {words.plural(entry['settled'], 'unit')} of debt settled" if entry["settled"] else ""
-    rolled = f", {words.plural(entry['units'], 'unit')} rolled over" if "units" in entry else ""
-    return f"{_week_name(closed)} closed: {closed['used']:,} of {closed['quota']:,} used{settled}{rolled}"
+    rollover = f", {words.plural(entry['units'], 'unit')} rolled over" if "units" in entry else ""
+    return f"{_week_name(closed)} closed: {closed['used']:,} of {closed['quota']:,} used{settled}{rollover}"
 
 
 def _adjustment(entry: _Entry) -> str:
@@ -190,7 +190,7 @@ def _plan(entry: _Entry) -> str:
     return f"plan {entry['plan']} v{entry['version']}, {entry['quota']:,} a week"
 
 
-_WHAT: dict[str, Callable[[_Entry], str]] = {
+_SUMMARIES: dict[str, Callable[[_Entry], str]] = {
     "topup": _topup,
     "debit": _ref,
     "refund": _refund,
@@ -210,8 +210,8 @@ def _week_name(week: _Entry) -> str:
     return f"week {week['key']}" + (f" cycle {week['cycle']}" if week["cycle"] > 1 else "")
 
 
-def touched_lots(entry: _Entry) -> list[int]:
-    """The lots that an entry opened, took from or gave back to, in the order it did."""
+def lots_of(entry: _Entry) -> list[int]:
+    """Return the lots that an entry opened, drew from or gave back to, in that order."""
     lots = [draw["lot"] for name in ("draws", "restored") for draw in entry.get(name) or ()]
     if entry.get("voided"):
         lots.append(entry["voided"]["lot"])
@@ -222,8 +222,8 @@ def touched_lots(entry: _Entry) -> list[int]:
 
 # -- receipts
 
-#: How each status is said: its sign, its tone, its words.
-_SAID: dict[str, tuple[str, Tone, str]] = {
+#: The sign, tone and words of each status.
+_STATUSES: dict[str, tuple[str, Tone, str]] = {
     "applied": ("✓", "good", "booked"),
     "planned": ("○", "accent", "would book"),
     "replayed": ("✓", "accent", "booked before"),
@@ -237,16 +237,16 @@ _SAID: dict[str, tuple[str, Tone, str]] = {
 
 @view("receipt")
 def show_receipt(receipt: Receipt) -> Iterable[Block]:
-    sign, tone, said = _SAID[receipt.status]
+    sign, tone, outcome = _STATUSES[receipt.status]
     code = f" [{receipt.reason}]" if receipt.status == "refused" else ""
-    heading = (Said(f"{sign} {said}{code}", tone), f": {receipt.command} ", Said(receipt.org, "strong"))
+    heading = (Styled(f"{sign} {outcome}{code}", tone), f": {receipt.command} ", Styled(receipt.org, "strong"))
     if receipt.brief and receipt.applied and receipt.entry is not None:
         yield Heading((*heading, f", entry {receipt.entry['seq']}, balance ", *pieces(_balance(receipt))))  # type: ignore[arg-type]
         return
     yield Heading(heading)
     yield from _answer(receipt)
     if receipt.also:
-        along = "also due, and booked along" if receipt.applied else "also due, and would be booked along"
+        along = "due events booked first" if receipt.applied else "due events that would be booked first"
         yield ledger_grid(receipt.also, title=along)
     if receipt.status == "planned":
         yield Note("nothing is booked yet")
@@ -254,9 +254,9 @@ def show_receipt(receipt: Receipt) -> Iterable[Block]:
 
 def _answer(receipt: Receipt) -> Iterable[Block]:
     if receipt.status not in ("applied", "planned"):
-        yield Note(receipt.message, "bad" if _SAID[receipt.status][1] == "bad" else "")
+        yield Note(receipt.message, "bad" if _STATUSES[receipt.status][1] == "bad" else "")
     if receipt.undone_by is not None:
-        yield Note(f"it was undone since, by entry {receipt.undone_by}", "warn")
+        yield Note(f"entry {receipt.undone_by} has undone it since", "warn")
     if receipt.diff:
         yield _difference(receipt.diff)
     for warning in receipt.warnings:
@@ -273,10 +273,10 @@ def _difference(diff: Mapping[str, Mapping[str, Any]]) -> Grid:
 
 
 def _balance(receipt: Receipt) -> Cell:
-    """Before and after, where this call moves it; what is due and booked along counts in."""
-    now = Said(words.units(receipt.balance), "bad" if receipt.balance < 0 else "strong")
-    moved = receipt.entry if receipt.status in ("applied", "planned") else None
-    first = receipt.also[0] if receipt.also else moved
+    """Return the balance, with the one before if this call moves it, due events included."""
+    now = Styled(words.units(receipt.balance), "bad" if receipt.balance < 0 else "strong")
+    booking = receipt.entry if receipt.status in ("applied", "planned") else None
+    first = receipt.also[0] if receipt.also else booking
     before = receipt.balance if first is None else first["balance"] - first["amount"]
     return now if before == receipt.balance else (f"{before:,} → ", now)
 
@@ -285,7 +285,7 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
     entry = receipt.entry
     if entry is None:
         return
-    yield "what", in_row(*what({**entry, "reason": None, "alerts": None, "low": None, "debt": None, "repaid": None}))
+    yield "what", inline(*summary({**entry, "reason": None, "alerts": None, "low": None, "debt": None, "repaid": None}))
     if entry["kind"] not in ("plan", "extension", "hold", "release"):
         yield "amount", _amount(entry)
     yield from _effect_pairs(entry, expired="expired_on_arrival" in dict(receipt.warnings))
@@ -305,31 +305,31 @@ def _amount(entry: _Entry) -> str:
 
 def _effect_pairs(entry: _Entry, *, expired: bool) -> Iterator[_Pair]:
     if opened := opened_lot(entry):
-        yield "lot", f"{entry['lot']}, which has expired: nothing is left of it" if expired else opened
-    for name, said in (("draws", "drawn"), ("restored", "given back"), ("forfeited", "forfeited")):
+        yield "lot", f"{entry['lot']}, which has expired: no units are left" if expired else opened
+    for name, label in (("draws", "drawn"), ("restored", "given back"), ("forfeited", "forfeited")):
         if entry.get(name):
-            yield said, words.draws(entry[name])
+            yield label, words.draws(entry[name])
     if entry.get("voided"):
         yield "removed", words.draws([entry["voided"]])
     if pays := words.debt(entry.get("repaid")):
         yield "repaid", pays
     if owes := words.debt(entry.get("debt")):
-        yield "debt made", Said(owes, "warn")
+        yield "debt made", Styled(owes, "warn")
     if entry.get("released"):
         yield "hold", f"{entry['released']['hold']} let go, {words.plural(entry['released']['units'], 'unit')}"
     yield from _usage_pairs(entry)
     if entry.get("low"):
-        yield "alert", Said(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
+        yield "alert", Styled(f"balance below {', '.join(f'{level:,}' for level in entry['low'])}", "warn")
 
 
 def opened_lot(entry: _Entry) -> str:
-    """The lot that an entry opened, with what a debt left of it."""
+    """Return the lot that an entry opened, with its units after the repayment of debt."""
     if entry["kind"] not in ("topup", "adjustment", "reversal", "reset") or "lot" not in entry:
         return ""
     repaid = entry.get("repaid") if entry["kind"] != "reversal" else None
     held = entry["units"] - sum((repaid or {}).values())
     if held == 0:
-        return "none: all of it repays debt"
+        return "none: all units repay debt"
     expires_at = entry["expires_at"]
     expiry = f"expires {words.when_utc(expires_at)}, {words.relative(entry['at'], expires_at)}" if expires_at else ""
     return f"{entry['lot']} with {words.plural(held, 'unit')}, {expiry or 'never expires'}"
@@ -341,13 +341,13 @@ def _usage_pairs(entry: _Entry) -> Iterator[_Pair]:
     if entry.get("capped_from"):
         yield "capped", f"from {words.plural(entry['capped_from'], 'unit')}"
     if entry.get("uncovered"):
-        yield "uncovered", f"{words.plural(entry['uncovered'], 'unit')}, covered by nothing and not charged"
+        yield "uncovered", f"{words.plural(entry['uncovered'], 'unit')}, beyond quota and lots, not charged"
     week = entry["state"]["week"]
     if week and (entry["kind"] in ("usage", "plan", "reset") or "uncounted" in entry):
         share = words.percent(week["used"], week["quota"])
         yield "week", f"{week['key']}: {week['used']:,} of {week['quota']:,} used ({share})"
     if entry.get("alerts"):
-        yield "threshold", Said(f"{words.percents(entry['alerts'])} reached", "warn")
+        yield "threshold", Styled(f"{words.percents(entry['alerts'])} reached", "warn")
 
 
 @view("refund-preview")
@@ -355,7 +355,11 @@ def show_refund_preview(preview: Facts) -> Iterable[Block]:
     facts = preview.facts
     currency = facts["currency"]
     yield Heading(
-        (Said("○ would claw", "accent"), f" {words.plural(facts['units'], 'unit')} from ", Said(facts["org"], "strong"))
+        (
+            Styled("○ would claw", "accent"),
+            f" {words.plural(facts['units'], 'unit')} from ",
+            Styled(facts["org"], "strong"),
+        )
     )
     paid = words.money(facts["paid_cents"], currency)
     yield Pairs(
@@ -381,13 +385,13 @@ def _whereabouts(facts: Mapping[str, Any]) -> Cell:
         ("expired_units", "expired"),
         ("clawed_units_before", "clawed before"),
     )
-    return ", ".join(f"{facts[name]:,} {said}" for name, said in names if facts[name]) or "gone"
+    return ", ".join(f"{facts[name]:,} {label}" for name, label in names if facts[name]) or "none left"
 
 
 def _forgiven(units: int) -> str:
-    return f", {words.plural(units, 'unit')} forgiven because they are gone already" if units else ""
+    return f", {words.plural(units, 'unit')} forgiven: already spent or expired" if units else ""
 
 
 def _still_refundable(facts: Mapping[str, Any]) -> str:
-    left = words.money(facts["refundable_cents_after"], facts["currency"])
-    return f"{left}, which would claw at most {words.plural(facts['clawable_units_after'], 'unit')}"
+    rest = words.money(facts["refundable_cents_after"], facts["currency"])
+    return f"{rest}, which would claw at most {words.plural(facts['clawable_units_after'], 'unit')}"

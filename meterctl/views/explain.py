@@ -1,4 +1,4 @@
-"""An org explained: first in words for the customer, then the sum, the lots, what comes, and what is odd."""
+"""Show an explanation: sentences for the customer, the sum, the lots, the next events, and oddities."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ from meterctl.core.model import Instant
 from meterctl.core.reads.explain import Explanation
 from meterctl.core.reads.lot_history import FATES
 from meterctl.views import words
-from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, in_row
+from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, inline
 from meterctl.views.orgs import usage_bar
 from meterctl.views.registry import view
 
 _Facts = Mapping[str, Any]
 
-#: What each fate of units is called at the head of a column.
+#: The column headings of the fates of units.
 _FATES = {
     "debt": "paid debt",
     "used": "used",
@@ -29,12 +29,12 @@ _FATES = {
 @view("explain")
 def show_explanation(explanation: Explanation) -> Iterable[Block]:
     facts = explanation.facts
-    outcome = Said("✓ may run", "good") if facts["allowed"] else Said("✗ may not run", "bad")
-    yield Heading(in_row(Said(facts["org"], "strong"), outcome, Said(f"as of {_when(facts['as_of'])}", "dim")))
+    outcome = Styled("✓ may run", "good") if facts["allowed"] else Styled("✗ may not run", "bad")
+    yield Heading(inline(Styled(facts["org"], "strong"), outcome, Styled(f"as of {_when(facts['as_of'])}", "dim")))
     for sentence in facts["said"]:
         yield Note(sentence, "")
     if not facts["seq"]:
-        yield Note("nothing was booked for this org up to then")
+        yield Note("no entry was booked for this org by then")
     yield Pairs([("", ""), *_sum(facts)])
     if facts["lots"]:
         yield _lots(facts["lots"])
@@ -43,14 +43,14 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
             f"and {words.plural(facts['more_lots'], 'live lot')} more: meterctl balance {shell_word(facts['org'])}"
         )
     if not all(lot["complete"] for lot in facts["lots"]):
-        yield Note("* opened before the entries that were read: what was clawed back before them is under used")
+        yield Note("* opened before the entries read here: units clawed back earlier are shown as used")
     if facts["upcoming"]:
         yield _upcoming(facts)
     for oddity in facts["oddities"]:
         yield Note(("! ", oddity["message"], _entries(oddity["seqs"])), "warn")
     if seq := facts["seq"]:
-        which = f"{shell_word(facts['org'])} --all-kinds --before {seq + 1} --limit 1"
-        yield Note(f"to see an entry, say {seq}: meterctl ledger {which}")
+        options = f"{shell_word(facts['org'])} --all-kinds --before {seq + 1} --limit 1"
+        yield Note(f"show an entry, such as {seq}: meterctl ledger {options}")
 
 
 # -- the sum
@@ -62,66 +62,68 @@ def _sum(facts: _Facts) -> Iterator[tuple[str, Cell]]:
     version = f"plan {plan['plan']} v{plan['version']}" if plan["version"] else f"plan {plan['plan']}, not published"
     yield "quota", f"{words.units(total['quota'])} a week: {version}{by_default}{_entries(plan['seqs'])}"
     cycle = f" cycle {week['cycle']}" if week["cycle"] > 1 else ""
-    since = f", entries {week['since_seq']} on" if week["since_seq"] else ""
+    since = f", from entry {week['since_seq']} on" if week["since_seq"] else ""
     settled = f", {words.units(week['settled'])} paid debt" if week["settled"] else ""
     yield f"used in {week['key']}{cycle}", f"{words.units(total['used'])}{settled}{since}"
     if total["quota"]:
         yield "", usage_bar(total["used"], total["quota"], {100, *week["alerts"]})
     yield "left of the quota", words.units(total["quota_left"])
     yield "+ in lots", words.units(total["in_lots"])
-    for name, said in (("owed", "- owed"), ("overage", "- overage")):
+    for name, label in (("owed", "- owed"), ("overage", "- overage")):
         if total[name]:
             since = f" since {_when(debt['since'])}{_entries(debt['seqs'][name])}" if debt else ""
-            yield said, (Said(words.units(total[name]), "bad"), since)
-    available = Said(words.units(total["available"]), "good" if facts["allowed"] else "bad")
-    yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} too few to run")
+            yield label, (Styled(words.units(total[name]), "bad"), since)
+    if total["held"]:
+        yield "- on hold", words.units(total["held"])
+    available = Styled(words.units(total["available"]), "good" if facts["allowed"] else "bad")
+    yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} short of running")
     if ahead := facts["forecast"]:
         weeks = ", ".join(f"{each['key']}: {words.units(each['used'])}" for each in ahead["weeks"])
-        yield "pace", (f"{words.units(ahead['pace'])} a week", Said(f" ({weeks})", "dim"))
+        yield "pace", (f"{words.units(ahead['pace'])} a week", Styled(f" ({weeks})", "dim"))
 
 
 # -- lots
 
 
 def _lots(lots: Sequence[_Facts]) -> Grid:
-    told = [fate for fate in FATES if any(lot[fate] for lot in lots)]
+    fates = [fate for fate in FATES if any(lot[fate] for lot in lots)]
     columns = [
         Column("lot", right=True),
         Column("what", least=10, rank=2),
         Column("got", right=True),
-        *(Column(_FATES[fate], right=True, rank=1) for fate in told),
+        *(Column(_FATES[fate], right=True, rank=1) for fate in fates),
         Column("left", right=True),
         Column("", rank=5, least=14),
         Column("expires", least=10, rank=1),
         Column("entries", least=12, rank=3),
     ]
-    return Grid(columns, [_lot_row(lot, told) for lot in lots])
+    return Grid(columns, [_lot_row(lot, fates) for lot in lots])
 
 
-def _lot_row(lot: _Facts, told: Sequence[str]) -> Row:
+def _lot_row(lot: _Facts, fates: Sequence[str]) -> Row:
     cells: list[Cell] = [
         f"{lot['id']}" + ("" if lot["complete"] else "*"),
-        _what(lot),
+        _origin(lot),
         words.units(lot["units"]),
-        *(words.units(lot[fate]) if lot[fate] else Said("-", "dim") for fate in told),
-        Said(words.units(lot["left"]), "strong" if lot["left"] else "dim"),
+        *(words.units(lot[fate]) if lot[fate] else Styled("-", "dim") for fate in fates),
+        Styled(words.units(lot["left"]), "strong" if lot["left"] else "dim"),
         Bar(((lot["left"], "good"),), lot["units"]),
         words.when(lot["expires_at"]) if lot["expires_at"] else "never",
-        "; ".join(f"{_FATES[fate]} {_list(seqs)}" for fate, seqs in lot["seqs"].items() if fate in told),
+        "; ".join(f"{_FATES[fate]} {_list(seqs)}" for fate, seqs in lot["seqs"].items() if fate in fates),
     ]
     return Row(cells, "" if lot["left"] else "dim")
 
 
-def _what(lot: _Facts) -> str:
+def _origin(lot: _Facts) -> str:
     opened = words.when(lot["opened_at"])[:10]
     if lot["kind"] == "topup":
         return f"{lot['pack']}, {words.money(lot['paid_cents'], lot['currency'])}, {lot['session']}, {opened}"
-    given = {"adjustment": "granted", "reversal": "given back"}.get(lot["kind"], lot["kind"])
+    verb = {"adjustment": "granted", "reversal": "given back"}.get(lot["kind"], lot["kind"])
     reason = f': "{lot["reason"]}"' if lot["reason"] else ""
-    return f"{given} by {lot['actor']}, {opened}{reason}"
+    return f"{verb} by {lot['actor']}, {opened}{reason}"
 
 
-# -- what comes
+# -- coming events
 
 
 def _upcoming(facts: _Facts) -> Grid:
@@ -151,16 +153,16 @@ def _event(event: _Facts) -> str:
         return f"hold {event['hold']} of {words.plural(event['units'], 'unit')} runs out"
     if event["kind"] == "plan":
         return f"plan {event['plan']} takes effect"
-    rolled = f", {words.plural(event['units'], 'unit')} roll over" if event["units"] else ""
+    rollover = f", {words.plural(event['units'], 'unit')} roll over" if event["units"] else ""
     settled = f", {words.plural(event['settled'], 'unit')} of debt settled" if event["settled"] else ""
-    return f"week {event['week']} ends, the quota begins anew{settled}{rolled}"
+    return f"week {event['week']} ends, the quota begins anew{settled}{rollover}"
 
 
 # -- small words
 
 
 def _here(instant: Instant) -> str:
-    """An instant on the clock of whoever looks; nothing where that shows UTC."""
+    """Return an instant in local time; empty if that is UTC."""
     local = to_datetime(instant).astimezone()
     return f"{local:%Y-%m-%d %H:%M %Z}" if local.utcoffset() else ""
 

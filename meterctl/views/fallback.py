@@ -1,4 +1,4 @@
-"""The view of anything: scalars as pairs, lists of records as grids, nested names with dots."""
+"""Show any result: scalars as pairs, lists of records as grids, nested names with dots."""
 
 import json
 import re
@@ -8,17 +8,17 @@ from typing import Any
 
 from meterctl.core.results import Listing, Result
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Pairs, Row, Said
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Pairs, Row, Styled
 
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
-#: Integers that name something rather than count it.
+#: Integers that are numbers of things rather than counts.
 _NUMBERS = frozenset({"seq", "id", "lot", "version", "plan_version", "cycle", "line", "check", "v"})
 
 
 def show_anything(result: Result) -> Iterable[Block]:
-    """A result nobody wrote a view for."""
-    yield Heading(Said(result.name, "strong"))
+    """Show a result that has no view of its own."""
+    yield Heading(Styled(result.name, "strong"))
     if isinstance(result, Listing):
         yield from show_fields(result.about)
         yield grid_of(result.items)
@@ -27,7 +27,7 @@ def show_anything(result: Result) -> Iterable[Block]:
 
 
 def show_fields(fields: Mapping[str, Any]) -> Iterable[Block]:
-    """The fields of a document: what is single first, then its lists."""
+    """Show the fields of a document: single values first, then its lists."""
     flat = dict(_flat(fields))
     lists = {name: value for name, value in flat.items() if _is_records(value)}
     pairs = [(name, value_cell(name, value)) for name, value in flat.items() if name not in lists]
@@ -38,11 +38,11 @@ def show_fields(fields: Mapping[str, Any]) -> Iterable[Block]:
 
 
 def grid_of(records: Iterable[Mapping[str, Any]], *, title: str = "") -> Grid:
-    """Records under the names of the first one; ``records`` may be a stream."""
+    """Return a grid of ``records``, which may be a stream, under the names of the first one."""
     source = iter(records)
     first = list(islice(source, 1))
     names = list(first[0]) if first else []
-    # The first column says which record it is: it stays in any terminal, the rest goes from the right.
+    # The first column identifies the record, so it always stays; the others are hidden from the right.
     columns = [
         Column(name, right=_is_count(first[0][name]), rank=place, least=12 if isinstance(first[0][name], str) else 0)
         for place, name in enumerate(names)
@@ -52,9 +52,9 @@ def grid_of(records: Iterable[Mapping[str, Any]], *, title: str = "") -> Grid:
 
 
 def value_cell(name: str, value: object) -> Cell:
-    """One value as a person reads it."""
+    """Return one value as a person reads it."""
     if value is None or value in ("", [], {}):
-        return Said("-", "dim")
+        return Styled("-", "dim")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

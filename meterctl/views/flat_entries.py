@@ -1,12 +1,12 @@
-"""Entries as rows of a table without anything nested: for spreadsheets and accounting.
+"""Flatten entries to rows for spreadsheets and accounting.
 
-Parts of an entry that are lists stand in one cell: ``3=50 7=20`` are 50 units of lot 3 and 20 of lot 7.
+Lists in an entry share one cell: ``3=50 7=20`` are 50 units of lot 3 and 20 of lot 7.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-#: What a row leaves out: the state after the entry, the caller's own words, and what chains entries together.
+#: Fields that rows omit: the state after the entry, the caller's input, and the chain of hashes.
 LEFT_OUT = frozenset({"state", "input", "prev", "v", "opened"})
 
 #: Fields whose parts have columns of their own.
@@ -18,7 +18,7 @@ _PARTS = {
     "closed": ("key", "cycle", "plan", "version", "quota", "used", "uncovered"),
 }
 
-#: Every column, in order; ``more`` holds, as JSON, what has no column.
+#: Every column, in order; ``more`` holds all other fields as JSON.
 COLUMNS = (
     *("org", "seq", "at", "kind", "amount", "balance", "key", "actor", "reason", "approved_by", "occurred_at"),
     *("recorded_at", "pending", "pack", "session", "quantity", "paid_cents", "tax_cents", "currency", "names"),

@@ -1,4 +1,4 @@
-"""An org's window as a double-entry journal that hledger reads and checks.
+"""Write an org's window as a double-entry journal that hledger reads and checks.
 
 Each entry that moves units is a transaction between ``units:ORG`` and an account named after the movement. It asserts
 the balance after it, so ``hledger check`` proves every running balance. Payments and refunds are a second pair of
@@ -12,7 +12,7 @@ from meterctl.core.reads.movements import Movements, count_money, parts_of
 from meterctl.views import words
 from meterctl.views.safety import visible_line
 
-#: Finds the purchase that an undo took back.
+#: Finds the purchase that an undo reversed.
 TopupOf = Callable[[Entry], Entry | None]
 
 
@@ -28,7 +28,7 @@ class DoubleEntry:
         self._currencies: dict[str, None] = {}
 
     def lines(self, entries: Iterable[Entry]) -> Iterator[str]:
-        """Yield the journal; ``entries`` are in order, those before the window are passed over."""
+        """Yield the journal; ``entries`` are in order; those before the window are skipped."""
         yield "decimal-mark ."
         yield "commodity 1000. units"
         yield ""

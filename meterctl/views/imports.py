@@ -1,4 +1,4 @@
-"""Data from elsewhere: what an import brought in, and what an audit found."""
+"""Show the outcome of imports and audits."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled
 from meterctl.views.registry import view
 
-#: Findings that a person is shown one by one.
+#: The most findings that are shown one by one.
 SHOWN = 40
 
 
@@ -17,9 +17,9 @@ SHOWN = 40
 def show_import(imported: Imported) -> Iterable[Block]:
     new = bool(imported.imported or imported.plans)
     if imported.dry_run and new:
-        outcome = Said("○ would import", "accent")
+        outcome = Styled("○ would import", "accent")
     else:
-        outcome = Said("✓ imported", "good") if new else Said("✓ nothing is new", "accent")
+        outcome = Styled("✓ imported", "good") if new else Styled("✓ nothing is new", "accent")
     yield Heading((outcome, f": {imported.source}"))
     known = f", {imported.known:,} of them here already" if imported.known else ""
     pairs: list[tuple[str, Cell]] = [
@@ -29,26 +29,26 @@ def show_import(imported: Imported) -> Iterable[Block]:
         ("took", words.duration(imported.seconds)),
     ]
     if imported.missing_plans:
-        pairs.append(("plans without a version", Said(", ".join(imported.missing_plans), "warn")))
+        pairs.append(("plans without a version", Styled(", ".join(imported.missing_plans), "warn")))
     yield Pairs(pairs)
     yield Note("nothing is imported yet" if imported.dry_run else "check it with: meterctl verify --all")
 
 
 @view("audit")
-def show_audit(audited: Audited) -> Iterable[Block]:
-    count = sum(audited.counts.values())
-    outcome = Said(f"✗ {words.plural(count, 'finding')}", "bad") if count else Said("✓ nothing is wrong", "good")
-    yield Heading((outcome, f": {words.plural(audited.orgs, 'org')} of {audited.source}"))
+def show_audit(audit: Audited) -> Iterable[Block]:
+    count = sum(audit.counts.values())
+    outcome = Styled(f"✗ {words.plural(count, 'finding')}", "bad") if count else Styled("✓ nothing is wrong", "good")
+    yield Heading((outcome, f": {words.plural(audit.orgs, 'org')} of {audit.source}"))
     yield Pairs(
         [
-            ("entries", words.units(audited.entries)),
-            ("owed to customers", words.plural(audited.owed, "unit")),
-            ("owed by customers", words.plural(audited.owing, "unit")),
+            ("entries", words.units(audit.entries)),
+            ("owed to customers", words.plural(audit.owed, "unit")),
+            ("owed by customers", words.plural(audit.owing, "unit")),
         ]
     )
     if not count:
         return
-    kinds = [Row([name, words.units(number)]) for name, number in sorted(audited.counts.items())]
+    kinds = [Row([name, words.units(number)]) for name, number in sorted(audit.counts.items())]
     yield Grid([Column("finding", least=12), Column("times", right=True)], kinds, "by kind")
     columns = [
         Column("org", least=10),
@@ -65,23 +65,23 @@ def show_audit(audited: Audited) -> Iterable[Block]:
                 each["message"],
             ]
         )
-        for each in audited.findings[:SHOWN]
+        for each in audit.findings[:SHOWN]
     ]
     yield Grid(columns, rows, "findings")
     if count > SHOWN:
         yield Note(f"{words.plural(count - SHOWN, 'finding')} more: -o json or -o ndjson lists them")
-    if audited.plan_out is not None:
-        yield Note(f"to carry out the adjustments: meterctl apply {audited.plan_out}")
+    if audit.plan_out is not None:
+        yield Note(f"to carry out the adjustments: meterctl apply {audit.plan_out}")
 
 
 @view("devkit-import")
 def show_devkit_import(result: DevkitImported) -> Iterable[Block]:
     if result.failed:
-        outcome = Said(f"✗ {words.plural(result.failed, 'org')} with problems", "bad")
+        outcome = Styled(f"✗ {words.plural(result.failed, 'org')} with problems", "bad")
     elif result.dry_run and result.imported:
-        outcome = Said("○ would import", "accent")
+        outcome = Styled("○ would import", "accent")
     else:
-        outcome = Said("✓ imported", "good") if result.imported else Said("✓ nothing is new", "accent")
+        outcome = Styled("✓ imported", "good") if result.imported else Styled("✓ nothing is new", "accent")
     yield Heading((outcome, f": {words.plural(result.orgs, 'org')} of {result.source}"))
     yield Pairs(
         [
@@ -91,9 +91,9 @@ def show_devkit_import(result: DevkitImported) -> Iterable[Block]:
             ("took", words.duration(result.seconds)),
         ]
     )
-    troubled = [report for report in result.reports if report["problems"]]
-    if troubled:
+    problems = [report for report in result.reports if report["problems"]]
+    if problems:
         columns = [Column("org", least=10), Column("status"), Column("problems", least=20)]
-        rows = [Row([each["org"], each["status"], "; ".join(each["problems"])]) for each in troubled[:SHOWN]]
+        rows = [Row([each["org"], each["status"], "; ".join(each["problems"])]) for each in problems[:SHOWN]]
         yield Grid(columns, rows, "orgs with problems")
     yield Note("nothing is imported yet" if result.dry_run else "check it with: meterctl verify --all")

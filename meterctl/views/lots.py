@@ -1,11 +1,11 @@
-"""The lots of an org, by state."""
+"""Show the lots of an org by state."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from meterctl.core.results import Listing
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Row, Said, in_row
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Row, Styled, inline
 from meterctl.views.registry import view
 
 _FATES = ("debt", "used", "clawed", "expired", "forfeited", "voided")
@@ -13,7 +13,7 @@ _FATES = ("debt", "used", "clawed", "expired", "forfeited", "voided")
 
 @view("lots")
 def show_lots(lots: Listing) -> Iterable[Block]:
-    yield Heading(in_row(Said(str(lots.about["org"]), "strong"), "lots"))
+    yield Heading(inline(Styled(str(lots.about["org"]), "strong"), "lots"))
     columns = [
         Column("lot", right=True),
         Column("state", least=7),
@@ -30,16 +30,16 @@ def show_lots(lots: Listing) -> Iterable[Block]:
 
 def _row(lot: Mapping[str, Any]) -> Row:
     expires_at = lot["expires_at"]
-    became = ", ".join(f"{lot[fate]:,} {fate}" for fate in _FATES if lot[fate])
+    history = ", ".join(f"{lot[fate]:,} {fate}" for fate in _FATES if lot[fate])
     cells: list[Cell] = [
         str(lot["id"]),
-        Said(lot["state"], "good" if lot["state"] == "live" else "dim"),
-        lot["pack"] or Said("-", "dim"),
-        Said(words.units(lot["remaining"]), "strong"),
+        Styled(lot["state"], "good" if lot["state"] == "live" else "dim"),
+        lot["pack"] or Styled("-", "dim"),
+        Styled(words.units(lot["remaining"]), "strong"),
         words.units(lot["units"]),
-        words.when(expires_at) if expires_at else Said("never", "dim"),
+        words.when(expires_at) if expires_at else Styled("never", "dim"),
         str(lot["priority"]),
-        became or Said("-", "dim"),
-        lot["session"] or Said("-", "dim"),
+        history or Styled("-", "dim"),
+        lot["session"] or Styled("-", "dim"),
     ]
     return Row(cells, "" if lot["state"] == "live" else "dim")

@@ -1,4 +1,4 @@
-"""Where orgs stand: balance, week, past weeks, thresholds, and many orgs at once."""
+"""Show the balance, week, past weeks and thresholds of an org, and lists of orgs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ from meterctl.core.domain.instants import add_days, to_millis
 from meterctl.core.model import Instant
 from meterctl.core.results import Balance, Listing, Meter
 from meterctl.views import words
-from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone, in_row
-from meterctl.views.entries import balance_said
+from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, Tone, inline
+from meterctl.views.entries import balance_text
 from meterctl.views.registry import view
 
-#: Expiries nearer than this are warned of.
+#: Expiries nearer than this are shown as warnings.
 _SOON_DAYS = 14
 
-#: Where a usage bar is marked, in percent of the quota; thresholds reached at other percents are added.
+#: Marks on a usage bar, in percent of the quota; other thresholds that were reached are added.
 _MARKS = (80, 100)
 
 # -- balance
@@ -22,16 +22,16 @@ _MARKS = (80, 100)
 
 @view("balance")
 def show_balance(balance: Balance) -> Iterable[Block]:
-    as_of = Said(f"as of {words.when_utc(balance.as_of)}", "dim")
-    yield Heading(in_row(Said(balance.org, "strong"), balance_said(balance.balance), as_of))
+    as_of = Styled(f"as of {words.when_utc(balance.as_of)}", "dim")
+    yield Heading(inline(Styled(balance.org, "strong"), balance_text(balance.balance), as_of))
     if balance.seq == 0:
-        yield Note("nothing was booked for this org up to then")
+        yield Note("no entry was booked for this org by then")
         return
     if balance.lots:
         yield _lots(balance.lots, balance.as_of)
     yield from _debt(balance.debt)
     if balance.held:
-        yield Note(f"{words.plural(balance.held, 'unit')} on hold: reserved for runs that are under way")
+        yield Note(f"{words.plural(balance.held, 'unit')} on hold: reserved for runs in progress")
     yield from _next_expiry(balance)
 
 
@@ -56,13 +56,13 @@ def _lot_row(lot: Mapping[str, Any], now: Instant) -> Row:
     return Row(
         [
             str(lot["id"]),
-            lot["pack"] or Said("-", "dim"),
-            Said(words.units(lot["remaining"]), "strong"),
+            lot["pack"] or Styled("-", "dim"),
+            Styled(words.units(lot["remaining"]), "strong"),
             Bar(((lot["remaining"], "warn" if soon else "good"),), whole),
             words.units(whole),
-            Said(words.when(expires_at), "warn" if soon else "") if expires_at else Said("never", "dim"),
+            Styled(words.when(expires_at), "warn" if soon else "") if expires_at else Styled("never", "dim"),
             _time_left(now, expires_at),
-            lot["session"] or Said("-", "dim"),
+            lot["session"] or Styled("-", "dim"),
         ]
     )
 
@@ -73,7 +73,7 @@ def _time_left(now: Instant, then: Instant | None) -> str:
 
 def _debt(debt: Mapping[str, Any]) -> Iterator[Block]:
     if owes := words.debt(debt):
-        yield Note((Said(f"debt: {owes}", "bad"), "; the next credit repays it first"), "")
+        yield Note((Styled(f"debt: {owes}", "bad"), "; the next credit repays it first"), "")
     if debt["overage"]:
         yield Note("overage is also settled from the next week's quota")
 
@@ -93,16 +93,16 @@ def _next_expiry(balance: Balance) -> Iterator[Note]:
 
 @view("meter")
 def show_meter(meter: Meter) -> Iterable[Block]:
-    allowed = Said("✓ may run", "good") if meter.allowed else Said("✗ may not run", "bad")
+    allowed = Styled("✓ may run", "good") if meter.allowed else Styled("✗ may not run", "bad")
     plan = f"plan {meter.plan}" + (f" v{meter.plan_version}" if meter.plan_version else " (not published)")
-    yield Heading(in_row(Said(meter.org, "strong"), allowed, plan))
+    yield Heading(inline(Styled(meter.org, "strong"), allowed, plan))
     yield Pairs(list(_meter_pairs(meter)))
     if len(meter.breakdown) > 1:
         yield _features(meter.breakdown)
 
 
 def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
-    left = max(0, meter.quota - meter.used)
+    rest = max(0, meter.quota - meter.used)
     yield "week", _week(meter)
     yield "used", f"{meter.used:,} of {meter.quota:,} ({words.percent(meter.used, meter.quota)})"
     yield "", usage_bar(meter.used, meter.quota, {*_MARKS, *meter.alerts})
@@ -115,13 +115,13 @@ def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
     if meter.next_plan:
         yield "next plan", f"{meter.next_plan['plan']}, from {words.when_utc(meter.next_plan['from'])}"
     if meter.alerts:
-        yield "reached", Said(words.percents(meter.alerts), "warn")
+        yield "reached", Styled(words.percents(meter.alerts), "warn")
     if meter.used > meter.quota:
         yield "overflow", _overflow(meter)
-    available = Said(words.units(meter.available), "" if meter.allowed else "bad")
-    yield "available", (available, f" = {left:,} left of the quota + balance {meter.balance:,}")
+    available = Styled(words.units(meter.available), "" if meter.allowed else "bad")
+    yield "available", (available, f" = {rest:,} left of the quota + balance {meter.balance:,}")
     if meter.asked or not meter.allowed:
-        yield "asked", _asked(meter)
+        yield "requested", _request(meter)
 
 
 def _week(meter: Meter) -> Cell:
@@ -129,22 +129,22 @@ def _week(meter: Meter) -> Cell:
     cycle = f"cycle {week['cycle']}" if week["cycle"] > 1 else None
     ends = f"ends {words.relative(meter.as_of, week['ends_at'])}"
     days = f"{words.when(week['starts_at'])} → {words.when_utc(week['ends_at'])}"
-    return in_row(week["key"], cycle, days, ends)
+    return inline(week["key"], cycle, days, ends)
 
 
-def _asked(meter: Meter) -> str:
-    asked = max(1, meter.asked)
-    missing = "" if meter.allowed else f", {asked - meter.available:,} more than available"
-    return words.plural(asked, "unit") + missing
+def _request(meter: Meter) -> str:
+    units = max(1, meter.asked)
+    missing = "" if meter.allowed else f", {units - meter.available:,} more than available"
+    return words.plural(units, "unit") + missing
 
 
-def _overflow(meter: Meter) -> Said:
+def _overflow(meter: Meter) -> Styled:
     text = f"{words.plural(meter.used - meter.quota, 'unit')} beyond the quota"
-    return Said(f"{text}, {meter.uncovered:,} of them uncovered" if meter.uncovered else text, "warn")
+    return Styled(f"{text}, {meter.uncovered:,} of them uncovered" if meter.uncovered else text, "warn")
 
 
 def usage_bar(used: int, quota: int, percents: Iterable[int], whole: int = 0) -> Bar:
-    """Usage against a quota: what is within, what is beyond, and marks at ``percents`` of the quota."""
+    """Return a bar of usage within and beyond a quota, with marks at ``percents`` of the quota."""
     within = min(used, quota)
     whole = max(whole, used, quota)
     marks = (quota * percent // 100 for percent in sorted(percents)) if quota else ()
@@ -153,17 +153,17 @@ def usage_bar(used: int, quota: int, percents: Iterable[int], whole: int = 0) ->
 
 
 def _pace(meter: Meter) -> Cell | None:
-    """The share used against the share of the week gone, and where that leads; nothing to say in its first hours."""
+    """Return the used share, the elapsed share of the week, and (after its first hours) the share at its end."""
     if not meter.quota:
         return None
     start, end = to_millis(meter.week["starts_at"]), to_millis(meter.week["ends_at"])
-    gone = min(to_millis(meter.as_of), end) - start
-    text = f"{words.percent(meter.used, meter.quota)} used in {words.percent(gone, end - start)} of the week"
-    if gone * 20 < end - start:
+    elapsed = min(to_millis(meter.as_of), end) - start
+    text = f"{words.percent(meter.used, meter.quota)} used in {words.percent(elapsed, end - start)} of the week"
+    if elapsed * 20 < end - start:
         return text
-    projected = meter.used * (end - start) // gone
-    tone: Tone = "warn" if projected > meter.quota else ""
-    return f"{text}; ", Said(f"at this pace {words.percent(projected, meter.quota)} at its end", tone)
+    at_end = meter.used * (end - start) // elapsed
+    tone: Tone = "warn" if at_end > meter.quota else ""
+    return f"{text}; ", Styled(f"at this pace {words.percent(at_end, meter.quota)} by its end", tone)
 
 
 def _forecast(meter: Meter) -> Cell:
@@ -174,14 +174,14 @@ def _forecast(meter: Meter) -> Cell:
         return f"{pace}: will not run out"
     soon = meter.runs_out_at <= add_days(meter.as_of, _SOON_DAYS)
     at = f"runs out {words.when_utc(meter.runs_out_at)}, {words.relative(meter.as_of, meter.runs_out_at)}"
-    return f"{pace}; ", Said(at, "warn" if soon else "")
+    return f"{pace}; ", Styled(at, "warn" if soon else "")
 
 
 def _features(breakdown: Mapping[str, int]) -> Grid:
     whole = sum(breakdown.values())
-    ranked = sorted(breakdown.items(), key=lambda item: (-item[1], item[0]))
+    by_units = sorted(breakdown.items(), key=lambda item: (-item[1], item[0]))
     columns = [Column("feature", least=8), Column("units", right=True), Column("", rank=1, least=8)]
-    rows = [Row([name, words.units(count), Bar(((count, "accent"),), whole)]) for name, count in ranked]
+    rows = [Row([name, words.units(count), Bar(((count, "accent"),), whole)]) for name, count in by_units]
     return Grid(columns, rows)
 
 
@@ -191,7 +191,7 @@ def _features(breakdown: Mapping[str, int]) -> Grid:
 @view("history")
 def show_history(history: Listing) -> Iterable[Block]:
     weeks = list(history.items)
-    yield Heading(in_row(Said(str(history.about["org"]), "strong"), "closed weeks"))
+    yield Heading(inline(Styled(str(history.about["org"]), "strong"), "closed weeks"))
     # One scale for all bars, so that weeks compare.
     whole = max((max(week["used"], week["quota"]) for week in weeks), default=0)
     columns = [
@@ -219,8 +219,8 @@ def _history_row(week: Mapping[str, Any], whole: int) -> Row:
             words.units(used),
             usage_bar(used, quota, (100,), whole),
             words.units(quota),
-            Said(words.percent(used, quota), "bad" if used > quota else ""),
-            words.breakdown(week["breakdown"]) or Said("-", "dim"),
+            Styled(words.percent(used, quota), "bad" if used > quota else ""),
+            words.breakdown(week["breakdown"]) or Styled("-", "dim"),
             _unless_zero(week["settled"]),
             _unless_zero(week["uncovered"]),
             str(week["seq"]),
@@ -229,14 +229,14 @@ def _history_row(week: Mapping[str, Any], whole: int) -> Row:
 
 
 def _unless_zero(count: int) -> Cell:
-    return words.units(count) if count else Said("-", "dim")
+    return words.units(count) if count else Styled("-", "dim")
 
 
 @view("alerts")
 def show_alerts(alerts: Listing) -> Iterable[Block]:
     org, since = alerts.about.get("org"), alerts.about.get("since")
-    whose = Said(str(org), "strong") if org else "all orgs"
-    yield Heading(in_row(whose, "thresholds and low balances", f"since {words.when_utc(since)}" if since else None))
+    whose = Styled(str(org), "strong") if org else "all orgs"
+    yield Heading(inline(whose, "thresholds and low balances", f"since {words.when_utc(since)}" if since else None))
     columns = [
         Column("when (UTC)", least=10, usual=16),
         Column("org", least=12, usual=20),
@@ -248,8 +248,8 @@ def show_alerts(alerts: Listing) -> Iterable[Block]:
     ]
     yield Grid(columns, (_alert_row(alert) for alert in alerts.items))
     if cursor := alerts.about.get("next"):
-        yield Note(f"booked before {words.when_utc(alerts.about['until'])}")
-        yield Note(f"go on with: --after {cursor}")
+        yield Note(f"complete up to {words.when_utc(alerts.about['until'])}")
+        yield Note(f"next page: --after {cursor}")
 
 
 def _alert_row(alert: Mapping[str, Any]) -> Row:
@@ -258,7 +258,7 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
             words.when(alert["at"]),
             alert["org"],
             alert["week"] or "",
-            _reached(alert),
+            _threshold(alert),
             words.units(alert["used"]) if alert["week"] else "",
             words.units(alert["quota"]) if alert["week"] else "",
             str(alert["seq"]),
@@ -266,12 +266,12 @@ def _alert_row(alert: Mapping[str, Any]) -> Row:
     )
 
 
-def _reached(alert: Mapping[str, Any]) -> Said:
+def _threshold(alert: Mapping[str, Any]) -> Styled:
     if alert["kind"] == "balance":
-        return Said(
+        return Styled(
             f"balance {alert['balance']:,}, below {alert['below']:,}", "bad" if alert["balance"] < 0 else "warn"
         )
-    return Said(f"{alert['percent']} %", "bad" if alert["percent"] >= 100 else "warn")
+    return Styled(f"{alert['percent']} %", "bad" if alert["percent"] >= 100 else "warn")
 
 
 # -- many orgs
@@ -301,15 +301,15 @@ def _org_row(org: Mapping[str, Any]) -> Row:
     return Row(
         [
             org["org"] if org["checked"] else f"{org['org']} (cached)",
-            Said(words.units(org["balance"]), "bad" if org["balance"] < 0 else "strong"),
-            Said(words.units(org["available"]), "" if org["allowed"] else "bad"),
+            Styled(words.units(org["balance"]), "bad" if org["balance"] < 0 else "strong"),
+            Styled(words.units(org["available"]), "" if org["allowed"] else "bad"),
             _unless_zero(org["owed"] + org["overage"]),
             _day(org["debt_since"]),
             str(org["lots"]),
             _day(org["next_expiry"]),
             _unless_zero(org["expiring_units"]),
             org["plan"],
-            Said(words.percent(org["used"], org["quota"]), "warn" if over else ""),
+            Styled(words.percent(org["used"], org["quota"]), "warn" if over else ""),
             _day(org["runs_out"]),
             _day(org["last_at"]),
         ]
@@ -317,4 +317,4 @@ def _org_row(org: Mapping[str, Any]) -> Row:
 
 
 def _day(instant: str | None) -> Cell:
-    return instant[:10] if instant else Said("-", "dim")
+    return instant[:10] if instant else Styled("-", "dim")

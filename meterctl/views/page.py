@@ -1,6 +1,6 @@
-"""Blocks as one HTML page that needs nothing else: no script, no font, no picture from elsewhere.
+"""Write blocks as one self-contained HTML page: no script, no external font or picture.
 
-Rendered by Jinja with autoescape on, after control characters were made visible, so data cannot become markup. Loaded
+Jinja renders it with autoescape on, after control characters were escaped, so data cannot become markup. Loaded
 only for -o html.
 """
 

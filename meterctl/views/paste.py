@@ -1,6 +1,6 @@
-"""Blocks as text to paste elsewhere, drawn by tabulate: Markdown for tickets, plain for mails and notes.
+"""Draw blocks as text to paste elsewhere, by tabulate: Markdown for tickets, plain for mails and notes.
 
-Nothing is folded, left out or coloured. In Markdown, whatever data could mean to a Markdown reader is escaped.
+Nothing is folded, dropped or coloured. In Markdown, data that a Markdown reader could take for markup is escaped.
 """
 
 import re
@@ -17,20 +17,20 @@ Form = Literal["markdown", "plain"]
 #: The widths of a bar and of a chart.
 _BAR, _CHART = 20, 76
 
-#: What starts something in Markdown or HTML; an underscore only at a word's edge, so that ids stay readable.
+#: The characters of markup in Markdown or HTML; an underscore only at a word's edge, so that ids stay readable.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&#!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def paste(blocks: Iterable[Block], stream: TextIO, form: Form) -> None:
-    """Write ``blocks`` in ``form``, apart by blank lines."""
+    """Write ``blocks`` in ``form``, separated by blank lines."""
     shown = (block for block in blocks if not (isinstance(block, Chart) and block.page_only))
     for place, block in enumerate(shown):
         if place:
             stream.write("\n")
-        stream.write(in_encoding(_drawn(block, form), stream.encoding) + "\n")
+        stream.write(in_encoding(_block(block, form), stream.encoding) + "\n")
 
 
-def _drawn(block: Block, form: Form) -> str:
+def _block(block: Block, form: Form) -> str:
     if isinstance(block, Grid):
         return _grid(block, form)
     if isinstance(block, Pairs):
@@ -45,13 +45,13 @@ def _text(cell: Cell, form: Form) -> str:
     parts: list[str] = []
     for piece in pieces(cell):
         if isinstance(piece, Bar):
-            parts += (said.text for said in bar_pieces(piece, _BAR))
+            parts += (piece.text for piece in bar_pieces(piece, _BAR))
         else:
-            parts.append(_escaped(visible_line(piece.text), form))
+            parts.append(_escape(visible_line(piece.text), form))
     return "".join(parts)
 
 
-def _escaped(text: str, form: Form) -> str:
+def _escape(text: str, form: Form) -> str:
     return _MARKUP.sub(r"\\\g<0>", text) if form == "markdown" else text
 
 
@@ -68,11 +68,11 @@ def _pairs(pairs: Pairs, form: Form) -> str:
 
 
 def _chart(chart: Chart, form: Form) -> str:
-    """Lines that belong together; in Markdown as they stand."""
+    """Return the lines of a chart, in Markdown as a code block."""
     from meterctl.views.curve import curve_lines
 
-    drawn = "\n".join("".join(said.text for said in line).rstrip() for line in curve_lines(chart, _CHART))
-    return f"```text\n{drawn}\n```" if form == "markdown" else drawn
+    text = "\n".join("".join(piece.text for piece in line).rstrip() for line in curve_lines(chart, _CHART))
+    return f"```text\n{text}\n```" if form == "markdown" else text
 
 
 def _grid(grid: Grid, form: Form) -> str:
@@ -88,6 +88,6 @@ def _grid(grid: Grid, form: Form) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], names: Sequence[str], rights: Sequence[bool], style: str) -> str:
-    aligned = ["right" if right else "left" for right in rights]
-    drawn = tabulate(rows, headers=names, tablefmt=style, colalign=aligned, disable_numparse=True)
-    return "\n".join(line.rstrip() for line in drawn.splitlines())
+    alignment = ["right" if right else "left" for right in rights]
+    table = tabulate(rows, headers=names, tablefmt=style, colalign=alignment, disable_numparse=True)
+    return "\n".join(line.rstrip() for line in table.splitlines())

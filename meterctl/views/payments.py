@@ -1,54 +1,54 @@
-"""Payments and the journal: what differs, and what webhook events came to."""
+"""Show differences between payments and the journal, and the outcomes of webhook events."""
 
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.payments.event_counts import TROUBLE, Events
 from meterctl.core.payments.findings import Discrepancy, Receipts, Reconciliation
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said, Tone
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, Tone
 from meterctl.views.entries import show_receipt
 from meterctl.views.registry import view
 
 _READ = ("payment", "session", "intent", "invoice", "refund", "dispute")
 
-#: Kinds that are only told of where there are some.
+#: Kinds that are shown only if there are any.
 _RARE = ("intent", "invoice")
 
 
 @view("reconcile")
-def show_reconciliation(found: Reconciliation) -> Iterable[Block]:
-    count = len(found.findings)
-    outcome = Said(f"✗ {words.plural(count, 'difference')}", "bad") if count else Said("✓ no difference", "good")
-    since = "" if found.since is None else f" since {words.when_utc(found.since)}"
-    mode = "" if found.mode is None else f" ({found.mode} mode)"
-    yield Heading((outcome, f": {found.provider}{mode} and the journal{since}"))
-    yield Pairs(list(_read_pairs(found)))
+def show_reconciliation(result: Reconciliation) -> Iterable[Block]:
+    count = len(result.findings)
+    outcome = Styled(f"✗ {words.plural(count, 'difference')}", "bad") if count else Styled("✓ no difference", "good")
+    since = "" if result.since is None else f" since {words.when_utc(result.since)}"
+    mode = "" if result.mode is None else f" ({result.mode} mode)"
+    yield Heading((outcome, f": {result.provider}{mode} and the journal{since}"))
+    yield Pairs(list(_read_pairs(result)))
     if not count:
         return
     columns = [
         Column("difference"),
         Column("org"),
         Column("payment", least=12),
-        Column(found.provider if found.mode else "provider", least=10),
+        Column(result.provider if result.mode else "provider", least=10),
         Column("journal", least=10),
-        Column("to mend", rank=1, least=16),
+        Column("fix", rank=1, least=16),
     ]
-    yield Grid(columns, [_finding_row(finding) for finding in found.findings])
-    yield Note(_advice(found))
+    yield Grid(columns, [_finding_row(finding) for finding in result.findings])
+    yield Note(_advice(result))
 
 
-def _read_pairs(found: Reconciliation) -> Iterator[tuple[str, Cell]]:
-    counts = found.counts
+def _read_pairs(result: Reconciliation) -> Iterator[tuple[str, Cell]]:
+    counts = result.counts
     kinds = [name for name in _READ if f"{name}s" in counts and (counts[f"{name}s"] or name not in _RARE)]
     rest = [f"{counts[name]:,} {name}" for name in ("foreign", "unpaid") if counts.get(name)]
-    place = f"at {found.provider}" if found.mode else "in the file"
+    place = f"at {result.provider}" if result.mode else "in the file"
     yield place, ", ".join([*(words.plural(counts[f"{name}s"], name) for name in kinds), *rest])
     others = counts.get("other_references", 0)
     yield (
         "in the journal",
         f"{words.plural(counts.get('credits', 0), 'topup')}" + (f", and {others:,} not by Stripe" if others else ""),
     )
-    yield "took", words.duration(found.seconds)
+    yield "took", words.duration(result.seconds)
 
 
 def _finding_row(finding: Discrepancy) -> Row:
@@ -57,16 +57,16 @@ def _finding_row(finding: Discrepancy) -> Row:
     return Row([kind, finding.org or "-", finding.refund_id or finding.session, finding.expected, finding.found, mend])
 
 
-def _advice(found: Reconciliation) -> str:
-    operations = sum(len(finding.requests) for finding in found.findings)
+def _advice(result: Reconciliation) -> str:
+    operations = sum(len(finding.requests) for finding in result.findings)
     if not operations:
-        return "nothing of it can be mended by an operation: -o json says more of each"
-    if found.plan_out is not None:
-        return f"{words.plural(operations, 'operation')} saved; look at them, then: meterctl apply {found.plan_out}"
-    return f"{words.plural(operations, 'operation')} would mend it as far as possible: --plan-out FILE writes them"
+        return "no operation can fix these: see -o json for the details of each"
+    if result.plan_out is not None:
+        return f"{words.plural(operations, 'operation')} saved; review them, then run: meterctl apply {result.plan_out}"
+    return f"{words.plural(operations, 'operation')} would fix as much as possible: save them with --plan-out FILE"
 
 
-#: What became of the objects that events spoke of, and which of it is trouble.
+#: Outcomes of the objects of events, in the order they are shown.
 _COUNTS = (
     "applied",
     "planned",
@@ -86,20 +86,20 @@ _COUNTS = (
 
 @view("events")
 def show_events(events: Events) -> Iterable[Block]:
-    outcome = Said("✗ done, but not with all", "bad") if events.problems else Said("✓ done", "good")
+    outcome = Styled("✗ done, with problems", "bad") if events.problems else Styled("✓ done", "good")
     yield Heading((outcome, f": {words.plural(events.events, 'event')}"))
     names = [name for name in _COUNTS if getattr(events, name) or name in ("applied", "replayed")]
-    yield Pairs([(name, Said(words.units(getattr(events, name)), _tone(name, events))) for name in names])
+    yield Pairs([(name, Styled(words.units(getattr(events, name)), _tone(name, events))) for name in names])
     if events.problems:
-        columns = [Column("line", right=True), Column("object", least=12), Column("status"), Column("why", least=24)]
+        columns = [Column("line", right=True), Column("object", least=12), Column("status"), Column("reason", least=24)]
         rows = [
             Row([str(item["line"] or "-"), item["object"] or "-", item["status"], item["message"]])
             for item in events.problems
         ]
         yield Grid(columns, rows)
         if events.more:
-            yield Note(f"and {events.more:,} more: --rejects FILE keeps what was invalid or refused, with the reason")
-        yield Note("run it again when that has changed: nothing is booked twice")
+            yield Note(f"and {events.more:,} more: --rejects FILE saves every invalid or refused event with its reason")
+        yield Note("fix these and run it again: nothing is booked twice")
 
 
 def _tone(name: str, events: Events) -> Tone:
@@ -107,8 +107,8 @@ def _tone(name: str, events: Events) -> Tone:
 
 
 @view("receipts")
-def show_receipts(answered: Receipts) -> Iterable[Block]:
-    if not answered.receipts:
-        yield Heading((Said("○ nothing to do", "warn"), f": {answered.command}"))
-    for receipt in answered.receipts:
+def show_receipts(receipts: Receipts) -> Iterable[Block]:
+    if not receipts.receipts:
+        yield Heading((Styled("○ nothing to do", "warn"), f": {receipts.command}"))
+    for receipt in receipts.receipts:
         yield from show_receipt(receipt)

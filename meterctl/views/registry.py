@@ -1,4 +1,4 @@
-"""Which view shows which result, by the name of its document; a result without a view of its own is shown as it is."""
+"""Find the view of a result by the name of its document; `fallback` shows results without one."""
 
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
@@ -35,7 +35,7 @@ _VIEWS: dict[str, View] = {}
 
 
 def view(*names: str) -> Callable[[V], V]:
-    """Register a function as the view of the results of these names; `MODULES` lists them."""
+    """Return a decorator that registers the view of the results ``names``; `MODULES` lists them."""
 
     def register(function: V) -> V:
         assert all(MODULES[name] == function.__module__.rpartition(".")[2] for name in names), names
@@ -46,13 +46,13 @@ def view(*names: str) -> Callable[[V], V]:
 
 
 def blocks_of(result: Result) -> Iterator[Block]:
-    """The blocks that show ``result``."""
+    """Return the blocks that show ``result``."""
     if result.name in MODULES:
         import_module(f"meterctl.views.{MODULES[result.name]}")
     return chain(_VIEWS.get(result.name, show_anything)(result), _warnings(result))
 
 
 def _warnings(result: Result) -> Iterator[Block]:
-    if isinstance(result, WriteResult) and not isinstance(result, Receipt):  # which shows them before its figures
+    if isinstance(result, WriteResult) and not isinstance(result, Receipt):  # a receipt shows its own
         for warning in result.warnings:
             yield Note(f"warning [{warning.code}]: {warning.message}", "warn")

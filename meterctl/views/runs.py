@@ -1,10 +1,10 @@
-"""How a long run went: sweeps, backfills, checks."""
+"""Show the outcome of sweeps, backfills and checks."""
 
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.results import Backfill, Finding, Sweep, Verification
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled
 from meterctl.views.registry import view
 
 
@@ -14,28 +14,28 @@ def show_sweep(sweep: Sweep) -> Iterable[Block]:
     if sweep.due or sweep.locked_by is None:
         yield Pairs(list(_sweep_pairs(sweep)))
     if sweep.errors:
-        columns = [Column("org"), Column("what went wrong", least=20)]
+        columns = [Column("org"), Column("problem", least=20)]
         yield Grid(columns, [Row([error["org"], error["message"]]) for error in sweep.errors], "failed")
-        yield Note("the other orgs are done; run it again for these")
+        yield Note("all other orgs are done; run it again for these")
     if sweep.dry_run:
         yield Note("nothing is booked yet")
 
 
-def _sweep_outcome(sweep: Sweep) -> Iterator[Said]:
+def _sweep_outcome(sweep: Sweep) -> Iterator[Styled]:
     if sweep.status == "disabled":
-        yield Said("○ switched off", "warn")
+        yield Styled("○ switched off", "warn")
     elif sweep.locked_by is not None:
-        yield Said(f"○ left to {sweep.locked_by}, which is sweeping", "warn")
+        yield Styled(f"○ skipped: {sweep.locked_by} is already sweeping", "warn")
     elif sweep.failed:
-        yield Said(f"✗ {words.plural(sweep.failed, 'org')} failed", "bad")
+        yield Styled(f"✗ {words.plural(sweep.failed, 'org')} failed", "bad")
     elif sweep.done:
-        yield Said("○ would sweep", "accent") if sweep.dry_run else Said("✓ swept", "good")
+        yield Styled("○ would sweep", "accent") if sweep.dry_run else Styled("✓ swept", "good")
     else:
-        yield Said("✓ nothing is due", "good")
+        yield Styled("✓ nothing is due", "good")
 
 
 def _sweep_pairs(sweep: Sweep) -> Iterator[tuple[str, Cell]]:
-    failed = Said(f"{sweep.failed:,} failed", "bad" if sweep.failed else "")
+    failed = Styled(f"{sweep.failed:,} failed", "bad" if sweep.failed else "")
     yield "orgs", (f"{sweep.due:,} due: {sweep.done:,} done, ", failed, f", {sweep.skipped:,} skipped")
     yield "expired", f"{words.plural(sweep.expired_lots, 'lot')} with {words.plural(sweep.expired_units, 'unit')}"
     settled = f", {words.plural(sweep.settled_units, 'unit')} of debt settled" if sweep.settled_units else ""
@@ -43,7 +43,7 @@ def _sweep_pairs(sweep: Sweep) -> Iterator[tuple[str, Cell]]:
     yield "took", words.duration(sweep.seconds)
 
 
-#: What became of input lines, and which of it is trouble.
+#: Outcomes of input lines in the order they are shown, and the ones that are problems.
 _COUNTS = ("applied", "planned", "replayed", "unchanged", "disabled", "refused", "conflict", "invalid", "failed")
 _TROUBLE = frozenset({"refused", "conflict", "invalid", "failed"})
 
@@ -55,25 +55,29 @@ def show_backfill(backfill: Backfill) -> Iterable[Block]:
     for name in _COUNTS:
         count = getattr(backfill, name)
         if count or name in ("applied", "replayed"):
-            pairs.append((name, Said(words.units(count), "bad" if name in _TROUBLE else "")))
+            pairs.append((name, Styled(words.units(count), "bad" if name in _TROUBLE else "")))
     yield Pairs([*pairs, ("took", _speed(backfill))])
     if backfill.exit_code:
-        yield Note(
-            "--results FILE tells line by line; mend those lines and run the file again: nothing is booked twice"
-        )
+        yield Note("list every line with --results FILE; correct these and run the file again: nothing is booked twice")
     if backfill.late:
         late = f"{words.plural(backfill.late, 'line')} took effect later than written, behind newer entries of the org"
-        yield Note(f"{late}; before a file is booked, --sort at puts its lines in order of time", "warn")
+        yield Note(f"{late}; next time book the file with --sort at, in order of time", "warn")
     if backfill.twice_in_file:
-        yield Note(f"keys that stand in this file before: {backfill.twice_in_file:,} (twice_in_file)", "warn")
+        yield Note(
+            f"{words.plural(backfill.twice_in_file, 'line')} repeat a key of the same file (twice_in_file)", "warn"
+        )
     if backfill.planned:
         yield Note("nothing is booked yet")
 
 
-def _backfill_outcome(backfill: Backfill) -> Said:
+def _backfill_outcome(backfill: Backfill) -> Styled:
     if backfill.planned:
-        return Said("✗ would book, but not every line", "bad") if backfill.exit_code else Said("○ would book", "accent")
-    return Said("✗ done, but not every line", "bad") if backfill.exit_code else Said("✓ done", "good")
+        return (
+            Styled("✗ would book, but not every line", "bad")
+            if backfill.exit_code
+            else Styled("○ would book", "accent")
+        )
+    return Styled("✗ done, but not every line", "bad") if backfill.exit_code else Styled("✓ done", "good")
 
 
 def _speed(backfill: Backfill) -> str:
@@ -83,8 +87,8 @@ def _speed(backfill: Backfill) -> str:
 
 @view("verify")
 def show_verification(verification: Verification) -> Iterable[Block]:
-    looked = f": {words.plural(verification.entries, 'entry')} of {words.plural(verification.orgs, 'org')}"
-    yield Heading((_verify_outcome(verification), looked, f" in {words.duration(verification.seconds)}"))
+    scope = f": {words.plural(verification.entries, 'entry')} of {words.plural(verification.orgs, 'org')}"
+    yield Heading((_verify_outcome(verification), scope, f" in {words.duration(verification.seconds)}"))
     if verification.findings:
         columns = [Column("org"), Column("seq", right=True), Column("check", right=True), Column("finding", least=24)]
         rows = [
@@ -96,11 +100,11 @@ def show_verification(verification: Verification) -> Iterable[Block]:
         yield Note(f"and {words.plural(verification.more, 'finding')} more, counted only", "warn")
 
 
-def _verify_outcome(verification: Verification) -> Said:
+def _verify_outcome(verification: Verification) -> Styled:
     if not verification.ok:
         count = sum(finding.times for finding in verification.findings) + verification.more
-        return Said(f"✗ {words.plural(count, 'finding')}", "bad")
-    return Said("✓ all checks hold", "good") if verification.entries else Said("○ nothing to check", "warn")
+        return Styled(f"✗ {words.plural(count, 'finding')}", "bad")
+    return Styled("✓ all checks hold", "good") if verification.entries else Styled("○ nothing to check", "warn")
 
 
 def _message(finding: Finding) -> str:

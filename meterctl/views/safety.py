@@ -1,8 +1,8 @@
-"""Text that came from elsewhere, made safe to look at: what would act on a terminal is shown instead."""
+"""Make foreign text safe to show: escape everything that would act on a terminal."""
 
 import codecs
 
-#: What our own words use beyond ASCII, for streams that cannot say it.
+#: Plain forms of our own signs, for streams that are limited to ASCII.
 _ASCII = str.maketrans(
     {
         "·": "-",
@@ -17,20 +17,20 @@ _ASCII = str.maketrans(
         "┤": "+",
         "┼": "+",
         "─": "-",
-        **{chr(dots): "*" for dots in range(0x2801, 0x2900)},  # the dots of a chart, any of them
+        **{chr(dots): "*" for dots in range(0x2801, 0x2900)},  # the dots of a chart
     }
 )
 
 
 def visible(text: str) -> str:
-    """``text`` with control characters, bidi overrides and the like shown as escapes; line ends stay."""
+    """Return ``text`` with control characters, bidi overrides and the like as escapes; line ends stay."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escape(c) for c in text)
 
 
 def visible_line(text: str) -> str:
-    """`visible` on a single line: line ends are shown too."""
+    """Return ``text`` as `visible` does, on a single line: line ends are escaped too."""
     return visible(text).replace("\n", "\\n")
 
 
@@ -39,12 +39,12 @@ def _escape(character: str) -> str:
 
 
 def speaks_unicode(encoding: str | None) -> bool:
-    """Whether a stream of this encoding can carry any text; a stream without one (in memory) can."""
+    """Return True if a stream of this encoding can carry any text, as one in memory (None) can."""
     return encoding is None or codecs.lookup(encoding).name.startswith("utf")
 
 
 def in_encoding(text: str, encoding: str | None) -> str:
-    """``text`` as far as ``encoding`` can say it: our own signs have a plain form, the rest is shown as escapes."""
+    """Return ``text`` in the characters of ``encoding``: our own signs in plain form, the rest as escapes."""
     if encoding is None or speaks_unicode(encoding):
         return text
     return text.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)

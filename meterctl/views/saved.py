@@ -1,4 +1,4 @@
-"""Saved plans: what one would do, and what became of it."""
+"""Show saved plans: their effect, and the outcome of carrying one out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from meterctl.core.backfill.saved_plans.plan_file import Header, PlanStep
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.results import Receipt
 from meterctl.views import words
-from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Said
-from meterctl.views.entries import what
+from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, inline
+from meterctl.views.entries import summary as summary_of
 from meterctl.views.registry import view
 
-#: Fields of a request that are not its operation's own, or stand in columns of their own.
+#: Fields of a request that all operations share, or that have columns of their own.
 _ENVELOPE = ("op", "org", "at", "actor", "reason")
 
-#: Receipts that are shown; more are only counted.
+#: The most receipts that are shown; the rest are counted.
 _SHOWN = 20
 
 # -- before
@@ -24,7 +24,9 @@ _SHOWN = 20
 @view("plan-summary")
 def show_plan(summary: PlanSummary) -> Iterable[Block]:
     plan = summary.plan
-    yield Heading(("plan of ", Said(words.plural(plan.operations, "operation"), "strong"), f" for {_orgs(plan.orgs)}"))
+    yield Heading(
+        ("plan of ", Styled(words.plural(plan.operations, "operation"), "strong"), f" for {_orgs(plan.orgs)}")
+    )
     yield Pairs(
         [
             ("books", f"{words.plural(plan.entries, 'entry')}, {words.signed(plan.amount)} units in all"),
@@ -35,7 +37,7 @@ def show_plan(summary: PlanSummary) -> Iterable[Block]:
     columns = [
         Column("operation"),
         Column("org", least=8),
-        Column("what", rank=2, least=12),
+        Column("details", rank=2, least=12),
         Column("amount", right=True),
         Column("balance", right=True, least=8),
         Column("by", rank=3, least=8),
@@ -58,20 +60,20 @@ def _orgs(count: int) -> str:
 
 
 def _step_row(step: PlanStep) -> Row:
-    asked = request_document(step.request)
-    own = ", ".join(f"{name} {value}" for name, value in asked.items() if name not in _ENVELOPE)
+    request = request_document(step.request)
+    own = ", ".join(f"{name} {value}" for name, value in request.items() if name not in _ENVELOPE)
     first, last = step.entries[0], step.entries[-1]
     amount = sum(entry["amount"] for entry in step.entries)
-    after = Said(words.units(last["balance"]), "bad" if last["balance"] < 0 else "strong")
+    after = Styled(words.units(last["balance"]), "bad" if last["balance"] < 0 else "strong")
     return Row(
         [
-            asked["op"],
-            asked["org"],
+            request["op"],
+            request["org"],
             own,
             words.signed(amount),
             (f"{first['balance'] - first['amount']:,} → ", after),
-            asked["actor"],
-            asked["reason"] or "",
+            request["actor"],
+            request["reason"] or "",
         ]
     )
 
@@ -84,41 +86,43 @@ _BAD = ("moved", "refused", "conflict", "failed")
 
 @view("apply")
 def show_application(done: Application) -> Iterable[Block]:
-    yield Heading((_outcome(done), f": plan of {words.plural(done.plan.operations, 'operation')}, {_made(done.plan)}"))
+    yield Heading(
+        (_outcome(done), f": plan of {words.plural(done.plan.operations, 'operation')}, {_origin(done.plan)}")
+    )
     yield Pairs(list(_counts(done)))
     well = [receipt for receipt in done.receipts if receipt.entry or receipt.also]
     if well:
         yield _receipts(well[:_SHOWN])
-    for moved in list(done.orgs_moved.values())[:_SHOWN]:
-        yield _moved(moved)
+    for record in list(done.orgs_moved.values())[:_SHOWN]:
+        yield _new_entries(record)
     problems = [problem for problem in done.problems if problem["status"] != "moved"]
     if problems:
-        columns = [Column("line", right=True), Column("org", least=8), Column("why nothing was booked", least=24)]
+        columns = [Column("line", right=True), Column("org", least=8), Column("reason", least=24)]
         rows = [Row([str(problem["line"]), problem["org"], problem["message"]]) for problem in problems[:_SHOWN]]
         yield Grid(columns, rows, "not booked")
     if done.counts["moved"]:
-        yield Note("nothing was booked for what moved: look at it, then plan it again")
+        yield Note("orgs that moved have new entries, so nothing was booked for them: check, then save a new plan")
     if done.counts["planned"]:
         yield Note("nothing is booked yet")
 
 
-def _outcome(done: Application) -> Said:
+def _outcome(done: Application) -> Styled:
     if any(done.counts[status] for status in _BAD):
         some = any(done.counts[status] for status in _GOOD)
-        return Said("✗ carried out in part" if some else "✗ not carried out", "bad")
+        return Styled("✗ carried out in part" if some else "✗ not carried out", "bad")
     if done.counts["planned"]:
-        return Said("○ would carry out", "accent")
-    return Said("✓ carried out", "good") if done.counts["applied"] else Said("✓ nothing left to do", "accent")
+        return Styled("○ would carry out", "accent")
+    return Styled("✓ carried out", "good") if done.counts["applied"] else Styled("✓ nothing left to do", "accent")
 
 
-def _made(plan: Header) -> str:
+def _origin(plan: Header) -> str:
     return f"made {words.when_utc(plan.made_at)} by {plan.actor}"
 
 
 def _counts(done: Application) -> Iterator[tuple[str, Cell]]:
     for status in (*_GOOD, *_BAD):
         if done.counts[status]:
-            yield status, Said(words.units(done.counts[status]), "bad" if status in _BAD else "")
+            yield status, Styled(words.units(done.counts[status]), "bad" if status in _BAD else "")
     if done.counts["applied"] or done.counts["planned"]:
         yield "units", words.signed(done.amount)
     yield "took", words.duration(done.seconds)
@@ -138,15 +142,11 @@ def _receipts(receipts: Iterable[Receipt]) -> Grid:
 
 def _receipt_row(receipt: Receipt) -> Row:
     entry: Mapping[str, Any] = receipt.entry or receipt.also[-1]
-    told = list(what(entry))
-    cells: list[str | Said] = []
-    for said in told:
-        cells += [" · ", said] if cells else [said]
     return Row(
         [
             receipt.org,
             str(entry["seq"]),
-            tuple(cells),
+            inline(*summary_of(entry)),
             words.signed(entry["amount"]),
             words.units(entry["balance"]),
             receipt.status,
@@ -154,7 +154,7 @@ def _receipt_row(receipt: Receipt) -> Row:
     )
 
 
-def _moved(moved: Mapping[str, Any]) -> Grid:
+def _new_entries(record: Mapping[str, Any]) -> Grid:
     columns = [
         Column("entry", right=True),
         Column("recorded (UTC)", least=10),
@@ -174,6 +174,6 @@ def _moved(moved: Mapping[str, Any]) -> Grid:
                 entry["reason"] or "",
             ]
         )
-        for entry in moved["entries"]
+        for entry in record["entries"]
     ]
-    return Grid(columns, rows, f"{moved['org']} moved since entry {moved['since']}", "config or plans have changed")
+    return Grid(columns, rows, f"{record['org']} moved since entry {record['since']}", "config or plans have changed")

@@ -1,4 +1,4 @@
-"""Statements and reports for people: one sum that adds up, then weeks, features, money and what is outstanding."""
+"""Show statements and reports: one sum that adds up, then weeks, features, money and outstanding units."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ from meterctl.views.blocks import (
     Note,
     Pairs,
     Row,
-    Said,
+    Styled,
     Tone,
-    in_row,
+    inline,
 )
 from meterctl.views.orgs import usage_bar
 from meterctl.views.registry import view
@@ -60,7 +60,7 @@ _MONEY = {
 @view("statement")
 def show_statement(statement: Statement) -> Iterable[Block]:
     facts = statement.fields()
-    yield Heading(in_row(Said(statement.org, "strong"), "statement", _period(facts)))
+    yield Heading(inline(Styled(statement.org, "strong"), "statement", _period(facts)))
     yield from _preamble(facts)
     if not statement.known:
         yield Note(f"no journal for {statement.org}")
@@ -77,7 +77,7 @@ def show_statement(statement: Statement) -> Iterable[Block]:
 def show_report(report: Report) -> Iterable[Block]:
     facts = report.fields()
     orgs = words.plural(report.orgs, "org")
-    yield Heading(in_row(Said("report", "strong"), orgs, _period(facts)))
+    yield Heading(inline(Styled("report", "strong"), orgs, _period(facts)))
     yield from _preamble(facts)
     yield _movements(facts)
     yield from _money(facts["money"])
@@ -97,7 +97,7 @@ def _preamble(facts: _Facts) -> Iterator[Block]:
     if facts["as_of"] < facts["until"]:
         yield Note(f"the period is not over: figures as of {words.when_utc(facts['as_of'])}", "warn")
     if facts.get("pending"):
-        yield Note(f"{words.plural(facts['pending'], 'entry')} counted that are due, and not booked yet")
+        yield Note(f"{words.plural(facts['pending'], 'entry')} included that are due, and not booked yet")
 
 
 # -- the sum
@@ -116,7 +116,9 @@ def _line(name: str, units: int, detail: str = "", entries: int | None = None, *
     tone: Tone = "strong" if strong else ""
     figure = words.units(units) if strong else words.signed(units)
     count = "" if entries is None else words.units(entries)
-    return Row([Said(name, tone), Said(detail, "dim"), count, Said(figure, "bad" if strong and units < 0 else tone)])
+    return Row(
+        [Styled(name, tone), Styled(detail, "dim"), count, Styled(figure, "bad" if strong and units < 0 else tone)]
+    )
 
 
 def _movement_rows(movement: str, records: Sequence[_Facts]) -> Iterator[Row]:
@@ -196,7 +198,7 @@ def _report_weeks(weeks: Sequence[_Facts]) -> Grid:
 
 
 def _or_dash(count: int) -> Cell:
-    return words.units(count) if count else Said("-", "dim")
+    return words.units(count) if count else Styled("-", "dim")
 
 
 def _features(features: Mapping[str, int]) -> Iterator[Block]:
@@ -283,6 +285,6 @@ def _group_row(group: _Facts, by: str, *, whole: bool) -> Row:
             words.signed(sum(units for units in moved if units < 0)),
             *([words.units(group["closing"])] if whole else []),
             words.units(standing["units"]),
-            worth or Said("-", "dim"),
+            worth or Styled("-", "dim"),
         ]
     )

@@ -1,4 +1,4 @@
-"""Numbers of the drawings in a page: a curve of the balance, and bars. Pure; the page's template writes the SVG."""
+"""Compute the drawings of a page: a curve of the balance, and bars. Pure; the template writes the SVG."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -13,7 +13,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 240, 90, 28, 12
 #: The width of a bar in a table's cell.
 BAR = 200
 
-#: At most so many labels along an axis.
+#: The most labels along an axis.
 _LABELS = 6
 
 

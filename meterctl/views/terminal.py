@@ -1,6 +1,6 @@
-"""Blocks on a terminal, drawn by rich: aligned, folded to its width, coloured where colours are wanted.
+"""Draw blocks on a terminal by rich: aligned, folded to its width, and coloured unless switched off.
 
-Data reaches rich as `Text` only, never as markup, and only after it was made safe. Loaded only when a person looks.
+Data reaches rich as `Text` only, never as markup, and only after it was made safe. Loaded only for people.
 """
 
 import os
@@ -34,17 +34,17 @@ from meterctl.views.blocks import (
 )
 from meterctl.views.safety import in_encoding, speaks_unicode, visible_line
 
-#: Width of what is not shown on a terminal.
+#: The width of output that does not go to a terminal.
 PIPE_WIDTH = 120
 
-#: Rows of a grid that are laid out together: a longer one is drawn in parts, so that it may be endless.
+#: Rows of a grid that are laid out together: a longer grid is drawn in parts, so that it may be endless.
 PAGE = 200
 
-#: The widths of a bar where there is room, and of a column that folds although it should not.
+#: The width of a bar if there is room, and the least width of a column on a very narrow terminal.
 BAR, NARROWEST = 20, 4
 
 #: Colours that can be read on light and on dark backgrounds; the plain green, yellow and cyan of many terminals are too
-#: pale on light ones. A terminal that has but 16 colours gets those.
+#: pale on light ones. Rich maps them on a terminal with 16 colours.
 _STYLES: dict[Tone, str] = {
     "": "",
     "strong": "bold",
@@ -59,12 +59,12 @@ _ASCII_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True
 
 
 def draw(blocks: Iterable[Block], stream: TextIO) -> None:
-    """Draw on ``stream``, as fits it: its width, its encoding, colours or none."""
+    """Draw on ``stream`` to fit its width, encoding and colours."""
     draw_on(console_for(stream), blocks)
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console on ``stream``. Escape codes are for terminals, and for those only if NO_COLOR is not set."""
+    """Return a console on ``stream``. Only a terminal gets escape codes, and only without NO_COLOR."""
     on_terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
     return _Console(
@@ -80,21 +80,21 @@ def console_for(stream: TextIO) -> Console:
 
 
 def _colours(stream: TextIO) -> Literal["auto", "256"] | None:
-    """Return the colours to draw with; those of a terminal that is not there cannot be found out."""
+    """Return the colours to draw with: rich detects those of a terminal, and other streams get 256."""
     if not coloured(stream):
         return None
     return "auto" if stream.isatty() else "256"
 
 
 class _Console(Console):
-    """A console whose reader may leave: rich itself would end the process as failed; here that is the program's say."""
+    """A console that passes a broken pipe on: rich itself would end the process as failed."""
 
     def on_broken_pipe(self) -> NoReturn:
         raise  # noqa: PLE0704 - called while it handles the error
 
 
 class _Trimmed:
-    """A file that gets lines without the blanks that rich fills them up with."""
+    """A file that strips the trailing blanks which rich pads lines with."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -148,11 +148,11 @@ def _chart(console: Console, chart: Chart) -> None:
 
 
 def _text(console: Console, cell: Cell, width: int = BAR) -> Text:
-    """``cell`` as rich text, safe to show; a bar in it is ``width`` wide."""
+    """Return ``cell`` as rich text, safe to show, with bars ``width`` wide."""
     text = Text()
     for piece in pieces(cell):
-        for said in bar_pieces(piece, width) if isinstance(piece, Bar) else (piece,):
-            text.append(_safe(console, said.text), style=_STYLES[said.tone])
+        for part in bar_pieces(piece, width) if isinstance(piece, Bar) else (piece,):
+            text.append(_safe(console, part.text), style=_STYLES[part.tone])
     return text
 
 
@@ -170,7 +170,7 @@ def _pairs(console: Console, pairs: Pairs) -> None:
     if pairs.title:
         console.print(Text(_safe(console, pairs.title), style="bold"))
     names = max((cell_len(name) for name, _ in pairs.pairs), default=0)
-    names = min(names, max(console.width - 2 * NARROWEST - 4, NARROWEST))  # in a very narrow place they fold
+    names = min(names, max(console.width - 2 * NARROWEST - 4, NARROWEST))  # on a very narrow terminal they fold
     room = min(2 * BAR, console.width - names - 4)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=names, overflow="fold", style="dim")
@@ -184,7 +184,7 @@ def _pairs(console: Console, pairs: Pairs) -> None:
 
 
 def _grid(console: Console, grid: Grid) -> None:
-    """Draw a grid a page at a time; the first page decides on the columns."""
+    """Draw a grid a page at a time; the first page determines the columns."""
     pages = _pages(grid)
     first = next(pages, [])
     if grid.title:
@@ -193,12 +193,12 @@ def _grid(console: Console, grid: Grid) -> None:
         _note(console, Note(grid.empty))
         return
     widths = widths_for(grid.columns, _natural_widths(console, grid, first), console.width)
-    console.print(_page(console, grid.columns, widths, first, headed=True))
+    console.print(_page(console, grid.columns, widths, first, with_header=True))
     for page in pages:
-        console.print(_page(console, grid.columns, widths, page, headed=False))
-    left_out = [column.name for column, width in zip(grid.columns, widths, strict=True) if width is None]
-    if any(left_out):
-        _note(console, Note(f"no room here for: {', '.join(name for name in left_out if name)}"))
+        console.print(_page(console, grid.columns, widths, page, with_header=False))
+    missing = [column.name for column, width in zip(grid.columns, widths, strict=True) if width is None]
+    if any(missing):
+        _note(console, Note(f"hidden columns: {', '.join(name for name in missing if name)}"))
 
 
 def _pages(grid: Grid) -> Iterator[list[Row]]:
@@ -209,29 +209,29 @@ def _pages(grid: Grid) -> Iterator[list[Row]]:
 
 
 def _natural_widths(console: Console, grid: Grid, rows: Sequence[Row]) -> list[int]:
-    """The width that each column needs to show these rows unfolded."""
+    """Return the width that each column needs to show these rows unfolded."""
     widths = [max(cell_len(column.name), column.usual if grid.live else 0) for column in grid.columns]
     for row in rows:
         for place, cell in enumerate(row.cells):
-            needed = BAR if isinstance(cell, Bar) else _text(console, cell).cell_len
-            widths[place] = max(widths[place], needed)
+            width = BAR if isinstance(cell, Bar) else _text(console, cell).cell_len
+            widths[place] = max(widths[place], width)
     return widths
 
 
 def widths_for(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int | None]:
-    """A width for each column so that all fit in ``room``; None for those left out."""
+    """Return a width for each column so that all fit in ``room``; None for hidden ones."""
     least = [min(width, column.least or width) for column, width in zip(columns, natural, strict=True)]
     shown = _fitting(columns, least, room)
-    squeezed = _squeezed([natural[place] for place in shown], [least[place] for place in shown], room)
-    if _total(squeezed) > room:  # a very narrow place: what can fold folds as far as it must
+    fitted = _squeeze([natural[place] for place in shown], [least[place] for place in shown], room)
+    if _total(fitted) > room:  # very narrow: columns that can fold go below their least width
         floors = [min(least[place], NARROWEST) if columns[place].least else least[place] for place in shown]
-        squeezed = _squeezed(squeezed, floors, room)
-    widths = dict(zip(shown, squeezed, strict=True))
+        fitted = _squeeze(fitted, floors, room)
+    widths = dict(zip(shown, fitted, strict=True))
     return [widths.get(place) for place in range(len(columns))]
 
 
 def _fitting(columns: Sequence[Column], least: Sequence[int], room: int) -> list[int]:
-    """The places of the columns that fit; those of rank 0 always do."""
+    """Return the places of the columns that fit; columns of rank 0 always stay."""
     shown = list(range(len(columns)))
     for rank in sorted({column.rank for column in columns}, reverse=True):
         if rank == 0 or _total([least[place] for place in shown]) <= room:
@@ -240,8 +240,8 @@ def _fitting(columns: Sequence[Column], least: Sequence[int], room: int) -> list
     return shown
 
 
-def _squeezed(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """``natural`` widths cut down to ``room``, always at the widest that may still shrink."""
+def _squeeze(natural: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return the ``natural`` widths reduced to ``room``, always at the widest that may still shrink."""
     widths = [min(width, max(room, floor)) for width, floor in zip(natural, least, strict=True)]
     for _ in range(max(0, _total(widths) - room)):
         spare = [place for place, width in enumerate(widths) if width > least[place]]
@@ -252,15 +252,17 @@ def _squeezed(natural: Sequence[int], least: Sequence[int], room: int) -> list[i
 
 
 def _total(widths: Sequence[int]) -> int:
-    """The width of a table of these columns, two blanks apart."""
+    """Return the width of a table of these columns, two blanks apart."""
     return sum(widths) + 2 * max(0, len(widths) - 1)
 
 
 def _page(
-    console: Console, columns: Sequence[Column], widths: Sequence[int | None], rows: Sequence[Row], *, headed: bool
+    console: Console, columns: Sequence[Column], widths: Sequence[int | None], rows: Sequence[Row], *, with_header: bool
 ) -> Table:
     box = SIMPLE_HEAD if speaks_unicode(console.encoding) else _ASCII_HEAD
-    table = Table(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=headed, safe_box=False)
+    table = Table(
+        box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), show_header=with_header, safe_box=False
+    )
     shown = [(place, width) for place, width in enumerate(widths) if width is not None]
     for place, width in shown:
         column = columns[place]

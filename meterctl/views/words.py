@@ -1,5 +1,6 @@
-"""Figures, money and times as people read them. Nothing here asks what time it is: "in 12 days" counts from an instant
-that the result brings along."""
+"""Format figures, money and times for people.
+
+No function reads the clock: "in 12 days" is relative to an instant of the result."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,8 +11,8 @@ from meterctl.core.model import Instant
 _WHOLE = ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga")
 _WHOLE_TOO = ("pyg", "rwf", "uyi", "vnd", "vuv", "xaf", "xof", "xpf")
 
-#: Decimal places of currencies that do not have two, as Stripe counts them: amounts are taken over as they come from
-#: there. It counts krónur and Ugandan shillings in hundredths and ariary whole, where ISO 4217 does the opposite.
+#: Decimal places of currencies that do not have two, as Stripe counts them, because amounts come from there. It
+#: counts krónur and Ugandan shillings in hundredths and ariary whole, where ISO 4217 does the opposite.
 _DIGITS = {
     **dict.fromkeys((*_WHOLE, *_WHOLE_TOO), 0),
     **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
@@ -29,14 +30,14 @@ def signed(count: int) -> str:
     return f"{count:+,}" if count else "0"
 
 
-def plural(count: int, what: str) -> str:
+def plural(count: int, noun: str) -> str:
     if abs(count) == 1:
-        return f"{count:,} {what}"
-    return f"{count:,} {what[:-1]}ies" if what.endswith("ry") else f"{count:,} {what}s"
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{count:,} {noun}s"
 
 
 def money(cents: int, currency: str | None) -> str:
-    """``cents`` in the currency's own form, as ``5.00 USD``; a currency left out is not guessed."""
+    """Return ``cents`` in the currency's own form, as ``5.00 USD``; without a currency, as cents."""
     if not currency:
         return plural(cents, "cent")
     digits = _DIGITS.get(currency.lower(), 2)
@@ -46,7 +47,7 @@ def money(cents: int, currency: str | None) -> str:
 
 
 def when(instant: str | None) -> str:
-    """An instant to the minute, in UTC; a dash where there is none."""
+    """Return an instant to the minute, in UTC; a dash for None."""
     return f"{instant[:10]} {instant[11:16]}" if instant else "-"
 
 
@@ -55,7 +56,7 @@ def when_utc(instant: str | None) -> str:
 
 
 def span(millis: int) -> str:
-    """A length of time in the one unit that says it best, rounded down."""
+    """Return a length of time in its largest fitting unit, rounded down."""
     if millis >= 2 * _DAY:
         return f"{millis // _DAY} days"
     if millis >= 2 * _HOUR:
@@ -64,13 +65,13 @@ def span(millis: int) -> str:
 
 
 def relative(now: str, then: str) -> str:
-    """How far ``then`` lies from ``now``: ``in 12 days``, ``3 hours ago``."""
+    """Return the distance from ``now`` to ``then``: ``in 12 days``, ``3 hours ago``."""
     distance = to_millis(Instant(then)) - to_millis(Instant(now))
     return f"in {span(distance)}" if distance >= 0 else f"{span(-distance)} ago"
 
 
 def percent(part: int, whole: int) -> str:
-    """Rounded down, so that 100 % is said only when it is reached."""
+    """Return a percentage, rounded down, so that 100 % appears only when it is reached."""
     return f"{part * 100 // whole} %" if whole > 0 else "-"
 
 
@@ -81,19 +82,19 @@ def duration(seconds: float) -> str:
 
 
 def debt(parts: Mapping[str, int] | None) -> str:
-    """The parts of a debt that are not zero: ``200 owed, 40 overage``."""
+    """Return the parts of a debt that are not zero: ``200 owed, 40 overage``."""
     return ", ".join(f"{count:,} {name}" for name, count in (parts or {}).items() if count)
 
 
-def draws(drawn: Iterable[Mapping[str, Any]]) -> str:
-    """Units by lot: ``lot 3: 40, lot 4: 60``."""
-    return ", ".join(f"lot {draw['lot']}: {draw['units']:,}" for draw in drawn)
+def draws(parts: Iterable[Mapping[str, Any]]) -> str:
+    """Return units by lot: ``lot 3: 40, lot 4: 60``."""
+    return ", ".join(f"lot {draw['lot']}: {draw['units']:,}" for draw in parts)
 
 
 def breakdown(by_feature: Mapping[str, int]) -> str:
-    """Units by feature, the most first."""
-    ranked = sorted(by_feature.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{feature} {count:,}" for feature, count in ranked)
+    """Return units by feature, the most first."""
+    by_units = sorted(by_feature.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{feature} {count:,}" for feature, count in by_units)
 
 
 def percents(alerts: Iterable[int]) -> str:

@@ -162,7 +162,7 @@ def test_a_feed_begins_where_it_is_told(run: Shell) -> None:
     page = run.doc("meter alerts --after 1h")
     assert page["alerts"] == []
     assert (page["until"], page["next"]) == ("2026-11-16T11:58:30.000Z", "2026-11-16T11:00:00.000Z//0")
-    assert "go on with: --after 2026-11-16T11:00:00.000Z//0" in run("meter alerts --after 1h").out
+    assert "next page: --after 2026-11-16T11:00:00.000Z//0" in run("meter alerts --after 1h").out
     for cursor in ("2026-11-16T11:00:00.000Z/acme/x", "2026-11-16T11:00:00.000Z/acme", "soon/acme/1", "a/b/c/d"):
         answer = run.json("meter", "alerts", "--after", cursor)
         assert (answer.code, answer.error["code"]) == (2, "bad_cursor")

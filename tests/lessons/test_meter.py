@@ -32,7 +32,7 @@ def test_l13_every_week_begins_anew(desk: Desk) -> None:
 
 
 def test_l14_a_new_org_may_run_before_its_first_run(desk: Desk) -> None:
-    meter = reads(desk).meter("newcomer", asked=100)
+    meter = reads(desk).meter("newcomer", requested=100)
     assert (meter.quota, meter.allowed) == (100, True)
 
 
@@ -158,9 +158,9 @@ def test_l28_without_a_quota_everything_overflows(desk: Desk) -> None:
 def test_l29_admission_counts_overflow_once(desk: Desk) -> None:
     desk.credit("cs_1")
     desk.run("r1", 600)  # 100 of the quota, 500 of the pack
-    meter = reads(desk).meter("acme", asked=500)
+    meter = reads(desk).meter("acme", requested=500)
     assert (meter.available, meter.allowed) == (500, True)
-    assert not reads(desk).meter("acme", asked=501).allowed
+    assert not reads(desk).meter("acme", requested=501).allowed
 
 
 def test_l30_overage_is_settled_once(desk: Desk) -> None:

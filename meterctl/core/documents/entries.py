@@ -39,7 +39,7 @@ from meterctl.core.model import MAX_UNITS, Instant
 
 
 class DebtDocument(TypedDict):
-    """Units below zero, by where they came from."""
+    """Units below zero, by their cause."""
 
     owed: Annotated[int, units("clawbacks and forced debits")]
     overage: Annotated[int, units("usage beyond quota and lots")]
@@ -59,7 +59,7 @@ class DrawDocument(TypedDict):
     """Units taken from a lot, or given back to it."""
 
     lot: Seq
-    units: Annotated[int, units("how many", least=1)]
+    units: Annotated[int, units("units", least=1)]
 
 
 class Restored(DrawDocument):
@@ -74,7 +74,7 @@ OverflowPart = TypedDict(
     "OverflowPart",
     {
         "from": Annotated[int | Literal["debt", "uncovered"], means("the lot drawn from; or debt, or nothing")],
-        "units": Annotated[int, units("how many", least=1)],
+        "units": Annotated[int, units("units", least=1)],
     },
 )
 
@@ -127,7 +127,7 @@ class StateDocument(TypedDict):
 
 
 class ImportedMark(TypedDict):
-    """Where imported history comes from."""
+    """The source of imported history."""
 
     source: Annotated[str, text("the other system")]
     id: Annotated[str, text("the id that the old thing has there")]
@@ -146,7 +146,7 @@ class _Entry(TypedDict):
     occurred_at: NotRequired[Annotated[Instant, instant("the time the caller gave, if it differs")]]
     recorded_at: Annotated[Instant, instant("the instant it was booked")]
     actor: Actor
-    approved_by: NotRequired[Annotated[str, text("who carried out a saved plan that the actor had made")]]
+    approved_by: NotRequired[Annotated[str, text("the person who carried out a saved plan of the actor")]]
     reason: Reason
     input: Annotated[dict[str, Any], means("operation and parameters, which a repetition is compared with")]
     state: StateDocument
@@ -212,7 +212,7 @@ class Expiration(_Entry):
     kind: Literal["expiration"]
     amount: Annotated[int, units("change of the balance", least=-MAX_UNITS, most=-1)]
     lot: Seq
-    units: Annotated[int, units("what expired", least=1)]
+    units: Annotated[int, units("units that expired", least=1)]
     expires_at: Expiry
 
 
@@ -221,7 +221,7 @@ class Adjustment(_Entry):
 
     kind: Literal["adjustment"]
     amount: Annotated[int, signed("change of the balance, never 0")]
-    units: Annotated[int, units("how many", least=1)]
+    units: Annotated[int, units("units", least=1)]
     lot: NotRequired[Seq]
     expires_at: NotRequired[Expiry | None]
     priority: NotRequired[Priority]
@@ -341,7 +341,7 @@ class ReleaseDocument(_Entry):
     amount: Annotated[Literal[0], means("a release moves no units")]
     hold: HoldId
     units: Annotated[int, units("units that were reserved", least=1)]
-    expires_at: NotRequired[Annotated[Instant, instant("the instant it ran out; left out where let go by hand")]]
+    expires_at: NotRequired[Annotated[Instant, instant("the instant it ran out; missing if released by hand")]]
 
 
 EntryDocument = Annotated[

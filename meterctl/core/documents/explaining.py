@@ -60,7 +60,7 @@ class ExplainedPlan(TypedDict):
 
 
 class ExplainedWeek(TypedDict):
-    """The week it is in."""
+    """The current week of the org."""
 
     key: WeekKey
     cycle: Cycle
@@ -186,7 +186,7 @@ class Explain(TypedDict):
     said: Annotated[list[str], means("the answer in sentences, for a customer")]
     org: Org
     as_of: Annotated[Instant, instant("the instant these figures are true of")]
-    seq: Annotated[int, number("the newest entry it rests on; 0 where there is none")]
+    seq: Annotated[int, number("the newest entry it is based on; 0: none")]
     known: Annotated[bool, means("false: the org has no journal")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
     allowed: Annotated[bool, means("true: it may run")]

@@ -1,4 +1,4 @@
-"""The vocabulary of documents: one meaning and one range for a field, wherever it appears.
+"""Define the vocabulary of documents: one meaning and one range for a field, wherever it appears.
 
 Only annotations carry these; nothing reads them but `meterctl.schemas`.
 """
@@ -24,7 +24,7 @@ class Meaning(NamedTuple):
 
 
 def means(description: str, *, discriminator: str | None = None) -> Meaning:
-    """Return the meaning of a field whose type says the rest. ``discriminator``: the field that tells a union apart."""
+    """Return the meaning of a field that needs no range. ``discriminator``: the field that selects a variant."""
     return Meaning(description, discriminator=discriminator)
 
 
@@ -54,7 +54,7 @@ def signed(meaning: str) -> Meaning:
 
 
 class WarningRecord(TypedDict):
-    """Something to see about an operation that was not refused for it."""
+    """A remark on an operation that was carried out all the same."""
 
     code: Annotated[str, text("code of the warning")]
     message: Annotated[str, text("the warning, for people")]
@@ -89,7 +89,7 @@ Pack = Annotated[str, text("pack as named in the config")]
 Currency = Annotated[str, text("lower-case ISO 4217 code", "^[a-z]{3}$")]
 Paid = Annotated[int, cents("the price paid for the pack")]
 Refunded = Annotated[int, cents("the money given back")]
-Quantity = Annotated[int, number("how many of the pack", least=1)]
+Quantity = Annotated[int, number("number of packs bought", least=1)]
 Tax = Annotated[int, cents("the tax within the price paid")]
 Priority = Annotated[int, number("lots with a lower number are drawn first; left out at 50", most=100)]
 HoldId = Annotated[str, text("the hold: the ref that it was placed under")]

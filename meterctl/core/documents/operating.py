@@ -1,4 +1,4 @@
-"""Documents of commands that keep things running."""
+"""Documents of commands for operators."""
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -71,7 +71,7 @@ class LeaseDocument(TypedDict):
 
 
 class ListedLease(LeaseDocument):
-    """A lock as it stands."""
+    """A lock and its holder."""
 
     expired: Annotated[bool, means("true: anyone may take it")]
 
@@ -164,7 +164,7 @@ class ConfigProfile(TypedDict):
     store_file: Annotated[str | None, text("the file that holds its store's URL; null: none")]
     collection_prefix: Annotated[str | None, text("beginning of its collections' names; null: none")]
     production: Annotated[bool, means("true: a write there has to name it")]
-    actor: Annotated[str | None, text("who acts there; null: as without a profile")]
+    actor: Annotated[str | None, text("the actor there; null: as without a profile")]
     limits: Annotated[dict[str, int], means("limits of its own, by name")]
     require_reason: Annotated[
         list[str] | None, means("operations that need a reason there; null: as without a profile")
@@ -173,7 +173,7 @@ class ConfigProfile(TypedDict):
 
 
 class LookedAt(TypedDict):
-    """A place where a config is looked for."""
+    """A place that is searched for a config."""
 
     path: Annotated[str, text("the file")]
     found: Annotated[bool, means("true: it is there; the first such file is in force")]
@@ -236,7 +236,7 @@ class Config(TypedDict):
 
     schema: Literal["meterctl.config.v1"]
     source: Annotated[str | None, text("the file it comes from; null: there is none")]
-    looked_at: Annotated[list[LookedAt], means("places where it was looked for, in order")]
+    looked_at: Annotated[list[LookedAt], means("places that were searched, in order")]
     profile: Annotated[str | None, text("the profile that was chosen; null: none")]
     store: Annotated[str, text("the store, without any secret")]
     actor: Actor

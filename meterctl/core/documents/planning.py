@@ -77,7 +77,7 @@ class SavedPlanLine(TypedDict):
 
 
 class Stranger(TypedDict):
-    """An entry that the plan did not know of."""
+    """An entry that was booked after the plan was made."""
 
     seq: Seq
     kind: Kind
@@ -91,7 +91,7 @@ class Stranger(TypedDict):
 
 
 class MovedOrg(TypedDict):
-    """An org that is not where the plan saw it."""
+    """An org with new entries since the plan was made."""
 
     org: Org
     since: Annotated[int, number("number of the newest entry that the plan saw")]

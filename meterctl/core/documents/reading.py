@@ -35,7 +35,7 @@ from meterctl.core.model import Instant
 
 
 class BalanceLot(TypedDict):
-    """A live lot and where it came from."""
+    """A live lot and its origin."""
 
     id: Seq
     remaining: Remaining
@@ -120,7 +120,7 @@ class LotState(TypedDict):
 
 
 class LotsDocument(TypedDict):
-    """The lots of an org: live ones in draw order, then those that are gone, newest first."""
+    """The lots of an org: live ones in draw order, then past ones, newest first."""
 
     schema: Literal["meterctl.lots.v1"]
     org: Org

@@ -1,4 +1,4 @@
-"""Documents that hold receipts: they alone stand above `meterctl.core.results`, which uses the other documents."""
+"""Documents that hold receipts. They import `meterctl.core.results`, which imports all other documents."""
 
 from typing import Annotated, Literal, TypedDict
 
@@ -27,7 +27,7 @@ class Apply(TypedDict):
     replayed: Annotated[int, number("operations booked before")]
     unchanged: Annotated[int, number("sweeps of orgs that have nothing due any more")]
     disabled: Annotated[int, number("operations of usage while the meter is off")]
-    moved: Annotated[int, number("operations not booked because their org is not where the plan saw it")]
+    moved: Annotated[int, number("operations not booked because their org has new entries since the plan was made")]
     refused: Annotated[int, number("operations that a rule refused")]
     conflict: Annotated[int, number("operations whose key was used for something else")]
     failed: Annotated[int, number("operations whose org's journal cannot be read")]

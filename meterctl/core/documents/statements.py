@@ -103,7 +103,7 @@ class PaidValue(TypedDict):
 
 
 class OutstandingDocument(TypedDict):
-    """What customers still hold, and owe."""
+    """Units that customers still hold, and owe."""
 
     units: Annotated[int, _sum("units in live lots")]
     paid_units: Annotated[int, _sum("those of them that were bought")]
@@ -157,13 +157,13 @@ class ReportGroup(TypedDict):
 
 
 class ReportDocument(TypedDict):
-    """All orgs over a window, added up, and what is outstanding at its end."""
+    """All orgs over a window, added up, and the units outstanding at its end."""
 
     schema: Literal["meterctl.report.v1"]
     since: Since
     until: Until
     as_of: AsOf
-    by: Annotated[Literal["kind", "plan", "pack", "org"], means("how the groups are made")]
+    by: Annotated[Literal["kind", "plan", "pack", "org"], means("the grouping")]
     orgs: Annotated[int, _sum("orgs with entries before the window's end")]
     opening: Opening
     closing: Closing

@@ -1,6 +1,6 @@
-"""What is asked of a store and changes nothing.
+"""Queries: they read a store and change nothing.
 
-`reads` answers for one org at a time, as it stands or stood; `explain` tells its whole story, with `lotstory` for what
-became of each lot and `slices` for the balance over time; `orgs` lists many, `finding` finds entries without knowing
-the org, `follow` waits for new ones, and `preview` says what a refund would do.
+`queries` answers for one org, now or at a past instant. `explain` reports on it in full, with the history of each lot
+(`lot_history`); `balance_series` has its balance over time. `org_list` lists many orgs, `search` finds entries of an
+unknown org, `feeds` waits for new entries, and `refund_preview` shows the effect of a refund.
 """

@@ -1,4 +1,4 @@
-"""The balance over time, in a bounded number of slices: pure, and flat in memory however long the journal is."""
+"""Reduce a balance over time to a bounded number of slices. Pure, and flat in memory however long the journal."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -7,12 +7,12 @@ from typing import NamedTuple
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.model import Entry, Instant
 
-#: Into how many slices a span of time is cut: more than a wide terminal has places for.
+#: Slices of a span of time: more than a wide terminal has columns.
 SLICES = 240
 
 
 class SeriesPoint(NamedTuple):
-    """A balance as it stood from an instant on, and the entry that made it; ``pending``: one not booked yet."""
+    """A balance from an instant on, and the entry that made it; ``pending``: the entry is due, not booked."""
 
     at: Instant
     seq: int
@@ -21,7 +21,7 @@ class SeriesPoint(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """What happened within a slice of time: where the balance ended, and how low and how high it was on the way."""
+    """The last, lowest and highest balance of a slice of time."""
 
     last: SeriesPoint
     low: SeriesPoint
@@ -33,7 +33,7 @@ def mark_of(entry: Entry) -> SeriesPoint:
 
 
 def opened_at(start: Instant, marks: Iterable[SeriesPoint]) -> Iterator[SeriesPoint]:
-    """``marks`` from ``start`` on, behind one that says what the balance was at ``start`` if an earlier one tells."""
+    """Yield ``marks`` from ``start`` on, preceded by one for the balance at ``start`` if it is known."""
     opening: SeriesPoint | None = None
     for mark in marks:
         if mark.at < start:
@@ -48,8 +48,9 @@ def opened_at(start: Instant, marks: Iterable[SeriesPoint]) -> Iterator[SeriesPo
 
 
 def slices_of(marks: Iterable[SeriesPoint], start: Instant, end: Instant, slices: int = SLICES) -> Iterator[Slice]:
-    """``marks``, in order of time, by equal slices of the time from ``start`` to ``end``; none where nothing happened.
-    So there are at most ``slices`` of them, and none hides how low the balance went."""
+    """Yield ``marks`` grouped into at most ``slices`` equal slices of the time from ``start`` to ``end``.
+
+    Empty slices are left out. Each keeps its lowest balance, so that no short dip is lost."""
     first = to_millis(start)
     span = max(1, to_millis(end) - first)
 
@@ -68,10 +69,10 @@ def _slice(marks: Iterator[SeriesPoint]) -> Slice:
 
 
 def lowest(slices: Iterable[Slice]) -> SeriesPoint | None:
-    """Where the balance was lowest, the first time; None where there was none."""
+    """Return the first mark with the lowest balance; None without slices."""
     return min((each.low for each in slices), key=lambda mark: mark.balance, default=None)
 
 
 def highest(slices: Iterable[Slice]) -> SeriesPoint | None:
-    """Where the balance was highest, the first time; None where there was none."""
+    """Return the first mark with the highest balance; None without slices."""
     return max((each.high for each in slices), key=lambda mark: mark.balance, default=None)

@@ -1,24 +1,24 @@
-"""Since when an org is in debt: one page of its newest credits and a binary search, however long the journal."""
+"""Find the start of an org's debt by one page of credits and a binary search, however long the journal."""
 
 from itertools import islice
 
 from meterctl.core.model import Entry, Kind
 from meterctl.core.ports import EntryFilter, Journal
 
-#: The kinds of entries that can end a debt, and how many of the newest are looked at.
+#: The kinds of entries that can end a debt, and the number of the newest that are read.
 PAYERS: tuple[Kind, ...] = ("topup", "adjustment", "reversal", "reset")
 MOST_PAYERS = 300
 
 
 def debt_began(journal: Journal, org: str, newest: Entry) -> tuple[Entry, bool] | None:
-    """Return the entry that today's debt of ``org`` began with, and whether that is sure; None without debt.
+    """Return the entry that began today's debt of ``org``, and True if that is certain; None without debt.
 
-    ``newest`` is the newest entry that counts. Only a credit can end a debt. So behind the last credit that left none
-    the debt, once there, stays: a binary search finds where it begins."""
+    ``newest`` is the newest entry to consider. Only a credit can end a debt. After the last credit that left no debt,
+    a debt stays once it is there, and a binary search finds its first entry."""
     if not in_debt(newest):
         return None
-    cleared, sure = _last_clear(journal, org, newest["seq"])
-    low, high, first = cleared + 1, newest["seq"], newest
+    last_clear, sure = _last_clear(journal, org, newest["seq"])
+    low, high, first = last_clear + 1, newest["seq"], newest
     while low < high:  # bounded: the range halves
         middle = (low + high) // 2
         entry = journal.by_seq(org, middle)
@@ -30,15 +30,16 @@ def debt_began(journal: Journal, org: str, newest: Entry) -> tuple[Entry, bool] 
 
 
 def _last_clear(journal: Journal, org: str, seq: int) -> tuple[int, bool]:
-    """Return the newest entry up to ``seq`` that paid debt and left none, and whether there can be none newer: behind
-    the last credit that was looked at, nothing is known."""
+    """Return the newest credit up to ``seq`` that left no debt, and True if that is certain.
+
+    It is uncertain if all credits that were read left debt: an older one may have left none."""
     where = EntryFilter(kinds=PAYERS, before=seq + 1)
-    looked, last = 0, 0
+    count, last = 0, 0
     for entry in islice(journal.read(org, where, newest_first=True), MOST_PAYERS):
-        looked, last = looked + 1, entry["seq"]
+        count, last = count + 1, entry["seq"]
         if not in_debt(entry):
             return last, True
-    return (0, True) if looked < MOST_PAYERS else (last, False)
+    return (0, True) if count < MOST_PAYERS else (last, False)
 
 
 def in_debt(entry: Entry) -> bool:

@@ -1,11 +1,11 @@
-"""Entries by the names that people have for them: a ref, a run, a payment, a number."""
+"""Find entries by a ref, a run, a payment or a number."""
 
 from meterctl.core.booking.journal_view import OrgView
 from meterctl.core.domain.checks import check_org, check_ref, check_step, key_part
 from meterctl.core.errors import BadInput
 from meterctl.core.ports import Store
 
-#: What a ref may be the ref of, among entries that can be undone.
+#: Prefixes of keys with a ref, among entries that can be undone.
 _OF_REF = ("debit", "adjust", "void")
 
 
@@ -17,21 +17,20 @@ class EntryNames:
         self._org = check_org(org)
 
     def of_ref(self, ref: str) -> str:
-        """Return the key of the debit, adjustment or voided lot under ``ref``; raise `BadInput` where there are
-        several."""
+        """Return the key of the debit, adjustment or voided lot under ``ref``; raise `BadInput` for several."""
         keys = [f"{kind}:{check_ref(ref)}" for kind in _OF_REF]
-        booked = self._store.journal.by_keys([(self._org, key) for key in keys])
-        found = [key for key in keys if (self._org, key) in booked]
-        if len(found) > 1:
-            message = f"{len(found)} entries of {self._org} have the ref {ref}: {', '.join(found)}"
-            raise BadInput(message, hint=f"name one by its key: --of {found[0]}", code="ambiguous_ref")
-        return found[0] if found else keys[0]
+        entries = self._store.journal.by_keys([(self._org, key) for key in keys])
+        matches = [key for key in keys if (self._org, key) in entries]
+        if len(matches) > 1:
+            message = f"{len(matches)} entries of {self._org} have the ref {ref}: {', '.join(matches)}"
+            raise BadInput(message, hint=f"choose one by its key: --of {matches[0]}", code="ambiguous_ref")
+        return matches[0] if matches else keys[0]
 
     def of_run(self, run: str, step: str) -> str:
         return f"run:{key_part(check_ref(run, 'a run'))}:{check_step(step)}"
 
     def of_session(self, name: str) -> str:
-        """Return the key of the pack that was paid by the payment of this name."""
+        """Return the key of the pack bought by the payment ``name``."""
         view = OrgView(self._store, self._org, self._store.journal.tip(self._org), exact=True)
         return f"session:{view.session_of(check_ref(name, 'a session')) or name}"
 

@@ -1,6 +1,6 @@
-"""Why an org may run or not, in figures and in words: one sum that adds up, lot by lot, and what comes next.
+"""Explain an org in figures and sentences: one sum that adds up, its lots, and its next events.
 
-What it costs does not grow with the journal: live lots, the newest pages of what changed them, a few searches.
+The cost does not grow with the journal: it reads live lots, the newest changes to them, and a few searches.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,26 +20,26 @@ from meterctl.core.errors import Damaged, shell_word
 from meterctl.core.model import Entry, Instant, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.debt_age import debt_began
-from meterctl.core.reads.explain_words import _count, _minute, _units, told
+from meterctl.core.reads.explain_words import _count, _minute, _units, sentences
 from meterctl.core.reads.forecast import forecast_record
 from meterctl.core.reads.forecaster import Forecaster
 from meterctl.core.reads.lot_history import CHANGING, MOST_SEQS, Stories
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Result
 
-#: Lots that are told of: live ones, and the last touched of those that are gone.
+#: Lots that are shown: live ones, and the last changed of the others.
 MOST_LIVE, MOST_GONE = 50, 10
 
-#: Entries that are read: of the kinds that change lots, of those that draw on them, and of closed weeks.
+#: Entries that are read: changes of lots, draws on them, and closed weeks.
 CHANGES, DRAWS, RESETS = 300, 200, 12
 
-#: Due events to come that are told of, and the end of time up to which they are looked for.
+#: Coming events that are shown, and the instant at which the search for them ends.
 UPCOMING, END = 6, Instant("9999-12-31T23:59:59.999Z")
 
-#: Changes to come among which the first is sought that lets an org run again: some fifty years of weeks.
+#: Coming changes that are searched for the first one that lets an org run again: some fifty years of weeks.
 FAR = 2600
 
-#: Closed weeks that a week is compared with, the fewest that say anything, and what is far above them.
+#: Closed weeks that a week is compared with, the fewest needed, and the factor that counts as unusual.
 WEEKS, FEWEST_WEEKS, UNUSUAL = 4, 2, 2
 
 _DAY = 86_400_000
@@ -47,7 +47,7 @@ _DAY = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Result):
-    """Everything that `explain` answers; ``facts`` is its document."""
+    """The answer of `explain`; ``facts`` is its document."""
 
     name = "explain"
 
@@ -63,7 +63,7 @@ class Explanation(Result):
 
 
 class _OrgStanding(NamedTuple):
-    """An org at an instant: its newest entry by then, what is due on top of that, and the state with it."""
+    """An org at an instant: its newest entry by then, the due entries after it, and the state after those."""
 
     org: str
     at: Instant
@@ -91,32 +91,34 @@ class Explainer:
         self._plans = self._reads.plans
 
     def explain(self, org: str, as_of: Instant | None = None) -> Explanation:
-        """Where ``org`` stands at ``as_of`` (None: now) and why. An instant ahead shows what time alone will do."""
+        """Return the state of ``org`` at ``as_of`` (None: now) with its causes.
+
+        A future ``as_of`` shows the effect of time alone."""
         standing = self._at(org, as_of)
         recent = _Recent(self._store.journal, standing)
         quota = self._quota(standing.state, standing.at)
-        admitted = admission(standing.state, quota)
+        verdict = admission(standing.state, quota)
         facts: dict[str, Any] = {
             "org": org,
             "as_of": standing.at,
             "seq": standing.seq,
             "known": standing.newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
             "pending": len(standing.pending),
-            "allowed": admitted.allowed,
-            "available": admitted.available,
-            "sum": self._sum(standing, quota, admitted),
+            "allowed": verdict.allowed,
+            "available": verdict.available,
+            "sum": self._sum(standing, quota, verdict),
             "plan": self._plan(standing, recent),
             "week": self._week(standing, quota, recent),
             "debt": self._debt(standing, recent),
             **self._lots(standing, recent),
-            **self._upcoming(standing, admitted),
+            **self._upcoming(standing, verdict),
         }
         ahead = Forecaster(self._store.journal, self._terms, self._plans).of(
             org, state_after(standing.newest), standing.state, standing.at
         )
         facts["forecast"] = forecast_record(ahead)
         facts["oddities"] = list(self._oddities(standing, recent, facts))
-        return Explanation({"said": list(told(facts)), **facts})
+        return Explanation({"said": list(sentences(facts)), **facts})
 
     def _at(self, org: str, as_of: Instant | None) -> _OrgStanding:
         newest, at, _ = self._reads.standing(org, as_of)
@@ -132,7 +134,7 @@ class Explainer:
 
     # -- the sum
 
-    def _sum(self, standing: _OrgStanding, quota: int, admitted: Admission) -> dict[str, Any]:
+    def _sum(self, standing: _OrgStanding, quota: int, verdict: Admission) -> dict[str, Any]:
         """Return the sum: ``quota_left + in_lots - owed - overage - held = available``."""
         state = standing.state
         used = 0 if state.week is None else state.week.used
@@ -145,8 +147,8 @@ class Explainer:
             "overage": state.debt.overage,
             "held": state.held,
             "balance": state.balance,
-            "available": admitted.available,
-            "missing": max(0, 1 - admitted.available),
+            "available": verdict.available,
+            "missing": max(0, 1 - verdict.available),
         }
 
     def _plan(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any]:
@@ -180,7 +182,7 @@ class Explainer:
         }
 
     def _first_of_week(self, standing: _OrgStanding, recent: "_Recent") -> int:
-        """The entry from which on usage counted in the open week."""
+        """Return the first entry whose usage is part of the open week."""
         week = standing.state.week
         assert week is not None
         reset = recent.resets[0] if recent.resets else None
@@ -191,13 +193,13 @@ class Explainer:
     # -- debt
 
     def _debt(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any] | None:
-        """Since when there is debt and what made it; None without any."""
+        """Return the debt, its start and the entries that made it; None without debt."""
         debt = standing.state.debt
         if not debt.total:
             return None
         assert standing.newest is not None
         began = debt_began(self._store.journal, standing.org, standing.newest)
-        assert began is not None  # what is due makes no debt
+        assert began is not None  # a due event never makes debt
         first, exact = began
         return {
             "owed": debt.owed,
@@ -212,20 +214,20 @@ class Explainer:
 
     def _lots(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any]:
         live = {lot.id: lot.remaining for lot in standing.state.lots}
-        gone = [lot for lot in recent.stories.touched() if lot not in live]
-        told_of = [*list(live.items())[:MOST_LIVE], *((lot, 0) for lot in gone[:MOST_GONE])]
-        stories = [story for lot, left in told_of if (story := recent.stories.of(lot, left)) is not None]
+        past = [lot for lot in recent.stories.by_last_change() if lot not in live]
+        shown = [*list(live.items())[:MOST_LIVE], *((lot, 0) for lot in past[:MOST_GONE])]
+        stories = [story for lot, rest in shown if (story := recent.stories.of(lot, rest)) is not None]
         expiries = {lot.id: lot.expires_at for lot in standing.state.lots}
-        for story in stories:  # an extension may have changed it
+        for story in stories:  # an extension may have changed the expiry
             story["expires_at"] = expiries.get(story["id"], story["expires_at"])
         return {"lots": stories, "more_lots": max(0, len(live) - MOST_LIVE)}
 
-    # -- what comes
+    # -- coming events
 
-    def _upcoming(self, standing: _OrgStanding, admitted: Admission) -> dict[str, Any]:
-        """What time will do if nothing else happens, and when the org may run again if it may not now."""
+    def _upcoming(self, standing: _OrgStanding, verdict: Admission) -> dict[str, Any]:
+        """Return the next events by time alone and, for a blocked org, the instant it may run again."""
         events = [_event(entry, tip.state.balance) for entry, tip in islice(self._to_come(standing), UPCOMING)]
-        return {"upcoming": events, "allowed_again": None if admitted.allowed else self._again(standing)}
+        return {"upcoming": events, "allowed_again": None if verdict.allowed else self._again(standing)}
 
     def _again(self, standing: _OrgStanding) -> dict[str, Any] | None:
         for at, state in islice(self._ahead(standing), FAR):
@@ -236,10 +238,11 @@ class Explainer:
         return None
 
     def _ahead(self, standing: _OrgStanding) -> Iterator[tuple[Instant, State]]:
-        """Every state that time alone brings, with its instant: what is due changes it, and where no week is open each
-        version of the plan that comes into force changes the quota."""
+        """Yield every state that time alone brings, with its instant.
+
+        Due events change the state. While no week is open, each new version of the plan changes the quota."""
         at, state, seq = standing.at, standing.state, standing.tip.seq
-        while True:  # bounded: whoever asks stops
+        while True:  # bounded: by the caller
             plan = self._terms.plan_of(state, at)
             coming = sorted(version.effective_from for version in self._plans.versions(plan))
             event = due(state, seq + 1, END, self._terms, self._plans)
@@ -264,7 +267,9 @@ class Explainer:
             yield _debt_oddity(facts["debt"], standing.at)
         yield from _burn_oddity(facts["week"], recent.resets, standing.at)
         if facts["week"]["uncovered"]:
-            uncovered = f"{_units(facts['week']['uncovered'])} used this week were covered by nothing, and not charged"
+            uncovered = (
+                f"{_units(facts['week']['uncovered'])} used this week exceed quota and lots, and were not charged"
+            )
             yield _oddity("uncovered", uncovered, facts["week"]["seqs"])
         if not standing.now:
             return
@@ -277,16 +282,14 @@ class Explainer:
         head = None if isinstance(head, Damaged) else head
         if standing.newest is not None and (head is None or head.hash != standing.newest["hash"]):
             behind = (
-                "is missing or damaged"
-                if head is None
-                else f"stands at entry {head.seq}, the journal at {standing.seq}"
+                "is missing or damaged" if head is None else f"is at entry {head.seq}, the journal at {standing.seq}"
             )
-            message = f"the cached head {behind}; mend it with: meterctl verify --all --repair-heads"
+            message = f"the cached summary (head) {behind}; repair it with: meterctl verify --all --repair-heads"
             yield _oddity("head_behind", message, [])
 
 
 class _Recent:
-    """The newest entries of an org that explaining it takes, in a few bounded reads. Due ones count as booked."""
+    """The newest entries of an org that an explanation needs, in a few bounded reads, due entries included."""
 
     def __init__(self, journal: Journal, standing: _OrgStanding) -> None:
         self._journal = journal
@@ -305,7 +308,7 @@ class _Recent:
         )
 
     def _read(self, where: EntryFilter, most: int) -> list[Entry]:
-        """The newest entries that match, newest first."""
+        """Return the newest entries that match, newest first."""
         pending = [entry for entry in reversed(self._standing.pending) if _fits(entry, where)]
         where = where._replace(before=self._standing.seq + 1)
         return [*pending, *islice(self._journal.read(self._standing.org, where, newest_first=True), most)][:most]
@@ -314,14 +317,14 @@ class _Recent:
         return next(iter(self._read(EntryFilter(kinds=(kind,)), 1)), None)
 
     def runs_of(self, week: str, cycle: int) -> list[int]:
-        """The newest runs of an open week, oldest first."""
+        """Return the newest runs of an open week, oldest first."""
         runs = self._read(EntryFilter(kinds=("usage",)), MOST_SEQS)
         return [run["seq"] for run in reversed(runs) if (run["week"], run["cycle"]) == (week, cycle)]
 
     def debtors(self, part: str, first: Entry) -> list[int]:
-        """The newest entries that made debt of this kind, oldest first. ``first`` is where today's debt began."""
-        found = {entry["seq"] for entry in (first, *self._draws, *self._changes) if entry.get("debt", {}).get(part)}
-        return sorted(seq for seq in found if seq >= first["seq"])[-MOST_SEQS:]
+        """Return the newest entries that made debt of this kind, oldest first; today's debt began with ``first``."""
+        seqs = {entry["seq"] for entry in (first, *self._draws, *self._changes) if entry.get("debt", {}).get(part)}
+        return sorted(seq for seq in seqs if seq >= first["seq"])[-MOST_SEQS:]
 
 
 def _fits(entry: Entry, where: EntryFilter) -> bool:
@@ -353,20 +356,22 @@ def _oddity(code: str, message: str, seqs: Sequence[int]) -> dict[str, Any]:
 
 def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
     days = (to_millis(at) - to_millis(debt["since"])) // _DAY
-    age = "since today" if days < 1 else f"for {_count(days, 'day')}" + ("" if debt["exact"] else " at least")
+    age = "for less than a day" if days < 1 else f"for {_count(days, 'day')}" + ("" if debt["exact"] else " at least")
     seqs = sorted({*debt["seqs"]["owed"], *debt["seqs"]["overage"]})
     return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:])
 
 
 def _pending_oddity(standing: _OrgStanding) -> dict[str, Any]:
     since = _minute(standing.pending[0]["at"])
-    what = _count(len(standing.pending), "due event")
-    message = f"{what} not booked yet, the first since {since}; book with: meterctl expire {shell_word(standing.org)}"
+    events = _count(len(standing.pending), "due event")
+    message = (
+        f"{events} not booked yet, the oldest since {since}; book with: meterctl expire {shell_word(standing.org)}"
+    )
     return _oddity("overdue", message, [])
 
 
 def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) -> Iterator[dict[str, Any]]:
-    """The open week against a usual one of those before: what is used by now, or will be at this pace."""
+    """Yield an oddity if the open week uses far more than a usual one, by now or at its pace."""
     by_week: dict[str, int] = {}
     closing: dict[str, int] = {}
     for reset in reversed(resets):
@@ -378,11 +383,13 @@ def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) 
     if len(past) < FEWEST_WEEKS or not week["used"]:
         return
     usual = median_low([by_week[key] for key in past])
-    gone, whole = to_millis(at) - to_millis(week["starts_at"]), 7 * _DAY
-    # In a week's first day a pace says nothing yet.
-    pace = week["used"] * whole // gone if gone >= _DAY else week["used"]
+    elapsed, whole = to_millis(at) - to_millis(week["starts_at"]), 7 * _DAY
+    # A pace means nothing in the first day of a week.
+    pace = week["used"] * whole // elapsed if elapsed >= _DAY else week["used"]
     if max(pace, week["used"]) > UNUSUAL * usual:
-        message = f"{_units(week['used'])} used this week by now; in {past[0]} to {past[-1]} a usual one took {usual:,}"
+        message = (
+            f"{_units(week['used'])} used this week so far; the median of {past[0]} to {past[-1]} is {usual:,} a week"
+        )
         yield _oddity("unusual_burn", message, [closing[key] for key in past])
 
 

@@ -7,22 +7,22 @@ from meterctl.core.domain.instants import to_datetime
 from meterctl.core.model import Instant
 
 
-def told(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Sentences that can be read to a customer."""
+def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield sentences that can be read to a customer."""
     total = facts["sum"]
     if facts["allowed"]:
         yield f"{facts['org']} may run: {_units(total['available'])} {_are(total['available'])} available."
     else:
         yield f"{facts['org']} may not run: {_lacking(total)}."
-    yield _told_quota(facts)
-    yield _told_lots(total)
+    yield _quota_sentence(facts)
+    yield _lots_sentence(total)
     if facts["debt"] is not None:
-        yield _told_debt(facts["debt"])
-    yield _told_sum(total)
+        yield _debt_sentence(facts["debt"])
+    yield _sum_sentence(total)
     if not facts["allowed"]:
-        yield _told_way_out(facts)
+        yield _way_out_sentence(facts)
     if facts["upcoming"]:
-        yield _told_next(facts["upcoming"][0])
+        yield _next_sentence(facts["upcoming"][0])
     if facts["forecast"] is not None:
         yield _forecast_sentence(facts["forecast"], facts["allowed"])
 
@@ -31,36 +31,36 @@ def _lacking(total: Mapping[str, Any]) -> str:
     return "nothing is available" if total["available"] == 0 else f"it is {_units(-total['available'])} short"
 
 
-def _told_quota(facts: Mapping[str, Any]) -> str:
+def _quota_sentence(facts: Mapping[str, Any]) -> str:
     total, plan, key = facts["sum"], facts["plan"]["plan"], facts["week"]["key"]
     if not total["quota"]:
         return f"Its plan {plan} grants no units a week: all it uses is drawn from its lots."
-    left = f"{total['quota_left']:,} {_are(total['quota_left'])}" if total["quota_left"] else "none is"
+    rest = f"{total['quota_left']:,} {_are(total['quota_left'])}" if total["quota_left"] else "none is"
     used = f"it has used {total['used']:,}" if total["used"] else "it has used none"
     if settled := facts["week"]["settled"]:
         used = f"{used}, {settled:,} of which paid for the week before"
-    return f"Its plan {plan} grants {_units(total['quota'])} a week; this week ({key}) {used}, so {left} left."
+    return f"Its plan {plan} grants {_units(total['quota'])} a week; this week ({key}) {used}, so {rest} left."
 
 
-def _told_lots(total: Mapping[str, Any]) -> str:
+def _lots_sentence(total: Mapping[str, Any]) -> str:
     return f"Its lots hold {_units(total['in_lots'])}." if total["in_lots"] else "No lot holds any units."
 
 
-def _told_debt(debt: Mapping[str, Any]) -> str:
+def _debt_sentence(debt: Mapping[str, Any]) -> str:
     owed = f"{_units(debt['owed'])} taken back or forced" if debt["owed"] else ""
     overage = f"{_units(debt['overage'])} used beyond quota and lots" if debt["overage"] else ""
     since = f"since {_day(debt['since'])}" + ("" if debt["exact"] else " or longer")
-    return f"It owes {' and '.join(filter(None, (owed, overage)))}, {since}; what it buys pays that first."
+    return f"It owes {' and '.join(filter(None, (owed, overage)))}, {since}; its next pack pays that first."
 
 
-def _told_sum(total: Mapping[str, Any]) -> str:
+def _sum_sentence(total: Mapping[str, Any]) -> str:
     debt = total["owed"] + total["overage"]
     held = f" - {total['held']:,} on hold" if total["held"] else ""
     parts = f"{total['quota_left']:,} left of the quota + {total['in_lots']:,} in lots - {debt:,} of debt{held}"
     return f"{parts} = {total['available']:,} available."
 
 
-def _told_way_out(facts: Mapping[str, Any]) -> str:
+def _way_out_sentence(facts: Mapping[str, Any]) -> str:
     buying = f"With {_units(facts['sum']['missing'])} more it could run at once"
     again = facts["allowed_again"]
     if again is None:
@@ -68,19 +68,19 @@ def _told_way_out(facts: Mapping[str, Any]) -> str:
     return f"{buying}; else it can run again on {_day(again['at'])}, with {_units(again['available'])}."
 
 
-def _told_next(event: Mapping[str, Any]) -> str:
+def _next_sentence(event: Mapping[str, Any]) -> str:
     day = _day(event["at"])
     if event["kind"] == "expiration":
-        return f"On {day}, {_units(event['units'])} of lot {event['lot']} will expire, if they are not used before."
+        return f"On {day}, {_units(event['units'])} of lot {event['lot']} will expire unless they are used before."
     if event["kind"] == "release":
         return f"On {day}, {_units(event['units'])} held for {event['hold']} will be free again."
     if event["kind"] == "plan":
-        return f"On {day}, it goes to plan {event['plan']}."
-    rolled = f"; {_units(event['units'])} of the rest roll over" if event["units"] else ""
+        return f"On {day}, it changes to plan {event['plan']}."
+    rollover = f"; {_units(event['units'])} of the rest roll over" if event["units"] else ""
     settled = (
         f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
     )
-    return f"On {day} this week ends, and the quota begins anew{settled}{rolled}."
+    return f"On {day} this week ends, and the quota begins anew{settled}{rollover}."
 
 
 def _forecast_sentence(forecast: Mapping[str, Any], allowed: bool) -> str:
@@ -93,7 +93,7 @@ def _forecast_sentence(forecast: Mapping[str, Any], allowed: bool) -> str:
 
 
 def _day(instant: Instant) -> str:
-    """A day as one says it, in UTC."""
+    """Return the day in UTC, such as ``Monday 16 November 2026``."""
     day = to_datetime(instant)
     return f"{day:%A} {day.day} {day:%B %Y}"
 
@@ -102,8 +102,8 @@ def _minute(instant: Instant) -> str:
     return f"{instant[:10]} {instant[11:16]} UTC"
 
 
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _units(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Journals as the lines of an export."""
+"""Stream journals as the lines of an export."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -11,26 +11,25 @@ from meterctl.core.verify.export_check import PLAN_LINE
 
 
 def entry_texts(store: Store, org: str | None = None, since: Instant | None = None) -> Iterator[bytes]:
-    """Stream the canonical form of each entry of ``org``, or of all orgs; ``since``: only what was recorded from then
-    on, and with it all that follows in the same journal. Reads all of it either way.
+    """Stream the canonical form of each entry of ``org``, or of all orgs.
 
-    Raises `Damaged`, after the last entry, if the store did not give every one as it was written: a damaged index loses
-    some, a damaged page changes them."""
-    texts = _watched(store.journal.texts(org))
+    ``since`` starts each journal at its first entry recorded from then on; every entry is read either way. Raises
+    `Damaged` after the last entry if one is missing or altered, by a damaged index or page."""
+    texts = _check_order(store.journal.texts(org))
     if since is not None:
         texts = _recorded_since(texts, since)
     return (entry.text + b"\n" for entry in texts)
 
 
-def _watched(texts: Iterator[EntryText]) -> Iterator[EntryText]:
-    """Pass the texts on, all of them: what is left may be all that there is. Raise the first damage at the end."""
+def _check_order(texts: Iterator[EntryText]) -> Iterator[EntryText]:
+    """Yield every text, and raise the first damage only at the end: the intact rest may be the only copy."""
     org, seq = "", 0
     damage: Damaged | None = None
     for entry in texts:
-        expected = seq + 1 if entry.org == org else 1
-        if damage is None and entry.seq != expected:
-            message = f"the export is incomplete: entry {expected} of {entry.org} is missing, before entry {entry.seq}"
-            damage = Damaged(message, org=entry.org, seq=expected)
+        next_seq = seq + 1 if entry.org == org else 1
+        if damage is None and entry.seq != next_seq:
+            message = f"the export is incomplete: entry {next_seq} of {entry.org} is missing, before entry {entry.seq}"
+            damage = Damaged(message, org=entry.org, seq=next_seq)
         elif damage is None and not has_its_hash(entry.text):
             message = f"entry {entry.seq} of {entry.org} is damaged: its hash does not match its content"
             damage = Damaged(message, org=entry.org, seq=entry.seq)
@@ -45,8 +44,8 @@ def _recorded_since(texts: Iterator[EntryText], since: Instant) -> Iterator[Entr
     for entry in texts:
         if entry.org != org:
             org, new = entry.org, False
-        # Writers' clocks differ a little, so times of recording may go back within a journal: what follows the first
-        # new entry is new.
+        # Writers' clocks differ a little, so `recorded_at` may go back within a journal. Every entry after the first
+        # new one is new.
         new = new or parse_json(entry.text)["recorded_at"] >= since
         if new:
             yield entry
@@ -60,5 +59,5 @@ def plan_texts(store: Store) -> Iterator[bytes]:
 
 
 def whole_store(store: Store) -> Iterator[bytes]:
-    """Stream everything that another store needs to go on from here."""
+    """Stream plans and entries: everything another store needs to continue."""
     return chain(plan_texts(store), entry_texts(store))

@@ -16,7 +16,7 @@ from meterctl.core.model import Instant, State
 #: Closed weeks that a pace is taken from, and the least weeks with use.
 PAST_WEEKS, FEWEST_WEEKS = 4, 2
 
-#: How far ahead a forecast looks.
+#: Weeks that a forecast looks ahead.
 WEEKS_AHEAD = 520
 
 _WEEK = 7 * 86_400_000
@@ -60,7 +60,7 @@ class UseHistory(NamedTuple):
     weeks: tuple[WeekUse, ...]
 
     def rate(self, now: Instant) -> Fraction | None:
-        """Return units per millisecond up to ``now``; None where the history says too little."""
+        """Return units per millisecond up to ``now``; None if the history is too short."""
         span = to_millis(now) - to_millis(self.since)
         if span < FEWEST_WEEKS * _WEEK or sum(week.used > 0 for week in self.weeks) < FEWEST_WEEKS:
             return None
@@ -77,8 +77,8 @@ def history_of(closed: Iterable[WeekUse], state: State, first_at: Instant, now: 
         use[state.week.key] = use.get(state.week.key, 0) + sum(state.week.breakdown.values())
     keys = _last_weeks(now)
     since = max(first_at, weeks.week_start(keys[0]))
-    told = tuple(WeekUse(key, use.get(key, 0)) for key in keys if weeks.week_end(key) > since)
-    return UseHistory(since, told)
+    counts = tuple(WeekUse(key, use.get(key, 0)) for key in keys if weeks.week_end(key) > since)
+    return UseHistory(since, counts)
 
 
 def _last_weeks(now: Instant) -> Sequence[str]:
@@ -91,8 +91,9 @@ def _last_weeks(now: Instant) -> Sequence[str]:
 def forecast(
     history: UseHistory, state: State, now: Instant, quota: int, quota_at: Callable[[Instant], int], *, settles: bool
 ) -> Forecast:
-    """Return the forecast for an org in ``state`` at ``now`` with ``quota`` this week. ``quota_at`` tells the quota of
-    the week that begins at an instant, ``settles`` whether overage is paid from it."""
+    """Return the forecast for an org in ``state`` at ``now`` with ``quota`` this week.
+
+    ``quota_at`` returns the quota of the week that begins at an instant; ``settles`` is True if it pays overage."""
     rate = history.rate(now)
     if rate is None:
         return NO_FORECAST._replace(since=history.since, weeks=history.weeks)
@@ -102,7 +103,7 @@ def forecast(
 
 
 class _Stock:
-    """Units that are left, as a level that falls evenly."""
+    """The remaining units, consumed at an even rate."""
 
     def __init__(self, state: State, quota: int) -> None:
         used = 0 if state.week is None else state.week.used
@@ -112,19 +113,19 @@ class _Stock:
 
     @property
     def available(self) -> Fraction:
-        return self.quota + sum((left for _, left in self.lots), Fraction(0)) - self.owed - self.overage
+        return self.quota + sum((rest for _, rest in self.lots), Fraction(0)) - self.owed - self.overage
 
     def consume(self, units: Fraction) -> None:
         """Take ``units``, no more than are available: quota first, then lots in draw order."""
-        taken = min(self.quota, units)
-        self.quota -= taken
-        units -= taken
+        from_quota = min(self.quota, units)
+        self.quota -= from_quota
+        units -= from_quota
         while units and self.lots:
-            expires_at, left = self.lots[0]
-            if left > units:
-                self.lots[0] = (expires_at, left - units)
+            expires_at, rest = self.lots[0]
+            if rest > units:
+                self.lots[0] = (expires_at, rest - units)
                 return
-            units -= left
+            units -= rest
             self.lots.pop(0)
 
     def expire(self, at: Instant) -> None:
@@ -149,10 +150,10 @@ def _runs_out(
             return now
         expiry = stock.next_expiry()
         until = monday if expiry is None else min(monday, expiry)
-        needed = rate * (to_millis(until) - to_millis(now))
-        if needed > stock.available - 1:
+        demand = rate * (to_millis(until) - to_millis(now))
+        if demand > stock.available - 1:
             return add_millis(now, int((stock.available - 1) / rate))
-        stock.consume(needed)
+        stock.consume(demand)
         stock.expire(until)
         if until == monday:
             stock.begin_week(quota_at(monday), settles=settles)

@@ -1,4 +1,4 @@
-"""Forecasts of orgs from the store: their closed weeks, and when their journal began."""
+"""Forecast orgs from their closed weeks and the start of their journal."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -17,21 +17,20 @@ _WEEK = 7 * 86_400_000
 
 
 class Forecaster:
-    """Forecasts under one set of terms. It costs a few reads an org, whatever the length of its journal."""
+    """Forecasts under one set of terms: a few reads an org, however long its journal."""
 
     def __init__(self, journal: Journal, terms: Terms, plans: PlanBook) -> None:
         self._journal = journal
         self._terms = terms
         self._plans = plans
 
-    def of(self, org: str, booked: State, state: State, at: Instant) -> Forecast:
-        """Return the forecast for ``org``, which stands in ``state`` at ``at``; ``booked`` is its state before due
-        events."""
+    def of(self, org: str, before_due: State, state: State, at: Instant) -> Forecast:
+        """Return the forecast for ``org`` in ``state`` at ``at``; ``before_due`` is its state before due events."""
         first = self._journal.by_seq(org, 1)
         if first is None or first["at"] > at:
             return NO_FORECAST
         oldest = add_millis(weeks.week_start(at), -PAST_WEEKS * _WEEK)
-        history = history_of([*self._closed(org, oldest, at), *_ended(booked, at)], state, first["at"], at)
+        history = history_of([*self._closed(org, oldest, at), *_ended_week(before_due, at)], state, first["at"], at)
         quota = state.week.quota if state.week is not None else self._quota_at(state, at)
         return forecast(
             history,
@@ -52,8 +51,8 @@ class Forecaster:
         return self._plans.in_force(self._terms.plan_of(state, at), at).weekly_quota
 
 
-def _ended(booked: State, at: Instant) -> Iterator[WeekUse]:
-    """Yield the week that is open in ``booked`` if it has ended by ``at``."""
-    week = booked.week
+def _ended_week(state: State, at: Instant) -> Iterator[WeekUse]:
+    """Yield the open week of ``state`` if it has ended by ``at``."""
+    week = state.week
     if week is not None and weeks.week_end(week.key) <= at:
         yield WeekUse(week.key, sum(week.breakdown.values()))

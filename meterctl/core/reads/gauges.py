@@ -1,4 +1,4 @@
-"""Figures of a whole store for monitoring, from one pass over the cached heads."""
+"""Compute the figures of a whole store for monitoring, in one pass over the cached heads."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _MEANINGS = {
 
 
 def store_gauges(store: Store, now: Instant, terms: Terms) -> Iterator[Sample]:
-    """Yield the figures of ``store``; what is due and not booked is counted in, and its lag is one of them."""
+    """Yield the figures of ``store``, due events included, and the age of the oldest due event."""
     plans, sums = PlanBook(store.plans.all), Counter[str]()
     for head in sound(store.heads.read()):
         state = state_at(state_from_document(head.state), head.seq, max(now, head.at), terms, plans)

@@ -1,4 +1,4 @@
-"""The filters of a ledger: which entries to show."""
+"""The filters of a ledger."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,10 @@ from meterctl.core.model import Entry, Instant, Kind
 
 
 class LedgerQuery(NamedTuple):
-    """Which page of a journal to show: ``since`` <= at < ``until``, below seq ``before``, at most ``limit`` entries
-    (None: all).
+    """A page of a journal: ``since`` <= at < ``until``, below seq ``before``, at most ``limit`` entries (None: all).
 
-    ``actor`` booked them, their reason contains ``reason_has`` in any case of letters, and they moved ``least`` units
-    or more, in or out."""
+    ``actor`` booked them, their reason contains ``reason_has`` (case ignored), and they moved at least ``least`` units
+    in or out."""
 
     kinds: tuple[Kind, ...] = ()
     all_kinds: bool = False
@@ -26,8 +25,9 @@ class LedgerQuery(NamedTuple):
     least: int = 0
 
     def matches(self, entry: Entry) -> bool:
-        """Return True if the query asks for ``entry``. Stores leave out most of the rest; due entries, and those that a
-        ref finds, have passed no store's filter."""
+        """Return True if ``entry`` matches the query.
+
+        Stores filter most entries already, but not due entries and those that a ref finds."""
         return self._has_kind(entry) and self._has_place(entry) and self._has_words(entry)
 
     def _has_kind(self, entry: Entry) -> bool:

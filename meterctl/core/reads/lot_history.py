@@ -1,6 +1,6 @@
-"""What became of the units of a lot: so much paid debt, was used, clawed back, has expired, ..., and is left. Pure.
+"""Account for every unit of a lot: paid debt, used, clawed back, expired, ..., left. Pure.
 
-Usage may come by the million, so nobody reads it here: what was used is what no other entry accounts for.
+Usage may come by the million, so it is not read here: used units are those that no other entry accounts for.
 """
 
 from collections import Counter
@@ -9,20 +9,20 @@ from typing import Any, NamedTuple
 
 from meterctl.core.model import PRIORITY, Entry, Kind
 
-#: The kinds of entries that do something else to lots than use them.
+#: The kinds of entries that change lots in another way than by using them.
 CHANGING: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expiration")
 
-#: What becomes of units, in the order it is told in; what is left comes last.
+#: The fates of units, in the order they are shown; the rest comes last.
 FATES = ("debt", "used", "clawed", "expired", "forfeited", "voided")
 
-#: Entries that a number names at most: the newest.
+#: The most entries listed for a figure: the newest.
 MOST_SEQS = 10
 
 BySeq = Callable[[int], Entry | None]
 
 
 class LotPart(NamedTuple):
-    """Units of a lot that an entry did something with; negative where it took that back."""
+    """Units of a lot that met one fate in an entry; negative if the entry undoes it."""
 
     lot: int
     fate: str
@@ -31,60 +31,62 @@ class LotPart(NamedTuple):
 
 
 def parts_of(entry: Entry, by_seq: BySeq) -> Iterator[LotPart]:
-    """What ``entry``, one of the `CHANGING` kinds, did to lots beyond using them. ``by_seq`` finds what it reverses."""
+    """Yield the changes of lots by ``entry``, one of the `CHANGING` kinds; ``by_seq`` finds the entry it reverses."""
     seq, kind = entry["seq"], entry["kind"]
     if kind == "refund":
-        yield from (LotPart(drawn["lot"], "clawed", drawn["units"], seq) for drawn in entry["draws"])
+        yield from (LotPart(draw["lot"], "clawed", draw["units"], seq) for draw in entry["draws"])
     elif kind == "expiration":
         yield LotPart(entry["lot"], "expired", entry["units"], seq)
     elif kind == "reversal":
         if "voided" in entry:
             yield LotPart(entry["voided"]["lot"], "voided", entry["voided"]["units"], seq)
         else:
-            yield from _given_back(entry, by_seq)
+            yield from _reversal_parts(entry, by_seq)
     elif "voids" in entry:
         yield LotPart(entry["voids"], "voided", entry["units"], seq)
     elif repaid := sum(entry.get("repaid", {}).values()):
         yield LotPart(seq, "debt", repaid, seq)
 
 
-def _given_back(entry: Entry, by_seq: BySeq) -> Iterator[LotPart]:
-    """What a reversal did with the units that the entry it reverses had drawn: what went back to their lots is left or
-    used there, what found its lot expired is forfeited, and the rest paid debt."""
-    for lost in entry["forfeited"]:
-        yield LotPart(lost["lot"], "forfeited", lost["units"], entry["seq"])
+def _reversal_parts(entry: Entry, by_seq: BySeq) -> Iterator[LotPart]:
+    """Yield the changes by a reversal, which returns the units that the reversed entry had drawn.
+
+    Returned units are left or used in their lots, those of an expired lot are forfeited, and the rest paid debt."""
+    for draw in entry["forfeited"]:
+        yield LotPart(draw["lot"], "forfeited", draw["units"], entry["seq"])
     first = by_seq(entry["reverses"])
     if first is None:
         return
-    returned: Counter[int] = Counter()
-    for back in (*entry["restored"], *entry["forfeited"]):
-        returned[back["lot"]] += back["units"]
+    back: Counter[int] = Counter()
+    for draw in (*entry["restored"], *entry["forfeited"]):
+        back[draw["lot"]] += draw["units"]
     draws = entry["uncounted"]["draws"] if "uncounted" in entry else first["draws"]
-    taken: Counter[int] = Counter()
-    for drawn in draws:
-        taken[drawn["lot"]] += drawn["units"]
-    for lot, units in taken.items():
+    units_drawn: Counter[int] = Counter()
+    for draw in draws:
+        units_drawn[draw["lot"]] += draw["units"]
+    for lot, units in units_drawn.items():
         if first["kind"] == "refund":
             yield LotPart(lot, "clawed", -units, entry["seq"])
         if "voids" in first:
             yield LotPart(lot, "voided", -units, entry["seq"])
-        if paid := units - returned[lot]:
+        if paid := units - back[lot]:
             yield LotPart(lot, "debt", paid, entry["seq"])
 
 
 def users_of(entries: Iterable[Entry]) -> dict[int, list[int]]:
-    """By lot, the seqs of those of ``entries`` that used units of it."""
+    """Return for each lot the seqs of the ``entries`` that used units of it."""
     users: dict[int, list[int]] = {}
     for entry in entries:
         if entry["kind"] in ("usage", "debit", "adjustment") and "voids" not in entry:
-            for drawn in entry.get("draws", ()):
-                users.setdefault(drawn["lot"], []).append(entry["seq"])
+            for draw in entry.get("draws", ()):
+                users.setdefault(draw["lot"], []).append(entry["seq"])
     return users
 
 
 class Stories:
-    """What the ``changes`` of an org (of the `CHANGING` kinds, oldest first) and its recent ``draws`` say of lots.
-    ``since``: all changes from that seq on are there."""
+    """The histories of an org's lots, from its ``changes`` (`CHANGING` kinds, oldest first) and recent ``draws``.
+
+    ``changes`` are complete from the seq ``since``."""
 
     def __init__(self, changes: Sequence[Entry], draws: Iterable[Entry], since: int, by_seq: BySeq) -> None:
         self._openings = {entry["seq"]: entry for entry in changes}
@@ -99,8 +101,8 @@ class Stories:
     def _entry(self, seq: int) -> Entry | None:
         return self._openings.get(seq) or self._by_seq(seq)
 
-    def touched(self) -> list[int]:
-        """The lots that something was done to, the last touched first."""
+    def by_last_change(self) -> list[int]:
+        """Return the lots that changed, the last changed first."""
         last = {lot: parts[-1].seq for lot, parts in self._parts.items()}
         for lot, seqs in self._users.items():
             last[lot] = max(last.get(lot, 0), *seqs)
@@ -109,8 +111,8 @@ class Stories:
                 last.setdefault(seq, seq)
         return sorted(last, key=lambda lot: (-last[lot], -lot))
 
-    def of(self, lot: int, left: int) -> dict[str, Any] | None:
-        """The story of a lot with ``left`` units; None if what opened it cannot be found."""
+    def of(self, lot: int, rest: int) -> dict[str, Any] | None:
+        """Return the history of a lot with ``rest`` units left; None if the entry that opened it is missing."""
         opening = self._entry(lot)
         if opening is None or "units" not in opening:
             return None
@@ -118,11 +120,11 @@ class Stories:
         fates: Counter[str] = Counter()
         for part in parts:
             fates[part.fate] += part.units
-        fates["used"] = opening["units"] - left - sum(fates.values())
+        fates["used"] = opening["units"] - rest - sum(fates.values())
         return {
             **_about(opening),
             **{fate: fates[fate] for fate in FATES},
-            "left": left,
+            "left": rest,
             "complete": lot >= self._since,
             "seqs": {"units": [lot], **self._seqs(lot, parts)},
         }

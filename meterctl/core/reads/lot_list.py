@@ -1,4 +1,4 @@
-"""The lots of an org by state, and what became of the units of each."""
+"""List the lots of an org by state, with the history of the units of each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,23 +8,24 @@ from meterctl.core.ports import EntryFilter, Journal
 from meterctl.core.reads.lot_history import Stories
 from meterctl.core.results import Listing
 
-#: The kinds that open lots, or do something else to them than use them.
+#: The kinds that open lots, or change them in another way than by using them.
 _KINDS: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expiration", "reset", "extension")
 
 
 def list_lots(
     journal: Journal, org: str, at: Instant, state: State, pending: Sequence[Entry], *, all_lots: bool
 ) -> Listing:
-    """Return the live lots of an org in draw order, then with ``all_lots`` those that are gone, newest first. Reads all
-    entries that did something to lots beyond using them; ``pending`` are due entries that are not booked yet."""
+    """Return the live lots of an org in draw order, then with ``all_lots`` the past ones, newest first.
+
+    Reads every entry that changed lots beyond using them; ``pending`` are due entries that are not booked yet."""
     changes = [*journal.read(org, EntryFilter(kinds=_KINDS)), *pending]
     stories = Stories(changes, (), 0, lambda seq: journal.by_seq(org, seq))
     live = {lot.id: lot for lot in state.lots}
     opened = [entry["seq"] for entry in changes if entry.get("lot") == entry["seq"] and _opens(entry)]
-    gone = [seq for seq in reversed(opened) if seq not in live] if all_lots else []
+    past = [seq for seq in reversed(opened) if seq not in live] if all_lots else []
     expiries = _expiries(changes)
     lots: list[dict[str, Any]] = []
-    for number in [*live, *gone]:
+    for number in [*live, *past]:
         story = stories.of(number, live[number].remaining if number in live else 0)
         if story is not None:
             lots.append(_record(story, number in live, expiries))
@@ -36,7 +37,7 @@ def _opens(entry: Entry) -> bool:
 
 
 def _expiries(changes: list[Entry]) -> dict[int, Instant | None]:
-    """Return the expiry that the newest extension of each lot gave it."""
+    """Return the expiry of each extended lot, by its newest extension."""
     return {entry["lot"]: entry["expires_at"] for entry in changes if entry["kind"] == "extension"}
 
 
@@ -60,5 +61,5 @@ def _record(story: dict[str, Any], live: bool, expiries: dict[int, Instant | Non
 
 
 def _end(story: dict[str, Any]) -> str:
-    """Return how a lot ended: the last of its units expired or were voided, else they were spent."""
+    """Return the end of a lot: its last units were voided or expired, else spent."""
     return next((fate for fate in ("voided", "expired") if story[fate] > 0), "spent")

@@ -114,7 +114,7 @@ def _reversal(entry: Entry) -> list[MovementPart]:
 
 
 def undone_label(entry: Mapping[str, Any]) -> str:
-    """Return what an undo took back: a run, a pack, a grant, or units that had been taken."""
+    """Return the label of an undo: the reversed run, pack or grant, or the return of drawn units."""
     if "uncounted" in entry:
         return "run"
     if "voided" not in entry:
@@ -258,7 +258,7 @@ class Movements:
 
 
 def money_record(currency: str, cents: Mapping[str, int]) -> dict[str, Any]:
-    """Return the figures of one currency; ``net`` is what is left of the payments."""
+    """Return the figures of one currency; ``net`` is the sum of payments less refunds."""
     figures = {name: cents.get(name, 0) for name in _FIGURES}
     net = figures["paid"] - figures["undone"] - figures["refunded"] + figures["refunds_reversed"]
     return {"currency": currency, **figures, "net": net}
@@ -278,7 +278,7 @@ class Window:
 
     @property
     def last(self) -> Entry | None:
-        """The newest entry that was added."""
+        """Return the newest entry that was added."""
         return self._last
 
     def add(self, entry: Entry) -> None:

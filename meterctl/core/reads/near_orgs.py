@@ -1,19 +1,19 @@
-"""Finding the org that somebody meant, by a bounded look at the heads."""
+"""Find the org that a mistyped id probably means, by a bounded look at the heads."""
 
 from itertools import islice
 
 from meterctl.core.ports import Heads
 
-#: Heads that are looked at from each place: among those that begin alike, with the same letter, and at all.
+#: Heads that are read from each starting place: the same first half, the same letter, and the very first.
 _LOOKS = 400
 
-#: How like two ids must be, from 0 to 1.
+#: The least similarity of two ids, from 0 to 1.
 _LIKENESS = 0.7
 
 
 def nearest_org(heads: Heads, org: str) -> str | None:
-    """Return the known org whose id is most like ``org``, case aside; None if none of those looked at is."""
-    from difflib import get_close_matches  # only whoever mistypes an id needs it
+    """Return the known org with the id most like ``org``, case aside; None if none is similar."""
+    from difflib import get_close_matches  # only a mistyped id needs it
 
     starts = dict.fromkeys([org[: len(org) // 2], org[:1], org[: len(org) // 2].lower(), ""])
     heads_seen = (head for start in starts for head in islice(heads.read(after=start), _LOOKS))

@@ -1,7 +1,7 @@
 """List orgs by their units, debt and forecast.
 
-Heads, the cache of tips, say which orgs match. The rows that are shown are then held against the journal, the first
-`MOST_CHECKED` of them, and carry ``checked: true``. A past instant is answered from the journals alone.
+Heads, the cache of tips, select the orgs. The first `MOST_CHECKED` rows are then checked against the journal and carry
+``checked: true``. A past instant is answered from the journals alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ from meterctl.core.results import Listing
 
 SORTS = ("org", "balance", "available", "next_expiry", "used", "last_at", "debt_since", "runs_out")
 
-#: Rows that are held against the journal; each takes a few reads.
+#: Rows that are checked against the journal; each takes a few reads.
 MOST_CHECKED = 1000
 
 _Record = dict[str, Any]
 
 
 class OrgFilter(NamedTuple):
-    """Which orgs to list: all given conditions hold."""
+    """Conditions on orgs, all of which must hold."""
 
     negative: bool = False
     expiring_by: Instant | None = None
@@ -45,12 +45,12 @@ class OrgFilter(NamedTuple):
 
     @property
     def looks_deeper(self) -> bool:
-        """True if a head alone cannot tell whether an org matches."""
+        """Return True if matching takes more than a head."""
         return self.owing_since is not None or self.runs_out_by is not None
 
 
 class OrgQuery(NamedTuple):
-    """Which orgs to list, in which order, and as of when (None: now)."""
+    """A filter, an order, a limit and an instant (None: now) for a list of orgs."""
 
     wanted: OrgFilter
     sort: str = "org"
@@ -61,13 +61,14 @@ class OrgQuery(NamedTuple):
 def list_orgs(
     store: Store, now: Instant, terms: Terms, wanted: OrgFilter, *, sort: str = "org", limit: int | None = None
 ) -> Listing:
-    """Return the orgs that match now. In order of org it is a stream; any other order holds as many records as it
-    lists, and without a limit that is all that match."""
+    """Return the orgs that match now.
+
+    Sorted by org they are a stream; any other order holds all listed records in memory."""
     return OrgLister(store, now, terms).list(OrgQuery(wanted, sort, limit))
 
 
 class _ListedOrg(NamedTuple):
-    """An org at an instant: the head it was read from, and its state with due events."""
+    """An org at an instant: its head, and its state with due events."""
 
     head: Head
     at: Instant
@@ -86,7 +87,7 @@ class OrgLister:
         self._forecaster = Forecaster(store.journal, terms, self._plans)
 
     def list(self, query: OrgQuery) -> Listing:
-        """Return the orgs that ``query`` asks for."""
+        """Return the orgs that match ``query``."""
         wanted = query.wanted
         shown = self._in_order(query)
         about = {
@@ -100,10 +101,10 @@ class OrgLister:
         return Listing("orgs", "orgs", shown, about)
 
     def _in_order(self, query: OrgQuery) -> Iterator[_Record]:
-        """Yield the records in order, the first ones checked. One that no longer matches once checked is left out."""
+        """Return the records in order, the first ones checked; drop those that no longer match once checked."""
         records = self._matching(query)
         if query.sort != "org":
-            records = iter(_sorted(records, query))
+            records = iter(_sort(records, query))
         return islice(records if query.as_of is not None else self._checked(records, query.wanted), query.limit)
 
     def _matching(self, query: OrgQuery) -> Iterator[_Record]:
@@ -111,11 +112,11 @@ class OrgLister:
         deeper = past or query.wanted.looks_deeper or query.sort in ("debt_since", "runs_out")
         for head in self._heads(query):
             standing = self._standing(head, query.as_of, checked=past)
-            if not _wanted(standing.record, query.wanted):
+            if not _matches(standing.record, query.wanted):
                 continue
             if deeper:
                 self._look_deeper(standing)
-            if _wanted_deeper(standing.record, query.wanted):
+            if _matches_deeper(standing.record, query.wanted):
                 yield standing.record
 
     def _heads(self, query: OrgQuery) -> Iterator[Head]:
@@ -128,8 +129,8 @@ class OrgLister:
             return
         if prefix:
             yield from (head for head in map(self._sound, self._store.heads.get([prefix]).values()) if head is not None)
-        for cached in self._store.heads.read(after=prefix):
-            head = self._sound(cached)
+        for item in self._store.heads.read(after=prefix):
+            head = self._sound(item)
             if head is None:
                 continue
             if not head.org.startswith(prefix):
@@ -144,11 +145,11 @@ class OrgLister:
                 return
             yield org
 
-    def _sound(self, cached: Head | Damaged) -> Head | None:
-        """Return the cached head, or the one that its org should have if it is damaged; None if it has no journal."""
-        if not isinstance(cached, Damaged):
-            return cached
-        tip = None if cached.org is None else self._store.journal.tip(cached.org)
+    def _sound(self, head: Head | Damaged) -> Head | None:
+        """Return the head, made anew from the journal if it is damaged; None without a journal."""
+        if not isinstance(head, Damaged):
+            return head
+        tip = None if head.org is None else self._store.journal.tip(head.org)
         return None if tip is None else head_of(tip)
 
     def _standing(self, head: Head, as_of: Instant | None, *, checked: bool) -> _ListedOrg:
@@ -159,13 +160,13 @@ class OrgLister:
     def _record(self, head: Head, state: State, at: Instant, *, checked: bool) -> _Record:
         plan, week, next_expiry = self._terms.plan_of(state, at), state.week, next_expiry_of(state)
         quota = self._plans.in_force(plan, at).weekly_quota if week is None else week.quota
-        admitted = admission(state, quota)
+        verdict = admission(state, quota)
         expiring = sum(lot.remaining for lot in state.lots if lot.expires_at == next_expiry) if next_expiry else 0
         return {
             "org": head.org,
             "balance": state.balance,
-            "available": admitted.available,
-            "allowed": admitted.allowed,
+            "available": verdict.available,
+            "allowed": verdict.allowed,
             "held": state.held,
             "owed": state.debt.owed,
             "overage": state.debt.overage,
@@ -184,12 +185,12 @@ class OrgLister:
         }
 
     def _look_deeper(self, standing: _ListedOrg) -> None:
-        """Fill in the figures that take reads of the journal: the age of the debt, and the forecast."""
+        """Add the figures that need the journal: the age of the debt, and the forecast."""
         record = standing.record
         if record["owed"] or record["overage"]:
             record["debt_since"] = self._debt_since(standing.head)
-        booked = state_from_document(standing.head.state)
-        ahead = self._forecaster.of(standing.head.org, booked, standing.state, standing.at)
+        before_due = state_from_document(standing.head.state)
+        ahead = self._forecaster.of(standing.head.org, before_due, standing.state, standing.at)
         record["pace"], record["runs_out"] = ahead.pace, ahead.runs_out_at
 
     def _debt_since(self, head: Head) -> Instant | None:
@@ -204,20 +205,20 @@ class OrgLister:
                 continue
             standing = self._standing(head_of(tip), None, checked=True)
             self._look_deeper(standing)
-            if _wanted(standing.record, wanted) and _wanted_deeper(standing.record, wanted):
+            if _matches(standing.record, wanted) and _matches_deeper(standing.record, wanted):
                 yield standing.record
         yield from records
 
 
-def _sorted(records: Iterator[_Record], query: OrgQuery) -> Sequence[_Record]:
+def _sort(records: Iterator[_Record], query: OrgQuery) -> Sequence[_Record]:
     def key(record: _Record) -> tuple[bool, Any, str]:
         return _sort_key(record, query.sort)
 
     return sorted(records, key=key) if query.limit is None else nsmallest(query.limit, records, key)
 
 
-def _wanted(record: _Record, wanted: OrgFilter) -> bool:
-    """Return True if the figures that a head has match."""
+def _matches(record: _Record, wanted: OrgFilter) -> bool:
+    """Return True if the figures of a head match."""
     expiry = record["next_expiry"]
     return all(
         (
@@ -233,8 +234,8 @@ def _wanted(record: _Record, wanted: OrgFilter) -> bool:
     )
 
 
-def _wanted_deeper(record: _Record, wanted: OrgFilter) -> bool:
-    """Return True if the figures match that take reads of the journal."""
+def _matches_deeper(record: _Record, wanted: OrgFilter) -> bool:
+    """Return True if the figures that need the journal match."""
     since, out = record["debt_since"], record["runs_out"]
     return (wanted.owing_since is None or (since is not None and since <= wanted.owing_since)) and (
         wanted.runs_out_by is None or (out is not None and out <= wanted.runs_out_by)
@@ -243,5 +244,5 @@ def _wanted_deeper(record: _Record, wanted: OrgFilter) -> bool:
 
 def _sort_key(record: _Record, sort: str) -> tuple[bool, Any, str]:
     value = record[sort]
-    # The most used first; everything else ascending, what has no value last.
+    # Most used first, anything else ascending, missing values last.
     return (value is None, -value if sort == "used" else value, record["org"])

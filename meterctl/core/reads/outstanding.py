@@ -94,7 +94,7 @@ class Outstanding:
         self.held += sum(hold["units"] for hold in holds)
 
     def add(self, other: "Outstanding") -> None:
-        """Count what another org holds."""
+        """Add the units and debt of another org."""
         self.units += other.units
         self.paid_units += other.paid_units
         self.held += other.held

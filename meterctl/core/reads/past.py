@@ -9,12 +9,12 @@ def entry_at(journal: Journal, org: str, at: Instant) -> Entry | None:
     newest = journal.tip(org)
     if newest is None or newest["at"] <= at:
         return newest
-    found, low, high = None, 1, newest["seq"] - 1
+    match, low, high = None, 1, newest["seq"] - 1
     while low <= high:  # bounded: the range halves
         middle = (low + high) // 2
         entry = journal.by_seq(org, middle)
         if entry is not None and entry["at"] <= at:
-            found, low = entry, middle + 1
+            match, low = entry, middle + 1
         else:
             high = middle - 1
-    return found
+    return match

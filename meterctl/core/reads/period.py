@@ -8,7 +8,7 @@ from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
-_HINT = "a month is written 2026-10"
+_HINT = "write a month as 2026-10"
 
 
 class Period(NamedTuple):
@@ -20,10 +20,10 @@ class Period(NamedTuple):
 
 def month(text: str) -> Period:
     """Return the calendar month in UTC that ``text`` names, such as ``2026-10``."""
-    found = _MONTH.fullmatch(text)
-    if not found or text in ("0000-01", "9999-12") or found[1] == "0000":
+    match = _MONTH.fullmatch(text)
+    if not match or text in ("0000-01", "9999-12") or match[1] == "0000":
         raise BadInput(f"{text!r} is not a month", hint=_HINT, code="bad_month")
-    year, number = int(found[1]), int(found[2])
+    year, number = int(match[1]), int(match[2])
     return Period(_first_of(year, number), _first_of(year + number // 12, number % 12 + 1))
 
 
@@ -34,9 +34,9 @@ def month_before(now: Instant) -> Period:
 
 
 def between(since: Instant, until: Instant) -> Period:
-    """Return the period from ``since`` to ``until``; `BadInput` where it would be empty."""
+    """Return the period from ``since`` to ``until``; raise `BadInput` if it is empty."""
     if since >= until:
-        raise BadInput(f"{since} does not lie before {until}", hint="give a --since before the --until", code="usage")
+        raise BadInput(f"--since {since} is not before --until {until}", hint="choose an earlier --since", code="usage")
     return Period(since, until)
 
 

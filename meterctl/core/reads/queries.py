@@ -1,6 +1,6 @@
-"""The read side: what an org looks like, at any instant. Reads never write.
+"""Answer questions about an org at any instant, without writing.
 
-What is due but not booked yet is shown as if it were: an answer does not depend on when a sweep last ran.
+Answers include due events that no sweep has booked yet, so they do not depend on the last sweep.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Reads:
-    """Everything that can be asked of a store, under one set of terms."""
+    """Answers about orgs under one set of terms."""
 
     def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
         self._store = store
@@ -40,12 +40,13 @@ class Reads:
     # -- an org at an instant
 
     def entry_at(self, org: str, at: Instant) -> Entry | None:
-        """The newest entry of ``org`` with ``at`` not after the given instant: a binary search over seqs, so it costs
-        the same wherever in a long journal it lies."""
+        """Return the newest entry of ``org`` with ``at`` not after the given instant.
+
+        It is a binary search over seqs, so the cost hardly grows with the journal."""
         return entry_at(self._store.journal, org, at)
 
     def _entry_before(self, org: str, instant: Instant) -> Entry | None:
-        """The newest entry of ``org`` with ``at`` before the given instant."""
+        """Return the newest entry of ``org`` with ``at`` before the given instant."""
         return None if instant == EARLIEST else self.entry_at(org, add_millis(instant, -1))
 
     def standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
@@ -59,8 +60,9 @@ class Reads:
         return newest, at, _state_at(newest, at, self._terms, self.plans)
 
     def balance(self, org: str, as_of: Instant | None = None) -> Balance:
-        """Units, live lots with pack and session, debt, and what expires next. An ``as_of`` ahead shows what time alone
-        will do."""
+        """Return units, debt, the next expiry, and live lots with pack and session.
+
+        A future ``as_of`` shows the effect of time alone."""
         newest, at, state = self.standing(org, as_of)
         return Balance(
             org,
@@ -89,7 +91,7 @@ class Reads:
         }
 
     def lots(self, org: str, *, all_lots: bool) -> Listing:
-        """Return the lots of ``org`` and the history of each; with ``all_lots`` those that are gone too."""
+        """Return the lots of ``org`` and the history of each; with ``all_lots`` spent and expired ones too."""
         from meterctl.core.reads.lot_list import list_lots
 
         newest, at, state = self.standing(org, None)
@@ -98,9 +100,10 @@ class Reads:
 
     # -- the meter
 
-    def meter(self, org: str, *, asked: int = 0, gate: bool = False) -> Meter:
-        """This week of ``org``. Without usage there is no open week yet: the plan in force tells the quota. A ``gate``
-        answers fast: it has no forecast."""
+    def meter(self, org: str, *, requested: int = 0, gate: bool = False) -> Meter:
+        """Return this week of ``org``. Before the first usage no week is open: the quota comes from the plan in force.
+
+        A ``gate`` skips the forecast, because a run waits for the answer."""
         newest, at, state = self.standing(org, None)
         week = state.week
         ahead = None if gate else self._forecast(org, state_after(newest), state, at)
@@ -109,7 +112,7 @@ class Reads:
         key = weeks.week_key(at) if week is None else week.key
         from meterctl.core.domain.rules import admission  # a balance needs no rule
 
-        available, allowed = admission(state, quota, asked)
+        available, allowed = admission(state, quota, requested)
         return Meter(
             org,
             plan.plan if week is None else week.plan,
@@ -129,7 +132,7 @@ class Reads:
             available,
             allowed,
             at,
-            asked,
+            requested,
             gate,
             None if ahead is None else ahead.pace,
             None if ahead is None else ahead.runs_out_at,
@@ -139,13 +142,13 @@ class Reads:
         )
 
     def _forecast(self, org: str, booked: State, state: State, at: Instant) -> "Forecast":
-        """Return the pace of ``org``, which stands in ``state`` with due events, and when it runs out at it."""
-        from meterctl.core.reads.forecaster import Forecaster  # loads exact fractions, which few reads need
+        """Return the pace of ``org`` and the instant it runs out; ``state`` includes due events."""
+        from meterctl.core.reads.forecaster import Forecaster  # it loads fractions, which few reads need
 
         return Forecaster(self._store.journal, self._terms, self.plans).of(org, booked, state, at)
 
     def history(self, org: str, limit: int = 12) -> Listing:
-        """The closed weeks of ``org``, newest first, each with the entry that closed it."""
+        """Return the closed weeks of ``org``, newest first, each with the entry that closed it."""
         check_org(org)
         where = EntryFilter(kinds=("reset",))
         pending = (entry for entry in self._pending(org) if entry["kind"] == "reset")
@@ -157,35 +160,38 @@ class Reads:
         return Listing("history", "weeks", closed, {"org": org})
 
     def alerts(self, org: str | None, since: Instant | None) -> Listing:
-        """Thresholds crossed since an instant, oldest first: each percent of an entry is one record. What is due and
-        not booked counts in where one org is asked for; of all orgs it would take reading each."""
-        since_when = since or Instant("")
-        found = self._store.journal.alerts(since_when, org=None if org is None else check_org(org))
+        """Return the thresholds crossed since an instant, oldest first: one record for each percent of an entry.
+
+        Due events that are not booked yet are included for one org; for all orgs that would mean reading each."""
+        start = since or Instant("")
+        entries = self._store.journal.alerts(start, org=None if org is None else check_org(org))
         if org is not None:
             due = (entry for entry in reversed(self._pending(org)) if _is_alert(entry))
-            found = chain(found, (entry for entry in due if entry["at"] >= since_when))
-        records = (record for entry in found for record in _alert_records(entry))
+            entries = chain(entries, (entry for entry in due if entry["at"] >= start))
+        records = (record for entry in entries for record in _alert_records(entry))
         return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
 
     def alert_feed(self, after: str) -> Listing:
-        """A page of the thresholds of all orgs in the order in which they were recorded, from behind the cursor
-        ``after`` (or from an instant) on; ``next`` is where to go on. None comes twice, and none is left out: what was
-        recorded in the last minute waits, for another writer's may still arrive before it."""
-        found, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
-        records = [record for entry in found for record in _alert_records(entry)]
+        """Return a page of all orgs' thresholds as they were recorded, after the cursor or instant ``after``.
+
+        ``next`` is the cursor for the next page. Records of the last minute wait for a later page, because another
+        writer's may still arrive before them: so none is missed and none comes twice."""
+        entries, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
+        records = [record for entry in entries for record in _alert_records(entry)]
         about = {"org": None, "since": None, "until": until, "next": cursor_of(last)}
         return Listing("alerts", "alerts", records, about)
 
     # -- the ledger
 
     def ledger(self, org: str | None, query: LedgerQuery) -> LedgerPage:
-        """A page of the journal, newest first. Without an org, a session, ref or run tells whose it is. Raises
-        `NotFound` when it is nobody's."""
+        """Return a page of the journal, newest first. Without ``org``, the query's session, ref or run finds the org.
+
+        Raises `NotFound` if no org has it."""
         org = self._org(org, query)
         newest, _, state = self.standing(org, None)
         look = self._look(query)
-        found = self._page(org, query) if look is None else search.newest_first(look, org)
-        matching = filter(query.matches, found)
+        entries = self._page(org, query) if look is None else search.newest_first(look, org)
+        matching = filter(query.matches, entries)
         ends = self._ends(org, query)
         if query.limit is None:
             return LedgerPage(org, state.balance, matching, None, query.since, query.until, *ends, newest is not None)
@@ -196,7 +202,7 @@ class Reads:
         return LedgerPage(org, state.balance, shown, next_before, query.since, query.until, *ends, newest is not None)
 
     def _ends(self, org: str, query: LedgerQuery) -> tuple[int | None, int | None]:
-        """Return the balance where the window of ``query`` begins and where it ends; nothing without a window."""
+        """Return the balance at both ends of the window of ``query``; None without a window."""
         if query.since is None and query.until is None:
             return None, None
         opening = 0 if query.since is None else self._balance_before(org, query.since)
@@ -204,53 +210,54 @@ class Reads:
         return opening, now if query.until is None else self._balance_before(org, query.until)
 
     def _balance_before(self, org: str, instant: Instant) -> int:
-        """Return the balance as ``instant`` begins, now at the latest."""
+        """Return the balance just before ``instant``, or now if that is earlier."""
         if instant == EARLIEST:
             return 0
         _, now, state = self.standing(org, None)
         return state.balance if instant > now else self.standing(org, add_millis(instant, -1))[2].balance
 
     def chart(self, org: str, since: Instant | None, until: Instant | None) -> LedgerChart:
-        """The balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now). Reads all
-        entries of that time that moved units."""
+        """Return the balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now).
+
+        Reads every entry of that time that moved units."""
         _, now, _ = self.standing(org, None)
         end = now if until is None else min(until, now)
         if since is not None and since >= end:
-            raise BadInput(f"there is no time between {since} and {end}", hint="give a --since that lies before it")
+            raise BadInput(f"--since {since} is not before {end}", hint="choose an earlier --since")
         first = self._store.journal.by_seq(org, 1) if since is None else None
         start = first["at"] if first is not None else since
         marks = takewhile(lambda mark: until is None or mark.at < until, self._marks(org, since))
-        found = (
+        slices = (
             [] if start is None else list(balance_series.slices_of(balance_series.opened_at(start, marks), start, end))
         )
         return LedgerChart(
             org,
-            found[-1].last.balance if found else 0,
+            slices[-1].last.balance if slices else 0,
             start,
             end,
-            _mark_record(balance_series.lowest(found)),
-            _mark_record(balance_series.highest(found)),
-            points_of(found),
+            _mark_record(balance_series.lowest(slices)),
+            _mark_record(balance_series.highest(slices)),
+            points_of(slices),
         )
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesPoint]:
-        """The balance after each entry that moved it, what is due counted in, from the last one before ``since`` on."""
+        """Yield the balance after each entry that moved it, from the last one before ``since``; due events included."""
         opening = None if since is None else self._entry_before(org, since)
         if opening is not None:
             yield balance_series.mark_of(opening)
         where = EntryFilter(after=None if opening is None else opening["seq"], moving=True)
-        booked = self._store.journal.read(org, where)
-        yield from (balance_series.mark_of(entry) for entry in chain(booked, reversed(self._pending(org))))
+        entries = self._store.journal.read(org, where)
+        yield from (balance_series.mark_of(entry) for entry in chain(entries, reversed(self._pending(org))))
 
     def follow(self, org: str | None, query: LedgerQuery) -> LedgerFeed:
-        """The page that ``query`` asks for, oldest first, and then each entry that matches as it is booked."""
+        """Return the page of ``query``, oldest first, and then each matching entry as it is booked."""
         org = self._org(org, query)
         tip = self._store.journal.tip(check_org(org))
         last = 0 if tip is None else tip["seq"]
         page = self.ledger(org, query._replace(before=last + 1))
-        booked = [entry for entry in page.entries if "pending" not in entry][::-1]
+        entries = [entry for entry in page.entries if "pending" not in entry][::-1]
         new = (entry for entry in follow(self._store.journal, self._clock, org, last) if query.matches(entry))
-        return LedgerFeed(org, page.balance, chain(booked, new), None, query.since)
+        return LedgerFeed(org, page.balance, chain(entries, new), None, query.since)
 
     def _org(self, org: str | None, query: LedgerQuery) -> str:
         if org is not None:
@@ -259,7 +266,9 @@ class Reads:
             return self._holder(query.session)
         look, journal = self._look(query), self._store.journal
         if look is None:
-            raise BadInput("name an org, or what to find it by", hint="meterctl ledger --help", code="usage")
+            raise BadInput(
+                "name an org, or give --session, --ref or --run", hint="meterctl ledger --help", code="usage"
+            )
         if query.ref is not None:
             return search.org_of(journal, look, f"the ref {query.ref}", "unknown_ref")
         return search.org_of(journal, look, f"the run {query.run}", "unknown_run")
@@ -300,19 +309,20 @@ class Reads:
         return 0 if entry is None else entry["seq"]
 
     def _pending(self, org: str) -> Sequence[Entry]:
-        """What is due and not booked, newest first."""
+        """Return the due entries that are not booked yet, newest first."""
         newest = self._store.journal.tip(org)
         at, now = self._takes_effect(newest), self._clock.now()
-        booked = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, now)]
-        for entry in booked:
+        due = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, now)]
+        for entry in due:
             entry["pending"] = True
-        return booked[::-1]
+        return due[::-1]
 
     # -- refunds
 
     def refundable(self, org: str, session: str, at: Instant) -> "Refundable | None":
-        """Where a session of ``org`` stands at ``at`` (not before its newest entry), what is due counted in; None if
-        the org has no topup of it."""
+        """Return the refundable rest of a session at ``at``; None if ``org`` has no topup of it.
+
+        Due events are included; ``at`` must not be before the newest entry."""
         from meterctl.core.booking.journal_view import OrgView
         from meterctl.core.domain.rules import refundable
 
@@ -321,23 +331,23 @@ class Reads:
             view.add(entry, tip)
         return refundable(session, view)
 
-    def unused_cents(self, org: str, session: str, said: Instant | None) -> int | None:
+    def unused_cents(self, org: str, session: str, occurred_at: Instant | None) -> int | None:
         """Return the cents that the unspent part of a pack is worth; None if the org has no topup of the payment."""
-        at = self.takes_effect(org, said)
+        at = self.takes_effect(org, occurred_at)
         standing = self.refundable(org, session, at)
         if standing is None:
             return None
         newest = self._store.journal.tip(org)
         state = _state_at(newest, at, self._terms, self.plans)
-        left = sum(lot.remaining for lot in state.lots if lot.id == standing.topup["seq"])
-        return standing.cents_of(left)
+        rest = sum(lot.remaining for lot in state.lots if lot.id == standing.topup["seq"])
+        return standing.cents_of(rest)
 
-    def takes_effect(self, org: str, said: Instant | None) -> Instant:
-        """When an operation on ``org`` takes effect that is said to happen then (None: now)."""
-        return self._takes_effect(self._store.journal.tip(check_org(org)), said)
+    def takes_effect(self, org: str, occurred_at: Instant | None) -> Instant:
+        """Return the instant at which an operation on ``org`` of ``occurred_at`` (None: now) takes effect."""
+        return self._takes_effect(self._store.journal.tip(check_org(org)), occurred_at)
 
-    def _takes_effect(self, newest: Entry | None, said: Instant | None = None) -> Instant:
-        at = said or self._clock.now()
+    def _takes_effect(self, newest: Entry | None, occurred_at: Instant | None = None) -> Instant:
+        at = occurred_at or self._clock.now()
         return at if newest is None else max(at, newest["at"])
 
 
@@ -378,9 +388,9 @@ def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
     about = {"at": entry["at"], "recorded_at": entry["recorded_at"], "seq": entry["seq"]}
     none = dict.fromkeys(("week", "cycle", "percent", "used", "quota"))
     for percent in entry.get("alerts", ()):
-        counted = {name: week[name] for name in ("cycle", "used", "quota")}
-        crossed = {"kind": "threshold", "week": week["key"], "percent": percent, "below": None, **counted}
-        yield {"org": entry["org"], **crossed, "balance": entry["balance"], **about}
+        counts = {name: week[name] for name in ("cycle", "used", "quota")}
+        about_week = {"kind": "threshold", "week": week["key"], "percent": percent, "below": None, **counts}
+        yield {"org": entry["org"], **about_week, "balance": entry["balance"], **about}
     for level in entry.get("low", ()):
         yield {"org": entry["org"], "kind": "balance", **none, "below": level, "balance": entry["balance"], **about}
 

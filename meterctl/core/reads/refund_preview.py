@@ -1,4 +1,4 @@
-"""What a refund would do, before anyone does it."""
+"""Preview the effect of a refund."""
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Refund, Request
@@ -7,8 +7,9 @@ from meterctl.core.results import Facts, Receipt
 
 
 def preview_refund(reads: Reads, rehearsal: Ledger, request: Request, operation: Refund) -> Facts | Receipt:
-    """The clawback of a refund, where its units are now, and where the org would stand after it; the receipt of a
-    refused one. ``rehearsal`` is a ledger whose bookings touch nothing."""
+    """Return the clawback of a refund, the fate of its units so far, and the balance after it.
+
+    A refused refund returns its receipt. ``rehearsal`` is a ledger that books nothing."""
     at = reads.takes_effect(operation.org, request.at)
     before = reads.balance(operation.org, at)
     receipt = rehearsal.one(request)
@@ -17,7 +18,7 @@ def preview_refund(reads: Reads, rehearsal: Ledger, request: Request, operation:
         return receipt
     entry, topup = receipt.entry, standing.topup
     remaining = next((lot["remaining"] for lot in before.lots if lot["id"] == topup["seq"]), 0)
-    gone = standing.expired + standing.forfeited + standing.clawed
+    lost_units = standing.expired + standing.forfeited + standing.clawed
     refunded_cents = standing.refunded_cents + operation.cents
     return Facts(
         "refund-preview",
@@ -32,7 +33,7 @@ def preview_refund(reads: Reads, rehearsal: Ledger, request: Request, operation:
             "refunded_cents_after": refunded_cents,
             "pack_units": topup["units"],
             "remaining_units": remaining,
-            "used_units": max(0, topup["units"] - gone - remaining),
+            "used_units": max(0, topup["units"] - lost_units - remaining),
             "expired_units": standing.expired,
             "clawed_units_before": standing.clawed,
             "units": entry["units"],

@@ -133,7 +133,7 @@ def _group_rows(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 class Reporter:
-    """Makes reports. Reads only."""
+    """Reports over all orgs. Reads only."""
 
     def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
         self._journal = store.journal
@@ -164,7 +164,7 @@ class Reporter:
         return Report(period, as_of, by, total.orgs, total, records, expiring_by, soon)
 
     def due_after(self, org: str, last: Entry, until: Instant) -> Iterator[Entry]:
-        """Yield what is due behind ``last`` by ``until``, now at most."""
+        """Yield the due entries after ``last`` up to ``until`` or now, if that is earlier."""
         now = max(self._clock.now(), last["at"])
         return due_after(org, last, min(until, now), self._terms, self._plans, now)
 
@@ -189,7 +189,7 @@ class _OrgReading:
         self.window = Window(period.since, self._reversed)
 
     def read(self, entries: Iterator[Entry]) -> None:
-        """Add the entries up to the end of the window, and what is due by then and not booked."""
+        """Add the entries up to the end of the window, due ones included."""
         for entry in entries:
             if entry["at"] >= self._period.until:
                 return

@@ -1,8 +1,8 @@
-"""Finding what was booked under a ref or for a run, also without knowing whose it is.
+"""Find the entries of a ref or run, even if the org is unknown.
 
-No index holds refs or runs of all orgs: it would cost every append, for a question that is seldom asked. So the orgs
-are counted off and asked in pages, by the index on keys that idempotency rests on. That costs some microseconds an org,
-whatever the length of its journal, and no memory.
+No index covers the refs or runs of all orgs: it would slow every append down for a rare question. So the search reads
+the index on keys for a page of orgs at a time. It costs some microseconds an org, however long the journal, and no
+memory.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,21 +13,21 @@ from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.model import Entry
 from meterctl.core.ports import Journal
 
-#: Kinds under whose keys a caller's ref can stand.
+#: Prefixes of keys that may contain a caller's ref.
 _REF_KEYS = ("debit:", "adjust:", "plan:", "reset:")
 
-#: Orgs that are asked at once.
+#: Orgs per look-up.
 _PAGE = 500
 
-#: Orgs that are named where several have it.
-_NAMED = 5
+#: The most orgs listed in the error that several match.
+_MOST_LISTED = 5
 
-#: Finds what is looked for in the journals of some orgs.
+#: Finds the matching entries of some orgs.
 Look = Callable[[Sequence[str]], Iterator[Entry]]
 
 
 def by_ref(journal: Journal, ref: str) -> Look:
-    """What was booked under ``ref``."""
+    """Return a look-up of the entries booked under ``ref``."""
 
     def look(orgs: Sequence[str]) -> Iterator[Entry]:
         yield from journal.by_keys((org, prefix + ref) for org in orgs for prefix in _REF_KEYS).values()
@@ -36,25 +36,28 @@ def by_ref(journal: Journal, ref: str) -> Look:
 
 
 def by_run(journal: Journal, run: str) -> Look:
-    """What was booked for the steps of ``run``."""
+    """Return a look-up of the entries booked for the steps of ``run``."""
     return lambda orgs: journal.starting(orgs, f"run:{key_part(run)}:")
 
 
 def newest_first(look: Look, org: str) -> Iterator[Entry]:
-    """What ``look`` finds in one org."""
+    """Return the matches of ``look`` in one org, newest first."""
     return iter(sorted(look([org]), key=lambda entry: -entry["seq"]))
 
 
-def org_of(journal: Journal, look: Look, what: str, code: str) -> str:
-    """The org in whose journal ``look`` finds something. Raises `NotFound` where none has it, and `BadInput` where
-    several have: a ref is unique only within an org."""
+def org_of(journal: Journal, look: Look, label: str, code: str) -> str:
+    """Return the only org with a match of ``look``; ``label`` names the ref or run in errors.
+
+    Raises `NotFound` if no org has a match, and `BadInput` if several have: a ref is unique only within an org."""
     orgs: set[str] = set()
     stream = journal.orgs()
     while page := list(islice(stream, _PAGE)):  # bounded: by the orgs
         orgs |= {entry["org"] for entry in look(page)}
     if not orgs:
-        raise NotFound(f"no org has {what}", code=code, hint="check it; due entries have no ref and no run")
+        raise NotFound(f"no org has {label}", code=code, hint="check the spelling; due entries have no ref and no run")
     if len(orgs) > 1:
-        named = ", ".join(sorted(orgs)[:_NAMED]) + (", ..." if len(orgs) > _NAMED else "")
-        raise BadInput(f"{len(orgs)} orgs have {what}: {named}", hint="name the org too", code="several_orgs")
+        names = ", ".join(sorted(orgs)[:_MOST_LISTED]) + (", ..." if len(orgs) > _MOST_LISTED else "")
+        raise BadInput(
+            f"{len(orgs)} orgs have {label}: {names}", hint="add the org: meterctl ledger ORG ...", code="several_orgs"
+        )
     return orgs.pop()

@@ -1,8 +1,8 @@
 """Search the journals of all orgs.
 
-No index holds actors, reasons or amounts of all orgs: it would cost every append, for a question that is seldom asked.
-So every entry is looked at once, in a stream, as `verify` does. With ``since`` an org whose newest entry is older costs
-one look-up, and of the others only the entries from then on are read.
+No index covers the actors, reasons or amounts of all orgs: it would slow every append down for a rare question. So the
+search streams every entry once, as `verify` does. With ``since`` it reads only entries from then on, and an org without
+any costs one look-up.
 """
 
 from collections.abc import Iterator
@@ -30,15 +30,15 @@ class LedgerSearch:
 
     def newest(self, query: LedgerQuery, limit: int) -> LedgerPage:
         """Return the newest entries that match, newest first; memory holds no more than ``limit``."""
-        found = nlargest(limit, self.all(query), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
-        return LedgerPage(None, None, found, None, query.since, query.until)
+        entries = nlargest(limit, self.all(query), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
+        return LedgerPage(None, None, entries, None, query.since, query.until)
 
     def stream(self, query: LedgerQuery) -> LedgerPage:
         """Return every entry that matches, by org and oldest first, each as it is found."""
         return LedgerPage(None, None, self.all(query), None, query.since, query.until)
 
     def all(self, query: LedgerQuery) -> Iterator[Entry]:
-        """Yield every entry that matches, by org and oldest first. What is due and not booked counts, as pending."""
+        """Return every matching entry, by org and oldest first; due entries are included as pending."""
         entries = self._every_entry() if query.since is None else self._entries_since(query, query.since)
         return filter(query.matches, entries)
 

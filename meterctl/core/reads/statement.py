@@ -96,7 +96,7 @@ def _figure(section: str, **figures: Any) -> dict[str, Any]:
 
 
 class Statements:
-    """Makes statements. Reads only."""
+    """Statements of orgs. Reads only."""
 
     def __init__(self, store: Store, clock: Clock, terms: Terms) -> None:
         self._journal = store.journal
@@ -126,15 +126,15 @@ class Statements:
         return Statement(org, period, end, window.sums, outstanding, points_of(slices), pending, tip is not None)
 
     def entries(self, org: str, period: Period) -> Iterator[Entry]:
-        """Yield the last entry before ``period`` and all of it, in order; what is due and not booked comes last."""
+        """Yield the last entry before ``period`` and all entries in it, in order; due entries come last."""
         return self._entries(org, period, self._journal.tip(check_org(org)))
 
     def reversed_by(self, org: str, entry: Entry) -> Entry | None:
-        """Return the entry that ``entry`` takes back."""
+        """Return the entry that ``entry`` reverses."""
         return self._journal.by_seq(org, entry["reverses"])
 
     def _entries(self, org: str, period: Period, tip: Entry | None) -> Iterator[Entry]:
-        """Yield the last entry before ``period`` and all of it, in order; what is due and not booked comes last."""
+        """Yield the last entry before ``period`` and all entries in it, in order; due entries come last."""
         before = self._reads.entry_at(org, add_millis(period.since, -1))
         last = before
         if before is not None:
@@ -169,7 +169,7 @@ class Statements:
 def due_after(
     org: str, last: Entry | None, until: Instant, terms: Terms, plans: PlanBook, now: Instant
 ) -> Iterator[Entry]:
-    """Yield what is due behind ``last`` by ``until`` and not booked, marked as pending."""
+    """Yield the due entries after ``last`` up to ``until``, marked as pending."""
     for entry, _ in book_due(org, tip_of(last), until, terms, plans, now):
         entry["pending"] = True
         yield entry

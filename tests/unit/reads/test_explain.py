@@ -111,7 +111,7 @@ def test_an_org_that_is_cut_off_hears_what_would_help_and_when(desk: Desk) -> No
         "acme may not run: it is 30 units short.",
         "Its plan free grants 100 units a week; this week (2026-W47) it has used 130, so none is left.",
         "No lot holds any units.",
-        "It owes 30 units used beyond quota and lots, since Monday 16 November 2026; what it buys pays that first.",
+        "It owes 30 units used beyond quota and lots, since Monday 16 November 2026; its next pack pays that first.",
         "0 left of the quota + 0 in lots - 30 of debt = -30 available.",
         "With 31 units more it could run at once; else it can run again on Monday 23 November 2026, with 70 units.",
         "On Monday 23 November 2026 this week ends, and the quota begins anew; 30 units of the debt are paid from it.",
@@ -318,7 +318,7 @@ def test_a_week_far_above_the_usual_is_unusual(desk: Desk) -> None:
     facts = explain(desk)
     assert codes(facts) == ["debt", "unusual_burn"]
     assert facts["oddities"][1]["message"] == (
-        "130 units used this week by now; in 2026-W47 to 2026-W50 a usual one took 50"
+        "130 units used this week so far; the median of 2026-W47 to 2026-W50 is 50 a week"
     )
     assert len(facts["oddities"][1]["seqs"]) == 4
 
@@ -356,7 +356,7 @@ def test_a_head_that_is_behind_is_odd(desk: Desk) -> None:
     desk.debit(1, "d1")
     desk.store.heads.replace([old])
     (oddity,) = explain(desk)["oddities"]
-    assert (oddity["code"], "stands at entry 1, the journal at 2" in oddity["message"]) == ("head_behind", True)
+    assert (oddity["code"], "is at entry 1, the journal at 2" in oddity["message"]) == ("head_behind", True)
     desk.store.heads = type(desk.store.heads)()  # type: ignore[misc]
     assert "is missing" in explain(desk)["oddities"][0]["message"]
 
@@ -376,7 +376,7 @@ def test_a_journal_with_a_hole_is_explained_as_far_as_it_goes(desk: Desk) -> Non
     whole = desk.entries()
     holed = Stories([whole[2]], [], 0, lambda _: None)
     assert holed.of(1, 1000) is None
-    assert holed.touched() == []
+    assert holed.by_last_change() == []
 
 
 # what it costs
@@ -412,7 +412,7 @@ def test_what_it_reads_does_not_grow_with_the_journal() -> None:
 
 
 def naive_fates(entries: list[dict[str, Any]]) -> dict[int, Counter[str]]:
-    """What became of each lot, from every entry there is."""
+    """Return the fates of each lot, from every entry."""
     lots: dict[int, Counter[str]] = {}
     drawn_as = {"usage": "used", "debit": "used", "adjustment": "used", "refund": "clawed"}
     by_seq = {entry["seq"]: entry for entry in entries}

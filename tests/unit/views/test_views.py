@@ -134,12 +134,12 @@ TELLS = {
     ],
     "receipt-usage": [
         "1,500 units, 300 beyond the quota", "llm 1,000, search 500", "lot 1: 200, lot 4: 50", "50 overage",
-        "200,300 of 200,000 used (100 %)", "80 %, 100 % reached", "also due, and booked along",
+        "200,300 of 200,000 used (100 %)", "80 %, 100 % reached", "due events booked first",
         "lot 1 expired on 2027-02-20 10:03", "1,130 → -50",
     ],
     "receipt-planned": ["would book", "100 owed", "9 with 200 units, never expires", "nothing is booked yet", "outage"],
-    "receipt-replayed": ["booked before", "undone since, by entry 5", "by alice", "1,000"],
-    "receipt-expired": ["which has expired: nothing is left of it"],
+    "receipt-replayed": ["booked before", "entry 5 has undone it since", "by alice", "1,000"],
+    "receipt-expired": ["which has expired: no units are left"],
     "receipt-warned": ["warning [new_org]: acme had no journal until now", "balance"],
     "receipt-refused": ["refused [insufficient_balance]", "5,000 units asked", "try:", "meterctl balance acme"],
     "receipt-conflict": ["conflict", "units", "120", "12,000", "entry", "try:"],
@@ -151,7 +151,7 @@ TELLS = {
         "880 units will expire on 2026-11-25 10:03 UTC, in 3 days",
     ],
     "balance-debt": ["balance -1,250", "1,000 owed, 250 overage", "next credit repays"],
-    "balance-empty": ["balance 0", "nothing was booked for this org up to then"],
+    "balance-empty": ["balance 0", "no entry was booked for this org by then"],
     "meter": [
         "✓ may run", "plan pro v3", "170,000 of 200,000 (85 %)", "85 % used in 91 % of the week", "80 %",
         "41,080 = 30,000 left of the quota + balance 11,080", "ends in 13 hours", "120,000",
@@ -162,11 +162,11 @@ TELLS = {
         '"outage of last Tuesday"', "repays 100 owed", "week 2026-W47 closed: 170,000 of 200,000 used",
         "50 units of debt settled", "run run-42 fetch", "reached 80 %, 100 %", "takes back entry 2",
         "forfeited lot 7: 40", "re_1: 2.50 USD of cs_1001, 100 units forgiven", "debt: 100 owed", "plan pro v3",
-        "1, 4", "alice", "older ones: the same command with --before 1",
+        "1, 4", "alice", "for older entries add --before 1",
     ],
     "ledger-chart": [
         "acme", "balance 1,300", "until 2026-11-22 10:03 UTC", "1,500 ┤", "0 ┼──", "-500 ┤", "2026-11-02 09:00",
-        "1,300 on 2026-11-20 09:00 UTC, an entry that is due", "-150 on 2026-11-12 08:00 UTC, entry 3",
+        "1,300 on 2026-11-20 09:00 UTC, a due entry", "-150 on 2026-11-12 08:00 UTC, entry 3",
         "meterctl ledger acme --before 4",
     ],
     "ledger-chart-empty": ["acme", "balance 0", "no entries"],
@@ -184,7 +184,7 @@ TELLS = {
         "1 org failed", "1,205 due: 1,200 done, 1 failed, 4 skipped", "700 lots with 1,234,567 units", "600 weeks",
         "4,200 units of debt settled", "initech", "cannot be read", "3.25 s",
     ],
-    "sweep-locked": ["left to host-1:4711:c0ffee"],
+    "sweep-locked": ["skipped: host-1:4711:c0ffee"],
     "backfill": ["8,819 lines", "not every line", "8,800", "refused", "4,409 lines a second", "--results"],
     "backfill-planned": ["○ would book: 12 lines", "planned", "nothing is booked yet"],
     "backfill-planned-partly": ["✗ would book, but not every line: 12 lines", "refused", "nothing is booked yet"],
@@ -232,7 +232,7 @@ def test_the_balance_before_counts_what_was_due_in() -> None:
 
 def test_a_lot_that_a_debt_ate_is_none() -> None:
     entry = samples.topup(repaid={"owed": 900, "overage": 100})
-    assert "none: all of it repays debt" in shown(samples.receipt(entry=entry))
+    assert "none: all units repay debt" in shown(samples.receipt(entry=entry))
 
 
 def test_a_receipt_says_when_it_happened_if_that_was_earlier() -> None:
@@ -246,7 +246,7 @@ def test_a_receipt_says_when_it_happened_if_that_was_earlier() -> None:
         (samples.reversal(voided={"lot": 2, "units": 5}, restored=[]), "lot 2: 5"),
         (samples.reversal(lot=5, units=70, expires_at=None), "5 with 70 units, never expires"),
         (samples.usage(capped_from=99_000), "from 99,000 units"),
-        (samples.usage(uncovered=250), "250 units, covered by nothing"),
+        (samples.usage(uncovered=250), "250 units, beyond quota and lots"),
         (samples.adjustment(expires_at="2026-11-24T10:03:00.000Z"), "in 2 days"),
         (samples.usage(overflow=0, amount=0), "0 units, within the quota"),
         (samples.plan_entry(), "plan pro v3, 200,000 a week"),
@@ -318,7 +318,7 @@ def test_narrow_ledgers_keep_what_matters_and_name_what_is_left_out(monkeypatch:
     monkeypatch.setenv("COLUMNS", "40")
     text = shown(samples.ledger())
     assert all(name in text for name in ("seq", "when (UTC)", "what", "amount", "+1,000", "2027-02-20"))
-    assert "no room here for: kind, lot, balance," in text
+    assert "hidden columns: kind, lot, balance," in text
     monkeypatch.setenv("COLUMNS", "80")
     header = shown(samples.ledger()).splitlines()[2].split()
     assert header == ["seq", "when", "(UTC)", "kind", "what", "lot", "amount", "balance", "by"]
