@@ -11,8 +11,9 @@ from meterctl.core.domain.instants import add_millis, parse
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Adjust, Attribute, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.errors import sound
 from meterctl.core.model import Instant, PlanVersion
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from meterctl.process.clock import FixedClock
 from tests.memory_store import MemoryStore
 

@@ -23,7 +23,8 @@ from meterctl.core.model import KINDS, Instant, Kind
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Balance, LedgerPage, Meter, Receipt
-from meterctl.wiring import Options, Wiring
+from meterctl.options import Options
+from meterctl.wiring import Wiring
 
 #: A time as callers have it: ISO 8601 text, or a datetime with a zone.
 Time = str | datetime

@@ -29,7 +29,7 @@ def show(result: Result, stream: TextIO) -> None:
 
 
 def write(result: Result, output: str, stream: TextIO) -> None:
-    """Write ``result`` to ``stream`` as ``output``, one of `wiring.FORMATS` or html."""
+    """Write ``result`` to ``stream`` as ``output``, one of `options.FORMATS` or html."""
     if isinstance(stream, io.TextIOWrapper):
         # Printing must not fail after a booking, so characters outside the encoding become escapes.
         stream.reconfigure(errors="backslashreplace")

@@ -1,17 +1,17 @@
 """The composition root: options and environment become settings, clock, store and ledger, each made when first used."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from meterctl.core.errors import BadConfig, BadInput, StoreUnreachable, did_you_mean, name_source
+from meterctl.core.errors import BadInput, did_you_mean, name_source
 from meterctl.core.stores.own_files import files_of
 from meterctl.core.stores.prefix import with_prefix
 from meterctl.core.stores.url import open_store, same_place, without_secret
+from meterctl.options import FORMATS, Options
 
 if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.config.settings import Profile, Settings
@@ -21,48 +21,17 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import NewVersion
     from meterctl.core.domain.guard import Guard
-    from meterctl.core.domain.operations import Operation, Refund, Request
+    from meterctl.core.domain.operations import Operation, Request
     from meterctl.core.domain.policy import Limits
     from meterctl.core.model import Instant
     from meterctl.core.payments.shop import Shop
     from meterctl.core.payments.stripe_reader import Reader
-    from meterctl.core.ports import Clock, Observation, Store
+    from meterctl.core.ports import Clock, Store
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import PageBooker, Sweeper
-    from meterctl.core.verify.doctor import Diagnosis
-
-
-#: A clock set to the end of time has no week after it.
-LAST_CLOCK = "9000-01-01T00:00:00.000Z"
-
-FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
-
-
-class Options(NamedTuple):
-    """What the command line said that is the same for every command."""
-
-    store: str | None = None
-    config: str | None = None
-    profile: str | None = None
-    output: str | None = None
-    now: str | None = None
-    actor: str | None = None
-    reason: str | None = None
-    at: str | None = None
-    dry_run: bool = False
-    yes: bool = False
-    quiet: bool = False
-    over_limit: bool = False
-    expect_balance: str | None = None
-    expect_seq: str | None = None
-    plan_out: str | None = None
-    metrics_file: str | None = None
-    log_format: str | None = None
-    #: A person was told that the clock has jumped, and said to go on.
-    clock_confirmed: bool = False
 
 
 class Wiring:
@@ -176,23 +145,19 @@ class Wiring:
 
     @cached_property
     def clock(self) -> "Clock":
-        from meterctl.core.domain import instants
-        from meterctl.process.clock import FixedClock, SystemClock
+        from meterctl.process.clock import SystemClock, pinned_clock
 
         pinned = self.options.now or self.environ.get("METERCTL_NOW")
         if not pinned:
             return SystemClock()
-        if not self._embedded and not self.settings.allow_time_travel:
+        if not self.embedded and not self.settings.allow_time_travel:
             raise BadInput(
                 "a pinned clock is not accepted on MongoDB",
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",
                 code="time_travel",
             )
         with name_source("--now" if self.options.now else "METERCTL_NOW"):
-            now = instants.parse(pinned)
-        if now >= LAST_CLOCK:
-            raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
-        return FixedClock(now)
+            return pinned_clock(pinned)
 
     @property
     def is_pinned(self) -> bool:
@@ -263,23 +228,23 @@ class Wiring:
         return monotonic()
 
     def describe_store(self) -> str:
-        """Which store this is, without any secret, and without opening it."""
+        """Return the store's name, without any secret, and without opening it."""
         return without_secret(self.store_url)
 
     @property
     def store_file(self) -> str | None:
         """The file that the embedded store is; None on MongoDB."""
-        return self.store_url.removeprefix("sqlite:") if self._embedded else None
+        return self.store_url.removeprefix("sqlite:") if self.embedded else None
 
     @property
     def own_files(self) -> list[str]:
-        """What is read besides the files that a command names: the config, and the embedded store with its log."""
-        source = self.settings.source
-        return [*([] if source is None else [str(source)]), *files_of(self.store_url)]
+        """The files read besides those that a command names: the config, and the embedded store with its log."""
+        config = self.settings.source
+        return [*([str(config)] if config else []), *files_of(self.store_url)]
 
     @property
-    def _embedded(self) -> bool:
-        """Whether the store is a file that this process opens itself."""
+    def embedded(self) -> bool:
+        """Return True if the store is a file that this process opens itself."""
         return self.store_url.startswith("sqlite:")
 
     @cached_property
@@ -292,12 +257,9 @@ class Wiring:
         named = self.options.actor or self.environ.get("METERCTL_ACTOR") or self.profile.actor
         if named:
             return named
-        import getpass
+        from meterctl.process.login import login_name
 
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):
-            return f"uid:{os.getuid()}"
+        return login_name()
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -310,7 +272,7 @@ class Wiring:
         if self.options.dry_run:
             return self.rehearsal()
         # An append on SQLite is this process's own work, on MongoDB mostly a wait.
-        overlap = self._alone and not self._embedded
+        overlap = self._alone and not self.embedded
         return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":
@@ -367,34 +329,22 @@ class Wiring:
 
         ``at`` is the time it happened unless the caller names another. Raises `BadInput` where a reason is needed.
         """
+        from meterctl.core.domain.checks import check_reason
         from meterctl.core.domain.operations import Request
 
         reason = self.options.reason
-        if reason is None and operation.name in self.require_reason:
-            raise BadInput(f"{operation.name} needs a reason here", hint="add --reason TEXT", code="reason_required")
-        if reason is not None and self.reason_pattern and not re.search(self.reason_pattern, reason):
-            hint = f"a reason here matches {self.reason_pattern}"
-            raise BadInput(f"the reason {reason!r} does not match", hint=hint, code="reason_required")
+        check_reason(operation.name, reason, self.require_reason, self.reason_pattern)
         return Request(operation, self.actor, reason, self.at or at, guard=self.guard)
 
     @cached_property
     def guard(self) -> "Guard":
         """The bounds of what one command at the desk may book. Of a plan nothing is booked yet: it has no limits."""
-        from meterctl.core.domain.checks import check_integer
-        from meterctl.core.domain.guard import Guard
+        from meterctl.core.domain.guard import read_guard
         from meterctl.core.domain.policy import Limits
-        from meterctl.core.model import MAX_UNITS
 
-        def number(option: str, text: str | None, least: int) -> int | None:
-            if text is None:
-                return None
-            with name_source(option):
-                return check_integer(text, "N", least=least)
-
-        balance = number("--expect-balance", self.options.expect_balance, -MAX_UNITS)
-        seq = number("--expect-seq", self.options.expect_seq, 0)
-        limits = Limits() if self.options.plan_out is not None else self.limits
-        return Guard(balance, seq, limits, self.options.over_limit)
+        options = self.options
+        limits = Limits() if options.plan_out is not None else self.limits
+        return read_guard(options.expect_balance, options.expect_seq, limits, over_limit=options.over_limit)
 
     @cached_property
     def shop(self) -> "Shop":
@@ -417,13 +367,9 @@ class Wiring:
 
     def devkit(self, uri: str | None) -> "DevkitDatabase":
         """The old database that ``uri`` names, else METERCTL_DEVKIT. It is read, never written to."""
-        uri = uri or self.environ.get("METERCTL_DEVKIT")
-        if not uri or not uri.startswith("mongodb"):
-            hint = "--from mongodb://host/database, or METERCTL_DEVKIT"
-            raise BadInput("the old database is not named", hint=hint, code="usage")
         from meterctl.core.stores.mongo.devkit import connect_devkit
 
-        return self._cleanup.enter_context(closing(connect_devkit(uri)))
+        return self._cleanup.enter_context(closing(connect_devkit(uri or self.environ.get("METERCTL_DEVKIT"))))
 
     def sweeper(self, command: "SweepCommand", booker: "PageBooker | None" = None) -> "Sweeper":
         """A sweep as ``command``, booked by this process unless a ``booker`` does."""
@@ -437,57 +383,16 @@ class Wiring:
 
         return Backfiller(self.ledger, FileAuthor(self.actor, self.options.reason, self.at))
 
-    def preview_refund(self, operation: "Refund") -> "Result":
-        from meterctl.core.reads.refund_preview import preview_refund
-
-        if self.options.plan_out is not None:
-            raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
-        return preview_refund(self.reads, self.rehearsal(), self.request(operation), operation)
-
-    def diagnose(self, sample: int) -> "Diagnosis":
-        """A look over config and store. What is wrong with the config does not keep from looking at the store."""
-        from meterctl.config.settings import Settings
-        from meterctl.core.verify.doctor import Diagnosis, Doctor
-        from meterctl.process.clock import SystemClock
-
-        diagnosis = Diagnosis(self.describe_store(), [self._examine_config()])
-        # A pinned clock tells nothing of how this machine's clock stands.
-        machine = SystemClock()
-        try:
-            store = self._cleanup.enter_context(closing(open_store(self.store_url, only_look=True)))
-            now = self.now if diagnosis.ok else machine.now()
-        except StoreUnreachable as problem:
-            diagnosis.note_unreachable(problem)
-        else:
-            plans = (self.configured_plans(), self.settings.terms.default_plan) if diagnosis.ok else ()
-            max_jump = (self.settings if diagnosis.ok else Settings()).max_clock_jump
-            Doctor(store, now, machine, sample, *plans, max_jump=max_jump).look(diagnosis)
-        return diagnosis
-
     def configured_plans(self) -> "list[NewVersion]":
         """Return the plans of the config, as versions to publish."""
         from meterctl.core.booking.plan_publisher import NewVersion
 
-        plans = self.settings.plans.items()
         return [
             NewVersion(
                 name, spec.weekly_quota, spec.ratios, None, self.actor, None, spec.rollover_max, spec.rollover_weeks
             )
-            for name, spec in plans
+            for name, spec in self.settings.plans.items()
         ]
-
-    def _examine_config(self) -> "Observation":
-        from meterctl.core.ports import Observation
-
-        try:
-            settings = self.settings
-        except BadConfig as problem:
-            return Observation("config", False, problem.message, problem.hint)
-        source = "no config file: the defaults hold" if settings.source is None else str(settings.source)
-        if settings.allow_time_travel and not self._embedded:
-            fix = "take allow_time_travel out of the config of anything but a test system"
-            return Observation("config", None, f"{source}: whoever writes may pin the clock", fix)
-        return Observation("config", True, source)
 
     def close(self) -> None:
         self._cleanup.close()

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from meterctl.core.domain.canonical import entry_hash
 from meterctl.core.domain.due_events import next_due_of, next_expiry_of
+from meterctl.core.errors import sound
 from meterctl.core.model import (
     EMPTY,
     NO_HASH,
@@ -17,7 +18,7 @@ from meterctl.core.model import (
     Reservation,
     state_document,
 )
-from meterctl.core.ports import Head, Store, sound
+from meterctl.core.ports import Head, Store
 from tests.journals import ORGS, journal
 
 AT = Instant("2026-11-22T10:03:00.000Z")

@@ -9,12 +9,12 @@ from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Entry, Instant, PlanVersion
+from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import (
     Backfill,
     Balance,
     Facts,
     Finding,
-    LedgerChart,
     LedgerPage,
     Listing,
     Meter,

@@ -60,7 +60,7 @@ BANNED = {
 #: Iterators that never stop by themselves.
 ENDLESS = re.compile(r"\b(count|cycle)$")
 
-MAX_FUNCTION, MAX_MOST_FUNCTIONS, MAX_FILE = 70, 49, 600
+MAX_FUNCTION, MAX_MOST_FUNCTIONS, MAX_FILE = 70, 49, 400
 
 
 class Source:
@@ -303,7 +303,7 @@ def test_the_makefile_names_its_environment_only_where_it_can_be_changed() -> No
         (endless_loops_say_what_bounds_them, "core/booking/ledger.py", "while True:\n    x()"),
         (endless_loops_say_what_bounds_them, "core/booking/ledger.py", "for n in itertools.count():\n    x()"),
         (functions_are_short, "core/booking/ledger.py", "def f():\n" + "    x()\n" * 70),
-        (files_are_short, "core/booking/ledger.py", "x()\n" * 601),
+        (files_are_short, "core/booking/ledger.py", "x()\n" * 401),
         (no_paths_of_one_machine, "wiring.py", "STORE = '/tmp/x.db'"),
     ],
 )  # fmt: skip

@@ -17,7 +17,8 @@ import typer
 from meterctl.commands.click import Context, NumberCommand
 from meterctl.commands.options import METRICS, PLANNING, SHARED, WRITING
 from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
-from meterctl.wiring import Options, Wiring
+from meterctl.options import Options
+from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
     from meterctl.core.results import Result

@@ -7,9 +7,9 @@ from itertools import islice
 import typer
 
 from meterctl.commands.command import contexts_above, options_said
-from meterctl.core.errors import MeterctlError
-from meterctl.core.ports import sound
-from meterctl.wiring import FORMATS, Wiring
+from meterctl.core.errors import MeterctlError, sound
+from meterctl.options import FORMATS
+from meterctl.wiring import Wiring
 
 #: Orgs that a shell is offered at most.
 MOST_ORGS = 200

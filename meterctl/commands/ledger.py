@@ -9,8 +9,9 @@ from meterctl.commands.options import argument, completer, filter_time, option, 
 from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
+from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.reads.ledger_query import LedgerQuery
-from meterctl.core.results import LedgerChart, LedgerPage
+from meterctl.core.results import LedgerPage
 from meterctl.process.garbage import collect_garbage
 from meterctl.wiring import Wiring
 

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.options import argument
-from meterctl.core.errors import BadInput, NotFound
-from meterctl.core.ports import sound
+from meterctl.core.errors import BadInput, NotFound, sound
 from meterctl.core.results import Facts, Listing
 from meterctl.core.sweep.lease import LEASE_MS
 from meterctl.wiring import Wiring

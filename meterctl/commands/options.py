@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterctl.core.errors import name_source
-from meterctl.wiring import FORMATS, Wiring
+from meterctl.options import FORMATS
+from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:  # what the program's own help has no use for
     from meterctl.core.model import Instant

@@ -65,8 +65,16 @@ def refund(
         raise BadInput("a refund needs --session, --cents and --refund-id", hint=hint, code="usage")
     amount = _unused_cents(wiring, org, session) if cents is None else check_integer(cents, "cents", least=1)
     if preview:
-        return wiring.preview_refund(Refund(org, session, amount, refund_id or f"preview-{token_hex(8)}"))
+        return _preview(wiring, Refund(org, session, amount, refund_id or f"preview-{token_hex(8)}"))
     return book(wiring, Refund(org, session, amount, refund_id or ""))
+
+
+def _preview(wiring: Wiring, operation: Refund) -> Result:
+    from meterctl.core.reads.refund_preview import preview_refund
+
+    if wiring.options.plan_out is not None:
+        raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
+    return preview_refund(wiring.reads, wiring.rehearsal(), wiring.request(operation), operation)
 
 
 def _unused_cents(wiring: Wiring, org: str, session: str) -> int:

@@ -8,7 +8,7 @@ Only ``cli.main`` turns one into an exit code.
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
 
@@ -248,3 +248,19 @@ class LockHeld(MeterctlError):
     code = "lock_held"
     exit_code = LOCK_HELD
     hint = "see it with: meterctl lock list"
+
+
+Item = TypeVar("Item")
+
+
+def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
+    """Yield the items; raise the first damaged one, because a copy must be complete."""
+    for item in items:
+        if isinstance(item, Damaged):
+            raise item
+        yield item
+
+
+def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:
+    """Yield the items without the damaged ones, for callers that can work with the rest."""
+    return (item for item in items if not isinstance(item, Damaged))

@@ -13,7 +13,7 @@ Promises of every store, which the contract suite checks on each of them:
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged
@@ -77,27 +77,6 @@ class EntryText(NamedTuple):
     org: str
     seq: int
     text: bytes
-
-
-Item = TypeVar("Item")
-
-
-def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
-    """Yield the items; raise the first damaged one, because a copy must be complete."""
-    for item in items:
-        if isinstance(item, Damaged):
-            raise item
-        yield item
-
-
-def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:
-    """Yield the items without the damaged ones, for callers that can work with the rest."""
-    return (item for item in items if not isinstance(item, Damaged))
-
-
-def end_of_prefix(prefix: str) -> str:
-    """Return the first text, in code point order, after all that start with ``prefix`` (not empty)."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 class Journal(Protocol):

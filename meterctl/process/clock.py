@@ -3,8 +3,12 @@
 import math
 import time
 
-from meterctl.core.domain.instants import add_millis, from_millis
+from meterctl.core.domain.instants import add_millis, from_millis, parse
+from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
+
+#: A clock set to the end of time has no week after it.
+LAST_CLOCK = "9000-01-01T00:00:00.000Z"
 
 
 class SystemClock:
@@ -36,3 +40,11 @@ class FixedClock:
     def sleep(self, seconds: float) -> None:
         self._slept += seconds
         self._now = add_millis(self._now, math.ceil(seconds * 1000))
+
+
+def pinned_clock(text: str) -> FixedClock:
+    """Return a clock that stands at the time in ``text``."""
+    now = parse(text)
+    if now >= LAST_CLOCK:
+        raise BadInput(f"the clock cannot be set to {now}", hint=f"set it before {LAST_CLOCK}", code="time_travel")
+    return FixedClock(now)

@@ -54,10 +54,10 @@ from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Instant
+from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import (
     Backfill,
     Balance,
-    LedgerChart,
     LedgerPage,
     Meter,
     Receipt,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from meterctl.core.errors import shell_word
-from meterctl.core.results import Facts, LedgerChart, LedgerPage, Receipt
+from meterctl.core.reads.chart import LedgerChart
+from meterctl.core.results import Facts, LedgerPage, Receipt
 from meterctl.views import words
 from meterctl.views.blocks import (
     Block,

@@ -14,9 +14,10 @@ from meterctl.core.backfill.answers import Answer
 from meterctl.core.backfill.partition import RoundPart, merge, split
 from meterctl.core.errors import MeterctlError
 from meterctl.core.files.operation_lines import Line
+from meterctl.options import Options
 from meterctl.process.interrupts import held_back
 from meterctl.process.leaving import leave
-from meterctl.wiring import Options, Wiring
+from meterctl.wiring import Wiring
 from meterctl.workers.pool import WorkerDied, set_up
 
 #: Rounds that are handed out before the answers to one are waited for: so a process that has answered its part of one

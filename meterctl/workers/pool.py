@@ -10,10 +10,11 @@ from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
 
 from meterctl.core.errors import MeterctlError
+from meterctl.options import Options
 from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import held_back, ignore_endings
 from meterctl.process.leaving import leave
-from meterctl.wiring import Options, Wiring
+from meterctl.wiring import Wiring
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

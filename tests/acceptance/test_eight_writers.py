@@ -15,7 +15,8 @@ WRITER = """
 import json, sys
 from collections import Counter
 from meterctl.core.domain.operations import Debit
-from meterctl.wiring import Options, Wiring
+from meterctl.options import Options
+from meterctl.wiring import Wiring
 writer, times = sys.argv[1], int(sys.argv[2])
 wiring = Wiring(Options())
 wiring.reads.balance("acme")

@@ -26,6 +26,7 @@ FOLDER = Path(commands.__file__).parent
 
 #: Modules that hold no command.
 HELPERS = {
+    "click",
     "catalogue",
     "names",
     "__init__",

@@ -22,10 +22,10 @@ from meterctl.core.backfill.account import Account
 from meterctl.core.backfill.booker import CHUNK, Backfiller, FileAuthor
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.policy import Pack, Terms
-from meterctl.core.errors import UNREACHABLE
+from meterctl.core.errors import UNREACHABLE, sound
 from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from meterctl.core.results import Backfill
 from meterctl.core.stores.url import open_store
 from meterctl.core.sweep.due_orgs import PAGE
@@ -55,7 +55,8 @@ TERMS = Terms(packs={"small": Pack(1000, 500, "usd", 30)})
 DEBITS = """
 import sys
 from meterctl.core.domain.operations import Debit, Request
-from meterctl.wiring import Options, Wiring
+from meterctl.options import Options
+from meterctl.wiring import Wiring
 
 store, config, org, first, last = sys.argv[1:]
 wiring = Wiring(Options(store=store, config=config))

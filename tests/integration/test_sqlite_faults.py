@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable
-from meterctl.core.ports import Head, Lease, Observation, sound
+from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, sound
+from meterctl.core.ports import Head, Lease, Observation
 from meterctl.core.stores.sqlite import SqliteStore, database, transactions
 from meterctl.core.stores.sqlite.schema import schema_version
 from meterctl.process.clock import SystemClock

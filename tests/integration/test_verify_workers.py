@@ -20,9 +20,10 @@ from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.ports import Store
 from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.url import open_store
+from meterctl.options import Options
 from meterctl.process.clock import FixedClock
 from meterctl.process.interrupts import ENDING
-from meterctl.wiring import Options, Wiring
+from meterctl.wiring import Wiring
 from meterctl.workers.pool import Workers
 from tests.waiting import wait_for, workers_of
 

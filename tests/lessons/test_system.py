@@ -17,10 +17,10 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.domain.operations import BookDue, CreditPack, Debit, Undo
-from meterctl.core.errors import BadInput, Damaged, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import BadInput, Damaged, StoreUnreachable, StoreUnusable, sound
 from meterctl.core.files.operation_lines import open_input
 from meterctl.core.model import MAX_UNITS, Entry, Instant
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import LedgerPage

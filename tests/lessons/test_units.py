@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from meterctl.core.domain.operations import Adjust, Refund, Request, Undo
-from meterctl.core.errors import BadInput
-from meterctl.core.ports import Store, sound
+from meterctl.core.errors import BadInput, sound
+from meterctl.core.ports import Store
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.org_list import OrgFilter, list_orgs
 from meterctl.core.reads.queries import Reads

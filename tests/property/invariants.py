@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from meterctl.core.errors import sound
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from tests.builders import holders
 from tests.independent_checker import EMPTY, after
 

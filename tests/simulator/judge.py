@@ -14,8 +14,9 @@ from meterctl.core.domain.instants import from_millis
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
 from meterctl.core.domain.policy import PlanBook
+from meterctl.core.errors import sound
 from meterctl.core.model import Entry, state_after
-from meterctl.core.ports import EntryFilter, Store, sound
+from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Finding, Receipt
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import Check, repair_heads, verify_all

@@ -16,10 +16,9 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import Request
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import StoreUnreachable, sound
 from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
-from meterctl.core.ports import sound
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Balance, Receipt, Sweep, Verification
 from meterctl.core.sweep import lease

@@ -237,3 +237,12 @@ def _is_encodable(text: str) -> bool:
 def key_part(text: str) -> str:
     """``text`` with its colons escaped, so that run ``a:b`` step ``c`` and run ``a`` step ``b:c`` differ."""
     return text.replace("%", "%25").replace(":", "%3A") if ":" in text or "%" in text else text
+
+
+def check_reason(operation: str, reason: str | None, required: tuple[str, ...], pattern: str) -> None:
+    """Refuse an operation without a reason where it is ``required``, and a reason that ``pattern`` is nowhere in."""
+    if reason is None and operation in required:
+        raise BadInput(f"{operation} needs a reason here", hint="add --reason TEXT", code="reason_required")
+    if reason is not None and pattern and not re.search(pattern, reason):
+        hint = f"a reason here matches {pattern}"
+        raise BadInput(f"the reason {reason!r} does not match", hint=hint, code="reason_required")

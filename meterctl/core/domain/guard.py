@@ -5,9 +5,10 @@ A replay is answered before any of them is looked at.
 
 from typing import NamedTuple
 
+from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.policy import Limits
-from meterctl.core.errors import Refusal
-from meterctl.core.model import Entry
+from meterctl.core.errors import Refusal, name_source
+from meterctl.core.model import MAX_UNITS, Entry
 
 #: Kinds of entry that move units by somebody's decision; usage and due events are none.
 _DECIDED = frozenset({"topup", "debit", "refund", "adjustment", "reversal"})
@@ -69,3 +70,16 @@ class Guard(NamedTuple):
             return None
         message = f"{entry['org']} would owe {owed:,} units, more than the limit of {self.limits.debt:,}"
         return Refusal("over_debt_limit", message)
+
+
+def read_guard(balance: str | None, seq: str | None, limits: Limits, *, over_limit: bool) -> Guard:
+    """Return the bounds that ``--expect-balance`` and ``--expect-seq`` name, with the limits."""
+    expected = _read_number("--expect-balance", balance, -MAX_UNITS), _read_number("--expect-seq", seq, 0)
+    return Guard(*expected, limits, over_limit)
+
+
+def _read_number(option: str, text: str | None, least: int) -> int | None:
+    if text is None:
+        return None
+    with name_source(option):
+        return check_integer(text, "N", least=least)

@@ -7,11 +7,11 @@ from typing import IO, Any, NamedTuple
 from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.entries import undo_key
-from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError
+from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError, undamaged
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.report import Imported
 from meterctl.core.model import Claim, Entry, PlanVersion
-from meterctl.core.ports import EntryFilter, Store, undamaged
+from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify import verify_file
 from meterctl.core.verify.export_check import Base, plan_line

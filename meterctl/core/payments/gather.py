@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from meterctl.core.domain import instants
-from meterctl.core.errors import StripeUnavailable
+from meterctl.core.errors import StripeUnavailable, sound
 from meterctl.core.model import Instant, Kind
 from meterctl.core.payments import payments
 from meterctl.core.payments.booked import Credit, credits_for, credits_of
@@ -16,7 +16,7 @@ from meterctl.core.payments.notes import Notes
 from meterctl.core.payments.payments import Giveback, Payment, base_of, shares, whole_of
 from meterctl.core.payments.sale_book import Sale, SaleBook
 from meterctl.core.payments.stripe_reader import Broken, Reader, Span
-from meterctl.core.ports import EntryFilter, Store, sound
+from meterctl.core.ports import EntryFilter, Store
 
 #: The kinds of entries that concern payments.
 _KINDS: tuple[Kind, ...] = ("topup", "refund", "reversal")

@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from meterctl.core.errors import PaymentRefused
+from meterctl.core.errors import PaymentRefused, sound
 from meterctl.core.payments.booked import credits_of
-from meterctl.core.ports import EntryFilter, Store, sound
+from meterctl.core.ports import EntryFilter, Store
 
 _MARKS = (("cs_live_", True), ("cs_test_", False))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from meterctl.core.domain.canonical import canonical_bytes, has_its_hash, parse_json
-from meterctl.core.errors import Damaged
+from meterctl.core.errors import Damaged, undamaged
 from meterctl.core.model import Instant
-from meterctl.core.ports import EntryText, Store, undamaged
+from meterctl.core.ports import EntryText, Store
 from meterctl.core.verify.export_check import PLAN_LINE
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from meterctl.core.domain.due_events import state_at
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.policy import PlanBook, Terms
+from meterctl.core.errors import sound
 from meterctl.core.files.metrics import Sample
 from meterctl.core.model import Instant, state_from_document
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 
 _MEANINGS = {
     "orgs": "Orgs with a journal.",

@@ -17,10 +17,11 @@ from meterctl.core.errors import BadInput, NotFound
 from meterctl.core.model import Entry, Instant, Lot, NextPlan, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
+from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.past import entry_at
-from meterctl.core.results import Balance, LedgerChart, LedgerPage, Listing, Meter
+from meterctl.core.results import Balance, LedgerPage, Listing, Meter
 
 if TYPE_CHECKING:
     from meterctl.core.documents.reading import BalanceLot, BalanceMark, BalancePoint, NextExpiry

@@ -22,9 +22,9 @@ from meterctl.core.domain.value_shape import (
     is_text,
     is_whole,
 )
-from meterctl.core.errors import BadInput, Damaged
+from meterctl.core.errors import BadInput, Damaged, Item
 from meterctl.core.model import Claim, Entry, PlanVersion
-from meterctl.core.ports import Head, Item, Lease
+from meterctl.core.ports import Head, Lease
 
 _Test = Callable[[Any], bool]
 

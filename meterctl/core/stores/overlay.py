@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from meterctl.core.errors import Damaged
+from meterctl.core.errors import Damaged, sound
 from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Claims,
@@ -25,7 +25,6 @@ from meterctl.core.ports import (
     Store,
     StoreClock,
     StoredDocument,
-    sound,
 )
 
 

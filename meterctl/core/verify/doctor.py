@@ -16,9 +16,17 @@ from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.plan_publisher import NewVersion, not_published
 from meterctl.core.domain.instants import add_millis, to_millis
 from meterctl.core.domain.policy import PlanBook
-from meterctl.core.errors import Damaged, MeterctlError, StoreUnreachable, StoreUnusable, did_you_mean, shell_word
+from meterctl.core.errors import (
+    Damaged,
+    MeterctlError,
+    StoreUnreachable,
+    StoreUnusable,
+    did_you_mean,
+    shell_word,
+    sound,
+)
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Store, sound
+from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Store
 from meterctl.core.results import Result
 from meterctl.core.sweep.lease import LEASE_MS
 

@@ -15,9 +15,9 @@ from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
 from meterctl.core.domain.policy import Terms
-from meterctl.core.errors import StoreUnreachable, StoreUnusable
+from meterctl.core.errors import StoreUnreachable, StoreUnusable, sound
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.process.clock import FixedClock

@@ -21,9 +21,9 @@ from meterctl.core.domain.operations import (
     ReverseRefund,
     Undo,
 )
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import StoreUnreachable, sound
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store, sound
+from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.errors import sound
 from meterctl.core.model import Instant
-from meterctl.core.ports import EntryFilter, Recorded, Store, sound
+from meterctl.core.ports import EntryFilter, Recorded, Store
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.process.clock import SystemClock
 from tests.builders import make_claim, make_entries, make_entry, make_head, make_version

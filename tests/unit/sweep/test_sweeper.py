@@ -9,9 +9,9 @@ import pytest
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
-from meterctl.core.errors import Damaged, LockHeld, StoreUnreachable, StoreUnusable
+from meterctl.core.errors import Damaged, LockHeld, StoreUnreachable, StoreUnusable, sound
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Head, Lease, sound
+from meterctl.core.ports import Head, Lease
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.overlay import OverlayStore

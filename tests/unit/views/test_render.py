@@ -14,9 +14,9 @@ import pytest
 
 from meterctl.core.domain import entry_shape
 from meterctl.core.results import Listing, Result
+from meterctl.options import FORMATS
 from meterctl.render import emit, show, visible, write
 from meterctl.views.flat_entries import COLUMNS, LEFT_OUT
-from meterctl.wiring import FORMATS
 from tests import samples
 from tests.samples import SAMPLES
 

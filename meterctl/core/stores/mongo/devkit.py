@@ -14,6 +14,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from meterctl.core.domain.instants import from_datetime
+from meterctl.core.errors import BadInput
 from meterctl.core.stores.mongo.failures import answered
 from meterctl.core.stores.mongo.store import connect
 
@@ -93,8 +94,11 @@ class DevkitDatabase:
         self._client.close()
 
 
-def connect_devkit(uri: str) -> DevkitDatabase:
+def connect_devkit(uri: str | None) -> DevkitDatabase:
     """Return the database that ``uri`` names. Raises the errors of opening a store."""
+    if not uri or not uri.startswith("mongodb"):
+        hint = "--from mongodb://host/database, or METERCTL_DEVKIT"
+        raise BadInput("the old database is not named", hint=hint, code="usage")
     store = connect(uri)
     name = store._database.name
     return DevkitDatabase(store._database.client, name, store.describe())

@@ -11,8 +11,9 @@ from pymongo.errors import BulkWriteError
 from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Damaged
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument
 from meterctl.core.stores.border import entry_of, stray_of
+from meterctl.core.stores.key_range import end_of_prefix
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import MOST_STRAYS, STRAY_SECONDS, Document, MongoDatabase, behind, find
 from meterctl.core.stores.mongo.failures import duplicates, rejected_position

@@ -9,8 +9,9 @@ from meterctl.core.domain.canonical import canonical_bytes, parse_json
 from meterctl.core.domain.entries import text_of
 from meterctl.core.errors import Damaged, StoreUnusable
 from meterctl.core.model import KINDS, MAX_UNITS, Entry, Instant
-from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument, end_of_prefix
+from meterctl.core.ports import EntryFilter, EntryText, Recorded, StoredDocument
 from meterctl.core.stores.border import entry_of, parsed
+from meterctl.core.stores.key_range import end_of_prefix
 from meterctl.core.stores.sqlite.database import SqliteDatabase
 from meterctl.core.stores.sqlite.neighbours import check_neighbours
 
