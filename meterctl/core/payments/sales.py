@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack
-from meterctl.core.errors import PaymentRefused
+from meterctl.core.errors import PaymentRefused, shell_word
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.payments import Payment
 
@@ -92,7 +92,7 @@ def _check_price(payment: Payment, name: str, pack: Pack, seller: Seller) -> Non
         raise _refused("currency_mismatch", f"{amount}, but pack {name!r} is sold in {currencies}", hint)
     if seller.paid:
         return
-    accept = f"to book it for the amount paid, add: --accept-paid {payment.session}"
+    accept = f"to book it for the amount paid, add: --accept-paid {shell_word(payment.session)}"
     if payment.problem is not None:
         raise _refused(payment.problem.code, payment.problem.message, accept)
     if pack.unit_price_cents is not None:

@@ -399,3 +399,7 @@ def test_a_finding_is_about_one_thing() -> None:
         "fix": "by hand",
         "operations": [],
     }
+
+
+def test_printed_commands_quote_org_ids_for_the_shell() -> None:
+    assert command_of(ReverseRefund("a|b", "TICKET #7")) == "meterctl refund 'a|b' --reverse 'TICKET #7'"
