@@ -1,8 +1,8 @@
 """The same operations from Python: `connect` gives a client whose methods book and read as the commands do.
 
-A method answers with a typed receipt whether the operation was applied, replayed, refused by a rule, or in conflict.
-It raises `MeterctlError` where the command would exit 1, 2, 3 or 10: bad input or config, something named that is not
-there, a store out of reach.
+A method returns a typed receipt if the operation was applied, replayed, refused by a rule, or in conflict. It raises
+`MeterctlError` if the command would exit with 1, 2, 3 or 10: bad input or config, an unknown name, no answer from the
+store.
 """
 
 import os
@@ -34,14 +34,14 @@ CHUNK = 500
 
 
 class By(TypedDict, total=False):
-    """When a write happened and who asked for it; left out: now, and the client's actor."""
+    """The time and the actor of a write; by default now, and the client's actor."""
 
     at: Time | None
     actor: str | None
 
 
 class Caller(By, total=False):
-    """The same, and why."""
+    """The time, the actor and the reason of a write."""
 
     reason: str | None
 
@@ -63,8 +63,8 @@ def connect(
 ) -> "Client":
     """Open a store and return a client for it, to be used as a context manager or closed.
 
-    What is left out comes from where the command line takes it: the environment, the profile, the config, the
-    defaults. ``now`` pins the clock, for tests.
+    Missing arguments come from the environment, the profile, the config or the defaults, as on the command line.
+    ``now`` pins the clock, for tests.
     """
     options = Options(
         store=store_url,
@@ -91,7 +91,7 @@ class Client:
         _clients.add(self)
 
     def _reset(self) -> None:
-        """Forget what is open: it belongs to the process that this one was forked from."""
+        """Forget open connections: they belong to the parent process of a fork."""
         self._lock = threading.Lock()
         self._opened: Wiring | None = None
         self._may_write = False
@@ -105,13 +105,13 @@ class Client:
                 raise MeterctlError("this client is closed", code="closed", hint="connect again")
             if self._opened is None:
                 wiring = Wiring(self._options)
-                # All that is made on first use is made here, before threads share it.
+                # Create lazy attributes now, before threads share the object.
                 _ = wiring.settings, wiring.store_url, wiring.clock, wiring.actor, wiring.ledger
                 self._opened = wiring
             return self._opened
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         with self._lock:
             self._closed = True
             wiring, self._opened = self._opened, None
@@ -154,11 +154,11 @@ class Client:
         return self._book("debit", org, caller, units=units, ref=ref, allow_debt=allow_debt)
 
     def refund(self, org: str, *, session: str, cents: int, refund_id: str, **caller: Unpack[Caller]) -> Receipt:
-        """Claw back the units of ``cents`` that were given back on a payment."""
+        """Claw back the units of a refund of ``cents`` on a payment."""
         return self._book("refund", org, caller, session=session, cents=cents, refund_id=refund_id)
 
     def reverse_refund(self, org: str, refund_id: str, **caller: Unpack[Caller]) -> Receipt:
-        """Give back what a refund clawed."""
+        """Give back the units that a refund clawed."""
         return self._book("reverse-refund", org, caller, refund_id=refund_id)
 
     def adjust(
@@ -174,7 +174,7 @@ class Client:
         lot: int | None = None,
         **caller: Unpack[By],
     ) -> Receipt:
-        """Grant units, or take them back if negative; from one ``lot`` only if it is given."""
+        """Grant units, or take them back if negative, only from ``lot`` if not None."""
         return self._book(
             "adjust", org, {**caller, "reason": reason}, units=units, ref=ref, expires_at=_text(expires_at),
             allow_debt=allow_debt, priority=priority, lot=lot,
@@ -194,7 +194,7 @@ class Client:
     ) -> Receipt:
         """Meter a run by its costs in US dollars (texts or `Decimal`, never floats) or by units.
 
-        With ``hold`` the same entry lets the hold go.
+        With ``hold`` the same entry releases the hold.
         """
         return self._book(
             "attribute", org, caller, run=run, step=step, costs=costs, units=units, plan_version=plan_version, hold=hold
@@ -207,7 +207,7 @@ class Client:
         return self._book("hold", org, caller, units=units, ref=ref, expires_at=_text(expires_at))
 
     def release(self, org: str, hold: str, **caller: Unpack[Caller]) -> Receipt:
-        """Let go a hold."""
+        """Release a hold."""
         return self._book("release", org, caller, hold=hold)
 
     def assign_plan(
@@ -231,7 +231,7 @@ class Client:
         )
 
     def void_lot(self, org: str, lot: int, *, ref: str, reason: str, **caller: Unpack[By]) -> Receipt:
-        """Take what is left of a lot."""
+        """Take the remaining units of a lot."""
         return self._book("void-lot", org, {**caller, "reason": reason}, lot=lot, ref=ref)
 
     def reset_week(self, org: str, *, ref: str, reason: str, **caller: Unpack[By]) -> Receipt:
@@ -239,10 +239,10 @@ class Client:
         return self._book("reset-week", org, {**caller, "reason": reason}, ref=ref)
 
     def book(self, operations: Iterable[Mapping[str, Any]]) -> Iterator[Receipt]:
-        """Book operation documents as a file has them, in order, and answer each; nothing happens until it is iterated.
+        """Book operation documents in order and yield a receipt for each; nothing happens before iteration.
 
-        Those before a document that is not valid are booked and answered before its error is raised. Refusals,
-        "not found" among them, are receipts here.
+        Documents before an invalid one are booked before its error is raised. Refusals, "not found" among them, are
+        receipts here.
         """
         wiring = self._for_writing()
         requests: list[Request] = []
@@ -280,7 +280,7 @@ class Client:
     # -- reads
 
     def check(self, org: str, units: int = 0) -> Meter:
-        """Ask whether an org may run so many units now: ``.allowed``. Reserves nothing, see `hold`."""
+        """Return the meter with ``.allowed``: True if an org may run ``units`` now. Reserves nothing, see `hold`."""
         return self._reads().meter(org, requested=check_integer(units, "units", least=0), gate=True)
 
     def meter(self, org: str) -> Meter:
@@ -288,7 +288,7 @@ class Client:
         return self._reads().meter(org)
 
     def balance(self, org: str, as_of: Time | None = None) -> Balance:
-        """Read what an org holds: units, live lots, debt, next expiry."""
+        """Read the balance of an org: units, live lots, debt, next expiry."""
         return self._reads().balance(org, None if as_of is None else _instant(as_of))
 
     def ledger(
@@ -322,7 +322,7 @@ class Client:
     def alerts(self, org: str | None = None, *, since: Time | None = None, after: str | None = None) -> AlertPage:
         """Read alerts: of one org or all ``since`` an instant, or as a feed from a cursor (or an instant) on.
 
-        A feed misses nothing and repeats nothing: give ``next`` of a page as ``after`` for the one that follows.
+        A feed misses nothing and repeats nothing: pass ``next`` of a page as ``after`` to get the following page.
         """
         reads = self._reads()
         if after is None:
@@ -330,12 +330,12 @@ class Client:
         elif org is None and since is None:
             listing = reads.alert_feed(after if "/" in after else str(self._filter("after", after)))
         else:
-            raise BadInput("a feed is of all orgs, from its cursor on", hint="leave out org and since", code="usage")
+            raise BadInput("a feed has all orgs, from a cursor on", hint="with after, omit org and since", code="usage")
         return AlertPage(list(listing.items), listing.about["next"])
 
     def _reads(self) -> Reads:
         wiring = self._open()
-        # One for each call: it remembers plan versions, and others publish new ones.
+        # Create one for each call, because it caches plan versions and others may publish new ones.
         return Reads(wiring.store, wiring.clock, wiring.settings.terms)
 
     def _filter(self, name: str, time: Time | None) -> Instant | None:
@@ -379,5 +379,5 @@ def _instant(time: Time) -> Instant:
 
 
 def _text(time: Time | None) -> str | None:
-    """Return a time as operation documents have it."""
+    """Return a time in the form of operation documents."""
     return time if time is None or isinstance(time, str) else str(_instant(time))

@@ -173,7 +173,7 @@ def alerts(
     if after is None:
         return wiring.reads.alerts(org, filter_time(wiring, "since", since))
     if org is not None or since is not None:
-        raise BadInput("a feed is of all orgs, from its cursor on", hint="leave out ORG and --since", code="usage")
+        raise BadInput("a feed has all orgs, from a cursor on", hint="with --after, omit ORG and --since", code="usage")
     return wiring.reads.alert_feed(after if "/" in after else str(filter_time(wiring, "after", after)))
 
 

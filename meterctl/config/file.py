@@ -1,4 +1,4 @@
-"""The config file: its tables and keys, each with the kind of its value, read as a whole before anything is done."""
+"""The config file: its tables and keys, each with the kind of its value."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ from meterctl.core.errors import BadConfig, BadInput
 from meterctl.core.model import MAX_UNITS
 
 _name = kinds.text(r"[A-Za-z0-9_-]{1,64}", "a name is 1-64 letters, digits or any of _ -")
-_currency = kinds.text(r"[a-z]{3}", "a currency is three small letters, such as usd")
-_stripe_id = kinds.text(r"[A-Za-z0-9_]{1,255}", "an id of Stripe's is needed, such as price_1A2b3C")
+_currency = kinds.text(r"[a-z]{3}", "a currency is three lower-case letters, such as usd")
+_stripe_id = kinds.text(r"[A-Za-z0-9_]{1,255}", "a Stripe id is needed, such as price_1A2b3C")
 
 _ORG_PLACES = (
     r"client_reference_id|customer|metadata\.[^.\s]+|"
@@ -48,7 +48,7 @@ def _descending(values: Iterable[int]) -> tuple[int, ...]:
 
 
 def _ratios(value: object, place: KeyPlace) -> dict[str, str] | None:
-    """Read the ratios of a plan by feature, under the rule that publishing them has."""
+    """Read the ratios of a plan by feature, with the same rule as publishing."""
     if not isinstance(value, dict):
         return place.wrong("a table is needed")
     decimal = kinds.decimal()
@@ -84,7 +84,7 @@ def _check_profile(profile: dict[str, Any], place: KeyPlace) -> None:
 
 _LIMITS: Mapping[str, Kind] = {name: kinds.whole() for name in Limits._fields}
 _limits = kinds.table(dict, _LIMITS)
-_reasoned = kinds.listed(kinds.one_of(*REASONED), "operations", most=len(REASONED))
+_reason_operations = kinds.listed(kinds.one_of(*REASONED), "operations", most=len(REASONED))
 
 _pack = kinds.table(
     Pack,
@@ -138,7 +138,7 @@ _profile = kinds.table(
         "production": kinds.flag,
         "actor": _actor,
         "limits": _limits,
-        "require_reason": _reasoned,
+        "require_reason": _reason_operations,
         "reason_pattern": kinds.pattern,
     },
     check=_check_profile,
@@ -161,7 +161,7 @@ _OTHERS: Mapping[str, Kind] = {
     "allow_time_travel": kinds.flag,
     "max_clock_skew": kinds.duration(1, DAY),
     "max_clock_jump": kinds.duration(3600, 3650 * DAY),
-    "require_reason": _reasoned,
+    "require_reason": _reason_operations,
     "reason_pattern": kinds.pattern,
     "limits": _limits,
     "plans": kinds.mapped(_name, _plan),
@@ -171,14 +171,14 @@ _OTHERS: Mapping[str, Kind] = {
 
 
 def _check_file(values: dict[str, Any], place: KeyPlace) -> None:
-    """A price of Stripe's can stand for one pack, or one plan, only."""
-    seen: dict[str, str] = {}
+    """Check that each Stripe price belongs to only one pack or plan."""
+    owners: dict[str, str] = {}
     for kind in ("packs", "plans"):
         for name, spec in values.get(kind, {}).items():
             for price in spec.stripe_prices:
-                if price in seen:
-                    place.below(f"{kind}.{name}.stripe_prices").wrong(f"{price} stands in {seen[price]} too")
-                seen[price] = f"{kind}.{name}"
+                if price in owners:
+                    place.below(f"{kind}.{name}.stripe_prices").wrong(f"{price} is a price of {owners[price]} too")
+                owners[price] = f"{kind}.{name}"
 
 
 def _build(**values: Any) -> Settings:
@@ -196,7 +196,7 @@ def read_settings(path: Path, text: str) -> Settings:
     except tomllib.TOMLDecodeError as problem:
         raise BadConfig(f"{path} is not TOML: {problem}", hint="correct the line it names") from None
     except (ValueError, RecursionError):
-        # Python's own limits. What they say names no line.
+        # Python's own limits; their messages name no line.
         message = f"{path} cannot be read: a number in it is too long, or something is nested too deep"
         raise BadConfig(message, hint="look for a number of thousands of digits, or hundreds of brackets") from None
     mistakes: list[str] = []

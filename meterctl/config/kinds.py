@@ -1,7 +1,7 @@
-"""Kinds of values in the config file: each reads a value, or notes which key is wrong and what would be right.
+"""Kinds of values in the config file: each reads a value, or notes a mistake with the key and the right form.
 
-A mistake does not stop the reading, so that one run names them all. What a kind returns for a mistaken value is None,
-and nobody sees it: the file as a whole is refused.
+Reading continues after a mistake, so that one run reports them all. A kind returns None for a wrong value; no caller
+uses it, because the whole file is refused.
 """
 
 import re
@@ -21,13 +21,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
 
 
 class WrittenFloat(str):
-    """A number with a fraction, exactly as the file has it: a ratio never passes through a float."""
+    """A number with a fraction, as text exactly as in the file, so that a ratio never becomes a float."""
 
     __slots__ = ()
 
 
 class KeyPlace(NamedTuple):
-    """A key of the file, and the list of the mistakes found so far."""
+    """A key of the file, and the list of all mistakes so far."""
 
     key: str
     mistakes: list[str]
@@ -37,7 +37,7 @@ class KeyPlace(NamedTuple):
         return KeyPlace(f"{self.key}.{name}" if self.key else name, self.mistakes)
 
     def wrong(self, right: str) -> None:
-        """Note a mistake here; ``right`` says what would be right."""
+        """Note a mistake here; ``right`` describes a right value."""
         self.mistakes.append(f"{self.key}: {right}")
 
 
@@ -67,7 +67,7 @@ def whole(least: int = 0, most: int = MAX_UNITS) -> Kind:
 
 
 def text(pattern: str, right: str) -> Kind:
-    """Read a text that matches ``pattern``; ``right`` says the pattern in words."""
+    """Read a text that matches ``pattern``; ``right`` describes it in words."""
 
     def read(value: object, place: KeyPlace) -> str | None:
         if not _is_text(value):
@@ -166,7 +166,9 @@ def listed(
         items = [kind(item, place.below(str(index))) for index, item in enumerate(value)]
         if len(place.mistakes) > before:
             return None
-        return order(items) if len(set(items)) == len(items) else place.wrong("each of the list may stand there once")
+        return (
+            order(items) if len(set(items)) == len(items) else place.wrong("the list has a value twice; leave one out")
+        )
 
     return read
 
@@ -191,9 +193,9 @@ def table(
     required: Collection[str] = (),
     check: Callable[[dict[str, Any], KeyPlace], None] | None = None,
 ) -> Kind:
-    """Read a table with these ``fields`` and ``build`` a value of them; what is left out gets the builder's default.
+    """Read a table with these ``fields`` and ``build`` a value of them; missing fields get the builder's defaults.
 
-    ``check`` looks at the fields of a table that is right one by one.
+    ``check`` runs on a table whose fields are all right.
     """
 
     def read(given: object, place: KeyPlace) -> Any:

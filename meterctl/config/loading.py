@@ -10,7 +10,7 @@ from pathlib import Path
 from meterctl.config.settings import Settings, find_config
 from meterctl.core.errors import BadConfig
 
-#: A config is read whole, and nobody writes one as long as this. More is something else, a device say.
+#: The config is read as a whole. A longer file is no config but, for example, a device.
 MAX_BYTES = 1 << 20
 
 

@@ -12,18 +12,18 @@ MAX_STORE_FILE = 1 << 14
 
 
 class PlanSpec(NamedTuple):
-    """A plan as the config describes it; in force only once it is published."""
+    """A plan in the config, in force only once it is published."""
 
     weekly_quota: int
     ratios: Mapping[str, str] = {}
     rollover_max: int = 0
     rollover_weeks: int = 1
-    #: The org whose subscription has one of these prices of Stripe's is on the plan.
+    #: An org with a subscription to one of these Stripe prices is on the plan.
     stripe_prices: tuple[str, ...] = ()
 
 
 class Profile(NamedTuple):
-    """A named place to work on. A value that is None, and a limit that is not there, are those without a profile."""
+    """A profile. A value of None, or a missing limit, leaves the setting of the file in force."""
 
     store: str | None = None
     store_file: str | None = None
@@ -36,7 +36,7 @@ class Profile(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The config file's content. ``source`` None: there is none, these are the defaults. Spans are in seconds."""
+    """The content of the config file, or the defaults if ``source`` is None. Spans are in seconds."""
 
     source: Path | None = None
     terms: Terms = Terms()
@@ -67,7 +67,7 @@ def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the config file: the one given, else the environment's, else the first that is there by itself."""
+    """Return the config file: the requested one, else the environment's, else the first default that exists."""
     named = given or environ.get("METERCTL_CONFIG")
     if named:
         return Path(named)
@@ -75,7 +75,7 @@ def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def unnamed_configs(environ: Mapping[str, str]) -> list[Path]:
-    """Return the places where a config is looked for that nobody named: ``./meterctl.toml``, then the user's."""
+    """Return the default places of the config: ``./meterctl.toml``, then the user's."""
     directories = (Path(), user_dir("CONFIG", environ))
     return [directory / "meterctl.toml" for directory in directories if directory is not None]
 
@@ -84,11 +84,11 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        return False  # in a directory that this user may not look into: nobody named it
+        return False  # not readable, and the user did not ask for this file
 
 
 def read_store_file(settings: Settings, name: str) -> str:
-    """Return the store's URL from the file of a profile's ``store_file``, which stands relative to the config file.
+    """Return the store's URL from the file of a profile's ``store_file``, relative to the config file.
 
     The file holds a password: it is refused if anybody but its owner may read it. A file of root's may be readable to
     a group, as a container's mounted secrets are.
@@ -96,7 +96,7 @@ def read_store_file(settings: Settings, name: str) -> str:
     path = Path(name).expanduser()
     if settings.source is not None:
         path = settings.source.parent / path
-    hint = "the file holds the store's URL on one line, and only its owner may read it: chmod 600"
+    hint = "write the store's URL on one line, readable only by the owner: chmod 600"
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -106,7 +106,7 @@ def read_store_file(settings: Settings, name: str) -> str:
         raise BadInput(message, hint=hint, code="store_file_unreadable") from None
     if status.st_mode & (0o037 if status.st_uid == 0 else 0o077):
         message = f"store_file {path} may be read or written by others (mode {status.st_mode & 0o777:o})"
-        raise BadInput(message, hint=f"take that right away: chmod 600 {path}", code="bad_store_file")
+        raise BadInput(message, hint=f"restrict it with: chmod 600 {path}", code="bad_store_file")
     try:
         lines = content.decode("utf-8-sig").strip().splitlines()
     except UnicodeDecodeError:
@@ -121,5 +121,5 @@ def default_store(environ: Mapping[str, str]) -> str:
     directory = user_dir("DATA", environ)
     if directory is None:
         message = "this user has no home directory to keep the embedded store in"
-        raise BadInput(message, hint="say where it is: --store sqlite:PATH, or METERCTL_STORE", code="bad_store")
+        raise BadInput(message, hint="name a store with --store sqlite:PATH, or METERCTL_STORE", code="bad_store")
     return f"sqlite:{directory / 'meterctl.db'}"

@@ -132,10 +132,10 @@ DOCUMENTS: dict[str, Any] = {
 
 def adapter(name: str) -> TypeAdapter[Any]:
     """Return a checker of documents of this name."""
-    declared = DOCUMENTS[name]
-    if isinstance(declared, type) and issubclass(declared, Result):
-        return TypeAdapter(_with_schema(_pydantic_type(declared), name))
-    return TypeAdapter(_pydantic_type(declared))
+    declaration = DOCUMENTS[name]
+    if isinstance(declaration, type) and issubclass(declaration, Result):
+        return TypeAdapter(_with_schema(_pydantic_type(declaration), name))
+    return TypeAdapter(_pydantic_type(declaration))
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -148,20 +148,20 @@ def json_schema(name: str) -> dict[str, Any]:
 def describes(name: str) -> str:
     """Return the meaning of the document ``name``, in a sentence."""
     document = DOCUMENTS[name]
-    described: Any = document if isinstance(document, type) else document.__metadata__[0]
-    description: str = getattr(described, "description", None) or described.__doc__
+    source: Any = document if isinstance(document, type) else document.__metadata__[0]
+    description: str = getattr(source, "description", None) or source.__doc__
     return description.partition("\n\n")[0].replace("\n", " ")
 
 
-def _pydantic_type(declared: Any) -> Any:
+def _pydantic_type(declaration: Any) -> Any:
     """Return a declared type in the form that pydantic reads: its own typed dictionaries and fields."""
-    if is_typeddict(declared):
-        return _record(declared)
-    if isinstance(declared, type) and issubclass(declared, Result):
-        return _result_record(declared)
-    origin, parts = get_origin(declared), get_args(declared)
+    if is_typeddict(declaration):
+        return _record(declaration)
+    if isinstance(declaration, type) and issubclass(declaration, Result):
+        return _result_record(declaration)
+    origin, parts = get_origin(declaration), get_args(declaration)
     if origin is None or origin is Literal:
-        return declared
+        return declaration
     if origin is Annotated:
         return Annotated[_pydantic_type(parts[0]), *map(_field, parts[1:])]
     inner = [_pydantic_type(part) for part in parts]
@@ -169,13 +169,13 @@ def _pydantic_type(declared: Any) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _record(declared: Any) -> Any:
+def _record(declaration: Any) -> Any:
     """Return a typed dictionary of pydantic's kind. Its name loses the suffix that keeps it apart from the values of
     the core."""
-    hints = get_type_hints(declared, localns=_NAMES, include_extras=True)
-    members = {name: _member(name in declared.__required_keys__, hint) for name, hint in hints.items()}
-    record: Any = TypedDict(declared.__name__.removesuffix("Document"), members)  # type: ignore[misc]
-    record.__doc__ = declared.__doc__
+    hints = get_type_hints(declaration, localns=_NAMES, include_extras=True)
+    members = {name: _member(name in declaration.__required_keys__, hint) for name, hint in hints.items()}
+    record: Any = TypedDict(declaration.__name__.removesuffix("Document"), members)  # type: ignore[misc]
+    record.__doc__ = declaration.__doc__
     return record
 
 

@@ -339,7 +339,7 @@ MISTAKES = {
     f"{PACK}stripe_prices = ['price 1']": ("packs.p.stripe_prices.0", "such as price_1A2b3C"),
     f"{PACK}stripe_prices = ['price_1']\n[plans.pro]\nweekly_quota = 5\nstripe_prices = ['price_1']": (
         "plans.pro.stripe_prices",
-        "price_1 stands in packs.p too",
+        "price_1 is a price of packs.p too",
     ),
     "[plans.pro]\nweekly_quota = 5\nrollover_max = -1": ("plans.pro.rollover_max", ">= 0"),
     "[plans.pro]\nweekly_quota = 5\nrollover_weeks = 0": ("plans.pro.rollover_weeks", ">= 1"),

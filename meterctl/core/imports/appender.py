@@ -1,4 +1,4 @@
-"""Appending entries that are finished: with their claims before them and their orgs' heads after them."""
+"""Append finished entries, after their claims and before the heads of their orgs."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ class SessionTaken(MeterctlError):
 
     code = "session_claimed"
     exit_code = MOVED
-    hint = "nothing more was imported; see whose it is: meterctl ledger --session ID"
+    hint = "nothing more was imported; find the org of the payment with: meterctl ledger --session ID"
 
 
 class Appender:
-    """Appends entries to a store in the order given. ``undone`` holds topups, as ``(org, seq)``, whose undo follows:
-    another org may hold the claims on their sessions."""
+    """Appends entries to a store in order. ``undone`` holds topups, as ``(org, seq)``, with a later undo: another org
+    may hold the claims on their sessions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -35,13 +35,13 @@ class Appender:
         self.appended = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Append all of ``entries``. Raises `JournalMoved` or `SessionTaken`; what stands before that is stored."""
+        """Append all ``entries``. Raises `JournalMoved` or `SessionTaken`; earlier entries are then stored."""
         self._claim([entry for entry in entries if entry["kind"] == "topup"])
         done = 0
         while done < len(entries):  # bounded: each turn passes an entry, or raises
-            taken = self._store.journal.append(entries[done:])
-            done += taken
-            self.appended += taken
+            count = self._store.journal.append(entries[done:])
+            done += count
+            self.appended += count
             if done < len(entries):
                 self._check_ours(entries[done])
                 done += 1
@@ -49,10 +49,10 @@ class Appender:
         self._store.heads.put([head_of(entry) for entry in newest.values()])
 
     def _check_ours(self, entry: Entry) -> None:
-        """Pass over an entry that another run of the same import stored."""
-        stored = self._store.journal.by_seq(entry["org"], entry["seq"])
-        if stored is None or stored["hash"] != entry["hash"]:
-            raise JournalMoved(f"somebody booked entry {entry['seq']} of {entry['org']} during the import")
+        """Raise `JournalMoved` unless another run of the same import stored this entry."""
+        existing = self._store.journal.by_seq(entry["org"], entry["seq"])
+        if existing is None or existing["hash"] != entry["hash"]:
+            raise JournalMoved(f"another process booked entry {entry['seq']} of {entry['org']} during the import")
 
     def _claim(self, topups: Sequence[Entry]) -> None:
         claims = [claim for topup in topups for claim in claims_of(topup)]

@@ -1,4 +1,4 @@
-"""Importing an export: first all of it is checked, by itself and against the store, then what is new is appended."""
+"""Import an export: check all of it, alone and against the store, then append the new entries."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -17,12 +17,12 @@ from meterctl.core.verify import verify_file
 from meterctl.core.verify.export_check import Base, plan_line
 from meterctl.core.verify.report import Progress
 
-#: Entries that are compared and appended together.
+#: Entries to compare and append together.
 WINDOW = 2000
 
 
 class UnsoundExport(MeterctlError):
-    """The export does not hold journals that the rules made. Nothing was imported."""
+    """The journals of the export break the rules. Nothing was imported."""
 
     code = "unsound_export"
     exit_code = FINDINGS
@@ -30,17 +30,17 @@ class UnsoundExport(MeterctlError):
 
 
 class OtherJournal(MeterctlError):
-    """The store has entries that the export has not, so none of the two continues the other. Nothing was imported."""
+    """The store has entries that the export lacks, so neither continues the other. Nothing was imported."""
 
     code = "other_journal"
     exit_code = REFUSED
-    hint = "nothing was imported; import into a store that has none of these orgs, or an earlier state of them"
+    hint = "nothing was imported; use a store without these orgs, or with an earlier state of them"
 
 
 def import_export(
     source: IO[bytes], name: str, store: Store, *, dry_run: bool = False, progress: Progress | None = None
 ) -> Imported:
-    """Bring the journals of an export into ``store``, from where it has them on. ``source`` can be sought in.
+    """Append the new entries of an export to the journals of ``store``. ``source`` must be seekable.
 
     Raises `UnsoundExport`, `OtherJournal` or `SessionTaken` before anything is appended.
     """
@@ -49,7 +49,7 @@ def import_export(
     plan = _ImportPlan(store)
     source.seek(start)
     for _ in plan.new_entries(source):
-        pass  # every refusal comes from here, with nothing appended yet
+        pass  # raise every refusal before the first append
     plan.check_claims()
     result = Imported(name, plan.orgs, plan.entries, plan.known, plan.entries - plan.known, len(plan.versions))
     result.missing_plans, result.dry_run = plan.missing_plans(), dry_run
@@ -64,16 +64,16 @@ def import_export(
     return result
 
 
-def _check_sound(found: Verification, name: str) -> None:
-    if found.ok:
+def _check_sound(verification: Verification, name: str) -> None:
+    if verification.ok:
         return
-    first, count = found.findings[0], len(found.findings) + found.more
-    where = "" if first.org is None else f" (org {first.org})"
-    raise UnsoundExport(f"{name} is not sound: {count:,} findings; the first{where}: {first.message}")
+    first, count = verification.findings[0], len(verification.findings) + verification.more
+    place = "" if first.org is None else f" (org {first.org})"
+    raise UnsoundExport(f"{name} breaks the rules: {count:,} findings; the first{place}: {first.message}")
 
 
 class _StoredBase(Base):
-    """Journals as far as the store has them: an export of what is new goes on from there."""
+    """The journals of the store, which an export of newer entries continues."""
 
     def __init__(self, store: Store) -> None:
         self._journal = store.journal
@@ -91,11 +91,11 @@ class _Tip(NamedTuple):
 
 
 class _ImportPlan:
-    """A walk over an export beside the store: counts what is in both, and finds what only the export has."""
+    """Compares an export with the store: counts common entries and yields those that only the export has."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._published = {(version.plan, version.version): version for version in undamaged(store.plans.all())}
+        self._versions = {(version.plan, version.version): version for version in undamaged(store.plans.all())}
         self.orgs = self.entries = self.known = 0
         self.versions: list[PlanVersion] = []
         self.undone: set[tuple[str, int]] = set()
@@ -104,10 +104,10 @@ class _ImportPlan:
         self._org = ""
         self._tip: _Tip | None = None
         self._last: Entry | None = None
-        self._met = False  # whether the entry that the store ends with was seen in the export
+        self._met = False  # True once the store's last entry was read from the export
 
     def new_entries(self, lines: Iterable[bytes]) -> Iterator[list[Entry]]:
-        """The entries that the store does not have, some thousand at once. Raises `OtherJournal`."""
+        """Yield the entries that the store lacks, some thousand at once. Raises `OtherJournal`."""
         documents = (parse_json(line) for line in lines if not line.isspace())
         while window := list(islice(documents, WINDOW)):  # bounded: by the lines
             entries = [document for document in window if not self._take_plan(document)]
@@ -125,12 +125,12 @@ class _ImportPlan:
         version = plan_line(document)
         if version is None:
             return False
-        known = self._published.get((version.plan, version.version))
+        known = self._versions.get((version.plan, version.version))
         if known is None:
             self.versions.append(version)
-            self._published[version.plan, version.version] = version
+            self._versions[version.plan, version.version] = version
         elif known != version:
-            raise OtherJournal(f"the store has another version {version.version} of plan {version.plan}")
+            raise OtherJournal(f"version {version.version} of plan {version.plan} differs from that in the store")
         return True
 
     def _tips(self, orgs: set[str]) -> dict[str, _Tip]:
@@ -153,7 +153,7 @@ class _ImportPlan:
             if entry["seq"] == tip.seq:
                 self._met = True
                 if entry["hash"] != tip.hash:
-                    raise OtherJournal(f"entry {tip.seq} of {self._org} is another one in the store")
+                    raise OtherJournal(f"entry {tip.seq} of {self._org} differs from that in the store")
             self.known += 1
             return False
         self._note(entry)
@@ -173,28 +173,28 @@ class _ImportPlan:
         self._plans |= {plan for plan in (last["state"]["plan"],) if plan}
         if tip is None or self._met:
             return
-        if last["seq"] > tip.seq:  # it begins behind what the store has: the check of the export has joined them
+        if last["seq"] > tip.seq:  # the export begins after the store's entries; its check has joined them
             return
-        stored = self._store.journal.by_seq(self._org, last["seq"])
-        if stored is None or stored["hash"] != last["hash"]:
-            raise OtherJournal(f"entry {last['seq']} of {self._org} is another one in the store")
+        existing = self._store.journal.by_seq(self._org, last["seq"])
+        if existing is None or existing["hash"] != last["hash"]:
+            raise OtherJournal(f"entry {last['seq']} of {self._org} differs from that in the store")
 
     def check_claims(self) -> None:
-        """Raise `OtherJournal` if a payment that would come in belongs to an org of the store."""
-        standing = {
+        """Raise `OtherJournal` if a new payment belongs to another org of the store."""
+        claims = {
             claim.name: claim
             for topup in self._topups
             if (topup["org"], topup["seq"]) not in self.undone
             for claim in claims_of(topup)
         }
-        names = iter(standing)
+        names = iter(claims)
         while chunk := list(islice(names, WINDOW)):  # bounded: by the topups
             for name, holder in self._store.claims.holders(chunk).items():
-                if holder.org != standing[name].org and self._stands(holder):
-                    message = f"the payment {name} of {standing[name].org} is credited to {holder.org} in the store"
+                if holder.org != claims[name].org and self._is_valid(holder):
+                    message = f"the payment {name} of {claims[name].org} is credited to {holder.org} in the store"
                     raise OtherJournal(message)
 
-    def _stands(self, claim: Claim) -> bool:
+    def _is_valid(self, claim: Claim) -> bool:
         key = (claim.org, f"session:{claim.session}")
         topup = self._store.journal.by_keys([key]).get(key)
         if topup is None or (claim.org, topup["seq"]) in self.undone:
@@ -203,13 +203,13 @@ class _ImportPlan:
         return undo not in self._store.journal.by_keys([undo])
 
     def missing_plans(self) -> list[str]:
-        """The plans that imported orgs are on, and of which no version is known."""
-        known = {plan for plan, _ in self._published}
+        """Return the plans of imported orgs without a known version."""
+        known = {plan for plan, _ in self._versions}
         return sorted(self._plans - known)
 
 
 def check_readable(line: bytes) -> None:
-    """Raise `BadInput` unless an export may begin with ``line``: a file of another kind gets one clear answer."""
+    """Raise `BadInput` unless an export may begin with ``line``, to give one clear error for other files."""
     try:
         document = parse_json(line)
     except ValueError:

@@ -17,27 +17,27 @@ from meterctl.core.verify.transition_checks import check_step
 
 
 class Sealed(NamedTuple):
-    """What a seal says of an org: the hash of its entry number ``seq``."""
+    """The seal of an org: the hash of its entry ``seq``."""
 
     seq: int
     hash: str
 
 
 class JournalCheck:
-    """Checks 1 to 12 of one journal. Feed it every entry in the order it stands in, then ask it to `finish`.
+    """Checks 1 to 12 of one journal. Feed it every entry in order, then call `finish`.
 
-    Each entry is checked against the one before it, so one that was changed is found once or twice, and not again in
-    all that follow. After an entry that cannot be read, or a gap, the next one is taken as it stands.
+    Each entry is compared with the one before it, so a changed entry gives one or two findings, not one for each later
+    entry. The first entry after a gap or an unreadable one is accepted as it is.
 
     Memory: the org's state, a few bytes per key (see `Seen`), and a number per expired lot and refunded session.
 
-    ``seq``, ``hash`` and ``tip`` tell where the journal ends so far; ``text`` is what the last entry's hash covers.
+    ``seq``, ``hash`` and ``tip`` are those of the last entry so far; ``text`` is the part of it that its hash covers.
     """
 
     def __init__(
         self, org: str, lookup: Lookup, sealed: Sealed | None = None, *, latest: Instant | None = None
     ) -> None:
-        """``latest``: no entry may take effect later."""
+        """Start a journal. No entry may take effect after ``latest``."""
         self.org = org
         self.seq = 0
         self.hash = NO_HASH
@@ -47,17 +47,17 @@ class JournalCheck:
         self._balance = 0
         self._state = EMPTY
         self._settled: int | None = 0
-        self._blind = False  # whether what stood before the next entry is unknown
+        self._blind = False  # True if the state before the next entry is unknown
         self._keys = Seen()
         self._past = Past(lookup)
         self._sealed = sealed
         self._latest = latest
-        self._found: list[Finding] = []
-        self._place = 0  # the seq that findings are about
+        self._findings: list[Finding] = []
+        self._place = 0  # the seq for findings
 
     def feed(self, document: object, stored: bytes | None = None) -> list[Finding]:
         """Return the findings of the next entry. ``stored`` is its text, where the store keeps the canonical form."""
-        self._found = []
+        self._findings = []
         problem = malformed(document)
         if problem is None:
             entry = cast(Entry, document)
@@ -71,37 +71,37 @@ class JournalCheck:
                 self._check(entry, digest)
                 if not written:
                     self._note(Check.FORM, "its text is not in canonical form: readers may see different entries")
-                return self._found
+                return self._findings
         seq = document.get("seq") if isinstance(document, dict) else None
         return self._unusable(problem, seq if is_number(type(seq)) else self.seq + 1)
 
     def unreadable(self, message: str) -> list[Finding]:
-        """What there is in the next entry's place cannot be read at all."""
+        """Return the finding for an unreadable entry in the next place."""
         return self._unusable(message, None)
 
     def finish(self) -> list[Finding]:
-        """What is wrong at the journal's end."""
-        self._found, self._place = [], self.seq
+        """Return the findings at the journal's end."""
+        self._findings, self._place = [], self.seq
         week = self._state.week
         if week is not None and not self._blind:
             self._check_week(week.used, sum(week.breakdown.values()))
         if self._sealed is not None and self.seq < self._sealed.seq:
-            message = f"the journal ends at entry {self.seq}; when it was sealed, it reached {self._sealed.seq}"
+            message = f"the journal ends at entry {self.seq}, but was sealed at entry {self._sealed.seq}"
             self._note(Check.SEAL, message)
         if self._latest is not None and self._at > self._latest:
-            message = f"it takes effect at {self._at}, which has not come: until then nothing is booked at its own time"
+            message = f"it takes effect at {self._at}, in the future: until then new entries get this time"
             self._note(Check.AHEAD, message)
-        return self._found
+        return self._findings
 
     def _unusable(self, message: str, seq: int | None) -> list[Finding]:
-        self._found = [Finding(self.org, seq, int(Check.FORM), message)]
+        self._findings = [Finding(self.org, seq, int(Check.FORM), message)]
         self.seq += 1
         self.tip = None
         self._blind = True
-        return self._found
+        return self._findings
 
     def _note(self, check: Check, message: str) -> None:
-        self._found.append(Finding(self.org, self._place, int(check), message))
+        self._findings.append(Finding(self.org, self._place, int(check), message))
 
     def _check(self, entry: Entry, digest: str) -> None:
         self._place = entry["seq"]
@@ -121,22 +121,23 @@ class JournalCheck:
         if entry["org"] != self.org:
             self._note(Check.ORDER, f"it is an entry of {entry['org']!r}")
         if seq != self.seq + 1:
-            self._note(Check.ORDER, f"after entry {self.seq} comes entry {seq}")
+            self._note(Check.ORDER, f"entry {seq} follows entry {self.seq}")
             self._blind = True
         if at < self._at:
-            self._note(Check.ORDER, f"it takes effect at {at}, before the last one's {self._at}")
+            self._note(Check.ORDER, f"it takes effect at {at}, before the last entry at {self._at}")
         if self._blind:
             return
-        said = entry.get("occurred_at")
-        if said is not None and not said < at == self._at:
+        occurred_at = entry.get("occurred_at")
+        if occurred_at is not None and not occurred_at < at == self._at:
             self._note(
-                Check.ORDER, f"it occurred at {said} and follows an entry of {self._at}, so {at} is not its time"
+                Check.ORDER,
+                f"it occurred at {occurred_at} and follows an entry of {self._at}, so it cannot take effect at {at}",
             )
         if entry["prev"] != self.hash:
             self._note(Check.CHAIN, "prev is not the hash of the entry before")
 
     def _expected(self, entry: Entry) -> State | None:
-        """The state that the entry's effects give, which are checked; None if they fit no state."""
+        """Check the entry's effects and return the resulting state; None if they cannot be applied."""
         check_step(JournalStep(entry, self._state, self._at, self._past, self._note))
         try:
             return apply(self._state, entry["seq"], entry["kind"], entry)
@@ -146,17 +147,17 @@ class JournalCheck:
 
     def _check_hash(self, entry: Entry, digest: str) -> None:
         if digest != entry["hash"]:
-            self._note(Check.CHAIN, f"the hash does not fit the content, whose hash is {digest}")
+            self._note(Check.CHAIN, f"the hash does not match the content, whose hash is {digest}")
         if self._sealed is not None and entry["seq"] == self._sealed.seq and digest != self._sealed.hash:
-            self._note(Check.SEAL, "it is not the entry that was sealed")
+            self._note(Check.SEAL, "it differs from the sealed entry")
 
     def _check_state(self, entry: Entry) -> State:
-        """The state after ``entry``: as it records it, wherever that can be read."""
+        """Return the state after ``entry``: the recorded one, if readable."""
         expected = None if self._blind else self._expected(entry)
         if expected is not None:
             if entry["state"] == state_document(expected) and is_plain(entry["state"]):
                 return expected
-            self._note(Check.STATE, "its effects, applied to the state before it, do not give its state")
+            self._note(Check.STATE, "its state does not follow from its effects and the state before it")
         if is_state(entry["state"]):
             state = state_from_document(entry["state"])
             return state._replace(lots=tuple(sorted(state.lots, key=draw_order)))
@@ -166,13 +167,15 @@ class JournalCheck:
     def _check_sums(self, entry: Entry, after: State) -> None:
         balance, debt = entry["balance"], after.debt
         if not self._blind and balance != self._balance + entry["amount"]:
-            self._note(Check.SUM, f"{self._balance} before it and its amount {entry['amount']} do not make {balance}")
+            self._note(
+                Check.SUM, f"the balance {self._balance} before it plus its amount {entry['amount']} is not {balance}"
+            )
         if balance != after.balance:
-            self._note(Check.BALANCE, f"lots less debt are {after.balance}, the balance says {balance}")
+            self._note(Check.BALANCE, f"lots less debt are {after.balance}, but the balance is {balance}")
         if after.lots and (debt.owed or debt.overage):
-            self._note(Check.BALANCE, f"there are lots beside a debt of {debt.total}")
+            self._note(Check.BALANCE, f"there are lots despite a debt of {debt.total}")
         if debt.owed < 0 or debt.overage < 0:
-            self._note(Check.BALANCE, f"more debt was repaid than there was: {debt}")
+            self._note(Check.BALANCE, f"more debt was repaid than owed: {debt}")
 
     def _check_week(self, used: int, counted: int) -> None:
         if self._settled is not None and used != counted + self._settled:

@@ -1,4 +1,4 @@
-"""Verifying what a store holds: journals, heads and claims."""
+"""Verify a store: journals, heads and claims."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +19,13 @@ from meterctl.core.verify.report import Checked, Doubt, Item, OnTip, Progress, R
 from meterctl.core.verify.seal import Seal
 from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, is_right, settle
 
-#: Orgs, claims or topups that are looked up together.
+#: Orgs, claims or topups to look up together.
 CHUNK = 500
 
-#: Entries that another process checks at a time, as far as heads tell how many there are.
+#: Entries to give to a worker process at a time, estimated from the heads.
 PART = 5000
 
-_REPAIR_CLAIMS = "meterctl verify --all --repair-claims mends it"
+_REPAIR_CLAIMS = "to repair it: meterctl verify --all --repair-claims"
 
 
 def verify_org(
@@ -47,19 +47,19 @@ def verify_org(
 
 
 def latest_at(clock: Clock | None) -> Instant | None:
-    """Return the latest time at which an entry may take effect: as far ahead as a caller's clock may be."""
+    """Return the latest time at which an entry may take effect, allowing for a caller's clock that runs ahead."""
     return None if clock is None else add_millis(clock.now(), FUTURE_MS)
 
 
 class StorePart(NamedTuple):
-    """Orgs to check, with what a seal says of them, and the latest time at which an entry may take effect."""
+    """Orgs to check, with their seal, and the latest time at which an entry may take effect."""
 
     orgs: list[str]
     seal: Seal | None
     latest: Instant | None = None
 
 
-#: Has parts checked, by other processes say, and answers in order.
+#: Checks parts, for example in other processes, and yields the results in order.
 Checker = Callable[[Iterable[StorePart]], Iterator[Checked]]
 
 
@@ -84,8 +84,10 @@ def verify_all(
     checker: Checker | None = None,
     clock: Clock | None = None,
 ) -> Verification:
-    """Check every org from behind ``after`` on that ``shard`` takes: journals, heads and claims. Writes nothing, and
-    can run while others write. Memory depends on neither the length of journals nor the number of orgs.
+    """Check every org after ``after`` for which ``shard`` returns True: journals, heads and claims.
+
+    Writes nothing, and can run while others write. Memory depends on neither the length of journals nor the number of
+    orgs.
 
     ``checker`` checks the orgs in place of this process. With a ``clock`` no entry may lie ahead of now (check 17),
     and writers get time to catch up with their heads and claims; without, both are left out.
@@ -116,7 +118,7 @@ def verify_all(
 
 def _parts(store: Store, orgs: list[str]) -> Iterator[list[str]]:
     """Split ``orgs`` into parts of about `PART` entries."""
-    with suppress(StoreDamaged):  # said where the journals are checked
+    with suppress(StoreDamaged):  # the checks of the journals report it
         heads = store.heads.get(orgs)
         sizes = {org: head.seq for org, head in heads.items() if not isinstance(head, Damaged)}
         part, entries = list[str](), 0
@@ -133,13 +135,15 @@ def _parts(store: Store, orgs: list[str]) -> Iterator[list[str]]:
 
 @contextmanager
 def _medium(store: Store, run: Run) -> Iterator[None]:
-    """Look at the file below, where there is one: an index that is wrong may hide what the checks would find. SQLite
-    does that outside of Python's lock, so it goes on beside the checks in the block."""
+    """Check the store's file, if any, while the block runs: a wrong index may hide findings.
+
+    SQLite does this outside of Python's lock, in parallel with the checks of the block.
+    """
     pool = ThreadPoolExecutor(1, "meterctl-medium")
-    looking = pool.submit(store.damage)
+    damage = pool.submit(store.damage)
     pool.shutdown(wait=False)
     yield
-    for problem in looking.result() or ():
+    for problem in damage.result() or ():
         run.note(None, None, Check.FORM, f"the store is damaged: {problem}")
 
 
@@ -169,28 +173,28 @@ class _StoreCheck:
         self._topups: list[_Topup] = []
 
     def orgs(self, orgs: list[str]) -> None:
-        """Check these orgs. Heads are read after the journals: what is booked meanwhile can only put them ahead."""
-        tips = {org: self._journal(org) for org in orgs}
+        """Check these orgs. Heads are read after the journals, so that later writes can only put them ahead."""
+        tips = {org: self._check_journal(org) for org in orgs}
         heads = self._heads(orgs)
         for org, tip in tips.items():
             head = heads.get(org)
             if isinstance(head, Damaged):
                 self._run.note(org, None, Check.HEAD, f"{head.message}; {REPAIR}")
             elif tip is not None:
-                self._head(tip, head)
+                self._check_head(tip, head)
             elif head is not None:
-                self._lone_head(head)
+                self._check_lone_head(head)
         self._flush_topups()
 
-    def _journal(self, org: str) -> Entry | None:
-        """Check the journal of ``org``; its last entry, if it can be read."""
+    def _check_journal(self, org: str) -> Entry | None:
+        """Check the journal of ``org``; return its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
         for stored in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
             run.entry(check.feed(*stored))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
-                self._topup(_Topup.of(tip))
+                self._add_topup(_Topup.of(tip))
         run.end(check)
         return check.tip
 
@@ -202,7 +206,7 @@ class _StoreCheck:
     # -- check 13
 
     def _heads(self, orgs: list[str]) -> Mapping[str, Head | Damaged]:
-        """The heads of these orgs, damaged ones too."""
+        """Return the heads of these orgs, damaged ones too."""
         try:
             return self._store.heads.get(orgs)
         except StoreDamaged as problem:
@@ -210,55 +214,55 @@ class _StoreCheck:
                 return {orgs[0]: Damaged(problem.message, org=orgs[0])}
         return {org: head for one in orgs for org, head in self._heads([one]).items()}
 
-    def _head(self, tip: Entry, head: Head | None) -> None:
+    def _check_head(self, tip: Entry, head: Head | None) -> None:
         org, seq = tip["org"], tip["seq"]
-        due = head_of_entry(tip)
-        if due is None or head == due:
-            return  # what is wrong with an entry that makes no head is found already
+        expected = head_of_entry(tip)
+        if expected is None or head == expected:
+            return  # the check of the journal has reported a malformed entry
         if head is None or head.seq < seq or not is_right(self._store, head):
             self._run.doubt(Doubt(org, seq))
 
     def heads_without_journal(self, after: str) -> None:
-        """Find heads of orgs that have no entry: their journals were removed."""
-        orgs = readable(self._store.journal.orgs(after=after), lambda _: None)  # told when the journals were checked
+        """Report heads of orgs without entries: their journals were removed."""
+        orgs = readable(self._store.journal.orgs(after=after), lambda _: None)  # the checks of the journals reported it
         org = next(orgs, None)
         note = partial(self._run.note, None, None, Check.HEAD)
         for head in readable(self._store.heads.read(after=after), note):
             while org is not None and head.org is not None and org < head.org:  # bounded: by the orgs
                 org = next(orgs, None)
             if isinstance(head, Damaged):
-                if head.org is None or head.org != org:  # those of orgs were found beside their journals
+                if head.org is None or head.org != org:  # heads of known orgs were checked with their journals
                     note(head.message)
             elif org != head.org and self._run.covers(head.org):
-                self._lone_head(head)
+                self._check_lone_head(head)
 
-    def _lone_head(self, head: Head) -> None:
+    def _check_lone_head(self, head: Head) -> None:
         if self._look_up(head.org, head.seq) is None:
-            message = f"there is a head of entry {head.seq}, but no journal: it was removed, or never written"
+            message = f"there is a head of entry {head.seq}, but no journal: it was removed or never written"
             self._run.note(head.org, None, Check.HEAD, message)
 
     # -- check 14
 
-    def _topup(self, topup: _Topup) -> None:
+    def _add_topup(self, topup: _Topup) -> None:
         self._topups.append(topup)
         if len(self._topups) >= CHUNK:
             self._flush_topups()
 
     def _flush_topups(self) -> None:
-        """Every topup holds its claims, one by each name, or was undone and its claims have moved on."""
+        """Check that every topup holds a claim for each of its names, or was undone."""
         topups, self._topups = self._topups, []
         if not topups:
             return
         holders = self._holders([name for topup in topups for name in topup.names])
         for topup in topups:
             for name in topup.names:
-                self._claim_of(topup, name, holders.get(name))
+                self._check_claim(topup, name, holders.get(name))
 
-    def _claim_of(self, topup: _Topup, name: str, claim: Claim | None) -> None:
+    def _check_claim(self, topup: _Topup, name: str, claim: Claim | None) -> None:
         if claim == Claim(name, topup.org, topup.session):
             return
         if claim is None:
-            message = f"the payment {name!r} is credited, but not claimed by anyone; {_REPAIR_CLAIMS}"
+            message = f"the payment {name!r} is credited, but not claimed; {_REPAIR_CLAIMS}"
         elif is_booked(self._store, topup.org, f"undo:session:{topup.session}"):
             return
         else:
@@ -266,7 +270,7 @@ class _StoreCheck:
         self._run.note(topup.org, topup.seq, Check.CLAIM, message)
 
     def _holders(self, names: list[str]) -> Mapping[str, Claim]:
-        """Return the claims on these names; one that cannot be read is nobody's."""
+        """Return the claims on these names, without the unreadable ones."""
         try:
             return self._store.claims.holders(names)
         except StoreDamaged:
@@ -275,10 +279,10 @@ class _StoreCheck:
         return {name: claim for one in names for name, claim in self._holders([one]).items()}
 
     def claims(self) -> None:
-        """Every claim has its topup."""
+        """Check that every claim has its topup."""
         note = partial(self._run.note, None, None, Check.CLAIM)
         for claims in _chunks(self._sound_claims(note), CHUNK):
-            self._credited(claims)
+            self._check_credited(claims)
 
     def _sound_claims(self, note: Callable[[str], None]) -> Iterator[Claim]:
         for claim in readable(self._store.claims.read(), note):
@@ -287,23 +291,23 @@ class _StoreCheck:
             else:
                 yield claim
 
-    def _credited(self, claims: Sequence[Claim]) -> None:
-        wanted = [(claim.org, f"session:{claim.session}") for claim in claims if self._run.covers(claim.org)]
-        booked = self._booked(wanted)
-        for org, key in dict.fromkeys(wanted):
-            if (org, key) not in booked:
+    def _check_credited(self, claims: Sequence[Claim]) -> None:
+        keys = [(claim.org, f"session:{claim.session}") for claim in claims if self._run.covers(claim.org)]
+        existing = self._existing(keys)
+        for org, key in dict.fromkeys(keys):
+            if (org, key) not in existing:
                 self._run.doubt(Doubt(org, 0, key))
 
-    def _booked(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    def _existing(self, keys: list[tuple[str, str]]) -> set[tuple[str, str]]:
         try:
             return set(self._store.journal.by_keys(keys)) if keys else set()
         except StoreDamaged:
             return {key for key in keys if is_booked(self._store, *key)}
 
-    # -- what is nobody's
+    # -- foreign documents
 
     def strangers(self) -> None:
-        """Tell of every document that is no org's and none of ours: nothing else here would see it."""
+        """Report every foreign document and every one without an org, which no other check reads."""
         store = self._store
         documents: list[Iterable[object]] = [store.journal.strays(), store.plans.all(), store.locks.all()]
         for document in chain.from_iterable(documents):
@@ -312,7 +316,7 @@ class _StoreCheck:
 
 
 class Repair(NamedTuple):
-    """What `repair_heads` did: ``orgs`` looked at, heads ``mended``, and orgs whose last entry cannot be read."""
+    """The result of a repair: ``orgs`` checked, heads or claims ``mended``, and orgs with an unreadable entry."""
 
     orgs: int
     mended: int
@@ -320,8 +324,8 @@ class Repair(NamedTuple):
 
 
 def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -> Repair:
-    """Make every head that of its org's last entry again, and touch nothing else. Safe while others write."""
-    seen, mended, unreadable = 0, 0, list[str]()
+    """Rebuild every wrong head from its org's last entry; change nothing else. Safe while others write."""
+    orgs_checked, mended, unreadable = 0, 0, list[str]()
     for orgs in _chunks((org for org in store.journal.orgs(after=after) if shard is None or shard(org)), CHUNK):
         behind, wrong = list[Head](), list[Head]()
         for org in orgs:
@@ -329,24 +333,24 @@ def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -
                 _sort_out(store, org, behind, wrong)
             except StoreDamaged:
                 unreadable.append(org)
-        # A head that is only behind is moved forward, which cannot undo what another writer puts meanwhile.
+        # `put` only moves a head forward, so it cannot overwrite a newer one of another writer.
         store.heads.put(behind)
         store.heads.replace(wrong)
-        seen, mended = seen + len(orgs), mended + len(behind) + len(wrong)
-    return Repair(seen, mended, unreadable)
+        orgs_checked, mended = orgs_checked + len(orgs), mended + len(behind) + len(wrong)
+    return Repair(orgs_checked, mended, unreadable)
 
 
 def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> None:
-    """Add the head that ``org`` should have to ``behind`` or ``wrong``, unless it has it."""
+    """Add the right head of ``org`` to ``behind`` or ``wrong``, unless the store has it."""
     head = store.heads.get([org]).get(org)
     tip = store.journal.tip(org)
     if tip is None:
         return
-    due = head_of(tip)
+    expected = head_of(tip)
     if isinstance(head, Damaged):
-        wrong.append(due)
-    elif head != due:
-        (behind if head is None or head.seq < due.seq else wrong).append(due)
+        wrong.append(expected)
+    elif head != expected:
+        (behind if head is None or head.seq < expected.seq else wrong).append(expected)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
