@@ -402,4 +402,4 @@ def test_a_finding_is_about_one_thing() -> None:
 
 
 def test_printed_commands_quote_org_ids_for_the_shell() -> None:
-    assert command_of(ReverseRefund("a|b", "TICKET #7")) == "meterctl refund 'a|b' --reverse 'TICKET #7'"
+    assert command_of(ReverseRefund("a|b", "T|7")) == "meterctl refund 'a|b' --reverse 'T|7'"
