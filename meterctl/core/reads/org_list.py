@@ -52,19 +52,19 @@ class OrgFilter(NamedTuple):
 class OrgQuery(NamedTuple):
     """A filter, an order, a limit and an instant (None: now) for a list of orgs."""
 
-    wanted: OrgFilter
+    criteria: OrgFilter
     sort: str = "org"
     limit: int | None = None
     as_of: Instant | None = None
 
 
 def list_orgs(
-    store: Store, now: Instant, terms: Terms, wanted: OrgFilter, *, sort: str = "org", limit: int | None = None
+    store: Store, now: Instant, terms: Terms, criteria: OrgFilter, *, sort: str = "org", limit: int | None = None
 ) -> Listing:
     """Return the orgs that match now.
 
     Sorted by org they are a stream; any other order holds all listed records in memory."""
-    return OrgLister(store, now, terms).list(OrgQuery(wanted, sort, limit))
+    return OrgLister(store, now, terms).list(OrgQuery(criteria, sort, limit))
 
 
 class _ListedOrg(NamedTuple):
@@ -88,15 +88,15 @@ class OrgLister:
 
     def list(self, query: OrgQuery) -> Listing:
         """Return the orgs that match ``query``."""
-        wanted = query.wanted
+        criteria = query.criteria
         shown = self._in_order(query)
         about = {
             "as_of": query.as_of or self._now,
-            "prefix": wanted.prefix or None,
-            "expiring_by": wanted.expiring_by,
-            "idle_since": wanted.idle_since,
-            "owing_since": wanted.owing_since,
-            "runs_out_by": wanted.runs_out_by,
+            "prefix": criteria.prefix or None,
+            "expiring_by": criteria.expiring_by,
+            "idle_since": criteria.idle_since,
+            "owing_since": criteria.owing_since,
+            "runs_out_by": criteria.runs_out_by,
         }
         return Listing("orgs", "orgs", shown, about)
 
@@ -105,22 +105,22 @@ class OrgLister:
         records = self._matching(query)
         if query.sort != "org":
             records = iter(_sort(records, query))
-        return islice(records if query.as_of is not None else self._checked(records, query.wanted), query.limit)
+        return islice(records if query.as_of is not None else self._checked(records, query.criteria), query.limit)
 
     def _matching(self, query: OrgQuery) -> Iterator[_Record]:
         past = query.as_of is not None
-        deeper = past or query.wanted.looks_deeper or query.sort in ("debt_since", "runs_out")
+        deeper = past or query.criteria.looks_deeper or query.sort in ("debt_since", "runs_out")
         for head in self._heads(query):
             standing = self._standing(head, query.as_of, checked=past)
-            if not _matches(standing.record, query.wanted):
+            if not _matches(standing.record, query.criteria):
                 continue
             if deeper:
                 self._look_deeper(standing)
-            if _matches_deeper(standing.record, query.wanted):
+            if _matches_deeper(standing.record, query.criteria):
                 yield standing.record
 
     def _heads(self, query: OrgQuery) -> Iterator[Head]:
-        prefix = query.wanted.prefix
+        prefix = query.criteria.prefix
         if query.as_of is not None:
             for org in self._orgs(prefix):
                 entry = entry_at(self._store.journal, org, query.as_of)
@@ -198,14 +198,14 @@ class OrgLister:
         began = None if newest is None else debt_began(self._store.journal, head.org, newest)
         return None if began is None else began[0]["at"]
 
-    def _checked(self, records: Iterator[_Record], wanted: OrgFilter) -> Iterator[_Record]:
+    def _checked(self, records: Iterator[_Record], criteria: OrgFilter) -> Iterator[_Record]:
         for record in islice(records, MOST_CHECKED):
             tip = self._store.journal.tip(record["org"])
             if tip is None:
                 continue
             standing = self._standing(head_of(tip), None, checked=True)
             self._look_deeper(standing)
-            if _matches(standing.record, wanted) and _matches_deeper(standing.record, wanted):
+            if _matches(standing.record, criteria) and _matches_deeper(standing.record, criteria):
                 yield standing.record
         yield from records
 
@@ -217,28 +217,28 @@ def _sort(records: Iterator[_Record], query: OrgQuery) -> Sequence[_Record]:
     return sorted(records, key=key) if query.limit is None else nsmallest(query.limit, records, key)
 
 
-def _matches(record: _Record, wanted: OrgFilter) -> bool:
+def _matches(record: _Record, criteria: OrgFilter) -> bool:
     """Return True if the figures of a head match."""
     expiry = record["next_expiry"]
     return all(
         (
-            not wanted.negative or record["balance"] < 0,
-            not wanted.blocked or not record["allowed"],
-            wanted.below is None or record["balance"] < wanted.below,
-            wanted.expiring_by is None or (expiry is not None and expiry <= wanted.expiring_by),
-            wanted.plan is None or record["plan"] == wanted.plan,
-            wanted.week_over is None or record["used"] * 100 > wanted.week_over * record["quota"],
-            wanted.idle_since is None or record["last_at"] < wanted.idle_since,
-            wanted.owing_since is None or record["owed"] + record["overage"] > 0,
+            not criteria.negative or record["balance"] < 0,
+            not criteria.blocked or not record["allowed"],
+            criteria.below is None or record["balance"] < criteria.below,
+            criteria.expiring_by is None or (expiry is not None and expiry <= criteria.expiring_by),
+            criteria.plan is None or record["plan"] == criteria.plan,
+            criteria.week_over is None or record["used"] * 100 > criteria.week_over * record["quota"],
+            criteria.idle_since is None or record["last_at"] < criteria.idle_since,
+            criteria.owing_since is None or record["owed"] + record["overage"] > 0,
         )
     )
 
 
-def _matches_deeper(record: _Record, wanted: OrgFilter) -> bool:
+def _matches_deeper(record: _Record, criteria: OrgFilter) -> bool:
     """Return True if the figures that need the journal match."""
     since, out = record["debt_since"], record["runs_out"]
-    return (wanted.owing_since is None or (since is not None and since <= wanted.owing_since)) and (
-        wanted.runs_out_by is None or (out is not None and out <= wanted.runs_out_by)
+    return (criteria.owing_since is None or (since is not None and since <= criteria.owing_since)) and (
+        criteria.runs_out_by is None or (out is not None and out <= criteria.runs_out_by)
     )
 
 
