@@ -3,19 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 from meterctl.core.booking.chunk_decider import Batch
 from meterctl.core.booking.chunk_reader import ChunkReader
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.ledger import Ledger
-from meterctl.core.domain.due_events import state_at
+from meterctl.core.domain.due_events import CLOSE_WEEK, EXPIRE, PLAN_DUE, RUN_OUT, state_at
+from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.instants import from_millis
 from meterctl.core.domain.operation_documents import request_from_document
-from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request
+from meterctl.core.domain.operations import BookDue, CreditPack, Operation, Request, Undo
 from meterctl.core.domain.policy import PlanBook
+from meterctl.core.domain.unit_operations import NEVER
 from meterctl.core.errors import sound
-from meterctl.core.model import Entry, state_after
+from meterctl.core.model import Claim, Entry, state_after
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Finding, Receipt
 from meterctl.core.sweep.sweeper import Sweeper
@@ -25,7 +27,8 @@ from tests.property.invariants import check_entries
 from tests.property.naive import Naive, moment
 from tests.simulator.world import Told, World
 
-DUE_KEYS = ("expire:", "week:")
+#: The operations of entries that time itself brings.
+DUE = frozenset({EXPIRE, RUN_OUT, CLOSE_WEEK, PLAN_DUE})
 
 
 class Broken(AssertionError):
@@ -92,15 +95,45 @@ class Judge:
         journal = self.journals.get(told.request.operation.org, [])
         expect(told.seq <= len(journal), "what was acknowledged is there", told)
         entry = journal[told.seq - 1]
-        expect(entry["key"] == told.request.operation.key, "what was acknowledged is there", (told, entry))
+        expect(self._is_booked_as(told.request.operation, entry), "what was acknowledged is there", (told, entry))
         expect(told.hash in (None, entry["hash"]), "what was acknowledged is there", (told, entry))
+
+    def _is_booked_as(self, operation: Operation, entry: Entry) -> bool:
+        if entry["key"] == self._key(operation):
+            return True
+        # A payment that was credited under another of its names is the same one.
+        is_credit = isinstance(operation, CreditPack) and entry["kind"] == "topup"
+        return is_credit and entry["session"] in self._related(operation)  # type: ignore[arg-type]
+
+    def _key(self, operation: Operation) -> str:
+        """Return the key that ``operation`` is booked under: an undo by number takes that of the entry it names."""
+        journal = self.journals.get(operation.org, [])
+        if isinstance(operation, Undo) and operation.of is None and operation.seq is not None:
+            return undo_key(journal[operation.seq - 1]) if operation.seq <= len(journal) else ""
+        return operation.key
+
+    def _related(self, operation: CreditPack) -> set[str]:
+        """Return the names that the org's credits connect with those of ``operation``, one shared name at a time."""
+        credits = [set(other.all_names) for other in self._credits() if other.org == operation.org]
+        related = set(operation.all_names)
+        while grown := [names for names in credits if names & related and not names <= related]:
+            related.update(*grown)
+        return related
+
+    def _credits(self) -> list[CreditPack]:
+        operations = (request.operation for request in self._requests)
+        return [operation for operation in operations if isinstance(operation, CreditPack)]
 
     def _judge_no(self, told: Told) -> None:
         """An answer that books nothing was true at some time between question and answer."""
         org, wanted = told.request.operation.org, (told.status, told.reason, told.balance)
         found = set()
-        for height in range(told.high, told.low - 1, -1):
-            past = cast(Store, Past(self._store, height))
+        pasts = (
+            Past(self._store, height, org if claimed else None)
+            for height in range(told.high, told.low - 1, -1)
+            for claimed in (True, False)
+        )
+        for past in cast(Iterator[Store], pasts):
             for at in told.times:
                 (outcome,) = Batch(ChunkReader(past, [told.request], OrgViews(past)), self._terms, at).decide()
                 found.add((outcome.receipt.status, outcome.receipt.reason, outcome.receipt.balance))
@@ -109,15 +142,12 @@ class Judge:
         raise Broken("a no was true at some time between question and answer", (org, told, found))
 
     def _judge_claimed(self, told: Told) -> None:
-        """Another org has had the session."""
+        """Another org has had a name of the payment."""
         operation = told.request.operation
         assert isinstance(operation, CreditPack)
-        others = [
-            request.operation.org
-            for request in self._requests
-            if isinstance(request.operation, CreditPack) and request.operation.session == operation.session
-        ]
-        expect(set(others) - {operation.org}, "a session is refused only where another org has it", told)
+        names = set(operation.all_names)
+        others = {other.org for other in self._credits() if names & set(other.all_names)}
+        expect(others - {operation.org}, "a session is refused only where another org has it", told)
 
     def _judge_seen(self) -> None:
         """A balance that was read is that of some entry that was the last one meanwhile, at the time it names."""
@@ -192,7 +222,7 @@ class Judge:
     def _is_excused(self, finding: Finding) -> bool:
         if finding.check == Check.HEAD and self._went_wrong() and finding.org is not None:
             # Nobody asks again for what time brought.
-            return self.journals[finding.org][-1]["key"].startswith(DUE_KEYS)
+            return _is_due(self.journals[finding.org][-1])
         return self._had_no_room(finding)
 
     def _had_no_room(self, finding: Finding) -> bool:
@@ -210,10 +240,10 @@ class Judge:
 
     def _judge_entries(self) -> None:
         """Nothing is booked that nobody asked for."""
-        asked = {(request.operation.org, request.operation.key): request for request in self._requests}
+        asked = {(request.operation.org, self._key(request.operation)) for request in self._requests}
         for org, entries in self.journals.items():
             for entry in entries:
-                known = (org, entry["key"]) in asked or entry["key"].startswith(DUE_KEYS)
+                known = (org, entry["key"]) in asked or _is_due(entry)
                 expect(known, "nothing is booked that nobody asked for", entry)
 
     def _judge_naively(self) -> None:
@@ -235,29 +265,36 @@ class Judge:
         one before it."""
         if "occurred_at" in entry:
             return moment(entry["occurred_at"])
-        is_due = entry["key"].startswith(DUE_KEYS)
-        if is_due or last is None or last["at"] < entry["at"] or entry["at"] <= entry["recorded_at"]:
+        if _is_due(entry) or last is None or last["at"] < entry["at"] or entry["at"] <= entry["recorded_at"]:
             return moment(entry["at"])
-        if entry["kind"] == "topup" and entry["expires_at"] is not None:
+        if entry["kind"] == "topup" and entry["expires_at"] is not None and entry["input"]["expires_at"] is None:
             days = self._terms.packs[entry["input"]["pack"]].expiry_days
             return moment(entry["expires_at"]) - timedelta(days=days or 0)
         return moment(entry["recorded_at"])
 
 
+def _is_due(entry: Entry) -> bool:
+    return entry["input"]["op"] in DUE
+
+
 def _operation(entry: Entry) -> Operation:
-    if entry["key"].startswith(DUE_KEYS):
+    if _is_due(entry):
         return BookDue(entry["org"])
-    document = {**entry["input"], "org": entry["org"]}
+    document = {**entry["input"], "org": entry["org"], "names": entry.get("names")}
+    if entry["kind"] != "topup":
+        del document["names"]
+    if entry["kind"] == "extension":
+        document["expires_at"] = document["expires_at"] or NEVER
     return request_from_document(document, actor="judge", reason="again").operation
 
 
 class Past:
-    """The store as it was for an org when its journal was so high."""
+    """The store as it was for an org when its journal was so high; with the claims of ``holder``, if one is given."""
 
-    def __init__(self, store: Store, height: int) -> None:
+    def __init__(self, store: Store, height: int, holder: str | None) -> None:
         self.journal = _PastJournal(store, height)
         self.plans = store.plans
-        self.claims = _NoClaims()
+        self.claims = _OwnClaims(store, holder)
 
 
 class _PastJournal:
@@ -275,11 +312,23 @@ class _PastJournal:
     def by_seq(self, org: str, seq: int) -> Entry | None:
         return self._journal.by_seq(org, seq) if seq <= self._height else None
 
-    def read(self, org: str, where: EntryFilter = EntryFilter(), **_: Any) -> Iterator[Entry]:
+    def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         before = self._height + 1 if where.before is None else min(where.before, self._height + 1)
-        return self._journal.read(org, where._replace(before=before))
+        return self._journal.read(org, where._replace(before=before), newest_first=newest_first)
+
+    def starting(self, orgs: Iterable[str], prefix: str) -> Iterator[Entry]:
+        return (entry for entry in self._journal.starting(list(orgs), prefix) if entry["seq"] <= self._height)
 
 
-class _NoClaims:
-    def holders(self, _: Iterable[str]) -> dict[str, str]:
-        return {}
+class _OwnClaims:
+    """The claims that one org holds when all is over. Those of others decide only what `_judge_claimed` judges."""
+
+    def __init__(self, store: Store, holder: str | None) -> None:
+        self._claims = store.claims
+        self._holder = holder
+
+    def holders(self, names: Iterable[str]) -> dict[str, Claim]:
+        if self._holder is None:
+            return {}
+        held = self._claims.holders(list(names))
+        return {name: claim for name, claim in held.items() if claim.org == self._holder}
