@@ -416,3 +416,26 @@ def test_plans_published_by_others_first_are_tried_again_and_then_given_up(
     monkeypatch.setattr(SqlitePlans, "add", lambda _, version: tries.append(version))
     answer = run.json("plan publish pro --quota 5")
     assert (answer.code, answer.error["code"], len(tries)) == (10, "contended", 1 + 3)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "adjust acme 5 --ref r9 --reason why --expires {}",
+        "credit-pack acme small --session s9 --expires {}",
+        "lot extend acme 1 --expires {} --ref x9 --reason why",
+        "meter hold acme 5 --ref h9 --expires {}",
+    ],
+)
+@pytest.mark.parametrize(
+    ("written", "instant"),
+    [
+        ("2026-12-10", "2026-12-11T00:00:00.000Z"),
+        ("2026-12-10T00:00Z", "2026-12-10T00:00:00.000Z"),
+        ("5d", "2026-11-21T08:00:00.000Z"),
+    ],
+)
+def test_a_date_alone_expires_at_the_end_of_that_day(run: Shell, line: str, written: str, instant: str) -> None:
+    run.all(CREDIT, now="2026-11-16T08:00Z")
+    entry = run.doc(line.format(written), now="2026-11-16T08:00Z")["entry"]
+    assert entry["input"]["expires_at"] == entry["expires_at"] == instant
