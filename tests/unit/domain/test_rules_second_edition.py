@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meterctl.core.domain.due_events import next_due_in, next_due_of
 from meterctl.core.domain.policy import Pack
 from meterctl.core.model import MOST_LOTS, Claim, Entry, Week
 from meterctl.core.results import Receipt
@@ -104,6 +105,34 @@ def test_an_extended_lot_takes_its_turn() -> None:
     desk.extend(1, "2026-12-03", "x")
     assert list(desk.lots()) == [2, 1]
     assert desk.extend(1, "2026-11-16T12:00Z", "y").reason == "expires_in_past"
+
+
+@pytest.mark.parametrize("first", [None, "2026-12-31"])
+def test_a_lot_expires_at_its_own_instant_behind_one_that_is_drawn_first(first: str | None) -> None:
+    desk = Desk()
+    desk.adjust(10, "a", priority=10, expires=first)
+    desk.adjust(20, "b", expires="2026-11-20")
+    assert list(desk.lots()) == [1, 2]
+    assert next_due_of(desk.state()) == next_due_in(desk.tip()["state"]) == "2026-11-20T00:00:00.000Z"
+    desk.go("2026-11-21")
+    desk.sweep()
+    expired = desk.tip()
+    assert (expired["kind"], expired["at"]) == ("expiration", "2026-11-20T00:00:00.000Z")
+    assert desk.lots() == {1: 10}
+
+
+def test_a_lower_priority_number_is_drawn_before_a_sooner_expiry() -> None:
+    desk = Desk()
+    desk.adjust(10, "a", expires="2026-11-20")
+    desk.adjust(10, "b", priority=10, expires="2026-12-31")
+    assert booked(desk.debit(15, "d"))["draws"] == [{"lot": 2, "units": 10}, {"lot": 1, "units": 5}]
+
+
+def test_unpaid_units_are_drawn_before_paid_ones_of_the_same_priority_and_expiry() -> None:
+    desk = Desk()
+    bought = booked(desk.credit("s"))["expires_at"]
+    desk.adjust(10, "a", expires=bought)
+    assert booked(desk.debit(15, "d"))["draws"] == [{"lot": 2, "units": 10}, {"lot": 1, "units": 5}]
 
 
 def test_voided_units_are_not_clawed_again() -> None:
