@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from meterctl.core.booking.journal_view import MOST_LOTS, Name, OrgView, OrgViews
 from meterctl.core.booking.payment_names import PaymentNames
@@ -47,15 +46,18 @@ class ChunkReader:
         self._known: dict[Name, Entry] = {}
         self._undone: dict[Name, Entry] = {}
         self._damage: dict[Name, Damaged] = {}
+        self._names: PaymentNames | None = None
         if repeats:
             self._read_keys()
 
-    @cached_property
+    @property
     def names(self) -> PaymentNames:
         """The claims on all payments in the chunk, read when the first credit needs them."""
-        names = PaymentNames(self._store, self.views)
-        names.load(self.requests, self._known)
-        return names
+        # Not a `cached_property`: until Python 3.12 that holds one lock for all readers while it reads the store.
+        if self._names is None:
+            self._names = PaymentNames(self._store, self.views)
+            self._names.load(self.requests, self._known)
+        return self._names
 
     def resolved(self, request: Request, view: OrgView) -> Request:
         """Return ``request`` with the key of the entry that an undo names by number or by another payment name."""

@@ -1,7 +1,6 @@
 """The terms of business: packs, the config's rules for booking, limits at the desk, and the published plans."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 from meterctl.core.errors import Damaged
@@ -93,6 +92,26 @@ class StripeSettings(NamedTuple):
     account: str | None = None
 
 
+class _Plans(NamedTuple):
+    """All versions by plan, oldest first, and the damaged documents by plan."""
+
+    versions: dict[str, list[PlanVersion]]
+    damaged: dict[str, Damaged]
+
+    @classmethod
+    def of(cls, documents: Iterable[PlanVersion | Damaged]) -> "_Plans":
+        versions: dict[str, list[PlanVersion]] = {}
+        damaged: dict[str, Damaged] = {}
+        for document in documents:
+            if isinstance(document, PlanVersion):
+                versions.setdefault(document.plan, []).append(document)
+            elif document.plan is not None:
+                damaged[document.plan] = document
+        for of_plan in versions.values():
+            of_plan.sort(key=lambda version: version.version)
+        return cls(dict(sorted(versions.items())), damaged)
+
+
 class PlanBook:
     """The published versions of all plans, and which of them is in force when.
 
@@ -102,30 +121,22 @@ class PlanBook:
 
     def __init__(self, load: Callable[[], Iterable[PlanVersion | Damaged]]) -> None:
         self._load = load
+        self._plans: _Plans | None = None
 
-    @cached_property
-    def _loaded(self) -> list[PlanVersion | Damaged]:
-        return list(self._load())
-
-    @cached_property
-    def _by_plan(self) -> dict[str, list[PlanVersion]]:
-        versions = [version for version in self._loaded if isinstance(version, PlanVersion)]
-        by_plan: dict[str, list[PlanVersion]] = {}
-        for version in sorted(versions, key=lambda version: (version.plan, version.version)):
-            by_plan.setdefault(version.plan, []).append(version)
-        return by_plan
-
-    @cached_property
-    def _damaged(self) -> dict[str, Damaged]:
-        return {each.plan: each for each in self._loaded if isinstance(each, Damaged) and each.plan is not None}
+    def _read(self) -> "_Plans":
+        # Not a `cached_property`: until Python 3.12 that holds one lock for all books while it reads the store.
+        if self._plans is None:
+            self._plans = _Plans.of(self._load())
+        return self._plans
 
     def _versions(self, plan: str) -> list[PlanVersion] | None:
-        if plan in self._damaged:
-            raise self._damaged[plan]
-        return self._by_plan.get(plan)
+        plans = self._read()
+        if plan in plans.damaged:
+            raise plans.damaged[plan]
+        return plans.versions.get(plan)
 
     def names(self) -> list[str]:
-        return list(self._by_plan)
+        return list(self._read().versions)
 
     def versions(self, plan: str) -> list[PlanVersion]:
         """All versions of ``plan``, oldest first."""
