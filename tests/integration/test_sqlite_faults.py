@@ -111,7 +111,7 @@ def test_a_directory_is_not_a_store(tmp_path: Path) -> None:
 
 def test_a_file_is_not_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreUnusable, match="cannot make the directory") as error:
+    with pytest.raises(StoreUnusable, match="cannot create the directory") as error:
         SqliteStore(str(tmp_path / "file" / "meterctl.db")).journal.tip("acme")
     assert str(tmp_path / "file") in error.value.message
 

@@ -89,7 +89,7 @@ def test_l107_the_stores_own_files_are_never_written_over(
         before = contents(place / "data")
         for target in (place / "data" / f"j.db{end}", link):
             code, error = run(*writer, str(target))
-            assert (code, "lost" in error["message"]) == (2, True), error
+            assert (code, "overwrite" in error["message"]) == (2, True), error
         assert contents(place / "data") == before
         assert desk.balance() == 5
 

@@ -100,7 +100,8 @@ def _unlike_others(random: Random, step: Step, name: str, number: int) -> Step:
         return step
     match operation:
         case Debit() | Adjust():
-            units = operation.units if abs(operation.units) < 100 else 3
+            takes = isinstance(operation, Adjust) and operation.lot is not None
+            units = operation.units if abs(operation.units) < 100 else -3 if takes else 3
             return step._replace(operation=replace(operation, ref=f"{name}-{number}", units=units))
         case Attribute():
             return step._replace(operation=replace(operation, run=f"{name}-{number}"))
