@@ -1,4 +1,4 @@
-"""What is wrong in devkit's data of one org, and the units that the customer is owed for it, or owes."""
+"""Find the errors in devkit's data of one org, with the units that the customer is owed for each, or owes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,8 +17,11 @@ _SIGNS = {"topup": 1, "debit": -1, "refund": -1, "expiration": -1}
 
 
 class AuditFinding(NamedTuple):
-    """Something wrong. ``units``: what the customer is owed (positive) or owes for it; None where nobody can say, or
-    where it has no bearing on units. ``adjust``: the units of the adjustment that is due for it; 0: none."""
+    """An error in the data.
+
+    ``units``: owed to the customer (positive) or by the customer; None if unknown, or if the error does not concern
+    units. ``adjust``: the units of the adjustment that corrects it; 0: none.
+    """
 
     org: str
     finding: str
@@ -29,43 +32,43 @@ class AuditFinding(NamedTuple):
 
 
 class Audit:
-    """Looks at one org after the other; what may stand in one org only is remembered from org to org."""
+    """Check one org after the other. Names that only one org may use are remembered from org to org."""
 
     def __init__(self, now: Instant) -> None:
         self._now = now
         self._names = Seen()
 
     def findings(self, old: OldOrg) -> Iterator[AuditFinding]:
-        """Yield what is wrong with an org."""
+        """Yield the errors in an org's data."""
         yield from _documents(old)
-        walk, taken, seen = Replay(), Counter[int](), set[str]()
+        walk, removed_units, names = Replay(), Counter[int](), set[str]()
         for place, entry in enumerate(old.entries):
             effect = walk.feed(place, entry)
-            repeated = self._repetition(old.org, entry, seen)
-            if repeated is not None:
-                yield repeated
-            if repeated is None or not repeated.adjust:  # one that should not be there is put right as a whole
-                yield from _entry(old.org, walk, entry, effect, taken)
+            repetition = self._repetition(old.org, entry, names)
+            if repetition is not None:
+                yield repetition
+            if repetition is None or not repetition.adjust:  # one that should not be there is put right as a whole
+                yield from _entry(old.org, walk, entry, effect, removed_units)
         yield from self._not_expired(old.org, walk)
         if old.cached_balance is not None and old.cached_balance != old.balance:
             message = f"cachedBalance is {old.cached_balance}, the entries sum to {old.balance}"
             yield AuditFinding(old.org, "cached_balance", None, None, message)
         yield from _weeks(old)
 
-    def _repetition(self, org: str, entry: OldEntry, seen: set[str]) -> AuditFinding | None:
+    def _repetition(self, org: str, entry: OldEntry, names: set[str]) -> AuditFinding | None:
         name = _name_of(entry)
         if name is None:
             return None
-        if name in seen:
+        if name in names:
             message = f"{name} is booked a second time, with {entry.amount:+} units"
             return AuditFinding(org, "booked_twice", entry.id, -entry.amount, message, adjust=-entry.amount)
-        seen.add(name)
+        names.add(name)
         if (entry.ref or "").startswith("settle:") or self._names.add(name):  # each org settles its own week
             return None
         return AuditFinding(org, "in_two_orgs", entry.id, None, f"{name} is booked in another org too")
 
     def _not_expired(self, org: str, walk: Replay) -> Iterator[AuditFinding]:
-        """A journal has no lots beside debt: there, what was taken after an expiry comes from the expired credit, and
+        """A journal has no lots beside debt: there, units taken after an expiry come from the expired credit, and
         less of it expires. The difference is adjusted."""
         uncovered = walk.uncovered
         for credit in walk.credits.values():
@@ -96,7 +99,9 @@ def _documents(old: OldOrg) -> Iterator[AuditFinding]:
         yield AuditFinding(old.org, "large_document", None, None, f"a document has {old.largest_bytes:,} bytes")
 
 
-def _entry(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Counter[int]) -> Iterator[AuditFinding]:
+def _entry(
+    org: str, walk: Replay, entry: OldEntry, effect: Effect, removed_units: Counter[int]
+) -> Iterator[AuditFinding]:
     if not entry.has_id:
         yield AuditFinding(org, "no_id", entry.id, None, f"the {entry.kind} in place {entry.id} has no _id")
     sign = _SIGNS.get(entry.kind)
@@ -104,30 +109,34 @@ def _entry(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Count
         message = f"a {entry.kind} has {entry.amount:+} units"
         yield AuditFinding(org, "wrong_sign", entry.id, -2 * entry.amount, message, adjust=-2 * entry.amount)
     elif effect.own is not None and entry.kind == "expiration":
-        yield from _expiration(org, walk, entry, effect, taken)
+        yield from _expiration(org, walk, entry, effect, removed_units)
     elif effect.own is not None and entry.kind == "refund":
-        yield from _refund(org, walk, entry, effect, taken)
+        yield from _refund(org, walk, entry, effect, removed_units)
 
 
-def _expiration(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Counter[int]) -> Iterator[AuditFinding]:
+def _expiration(
+    org: str, walk: Replay, entry: OldEntry, effect: Effect, removed_units: Counter[int]
+) -> Iterator[AuditFinding]:
     assert effect.own is not None
     excess = -entry.amount - effect.own_units
     if excess:
         credit = walk.credits[effect.own]
         message = f"{-entry.amount} units of {credit.entry.id} expired, where {effect.own_units} were left"
         yield AuditFinding(org, "whole_pack_expiration", entry.id, excess, message, adjust=excess)
-    taken[effect.own] += effect.own_units  # expired: no refund may claw it
+    removed_units[effect.own] += effect.own_units  # expired: no refund may claw it
 
 
-def _refund(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Counter[int]) -> Iterator[AuditFinding]:
+def _refund(
+    org: str, walk: Replay, entry: OldEntry, effect: Effect, removed_units: Counter[int]
+) -> Iterator[AuditFinding]:
     assert effect.own is not None
     credit, units = walk.credits[effect.own], -entry.amount
-    granted = credit.entry.amount
-    above = min(units, max(0, credit.clawed - granted))
+    topup_units = credit.entry.amount
+    above = min(units, max(0, credit.clawed - topup_units))
     if above:
-        message = f"refunds of session {entry.session} claw {credit.clawed} units, its topup had {granted}"
+        message = f"refunds of session {entry.session} claw {credit.clawed} units, its topup had {topup_units}"
         yield AuditFinding(org, "refund_above_topup", entry.id, above, message, adjust=above)
-    expired = min(units - above, max(0, credit.clawed - above - (granted - taken[effect.own])))
+    expired = min(units - above, max(0, credit.clawed - above - (topup_units - removed_units[effect.own])))
     if expired:
         message = f"{expired} of the {units} units that the refund clawed had expired before"
         yield AuditFinding(org, "clawback_after_expiry", entry.id, expired, message, adjust=expired)
@@ -139,39 +148,39 @@ def _refund(org: str, walk: Replay, entry: OldEntry, effect: Effect, taken: Coun
 def _weeks(old: OldOrg) -> Iterator[AuditFinding]:
     org = old.org
     debits: Counter[str] = Counter()
-    credited: dict[str, int] = {}
+    credits: dict[str, int] = {}
     for entry in old.entries:
         if entry.kind == "debit" and entry.ref is not None:
             debits[entry.ref] -= entry.amount
         elif entry.kind == "adjustment" and entry.ref is not None and entry.ref.startswith("settle:"):
-            credited[entry.ref] = credited.get(entry.ref, 0) + entry.amount
+            credits[entry.ref] = credits.get(entry.ref, 0) + entry.amount
     keys = Counter(week.key for week in old.weeks)
     for key, count in keys.items():
         if count > 1:
             yield AuditFinding(org, "two_weeks", key, None, f"week {key} has {count} documents")
     for week in old.weeks:
-        yield from _week(org, week, debits, credited)
-    charged = {key for week in old.weeks for key in week.settled}
-    for key, units in credited.items():
-        if key not in charged:
+        yield from _week(org, week, debits, credits)
+    charged_keys = {key for week in old.weeks for key in week.settled}
+    for key, units in credits.items():
+        if key not in charged_keys:
             message = f"{key} credited {units} units, and no week is charged for them"
             yield AuditFinding(org, "settlement_not_charged", key, -units, message, adjust=-units)
 
 
-def _week(org: str, week: OldWeek, debits: Mapping[str, int], credited: Mapping[str, int]) -> Iterator[AuditFinding]:
+def _week(org: str, week: OldWeek, debits: Mapping[str, int], credits: Mapping[str, int]) -> Iterator[AuditFinding]:
     if week.leftover:
         message = f"week {week.key} holds {week.leftover} consumedHistoryIds beside consumedAttributionKeys"
         yield AuditFinding(org, "leftover_history_ids", week.key, None, message)
-    settled = sum(credited.get(key, 0) for key in week.settled)
-    counted = sum(week.breakdown.values())
-    missing = [key for key in week.settled if key not in credited]
-    beyond = week.used - counted - settled
+    settled = sum(credits.get(key, 0) for key in week.settled)
+    breakdown_sum = sum(week.breakdown.values())
+    missing = [key for key in week.settled if key not in credits]
+    beyond = week.used - breakdown_sum - settled
     for key in missing:
         units = beyond if len(missing) == 1 and beyond > 0 else None
         message = f"week {week.key} is charged for {key}, and nothing was credited for it"
         yield AuditFinding(org, "settlement_not_credited", key, units, message, adjust=units or 0)
-    if beyond and not missing and week.used != counted:
-        message = f"week {week.key} counts {week.used} units, its breakdown {counted}, its settlements {settled}"
+    if beyond and not missing and week.used != breakdown_sum:
+        message = f"week {week.key} counts {week.used} units, its breakdown {breakdown_sum}, its settlements {settled}"
         yield AuditFinding(org, "breakdown_differs", week.key, None, message)
     overflow = max(0, week.used - week.quota)
     paid = sum(debits.get(ref, 0) for run, step in week.runs for ref in {run, f"{run}:{step}"})

@@ -1,4 +1,4 @@
-"""What an audit of devkit's data answers, and the operations that would put it right."""
+"""The report of an audit of devkit's data, and the operations that would correct the data."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Audited(Result):
 
 
 def adjustments(findings: Sequence[AuditFinding], actor: str) -> Iterator[Request]:
-    """Yield the adjustments that would put right what an adjustment can, each under a ref of its own."""
+    """Yield an adjustment for each finding that an adjustment can correct, each under a ref of its own."""
     for finding in findings:
         if finding.adjust:
             ref = f"audit:{finding.finding}:{finding.id}"

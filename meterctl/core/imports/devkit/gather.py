@@ -1,4 +1,4 @@
-"""An org's documents as one record, whatever they hold."""
+"""Gather all documents of an org into one record."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -34,14 +34,14 @@ def org_of(documents: OrgDocuments) -> OldOrg:
         raise Unusable(problem.message) from None
     ledgers = sorted(documents.ledgers, key=lambda ledger: str(ledger.get("createdAt") or ""))
     raw = [entry for ledger in ledgers for entry in _list(ledger.get("ledger"), "ledger")]
-    cached = [whole(ledger.get("cachedBalance") or 0, "cachedBalance") for ledger in ledgers]
+    balances = [whole(ledger.get("cachedBalance") or 0, "cachedBalance") for ledger in ledgers]
     weeks = [week for document in documents.weeks if (week := week_of(document)) is not None]
     plan = documents.subscriptions[-1] if documents.subscriptions else {}
     since = plan.get("currentPeriodStart") or plan.get("lastResetAt")
     return OldOrg(
         documents.org,
         [entry_of(_record(entry), place) for place, entry in enumerate(raw)],
-        sum(cached) if cached else None,
+        sum(balances) if balances else None,
         len(ledgers),
         sorted(weeks, key=lambda week: week.key),
         plan.get("plan") or None,
@@ -63,7 +63,7 @@ def _record(value: Any) -> Mapping[str, Any]:
     return value
 
 
-def merged(weeks: Sequence[OldWeek]) -> list[OldWeek]:
+def merge_weeks(weeks: Sequence[OldWeek]) -> list[OldWeek]:
     """Return one record for each week: two documents of one week count together, each run once."""
     by_key: dict[str, OldWeek] = {}
     for week in weeks:

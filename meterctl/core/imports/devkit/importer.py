@@ -1,4 +1,4 @@
-"""Bringing devkit's data in, org by org: what is new is appended, what is known is compared, nothing is corrected."""
+"""Import devkit's data, org by org: append new records, compare known ones, and correct nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOGETHER = 1000
 
 
 class OrgReport(TypedDict):
-    """What became of one org."""
+    """The result of importing one org."""
 
     org: Annotated[str, means("the org")]
     status: Annotated[
@@ -69,7 +69,7 @@ class DevkitImported(Result):
         return errors.PARTIAL if self.failed else errors.DONE
 
     def take(self, report: OrgReport) -> None:
-        """Count what became of an org."""
+        """Count the result of an org."""
         self.orgs += 1
         self.imported += report["entries"]
         self.failed += bool(report["problems"])
@@ -121,7 +121,7 @@ class DevkitImporter:
             known, problems = self._known(old)
         except (Unusable, MeterctlError) as problem:
             return _Built(_report(documents.org, "failed", [str(problem)]), [])
-        builder = JournalBuilder(old, known, self._packs, self._taken(old), self._actor, self._now)
+        builder = JournalBuilder(old, known, self._packs, self._foreign_sessions(old), self._actor, self._now)
         entries = builder.build()
         for entry in entries:
             if entry["kind"] == "topup":
@@ -132,7 +132,7 @@ class DevkitImporter:
         report["balance"] = entries[-1]["balance"] if entries else known.tip.state.balance
         return _Built(report, entries)
 
-    def _taken(self, old: OldOrg) -> frozenset[str]:
+    def _foreign_sessions(self, old: OldOrg) -> frozenset[str]:
         """Return the sessions of an org that belong to another one already."""
         sessions = list(dict.fromkeys(entry.session for entry in old.entries if entry.session is not None))
         claims = self._store.claims.holders(sessions) if sessions else {}
@@ -143,21 +143,21 @@ class DevkitImporter:
         )
 
     def _known(self, old: OldOrg) -> tuple[Known, list[str]]:
-        """Return what the journal has of an org already, and how it differs from the old data by now."""
+        """Return the part of an org that the journal has already, and its differences from the old data."""
         tip = self._store.journal.tip(old.org)
         if tip is None:
             return Known(), []
-        seen = _Seen()
+        history = _Seen()
         for entry in self._store.journal.read(old.org):
-            seen.take(entry)
-        if not seen.places and not seen.counted:
+            history.take(entry)
+        if not history.places and not history.counted:
             raise Unusable("the org has a journal of its own already, with nothing of devkit in it")
-        known = Known(tip_of(tip), seen.places, frozenset(seen.keys), seen.counted, seen.expired)
-        return known, list(seen.differences(old))
+        known = Known(tip_of(tip), history.places, frozenset(history.keys), history.counted, history.expired)
+        return known, list(history.differences(old))
 
 
 class _Seen:
-    """What a journal holds of old data."""
+    """The old data that a journal holds already."""
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {}

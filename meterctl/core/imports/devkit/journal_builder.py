@@ -1,9 +1,9 @@
 """devkit's history of one org as the entries of a journal: each with `imported`, in the order in which things happened.
 
 A lot opens without an expiry, or due events would expire it at an instant at which the old system did not; when all
-history is in, an extension gives each lot that is still live its expiry. A removal takes what the replay of the old
-ledger says; where a journal has debt it has no lots, so what the replay leaves uncovered comes from other live lots
-first.
+history is in, an extension gives each lot that is still live its expiry. A removal draws from the lots that the
+replay of the old ledger names. A journal with debt has no lots, so units that the replay leaves uncovered come from
+other live lots first.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from meterctl.core.domain.entries import START, Stamp, Tip, book
 from meterctl.core.domain.policy import Pack
 from meterctl.core.domain.weeks import week_end, week_start
 from meterctl.core.errors import BadInput
-from meterctl.core.imports.devkit.gather import merged
+from meterctl.core.imports.devkit.gather import merge_weeks
 from meterctl.core.imports.devkit.records import OldEntry, OldOrg, OldWeek
 from meterctl.core.imports.devkit.replay import Effect, Replay
 from meterctl.core.model import DUE_ACTOR, Draw, Entry, Instant, Lot, Week, week_document
@@ -29,7 +29,7 @@ REASON = "history of devkit"
 
 
 class Known(NamedTuple):
-    """What the journal holds of an org's old data already.
+    """The old data of an org that its journal holds already.
 
     ``places``: the seq of the entry for each old one, by its id. ``counted``: the units of each week. ``expired``:
     units of lots that expired in the journal by themselves, by lot.
@@ -57,15 +57,21 @@ class _Paid(NamedTuple):
 
 
 class JournalBuilder:
-    """Builds the entries of one org that its journal does not have yet. ``problems`` are about what cannot come in."""
+    """Builds the entries of one org that its journal lacks. ``problems`` name the records that cannot come in."""
 
     def __init__(
-        self, old: OldOrg, known: Known, packs: Mapping[str, Pack], taken: frozenset[str], actor: str, now: Instant
+        self,
+        old: OldOrg,
+        known: Known,
+        packs: Mapping[str, Pack],
+        foreign_sessions: frozenset[str],
+        actor: str,
+        now: Instant,
     ) -> None:
-        """``taken``: sessions that another org holds in the store."""
+        """``foreign_sessions``: sessions that another org holds in the store."""
         self._old = old
         self._packs = packs
-        self._taken = taken
+        self._foreign_sessions = foreign_sessions
         self._actor = actor
         self._now = now
         self._tip = known.tip
@@ -81,7 +87,7 @@ class JournalBuilder:
     def build(self) -> list[Entry]:
         """Return the new entries, in order."""
         effects = [self._walk.feed(place, entry) for place, entry in enumerate(self._old.entries)]
-        weeks = merged(self._old.weeks)
+        weeks = merge_weeks(self._old.weeks)
         first_new = self._first_new()
         self._plan(effects, weeks)
         for event in sorted(self._events(effects, weeks, first_new)):
@@ -99,7 +105,7 @@ class JournalBuilder:
         return places[-1] + 1 if places else 0
 
     def _events(self, effects: Sequence[Effect], weeks: Sequence[OldWeek], first_new: int) -> Iterator[_Event]:
-        """Yield what happened: ends of weeks before usage before the ledger, where they fall together."""
+        """Yield the old events in order; at one instant, ends of weeks come first, then usage, then the ledger."""
         for number in range(first_new, len(effects)):
             yield _Event(min(effects[number].at, self._now), 2, number)
         for number, week in enumerate(weeks):
@@ -121,17 +127,17 @@ class JournalBuilder:
         fields = credit_effects(self._tip.state, self._tip.seq + 1, entry.amount, None)
         self._lots[entry.id] = self._tip.seq + 1
         is_pack = entry.kind == "topup" and session is not None and _is_ref(session)
-        if is_pack and session not in self._taken and f"session:{session}" not in self._keys:
+        if is_pack and session not in self._foreign_sessions and f"session:{session}" not in self._keys:
             pack, paid, currency = self._pack_of(entry.amount)
-            said = {"pack": pack, "session": session, "quantity": 1, "paid_cents": paid, "tax_cents": 0}
-            given = {"op": "credit-pack", **said, "currency": currency, "expires_at": None}
-            effects = {**said, "currency": currency, "names": [], **fields}
+            terms = {"pack": pack, "session": session, "quantity": 1, "paid_cents": paid, "tax_cents": 0}
+            operation = {"op": "credit-pack", **terms, "currency": currency, "expires_at": None}
+            effects = {**terms, "currency": currency, "names": [], **fields}
             self._paid[session or ""] = _Paid(self._tip.seq + 1, currency, paid)
-            self._book(Draft("topup", f"session:{session}", entry.amount, given, effects), at, entry.id, entry.kind)
+            self._book(Draft("topup", f"session:{session}", entry.amount, operation, effects), at, entry.id, entry.kind)
             return
         ref = self._free("adjust", entry.ref or f"{SOURCE}:{entry.id}", place)
-        given = {"op": "adjust", "units": entry.amount, "ref": ref, "expires_at": None, "allow_debt": False}
-        self._book(Draft("adjustment", f"adjust:{ref}", entry.amount, given, fields), at, entry.id, entry.kind)
+        operation = {"op": "adjust", "units": entry.amount, "ref": ref, "expires_at": None, "allow_debt": False}
+        self._book(Draft("adjustment", f"adjust:{ref}", entry.amount, operation, fields), at, entry.id, entry.kind)
 
     def _pack_of(self, units: int) -> tuple[str, int, str]:
         fitting = [(name, pack) for name, pack in self._packs.items() if pack.units == units]
@@ -149,28 +155,28 @@ class JournalBuilder:
         if entry.kind == "expiration" and draws == [{"lot": own, "units": units}] and not owed and own is not None:
             self._expiration(entry, own, units, effect.at)
             return
-        taken = {"units": units, "draws": draws, "debt": {"owed": owed, "overage": 0}}
-        if (refund := self._refund(entry, units, taken)) is not None:
+        removal = {"units": units, "draws": draws, "debt": {"owed": owed, "overage": 0}}
+        if (refund := self._refund(entry, units, removal)) is not None:
             draft = refund
         elif entry.kind == "debit" and entry.ref and _is_ref(entry.ref) and f"debit:{entry.ref}" not in self._keys:
-            given = {"op": "debit", "units": units, "ref": entry.ref, "allow_debt": True}
-            draft = Draft("debit", f"debit:{entry.ref}", -units, given, taken)
+            operation = {"op": "debit", "units": units, "ref": entry.ref, "allow_debt": True}
+            draft = Draft("debit", f"debit:{entry.ref}", -units, operation, removal)
         else:
             ref = self._free("adjust", entry.ref or f"{SOURCE}:{entry.id}", place)
-            given = {"op": "adjust", "units": -units, "ref": ref, "expires_at": None, "allow_debt": True}
-            draft = Draft("adjustment", f"adjust:{ref}", -units, given, taken)
+            operation = {"op": "adjust", "units": -units, "ref": ref, "expires_at": None, "allow_debt": True}
+            draft = Draft("adjustment", f"adjust:{ref}", -units, operation, removal)
         self._book(draft, effect.at, entry.id, entry.kind)
 
-    def _refund(self, entry: OldEntry, units: int, taken: dict[str, Any]) -> Draft | None:
-        """Return the removal as a refund, where its cents are known and fit what was paid."""
+    def _refund(self, entry: OldEntry, units: int, removal: dict[str, Any]) -> Draft | None:
+        """Return the removal as a refund, if its cents are known and fit the payment."""
         paid, ref, cents = self._paid.get(entry.session or ""), entry.ref or "", entry.cents
         fits = entry.kind == "refund" and paid is not None and cents and _is_ref(ref)
         if not fits or paid is None or not cents or cents > paid.left or f"refund:{ref}" in self._keys:
             return None
         self._paid[entry.session or ""] = paid._replace(left=paid.left - cents)
-        said = {"session": entry.session, "refund_id": ref, "cents": cents}
-        effects = {**said, "currency": paid.currency, "lot": paid.lot, "forgiven": 0, **taken}
-        return Draft("refund", f"refund:{ref}", -units, {"op": "refund", "session": entry.session, **said}, effects)
+        terms = {"session": entry.session, "refund_id": ref, "cents": cents}
+        effects = {**terms, "currency": paid.currency, "lot": paid.lot, "forgiven": 0, **removal}
+        return Draft("refund", f"refund:{ref}", -units, {"op": "refund", "session": entry.session, **terms}, effects)
 
     def _expired_before(self, entry: OldEntry) -> int:
         """Return the units of this expiration that expired in the journal by themselves, and count them as done."""
@@ -181,22 +187,22 @@ class JournalBuilder:
         return done
 
     def _draws(self, effect: Effect, units: int) -> tuple[list[Draw], int]:
-        """Return what the removal takes from live lots, and what becomes debt."""
+        """Return the removal's draws from live lots, and the units that become debt."""
         live = {lot.id: lot for lot in self._tip.state.lots}
         by_place = {place: credit.entry.id for place, credit in self._walk.credits.items()}
-        preferred = [self._lots[by_place[place]] for place, _ in effect.draws if by_place[place] in self._lots]
-        wanted = {self._lots.get(by_place[place]): taken for place, taken in effect.draws}
+        replay_lots = [self._lots[by_place[place]] for place, _ in effect.draws if by_place[place] in self._lots]
+        replay_units = {self._lots.get(by_place[place]): share for place, share in effect.draws}
         draws: dict[int, int] = {}
-        for lot_id in preferred:
+        for lot_id in replay_lots:
             if lot_id in live:
-                taken = min(units, live[lot_id].remaining, wanted[lot_id])
-                draws[lot_id] = taken
-                units -= taken
+                share = min(units, live[lot_id].remaining, replay_units[lot_id])
+                draws[lot_id] = share
+                units -= share
         rest = [lot._replace(remaining=lot.remaining - draws.get(lot.id, 0)) for lot in self._by_age(live.values())]
         more, owed = draw([lot for lot in rest if lot.remaining], units)
-        for drawn in more:
-            draws[drawn["lot"]] = draws.get(drawn["lot"], 0) + drawn["units"]
-        return [{"lot": lot, "units": taken} for lot, taken in draws.items() if taken], owed
+        for further in more:
+            draws[further["lot"]] = draws.get(further["lot"], 0) + further["units"]
+        return [{"lot": lot, "units": share} for lot, share in draws.items() if share], owed
 
     def _by_age(self, lots: Any) -> list[Lot]:
         """Return lots by the expiry that the old system gave them: those past it go first."""
@@ -220,50 +226,52 @@ class JournalBuilder:
         newest = weeks[-1] if weeks else None
         effects_ = {"plan": plan, "version": newest.version if newest else 0, "quota": newest.quota if newest else 0}
         ref = self._free("plan", f"{SOURCE}:{plan}", len(self._keys))
-        given = {"op": "assign-plan", "plan": plan, "ref": ref}
-        self._book(Draft("plan", f"plan:{ref}", 0, given, effects_), at, "subscription", "subscription")
+        operation = {"op": "assign-plan", "plan": plan, "ref": ref}
+        self._book(Draft("plan", f"plan:{ref}", 0, operation, effects_), at, "subscription", "subscription")
 
     def _usage(self, week: OldWeek) -> None:
         """Book the runs of a week that are new: the first with the units that are, the others with none."""
         runs = [(run, step) for run, step in week.runs if _run_key(run, step) not in self._keys and _is_run(run, step)]
-        left = week.used - self._known.counted.get(week.key, 0)
-        if left < 0:
+        new_units = week.used - self._known.counted.get(week.key, 0)
+        if new_units < 0:
             self.problems.append(f"week {week.key} counts {week.used} units, where more were brought in before")
-            left = 0
-        if left and not runs:
+            new_units = 0
+        if new_units and not runs:
             runs = [(f"{SOURCE}-{week.key}-{self._tip.seq + 1}", "initial")]
         state = self._tip.state.week
         if runs and (state is None or state.key != week.key) and f"week:{week.key}" in self._keys:
-            self.problems.append(f"week {week.key} was closed, and has {left} units and {len(runs)} runs more by now")
+            self.problems.append(
+                f"week {week.key} was closed, and has {new_units} units and {len(runs)} runs more by now"
+            )
             return
         for run, step in runs:
-            self._run(week, run, step, left)
-            left = 0
+            self._run(week, run, step, new_units)
+            new_units = 0
 
     def _run(self, week: OldWeek, run: str, step: str, units: int) -> None:
         state = self._tip.state.week
         effects: dict[str, Any] = {"run": run, "step": step, "week": week.key, "cycle": 1, "units": units}
         effects |= {"breakdown": _breakdown(week, units), "overflow": 0, "uncovered": 0}
         if state is None or state.key != week.key:
-            # What the week used beyond its quota was debited from the ledger, run by run: it is not overflow again.
+            # Units beyond the quota were debited from the ledger, run by run: they are not overflow again.
             quota = max(week.quota, week.used)
             plan = self._tip.state.plan or self._old.plan or "free"
             opened = Week(week.key, 1, plan, week.version, quota, 0, 0, {}, ())
             effects["opened"] = week_document(opened)
-            crossed = [percent for percent in week.alerts if quota and percent * quota <= units * 100]
-            if crossed:
-                effects["alerts"] = crossed
-        given = {"op": "attribute", "run": run, "step": step, "costs": None, "units": units or None}
-        draft = Draft("usage", _run_key(run, step), 0, {**given, "plan_version": None}, effects)
+            alerts = [percent for percent in week.alerts if quota and percent * quota <= units * 100]
+            if alerts:
+                effects["alerts"] = alerts
+        operation = {"op": "attribute", "run": run, "step": step, "costs": None, "units": units or None}
+        draft = Draft("usage", _run_key(run, step), 0, {**operation, "plan_version": None}, effects)
         self._book(draft, week_start(week.key), week.key, "usage")
 
     def _close(self, week: OldWeek, monday: Instant) -> None:
         state = self._tip.state.week
         if state is None or state.key != week.key:
             return
-        given = {"op": "close-week", "week": week.key, "cycle": 1}
+        operation = {"op": "close-week", "week": week.key, "cycle": 1}
         effects = {"closed": week_document(state), "opened": None, "settled": 0}
-        self._book(Draft("reset", f"week:{week.key}", 0, given, effects), monday, week.key, "usage", due=True)
+        self._book(Draft("reset", f"week:{week.key}", 0, operation, effects), monday, week.key, "usage", due=True)
 
     # -- the end
 
@@ -274,9 +282,9 @@ class JournalBuilder:
             if entry.expires_at is None or lot is None or lot.expires_at is not None:
                 continue
             ref = self._free("extend", f"{SOURCE}:{entry.id}", lot.id)
-            given = {"op": "extend-lot", "lot": lot.id, "expires_at": entry.expires_at, "ref": ref}
+            operation = {"op": "extend-lot", "lot": lot.id, "expires_at": entry.expires_at, "ref": ref}
             effects = {"lot": lot.id, "expires_at": entry.expires_at}
-            self._book(Draft("extension", f"extend:{ref}", 0, given, effects), self._tip.at, entry.id, "expiry")
+            self._book(Draft("extension", f"extend:{ref}", 0, operation, effects), self._tip.at, entry.id, "expiry")
 
     # -- booking
 
@@ -313,14 +321,14 @@ def _run_key(run: str, step: str) -> str:
 
 
 def _breakdown(week: OldWeek, units: int) -> dict[str, int]:
-    """Return the week's units by feature as far as they sum to ``units``; what has no feature is ``default``."""
-    named = {feature: count for feature, count in week.breakdown.items() if count > 0 and _is_feature(feature)}
+    """Return the week's units by feature as far as they sum to ``units``; units without a feature are ``default``."""
+    features = {feature: count for feature, count in week.breakdown.items() if count > 0 and _is_feature(feature)}
     if units == 0:
         return {}
-    if sum(named.values()) > units or units != week.used:
+    if sum(features.values()) > units or units != week.used:
         return {"default": units}
-    rest = units - sum(named.values())
-    return {**named, **({"default": rest} if rest else {})}
+    rest = units - sum(features.values())
+    return {**features, **({"default": rest} if rest else {})}
 
 
 def _is_feature(name: str) -> bool:

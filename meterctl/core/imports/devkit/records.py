@@ -17,7 +17,7 @@ FIRST_STEP = "initial"
 
 
 class Unusable(ValueError):
-    """A document holds a value that cannot be what its field means."""
+    """A document holds a value that does not fit its field."""
 
 
 class OldEntry(NamedTuple):
@@ -39,14 +39,14 @@ class OldEntry(NamedTuple):
     @property
     def expires(self) -> str | None:
         """The id of the credit that this expiration is named after."""
-        named = _EXPIRED.fullmatch(self.ref) if self.kind == "expiration" and self.ref else None
-        return named["id"] if named else None
+        match = _EXPIRED.fullmatch(self.ref) if self.kind == "expiration" and self.ref else None
+        return match["id"] if match else None
 
     @property
     def cents(self) -> int | None:
         """The cents that a refund's ref names."""
-        named = _REFUNDED.fullmatch(self.ref) if self.kind == "refund" and self.ref else None
-        return int(named["cents"]) if named else None
+        match = _REFUNDED.fullmatch(self.ref) if self.kind == "refund" and self.ref else None
+        return int(match["cents"]) if match else None
 
 
 class OldWeek(NamedTuple):
@@ -130,8 +130,8 @@ def week_of(document: Mapping[str, Any]) -> OldWeek | None:
         raise Unusable(f"weekKey is {key!r}")
     early, keys = document.get("consumedHistoryIds") or [], document.get("consumedAttributionKeys") or []
     runs, settled = [], []
-    for consumed in [*early, *keys]:
-        text = _text(consumed, "a consumed key") or ""
+    for raw_key in [*early, *keys]:
+        text = _text(raw_key, "a consumed key") or ""
         if text.startswith("settle:"):
             settled.append(text)
         elif text:

@@ -3,7 +3,7 @@
 A credit first repays uncovered debt; the rest is its remainder. A refund with a session takes from that session's pack
 first. An expiration named after a credit takes from that one, and closes it. Everything else takes from credits that
 are neither closed nor expired at the entry's own time: the soonest expiry first (never-expiring last), then the oldest.
-What nothing covers is uncovered debt. Always: remainders less uncovered debt are the sum of all amounts.
+Units that nothing covers are uncovered debt. Always: remainders less uncovered debt are the sum of all amounts.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _BEGINNING = Instant("")
 
 @dataclass(slots=True)
 class OldCredit:
-    """Units that came in by the entry in ``place``, and what is left of them."""
+    """Units that came in by the entry in ``place``, and the rest of them."""
 
     place: int
     entry: OldEntry
@@ -32,7 +32,7 @@ class OldCredit:
 
 
 class Effect(NamedTuple):
-    """What one entry did: ``draws`` as ``(place of the credit, units)``, ``uncovered`` debt made, debt ``repaid``.
+    """The effect of one entry: ``draws`` as ``(place of the credit, units)``, ``uncovered`` debt made, debt ``repaid``.
 
     ``own`` is the credit that it is about, and ``own_units`` the part taken from that one.
     """
@@ -62,18 +62,18 @@ class Replay:
         if entry.amount > 0:
             return self._credit(place, entry)
         own = self._own(entry)
-        wanted = -entry.amount
+        rest = -entry.amount
         draws: list[tuple[int, int]] = []
         own_units = 0
         if own is not None:
-            own_units = min(own.remaining, wanted)
-            wanted -= self._take(own, own_units, draws)
+            own_units = min(own.remaining, rest)
+            rest -= self._take(own, own_units, draws)
             own.closed = own.closed or entry.kind == "expiration"
             own.clawed += -entry.amount if entry.kind == "refund" else 0
         for credit in self._open(at):
-            wanted -= self._take(credit, min(credit.remaining, wanted), draws)
-        self.uncovered += wanted
-        return Effect(self.at, tuple(draws), wanted, 0, None if own is None else own.place, own_units)
+            rest -= self._take(credit, min(credit.remaining, rest), draws)
+        self.uncovered += rest
+        return Effect(self.at, tuple(draws), rest, 0, None if own is None else own.place, own_units)
 
     def _credit(self, place: int, entry: OldEntry) -> Effect:
         repaid = min(self.uncovered, entry.amount)
@@ -92,8 +92,10 @@ class Replay:
         return None
 
     def _open(self, at: Instant) -> list[OldCredit]:
-        found = [credit for credit in self.credits.values() if credit.is_open(at)]
-        return sorted(found, key=lambda each: (each.entry.expires_at is None, each.entry.expires_at or "", each.place))
+        credits = [credit for credit in self.credits.values() if credit.is_open(at)]
+        return sorted(
+            credits, key=lambda each: (each.entry.expires_at is None, each.entry.expires_at or "", each.place)
+        )
 
     def _take(self, credit: OldCredit, units: int, draws: list[tuple[int, int]]) -> int:
         if units:
