@@ -134,8 +134,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/effects',
-        'taken = min(lot.remaining, units)',
-        'taken = units',
+        'share = min(lot.remaining, units)',
+        'share = units',
         'draws more than a lot holds',
     ),
     Mutation(
@@ -266,19 +266,19 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/rules/giving_back',
-        'by_draws = max(0, repaid.total - made.total)',
+        'by_draws = max(0, repaid.total - new_debt.total)',
         'by_draws = repaid.total',
         'draws pay before debt',
     ),
     Mutation(
         'domain/rules/giving_back',
-        'for drawn in reversed(draws):',
-        'for drawn in draws:',
+        'for each in reversed(draws):',
+        'for each in draws:',
         'the first drawn pays first',
     ),
     Mutation(
         'domain/rules/undo',
-        'if left != entry["units"]:',
+        'if rest != entry["units"]:',
         'if False:',
         'a used pack is undone',
     ),
@@ -320,8 +320,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/rules/holds',
-        'available >= max(1, asked)',
-        'available >= asked',
+        'available >= max(1, units)',
+        'available >= units',
         'an org without units may run',
     ),
     Mutation(
@@ -548,13 +548,13 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/overflow',
-        'max(0, booked - max(0, used_after - quota))',
-        'booked',
+        'max(0, total - max(0, used_after - quota))',
+        'total',
         'an undo gives back what later runs took',
     ),
     Mutation(
         'domain/overflow',
-        'own = _newest(parts, min(left, uncovered), only=UNCOVERED)',
+        'own = _newest(parts, min(to_remove, uncovered), only=UNCOVERED)',
         'own = _newest(parts, 0, only=UNCOVERED)',
         'what nothing covered is given back from lots',
     ),
@@ -566,7 +566,7 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/rules/giving_back',
-        'overage = min(made.overage, debt.overage)',
+        'overage = min(new_debt.overage, debt.overage)',
         'overage = 0',
         'an undone run pays what is owed',
     ),
@@ -668,8 +668,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/rules/refunds',
-        'aimed = self.clawed + self.forgiven + unspent',
-        'aimed = unspent',
+        'aim = self.clawed + self.forgiven + unspent',
+        'aim = unspent',
         'the unused part forgets earlier refunds',
     ),
     Mutation(

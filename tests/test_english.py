@@ -42,7 +42,8 @@ NOT_PARTICIPLES = frozenset(
         r"\w+",
         """applied replayed refused unchanged disabled planned failed skipped done due invalid unpaid locked denied
         allowed used uncovered settled closed opened repaid restored forfeited voided forgiven uncounted released
-        expired owed held imported checked known shared covered paid clawed feed seed speed need embed run put""",
+        expired owed held imported checked known shared covered paid clawed feed seed speed need embed run put expected
+        requested required created elapsed blocked unsigned""",
     )
 )
 

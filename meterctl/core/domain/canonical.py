@@ -64,11 +64,11 @@ _HASH = re.compile(rb'"hash":"([0-9a-f]{64})",')
 
 def has_its_hash(text: bytes) -> bool:
     """Return True if a canonical form has the hash that it says, without reading it into a document."""
-    named, place = _HASH.search(text), text.rfind(b'"prev":"')
-    if named is None or place < 0:
+    match, place = _HASH.search(text), text.rfind(b'"prev":"')
+    if match is None or place < 0:
         return False
     prev = text[place + 8 : place + 72]
-    return sha256(prev + text[: named.start()] + text[named.end() :]).hexdigest().encode() == named[1]
+    return sha256(prev + text[: match.start()] + text[match.end() :]).hexdigest().encode() == match[1]
 
 
 def entry_hash(entry: Mapping[str, Any]) -> str:

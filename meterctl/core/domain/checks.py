@@ -95,9 +95,9 @@ def check_ref(value: object, what: str = "a ref") -> str:
     if isinstance(value, str) and (_PLAIN_REF.fullmatch(value) or _is_plain_to_see(value)):
         return value
     code, rule = f"bad_{what.split()[-1]}", f"{what} is 1-200 printable characters without spaces"
-    if isinstance(value, str) and (composed := _composed(value)) != value:
+    if isinstance(value, str) and (nfc := _compose(value)) != value:
         raise BadInput(
-            f"{value!a} is written with letters and accents apart, and would pass for another than {composed!a}",
+            f"{value!a} is written with letters and accents apart, and would pass for another than {nfc!a}",
             hint=f"{rule}, in Unicode's composed form (NFC)",
             code=code,
         )
@@ -109,11 +109,11 @@ def check_ref(value: object, what: str = "a ref") -> str:
 
 def _is_plain_to_see(text: str) -> bool:
     """Return True if ``text`` can be seen whole, and has no twin that looks the same and is stored otherwise."""
-    seen = 0 < len(text) <= 200 and text.isprintable() and " " not in text and not any(map(_is_invisible, text))
-    return seen and _composed(text) == text
+    visible = 0 < len(text) <= 200 and text.isprintable() and " " not in text and not any(map(_is_invisible, text))
+    return visible and _compose(text) == text
 
 
-def _composed(text: str) -> str:
+def _compose(text: str) -> str:
     from unicodedata import normalize  # few refs need it, and every command imports this module
 
     return normalize("NFC", text)
@@ -143,10 +143,10 @@ def check_names(names: Iterable[object], session: str) -> tuple[str, ...]:
     """Check the further names of a payment: each once, and none of them the session."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise BadInput(f"{names!r} is not a list of names", hint='names look like ["pi_1", "ch_1"]', code="bad_name")
-    given = [check_ref(name, "a name") for name in names]
-    if len(given) > MOST_NAMES:
+    texts = [check_ref(name, "a name") for name in names]
+    if len(texts) > MOST_NAMES:
         raise BadInput("too many names", hint=f"a payment has at most {MOST_NAMES} names", code="bad_name")
-    return tuple(name for name in dict.fromkeys(given) if name != session)
+    return tuple(name for name in dict.fromkeys(texts) if name != session)
 
 
 def check_currency(value: object) -> str:
@@ -155,8 +155,8 @@ def check_currency(value: object) -> str:
 
 def check_span(value: object) -> str:
     """Check how long something lasts (``90m``, ``2h``, ``14d``), and return it in minutes: one form for each length."""
-    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
-    minutes = int(found[1]) * _MINUTES[found[2]] if found else 0
+    match = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
     if not minutes:
         raise BadInput(f"{value!r} is not a span of time", hint="a span is written 90m, 36h, 14d or 3w", code="bad_for")
     if minutes > LONGEST_HOLD_DAYS * 1440:
@@ -191,8 +191,8 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
     # What was stored may come back as a subclass: a store's driver has one for long integers.
     if isinstance(value, bool) or not isinstance(value, int):
         hint = f"{what} is a whole number >= {least}"
-        if isinstance(value, str) and (grouped := _GROUPED.fullmatch(value)):
-            hint = f"write {re.sub('[^0-9+-]', '', grouped[0])}, without separators, if that is what it means"
+        if isinstance(value, str) and (digits := _GROUPED.fullmatch(value)):
+            hint = f"write {re.sub('[^0-9+-]', '', digits[0])}, without separators, if that is what it means"
         raise BadInput(f"{what}: {value!r} is not a whole number", hint=hint, code="bad_number")
     if not least <= value <= most:
         raise BadInput(

@@ -21,8 +21,8 @@ class Seen:
         slots = self._slots
         mask = len(slots) - 1
         place = digest & mask
-        while (found := slots[place]) != 0:  # bounded: at least a third of the slots is free
-            if found == digest:
+        while (slot := slots[place]) != 0:  # bounded: at least a third of the slots is free
+            if slot == digest:
                 return False
             place = (place + 1) & mask
         slots[place] = digest

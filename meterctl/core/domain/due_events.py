@@ -134,8 +134,8 @@ def _week_close(state: State, seq: int, week: Week, monday: Instant, terms: Term
     if opened and (alerts := crossed(terms.thresholds, opened, 0, settled)):
         effects["alerts"] = alerts
     amount = settled + rollover.get("units", 0)
-    given = {"op": CLOSE_WEEK, "week": week.key, "cycle": week.cycle}
-    return Draft("reset", week_key_of(week), amount, given, effects)
+    operation = {"op": CLOSE_WEEK, "week": week.key, "cycle": week.cycle}
+    return Draft("reset", week_key_of(week), amount, operation, effects)
 
 
 def week_key_of(week: Week) -> str:

@@ -49,9 +49,9 @@ def draw(lots: Sequence[Lot], units: int) -> tuple[list[Draw], int]:
     for lot in lots:
         if not units:
             break
-        taken = min(lot.remaining, units)
-        draws.append({"lot": lot.id, "units": taken})
-        units -= taken
+        share = min(lot.remaining, units)
+        draws.append({"lot": lot.id, "units": share})
+        units -= share
     return draws, units
 
 
@@ -66,7 +66,7 @@ def debt_document(debt: Debt) -> dict[str, int]:
 
 
 def total_units(draws: Sequence[Draw]) -> int:
-    return sum(drawn["units"] for drawn in draws)
+    return sum(each["units"] for each in draws)
 
 
 def credit_effects(
@@ -110,7 +110,7 @@ def _plans_after(plan: str | None, seq: int, effects: Mapping[str, Any]) -> tupl
 
 def _lots_after(before: tuple[Lot, ...], seq: int, kind: Kind, effects: Mapping[str, Any]) -> tuple[Lot, ...]:
     if kind == "extension":
-        return _extended(before, effects)
+        return _extend(before, effects)
     changes = _lot_changes(seq, kind, effects)
     if not changes:
         return before
@@ -118,36 +118,36 @@ def _lots_after(before: tuple[Lot, ...], seq: int, kind: Kind, effects: Mapping[
     for change in changes:
         lot = lots.get(change.id)
         # Written out: `_replace` takes four times as long, and this is done for each entry.
-        changed = change if lot is None else Lot(lot.id, lot.remaining + change.remaining, *lot[2:])
-        if changed.remaining < 0:
-            raise ValueError(f"lot {change.id} would hold {changed.remaining} units")
-        lots[change.id] = changed
+        lot_after = change if lot is None else Lot(lot.id, lot.remaining + change.remaining, *lot[2:])
+        if lot_after.remaining < 0:
+            raise ValueError(f"lot {change.id} would hold {lot_after.remaining} units")
+        lots[change.id] = lot_after
     after = [lot for lot in lots.values() if lot.remaining]
     if len(lots) > len(before):  # those that were there stand in draw order already
         after.sort(key=draw_order)
     return tuple(after)
 
 
-def _extended(before: tuple[Lot, ...], effects: Mapping[str, Any]) -> tuple[Lot, ...]:
+def _extend(before: tuple[Lot, ...], effects: Mapping[str, Any]) -> tuple[Lot, ...]:
     if all(lot.id != effects["lot"] for lot in before):
         raise ValueError(f"lot {effects['lot']} is not there to be extended")
     after = (lot._replace(expires_at=effects["expires_at"]) if lot.id == effects["lot"] else lot for lot in before)
     return tuple(sorted(after, key=draw_order))
 
 
-def _taken(draws: Sequence[Draw]) -> list[Lot]:
-    return [Lot(drawn["lot"], -drawn["units"], None) for drawn in draws]
+def _lot_draws(draws: Sequence[Draw]) -> list[Lot]:
+    return [Lot(each["lot"], -each["units"], None) for each in draws]
 
 
 def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[Lot]:
     """Return everything an entry does to lots: each with its signed units, and as it opens if it does."""
-    changes = _taken(effects.get("draws", ()))
+    changes = _lot_draws(effects.get("draws", ()))
     if kind == "expiration":
         changes.append(Lot(effects["lot"], -effects["units"], None))
     elif kind == "reversal":
         changes.extend(_restored(effects.get("restored", ())))
         if "voided" in effects:
-            changes += _taken([effects["voided"]])
+            changes += _lot_draws([effects["voided"]])
         if "lot" in effects:
             changes.append(Lot(effects["lot"], effects["units"], None))
     elif kind in ("topup", "adjustment", "reset") and "lot" in effects:
@@ -168,10 +168,10 @@ def _restored(draws: Sequence[Draw]) -> list[Lot]:
 
 
 def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
-    made, repaid = effects.get("debt"), effects.get("repaid")
+    new_debt, repaid = effects.get("debt"), effects.get("repaid")
     owed, overage = debt
-    if made:
-        owed, overage = owed + made["owed"], overage + made["overage"]
+    if new_debt:
+        owed, overage = owed + new_debt["owed"], overage + new_debt["overage"]
     if repaid:
         owed, overage = owed - repaid["owed"], overage - repaid["overage"]
     return Debt(owed, overage - effects.get("settled", 0))
@@ -182,14 +182,14 @@ def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
 
 def _holds_after(before: tuple[Reservation, ...], kind: Kind, effects: Mapping[str, Any]) -> tuple[Reservation, ...]:
     if kind == "hold":
-        placed = Reservation(effects["hold"], effects["units"], effects["expires_at"])
-        return tuple(sorted([*before, placed], key=hold_order))
-    gone = effects["hold"] if kind == "release" else effects.get("released", {}).get("hold")
-    if gone is None:
+        new_hold = Reservation(effects["hold"], effects["units"], effects["expires_at"])
+        return tuple(sorted([*before, new_hold], key=hold_order))
+    hold_id = effects["hold"] if kind == "release" else effects.get("released", {}).get("hold")
+    if hold_id is None:
         return before
-    if all(hold.id != gone for hold in before):
-        raise ValueError(f"hold {gone} is not there to be let go")
-    return tuple(hold for hold in before if hold.id != gone)
+    if all(hold.id != hold_id for hold in before):
+        raise ValueError(f"hold {hold_id} is not there to be let go")
+    return tuple(hold for hold in before if hold.id != hold_id)
 
 
 # ----------------------------------------------------------------------------------------------------------------- week
@@ -208,8 +208,8 @@ def _week_after(week: Week | None, kind: Kind, effects: Mapping[str, Any]) -> We
         week = week._replace(plan=effects["plan"], version=effects["version"], quota=effects["quota"])
     elif "uncounted" in effects:
         week = _week_without_usage(week, effects["uncounted"])
-    crossed = effects.get("alerts")
-    return week._replace(alerts=(*week.alerts, *crossed)) if crossed else week
+    alerts = effects.get("alerts")
+    return week._replace(alerts=(*week.alerts, *alerts)) if alerts else week
 
 
 def _week_with_usage(week: Week, effects: Mapping[str, Any]) -> Week:
@@ -227,14 +227,14 @@ def _week_with_usage(week: Week, effects: Mapping[str, Any]) -> Week:
 
 
 def _week_without_usage(week: Week, uncounted: Mapping[str, Any]) -> Week:
-    left = dict(week.breakdown)
+    breakdown = dict(week.breakdown)
     for feature, units in uncounted["breakdown"].items():
-        left[feature] = left.get(feature, 0) - units
-    if min(left.values(), default=0) < 0:
+        breakdown[feature] = breakdown.get(feature, 0) - units
+    if min(breakdown.values(), default=0) < 0:
         raise ValueError("more usage is taken back than was counted")
     return week._replace(
         used=week.used - uncounted["units"],
         uncovered=week.uncovered - uncounted["uncovered"],
-        breakdown={feature: units for feature, units in left.items() if units},
+        breakdown={feature: units for feature, units in breakdown.items() if units},
         overflow=without_overflow(week.overflow, uncounted),
     )

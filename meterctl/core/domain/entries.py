@@ -53,17 +53,17 @@ def text_of(entry: Entry) -> bytes:
     return entry.text if isinstance(entry, BookedEntry) else canonical_bytes(entry)
 
 
-def _sealed(entry: dict[str, Any], prev: str) -> BookedEntry:
+def _seal(entry: dict[str, Any], prev: str) -> BookedEntry:
     """Give ``entry`` its hash."""
     covered = canonical_bytes(entry)
     entry["hash"] = digest = chain_hash(prev, covered)
-    booked = BookedEntry(entry)
+    sealed_entry = BookedEntry(entry)
     if "hold" in entry or "imported" in entry:  # they stand between hash and input
-        booked.text = canonical_bytes(entry)
+        sealed_entry.text = canonical_bytes(entry)
     else:
         # No value of a field before it is an object called input, and in a text the quotes would be escaped.
-        booked.text = covered.replace(b',"input":{', b',"hash":"%b","input":{' % digest.encode(), 1)
-    return booked
+        sealed_entry.text = covered.replace(b',"input":{', b',"hash":"%b","input":{' % digest.encode(), 1)
+    return sealed_entry
 
 
 class Tip(NamedTuple):
@@ -114,8 +114,8 @@ def book(
         entry["occurred_at"] = stamp.said
     if stamp.approved_by is not None:
         entry["approved_by"] = stamp.approved_by
-    booked = _sealed(entry, tip.hash)
-    return cast(Entry, booked), Tip(seq, at, booked["hash"], state)
+    sealed_entry = _seal(entry, tip.hash)
+    return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state)
 
 
 def _fallen_below(balance_alerts: Sequence[int], before: int, after: int) -> list[int]:

@@ -266,18 +266,18 @@ _STR = {str}
 
 @lru_cache(maxsize=512)
 def _shape(kind: str, names: tuple[str, ...]) -> _Shape:
-    given = {name for name in names if name not in _MAYBE}
+    present = {name for name in names if name not in _MAYBE}
     forms = [(_EVERY.keys() | set(must.split()), set(may.split())) for must, may in _EFFECTS[kind]]
-    if not any(must <= given <= must | may for must, may in forms):
-        return _Shape({}, _misfit(kind, given, forms))
+    if not any(must <= present <= must | may for must, may in forms):
+        return _Shape({}, _misfit(kind, present, forms))
     tests = {name: _FIELDS[name] for name in names} | {"input": _input_of(kind)}
     if kind in ("hold", "release") and "expires_at" in tests:
         tests["expires_at"] = instant  # a hold never lasts for ever
     return _Shape(tests)
 
 
-def _misfit(kind: str, given: set[str], forms: Iterable[tuple[set[str], set[str]]]) -> str:
-    must, may = min(forms, key=lambda form: len(form[0] - given) + len(given - form[0] - form[1]))
-    if missing := sorted(must - given):
+def _misfit(kind: str, present: set[str], forms: Iterable[tuple[set[str], set[str]]]) -> str:
+    must, may = min(forms, key=lambda form: len(form[0] - present) + len(present - form[0] - form[1]))
+    if missing := sorted(must - present):
         return f"the {kind} lacks {', '.join(missing)}"
-    return f"the {kind} has no field {', '.join(map(reprlib.repr, sorted(given - must - may)))}"
+    return f"the {kind} has no field {', '.join(map(reprlib.repr, sorted(present - must - may)))}"

@@ -58,11 +58,11 @@ def resolve_times(document: MutableMapping[str, Any], zone: tzinfo | None) -> No
 
 
 def _since_epoch(text: str) -> Instant:
-    found = _EPOCH.fullmatch(text)
-    if found is None:
+    match = _EPOCH.fullmatch(text)
+    if match is None:
         hint = f"seconds since 1970 have 10 digits, milliseconds 13; or write {_EXAMPLE}"
         raise BadInput(f"{text} is not a time", hint=hint, code="bad_time")
-    seconds, fraction, millis = found.groups()
+    seconds, fraction, millis = match.groups()
     return instants.from_millis(int(millis or seconds + (fraction or "")[:3].ljust(3, "0")))
 
 

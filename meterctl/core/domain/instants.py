@@ -56,12 +56,12 @@ class Written(NamedTuple):
 
 def read_written(text: str, hint: str = _TIME_HINT) -> Written:
     """Return the parts of ``text`` (ISO 8601). Raises `BadInput`."""
-    found = _WRITTEN.fullmatch(text)
-    if not found or not _is_day(found["day"]):
+    match = _WRITTEN.fullmatch(text)
+    if not match or not _is_day(match["day"]):
         raise BadInput(f"{text!r} is not a time", hint=hint)
-    millis = (found["fraction"] or "")[:3].ljust(3, "0")
-    time = None if found["minute"] is None else f"{found['minute']}:{found['second'] or '00'}.{millis}"
-    return Written(found["day"], time, None if found["zone"] is None else _zone(found))
+    millis = (match["fraction"] or "")[:3].ljust(3, "0")
+    time = None if match["minute"] is None else f"{match['minute']}:{match['second'] or '00'}.{millis}"
+    return Written(match["day"], time, None if match["zone"] is None else _zone(match))
 
 
 def day_after(day: str) -> str:
@@ -79,8 +79,8 @@ def parse(text: str) -> Instant:
 
 def is_instant(text: str) -> bool:
     """Return True if ``text`` is an instant in its stored form, ``2026-11-22T10:03:00.000Z``."""
-    found = _CANONICAL.fullmatch(text)
-    return found is not None and _is_day(found[1])
+    match = _CANONICAL.fullmatch(text)
+    return match is not None and _is_day(match[1])
 
 
 def parse_filter(text: str, now: Instant, *, ends: bool = False) -> Instant:
@@ -127,10 +127,10 @@ def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
 
 def parse_ahead(text: str) -> int:
     """The milliseconds in a span such as ``90m``, ``36h``, ``14d`` or ``3w``."""
-    found = _SPAN.fullmatch(text)
-    if not found:
+    match = _SPAN.fullmatch(text)
+    if not match:
         raise BadInput(f"{text!r} is not a span of time", hint=_SPAN_HINT)
-    return int(found[1]) * _UNIT_MILLIS[found[2]]
+    return int(match[1]) * _UNIT_MILLIS[match[2]]
 
 
 def add_days(instant: Instant, days: int) -> Instant:
@@ -199,12 +199,12 @@ def _parse_written(text: str, hint: str) -> Instant:
     return from_datetime(written.naive().replace(tzinfo=written.offset or UTC))
 
 
-def _zone(found: re.Match[str]) -> timezone:
+def _zone(match: re.Match[str]) -> timezone:
     """The zone a time was written in; UTC where it says none."""
-    if found["sign"] is None:
+    if match["sign"] is None:
         return UTC
-    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
-    return timezone(-offset if found["sign"] == "-" else offset)
+    offset = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))
+    return timezone(-offset if match["sign"] == "-" else offset)
 
 
 def _out_of_range(what: str) -> NoReturn:

@@ -76,7 +76,7 @@ class Attribute(Operation):
 
     def parameters(self) -> dict[str, Any]:
         costs = self.costs
-        said = {
+        document = {
             "op": self.name,
             "run": self.run,
             "step": self.step,
@@ -84,7 +84,7 @@ class Attribute(Operation):
             "units": self.units,
             "plan_version": self.plan_version,
         }
-        return said if self.hold is None else {**said, "hold": self.hold}
+        return document if self.hold is None else {**document, "hold": self.hold}
 
 
 @dataclass(slots=True)
@@ -109,8 +109,8 @@ class AssignPlan(Operation):
         return f"plan:{self.ref}"
 
     def parameters(self) -> dict[str, Any]:
-        said: dict[str, Any] = {"op": self.name, "plan": self.plan, "ref": self.ref}
-        return said if self.from_at is None else {**said, "from": self.from_at}
+        document: dict[str, Any] = {"op": self.name, "plan": self.plan, "ref": self.ref}
+        return document if self.from_at is None else {**document, "from": self.from_at}
 
 
 @dataclass(slots=True)

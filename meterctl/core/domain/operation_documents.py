@@ -70,13 +70,13 @@ class _Form:
         self.required = required.keys()
         self.known = _ENVELOPE | self.fields.keys()
 
-    def check(self, given: Set[str]) -> None:
-        """Raise `BadInput` unless the fields that are ``given`` are the operation's, and all that it needs."""
+    def check(self, names: Set[str]) -> None:
+        """Raise `BadInput` unless the fields ``names`` are the operation's, and all that it needs."""
         name = self.make.name
-        if unknown := sorted(given - self.known):
+        if unknown := sorted(names - self.known):
             hint = f"its fields: org, {', '.join(self.fields)}"
             raise BadInput(f"{name} has no field {unknown[0]!r}", hint=hint, code="bad_field")
-        if lacking := [field for field in ("org", *self.required) if field not in given]:
+        if lacking := [field for field in ("org", *self.required) if field not in names]:
             raise BadInput(f"{name} lacks {', '.join(lacking)}", hint="add the missing fields", code="missing_field")
 
 
@@ -194,6 +194,6 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
 def request_document(request: Request) -> dict[str, Any]:
     """A request as a line of an input file: `request_from_document` reads it back."""
     operation = request.operation
-    said = {"at": request.at, "actor": request.actor, "reason": request.reason}
+    envelope = {"at": request.at, "actor": request.actor, "reason": request.reason}
     parameters = {name: value for name, value in operation.document().items() if value is not None}
-    return {"op": operation.name, "org": operation.org, **parameters, **said}
+    return {"op": operation.name, "org": operation.org, **parameters, **envelope}

@@ -15,9 +15,9 @@ DEBT, UNCOVERED = "debt", "uncovered"
 def with_overflow(parts: Sequence[Overflow], usage: Mapping[str, Any]) -> tuple[Overflow, ...]:
     """Add what a ``usage`` entry took beyond the quota; a part whose source is that of the last one is added to it."""
     grown = list(parts)
-    taken = [(drawn["lot"], drawn["units"]) for drawn in usage.get("draws", ())]
-    taken += [(DEBT, usage["debt"]["overage"])] if "debt" in usage else []
-    for source, units in [*taken, (UNCOVERED, usage["uncovered"])]:
+    sources = [(each["lot"], each["units"]) for each in usage.get("draws", ())]
+    sources += [(DEBT, usage["debt"]["overage"])] if "debt" in usage else []
+    for source, units in [*sources, (UNCOVERED, usage["uncovered"])]:
         if not units:
             continue
         if grown and grown[-1].source == source:
@@ -30,18 +30,18 @@ def with_overflow(parts: Sequence[Overflow], usage: Mapping[str, Any]) -> tuple[
 def without_overflow(parts: Sequence[Overflow], uncounted: Mapping[str, Any]) -> tuple[Overflow, ...]:
     """Take off what an undo recorded, of each source the newest first. Parts that are emptied go."""
     due: dict[Source, int] = {DEBT: uncounted["debt"], UNCOVERED: uncounted["uncovered"]}
-    for drawn in uncounted["draws"]:
-        due[drawn["lot"]] = due.get(drawn["lot"], 0) + drawn["units"]
-    left: list[Overflow] = []
+    for each in uncounted["draws"]:
+        due[each["lot"]] = due.get(each["lot"], 0) + each["units"]
+    rest: list[Overflow] = []
     for part in reversed(parts):
-        taken = min(part.units, due.get(part.source, 0))
-        if taken:
-            due[part.source] -= taken
-        if part.units > taken:
-            left.append(Overflow(part.source, part.units - taken))
+        share = min(part.units, due.get(part.source, 0))
+        if share:
+            due[part.source] -= share
+        if part.units > share:
+            rest.append(Overflow(part.source, part.units - share))
     if any(due.values()):
         raise ValueError("more overflow is taken back than the week holds")
-    return tuple(reversed(left))
+    return tuple(reversed(rest))
 
 
 class Removal(NamedTuple):
@@ -53,7 +53,7 @@ class Removal(NamedTuple):
 
     @property
     def given_back(self) -> int:
-        return self.debt + sum(drawn["units"] for drawn in self.draws)
+        return self.debt + sum(each["units"] for each in self.draws)
 
 
 def removal(parts: Sequence[Overflow], used_after: int, quota: int, units: int, uncovered: int) -> Removal:
@@ -62,23 +62,23 @@ def removal(parts: Sequence[Overflow], used_after: int, quota: int, units: int, 
     Of all that was booked beyond the quota, so much goes as does not lie above it any more: first the run's own
     uncovered part, then parts from the last one back.
     """
-    booked = sum(part.units for part in parts)
-    left = min(units, max(0, booked - max(0, used_after - quota)))
-    own = _newest(parts, min(left, uncovered), only=UNCOVERED)
-    gone = sum(part.units for part in own)
-    rest = _newest(without_overflow(parts, {"uncovered": gone, "debt": 0, "draws": []}), left - gone)
+    total = sum(part.units for part in parts)
+    to_remove = min(units, max(0, total - max(0, used_after - quota)))
+    own = _newest(parts, min(to_remove, uncovered), only=UNCOVERED)
+    own_units = sum(part.units for part in own)
+    rest = _newest(without_overflow(parts, {"uncovered": own_units, "debt": 0, "draws": []}), to_remove - own_units)
     draws: list[Draw] = [{"lot": part.source, "units": part.units} for part in rest if isinstance(part.source, int)]
-    return Removal(gone + _units_of(rest, UNCOVERED), _units_of(rest, DEBT), draws)
+    return Removal(own_units + _units_of(rest, UNCOVERED), _units_of(rest, DEBT), draws)
 
 
 def _newest(parts: Sequence[Overflow], units: int, only: Source | None = None) -> list[Overflow]:
     """Return the newest ``units`` of ``parts``, in the order booked."""
-    taken: list[Overflow] = []
+    newest: list[Overflow] = []
     for source, count in reversed(parts):
         if units and only in (None, source):
-            taken.append(Overflow(source, min(units, count)))
-            units -= taken[-1].units
-    return taken[::-1]
+            newest.append(Overflow(source, min(units, count)))
+            units -= newest[-1].units
+    return newest[::-1]
 
 
 def _units_of(parts: Iterable[Overflow], source: Source) -> int:

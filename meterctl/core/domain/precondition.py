@@ -67,7 +67,7 @@ class Basis(NamedTuple):
         # Due events that were booked before a crash stand on their own.
         if newest is not None and place_of(newest) in (self.below, *self.entries[:-1]):
             return None
-        return Refusal("moved", f"{org} has moved since it was planned: {self._told(seq, by_seq)}")
+        return Refusal("moved", f"{org} has moved since it was planned: {self._describe_strangers(seq, by_seq)}")
 
     def changed(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
         """A refusal unless ``entries`` are the last of those reviewed: they rest on config and plan versions too."""
@@ -89,8 +89,8 @@ class Basis(NamedTuple):
     def strangers(self, seq: int, by_seq: BySeq, most: int) -> list[Entry]:
         """The entries up to ``seq`` that the plan did not know of, oldest first, at most ``most`` of them."""
         first = self._last_known(by_seq) + 1
-        found = (by_seq(number) for number in range(first, min(seq, first + most - 1) + 1))
-        return [entry for entry in found if entry is not None and place_of(entry) not in self.entries]
+        entries = (by_seq(number) for number in range(first, min(seq, first + most - 1) + 1))
+        return [entry for entry in entries if entry is not None and place_of(entry) not in self.entries]
 
     def _last_known(self, by_seq: BySeq) -> int:
         """Return the seq of the last entry that is as the reviewer saw it."""
@@ -100,10 +100,10 @@ class Basis(NamedTuple):
         entry = by_seq(self.seq)
         return self.seq - (self.hash != (NO_HASH if entry is None else entry["hash"]))
 
-    def _told(self, seq: int, by_seq: BySeq) -> str:
-        found = self.strangers(seq, by_seq, _NAMED)
-        if not found:
+    def _describe_strangers(self, seq: int, by_seq: BySeq) -> str:
+        entries = self.strangers(seq, by_seq, _NAMED)
+        if not entries:
             return "an operation that the plan has before this one was not carried out"
-        named = ", ".join(f"entry {entry['seq']} ({entry['kind']} by {entry['actor']})" for entry in found)
-        more = seq - found[-1]["seq"]
-        return f"{named} and {more} more" if more else named
+        names = ", ".join(f"entry {entry['seq']} ({entry['kind']} by {entry['actor']})" for entry in entries)
+        more = seq - entries[-1]["seq"]
+        return f"{names} and {more} more" if more else names

@@ -93,11 +93,11 @@ def price_run(
 def scale_to(breakdown: Mapping[str, int], total: int) -> dict[str, int]:
     """The buckets scaled to sum to ``total`` by largest remainder, ties by name; empty buckets are left out."""
     whole = sum(breakdown.values())
-    scaled = {name: units * total // whole for name, units in breakdown.items()}
+    buckets = {name: units * total // whole for name, units in breakdown.items()}
     by_remainder = sorted(breakdown, key=lambda name: (-(breakdown[name] * total % whole), name))
-    for name in by_remainder[: total - sum(scaled.values())]:
-        scaled[name] += 1
-    return {name: units for name, units in sorted(scaled.items()) if units}
+    for name in by_remainder[: total - sum(buckets.values())]:
+        buckets[name] += 1
+    return {name: units for name, units in sorted(buckets.items()) if units}
 
 
 def refund_target(units: int, cents: int, paid_cents: int) -> int:

@@ -185,8 +185,8 @@ class Adjust(Operation):
         if self.lot is not None:
             self.lot = self._check_lot(self.lot)
 
-    def _check_lot(self, given: int) -> int:
-        lot = check_integer(given, "lot", least=1)
+    def _check_lot(self, value: int) -> int:
+        lot = check_integer(value, "lot", least=1)
         if self.units > 0:
             hint = "leave the lot out; a grant opens a lot of its own"
             raise BadInput("only units that are taken come from one lot", hint=hint, code="bad_lot")
@@ -200,7 +200,7 @@ class Adjust(Operation):
         return f"adjust:{self.ref}"
 
     def parameters(self) -> dict[str, Any]:
-        said: dict[str, Any] = {
+        document: dict[str, Any] = {
             "op": self.name,
             "units": self.units,
             "ref": self.ref,
@@ -208,10 +208,10 @@ class Adjust(Operation):
             "allow_debt": self.allow_debt,
         }
         if self.priority is not None:
-            said["priority"] = self.priority
+            document["priority"] = self.priority
         if self.lot is not None:
-            said["lot"] = self.lot
-        return said
+            document["lot"] = self.lot
+        return document
 
 
 @dataclass(slots=True)

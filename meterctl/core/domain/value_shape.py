@@ -88,10 +88,10 @@ def _true(value: Any) -> bool:
 
 def object_of(may: Mapping[str, Test] | None = None, **must: Test) -> Test:
     """Return the test for an object with the fields that it ``must`` have and those that it ``may`` have."""
-    tests, needed = {**must, **(may or {})}, must.keys()
+    tests, least = {**must, **(may or {})}, must.keys()
 
     def test(value: Any) -> bool:
-        if not isinstance(value, dict) or not needed <= value.keys() <= tests.keys():
+        if not isinstance(value, dict) or not least <= value.keys() <= tests.keys():
             return False
         for name in value:  # noqa: SIM110 - a generator takes twice the time
             if not tests[name](value[name]):

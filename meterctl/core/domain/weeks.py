@@ -58,10 +58,10 @@ def _key_of_day(day: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _monday(key: str) -> date:
-    found = _KEY.fullmatch(key)
+    match = _KEY.fullmatch(key)
     try:
-        if found:
-            return date.fromisocalendar(int(found[1]), int(found[2]), 1)
+        if match:
+            return date.fromisocalendar(int(match[1]), int(match[2]), 1)
     except ValueError:
         pass
     raise BadInput(f"{key!r} is not a week", hint="an ISO week is written 2026-W47, from W01 to W52 or W53")

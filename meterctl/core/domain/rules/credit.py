@@ -52,8 +52,8 @@ def sale_of(operation: CreditPack, pack: Pack) -> Sale | Refusal:
     currency = operation.currency or pack.currency
     price = pack.price_in(currency)
     if price is None:
-        sold = ", ".join([pack.currency, *pack.prices])
-        return Refusal("unknown_currency", f"pack {operation.pack} is sold in {sold}, not in {currency}")
+        currencies = ", ".join([pack.currency, *pack.prices])
+        return Refusal("unknown_currency", f"pack {operation.pack} is sold in {currencies}, not in {currency}")
     paid_cents = operation.paid_cents
     if pack.unit_price_cents is None:
         units = pack.units * operation.quantity

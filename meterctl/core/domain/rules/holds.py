@@ -17,12 +17,12 @@ class Admission(NamedTuple):
     allowed: bool
 
 
-def admission(state: State, quota: int, asked: int = 0) -> Admission:
-    """Decide whether an org in ``state``, with ``quota`` for the week, may run ``asked`` units. The only place that
+def admission(state: State, quota: int, units: int = 0) -> Admission:
+    """Decide whether an org in ``state``, with ``quota`` for the week, may run ``units``. The only place that
     does."""
     used = 0 if state.week is None else state.week.used
     available = max(0, quota - used) + state.balance - state.held
-    return Admission(available, available >= max(1, asked))
+    return Admission(available, available >= max(1, units))
 
 
 def decide_hold(operation: Hold, context: Context) -> Decision:

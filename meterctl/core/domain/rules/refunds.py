@@ -26,8 +26,8 @@ class Refundable(NamedTuple):
     @property
     def clawable(self) -> int:
         """Return the units that may still be clawed: those that are gone already are nobody's to give back."""
-        gone = self.expired + self.forfeited + self.voided + self.clawed
-        return max(0, self.topup["units"] - gone)
+        lost_units = self.expired + self.forfeited + self.voided + self.clawed
+        return max(0, self.topup["units"] - lost_units)
 
     @property
     def refundable_cents(self) -> int:
@@ -43,17 +43,17 @@ class Refundable(NamedTuple):
     def cents_of(self, unspent: int) -> int:
         """Return the cents that ``unspent`` units of the lot are worth, rounded down: refunding them claws no more."""
         units, paid = self.topup["units"], self.topup["paid_cents"]
-        aimed = self.clawed + self.forgiven + unspent
+        aim = self.clawed + self.forgiven + unspent
         # The most cents in all whose units, rounded half up, do not pass those aimed at.
-        most = -(-paid * (2 * aimed + 1) // (2 * units)) - 1 - self.refunded_cents
+        most = -(-paid * (2 * aim + 1) // (2 * units)) - 1 - self.refunded_cents
         return max(0, min(unspent * paid // units, most, self.refundable_cents))
 
 
 def refundable(session: str, history: History) -> Refundable | None:
     """Return the standing of the payment with this name, net of reversed refunds; None if the org has no topup of
     it."""
-    booked = history.session_of(session)
-    topup = None if booked is None else history.by_key(f"session:{booked}")
+    first_name = history.session_of(session)
+    topup = None if first_name is None else history.by_key(f"session:{first_name}")
     if topup is None:
         return None
     entries = history.of_session(topup["session"])
@@ -97,15 +97,15 @@ def decide_refund(operation: Refund, context: Context) -> Decision:
         "draws": draws,
         "debt": debt_document(Debt(owed, 0)),
     }
-    made = draft("refund", operation, -clawback, effects)
+    decision = draft("refund", operation, -clawback, effects)
     # Whichever of its names the payment was called by, the entry holds the one it was booked under.
-    return made._replace(input={**made.input, "session": topup["session"]})
+    return decision._replace(input={**decision.input, "session": topup["session"]})
 
 
 def _exceeds(operation: Refund, standing: Refundable) -> Refusal:
-    left, paid = standing.refundable_cents, standing.topup["paid_cents"]
+    rest, paid = standing.refundable_cents, standing.topup["paid_cents"]
     so_far = f", and {standing.refunded_cents:,} are refunded" if standing.refunded_cents else ""
-    would_do = f"at most {left:,} cents would do" if left else "nothing is left to refund"
+    would_do = f"at most {rest:,} cents would do" if rest else "nothing is left to refund"
     return Refusal("refund_exceeds_payment", f"{operation.cents:,} cents asked; {paid:,} were paid{so_far}: {would_do}")
 
 

@@ -66,8 +66,8 @@ def _take_from_lot(operation: Adjust, lot_id: int, units: int, context: Context)
         return Refusal("unknown_lot", f"{operation.org} has no lot {lot_id}")
     lot = next((lot for lot in context.state.lots if lot.id == lot_id), None)
     if lot is None or lot.remaining < units:
-        left = 0 if lot is None else lot.remaining
-        return Refusal("insufficient_lot", f"{plural(units)} asked, {left:,} left in lot {lot_id}")
+        rest = 0 if lot is None else lot.remaining
+        return Refusal("insufficient_lot", f"{plural(units)} asked, {rest:,} left in lot {lot_id}")
     if (refusal := _held(units, context)) is not None:
         return refusal
     effects = {"units": units, "draws": [{"lot": lot_id, "units": units}], "debt": debt_document(NO_DEBT)}

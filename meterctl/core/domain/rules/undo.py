@@ -16,8 +16,8 @@ def decide_undo(operation: Undo, context: Context) -> Decision:
     """Take back a debit, an adjustment, a topup or a run."""
     entry = None if operation.of is None else context.history.by_key(operation.of)
     if entry is None:
-        named = f"number {operation.seq}" if operation.of is None else operation.of
-        return Refusal("unknown_entry", f"{operation.org} has no entry {named}")
+        label = f"number {operation.seq}" if operation.of is None else operation.of
+        return Refusal("unknown_entry", f"{operation.org} has no entry {label}")
     if operation.seq not in (None, entry["seq"]):
         return Refusal("entry_moved", f"entry {operation.seq} is not {operation.of}: that is entry {entry['seq']} now")
     return _way_back(entry)(operation, entry, context)
@@ -43,9 +43,9 @@ def _give_back(operation: Undo, entry: Entry, context: Context) -> Decision:
 
 def _void(operation: Undo, entry: Entry, context: Context) -> Decision:
     """Remove the lot that a topup or a grant opened, while it is whole."""
-    left = next((lot.remaining for lot in context.state.lots if lot.id == entry["seq"]), 0)
-    if left != entry["units"]:
-        return Refusal("lot_partly_used", f"of the {entry['units']:,} units of entry {entry['seq']}, {left:,} are left")
+    rest = next((lot.remaining for lot in context.state.lots if lot.id == entry["seq"]), 0)
+    if rest != entry["units"]:
+        return Refusal("lot_partly_used", f"of the {entry['units']:,} units of entry {entry['seq']}, {rest:,} are left")
     # Its lot may be whole although money for it went back: other lots may have paid, or none had to for so few cents.
     # Taken away now, it would be paid twice; and credited to another org, its money could be refunded once more.
     standing = refundable(entry["session"], context.history) if entry["kind"] == "topup" else None
@@ -67,14 +67,14 @@ def _uncount(operation: Undo, entry: Entry, context: Context) -> Decision:
     week = context.state.week
     if week is None or (week.key, week.cycle) != (entry["week"], entry["cycle"]):
         return _week_closed(operation, entry)
-    gone = removal(week.overflow, week.used - entry["units"], week.quota, entry["units"], entry["uncovered"])
-    amount, effects = give_back_parts(entry, gone.draws, Debt(0, gone.debt), context)
+    overflow = removal(week.overflow, week.used - entry["units"], week.quota, entry["units"], entry["uncovered"])
+    amount, effects = give_back_parts(entry, overflow.draws, Debt(0, overflow.debt), context)
     effects["uncounted"] = {
         "units": entry["units"],
         "breakdown": entry["breakdown"],
-        "uncovered": gone.uncovered,
-        "debt": gone.debt,
-        "draws": gone.draws,
+        "uncovered": overflow.uncovered,
+        "debt": overflow.debt,
+        "draws": overflow.draws,
     }
     return draft("reversal", operation, amount, effects)
 

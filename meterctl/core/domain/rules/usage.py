@@ -17,36 +17,36 @@ def decide_attribute(operation: Attribute, context: Context) -> Decision:
     """Book a run's step: usage and the debit for it are one entry."""
     if not context.terms.meter_mode:
         return Idle("disabled", "meter mode is off: usage is not booked")
-    priced = _price(operation, context)
-    if isinstance(priced, Refusal):
-        return priced
+    price = _price(operation, context)
+    if isinstance(price, Refusal):
+        return price
     week = context.state.week or _week_to_open(context)
-    used = week.used + priced.units
+    used = week.used + price.units
     overflow = max(0, used - week.quota) - max(0, week.used - week.quota)
     draws, rest = draw(context.state.lots, overflow)
-    absorbed = rest if context.terms.overage == "absorb" else 0
+    forgiven_units = rest if context.terms.overage == "absorb" else 0
     effects: dict[str, Any] = {
         "run": operation.run,
         "step": operation.step,
         "week": week.key,
         "cycle": week.cycle,
-        "units": priced.units,
-        "breakdown": priced.breakdown,
+        "units": price.units,
+        "breakdown": price.breakdown,
         "overflow": overflow,
-        "uncovered": absorbed,
+        "uncovered": forgiven_units,
     }
     if context.state.week is None:
         effects["opened"] = week_document(week)
-    if priced.capped_from is not None:
-        effects["capped_from"] = priced.capped_from
+    if price.capped_from is not None:
+        effects["capped_from"] = price.capped_from
     if overflow:
-        effects |= {"draws": draws, "debt": debt_document(Debt(0, rest - absorbed))}
+        effects |= {"draws": draws, "debt": debt_document(Debt(0, rest - forgiven_units))}
     if alerts := crossed(context.terms.thresholds, week, week.used, used):
         effects["alerts"] = alerts
     hold = next((hold for hold in context.state.holds if hold.id == operation.hold), None)
     if hold is not None:
         effects["released"] = {"hold": hold.id, "units": hold.units}
-    return draft("usage", operation, absorbed - overflow, effects)
+    return draft("usage", operation, forgiven_units - overflow, effects)
 
 
 def _week_to_open(context: Context) -> Week:
@@ -62,7 +62,7 @@ def _price(operation: Attribute, context: Context) -> Priced | Refusal:
         return Priced(operation.units, {"default": operation.units}, None)
     terms = context.terms
     try:
-        priced = price_run(
+        price = price_run(
             operation.costs or {},
             version.ratios,
             dollars_to_units=terms.dollars_to_units,
@@ -71,9 +71,9 @@ def _price(operation: Attribute, context: Context) -> Priced | Refusal:
         )
     except InvalidCost as problem:
         return Refusal("invalid_cost", str(problem))
-    if (priced.capped_from or priced.units) > MAX_UNITS:
+    if (price.capped_from or price.units) > MAX_UNITS:
         return Refusal("amount_out_of_range", "the run comes to more than 2^53 - 1 units")
-    return priced
+    return price
 
 
 def _pricing_version(operation: Attribute, context: Context) -> PlanVersion | Refusal:
