@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.due_events import next_due_in, next_due_of
 from meterctl.core.domain.policy import Pack
-from meterctl.core.model import MOST_LOTS, Claim, Entry, Week
+from meterctl.core.model import MOST_LOTS, Claim, Entry, Overflow, Week
 from meterctl.core.results import Receipt
 from meterctl.core.verify import verify_all
 from tests.desk import Desk
@@ -318,6 +318,15 @@ def test_what_nothing_covered_is_simply_gone() -> None:
     desk.run("r", 40)
     desk.undo(of="run:r:main")
     assert (week(desk).uncovered, week(desk).overflow, desk.lots()) == (0, (), {1: 5})
+
+
+def test_overflow_of_one_source_is_one_part() -> None:
+    desk = Desk()
+    desk.publish("free", 0)
+    desk.adjust(20, "a")
+    for run, units in (("r", 5), ("s", 6), ("t", 12), ("u", 7)):
+        desk.run(run, units)
+    assert week(desk).overflow == (Overflow(1, 20), Overflow("debt", 10))
 
 
 def test_a_run_of_another_cycle_stays() -> None:
