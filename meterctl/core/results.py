@@ -188,6 +188,8 @@ class Sweep(WriteResult):
     expired_units: Annotated[int, units("the rest of those lots")] = 0
     weeks_closed: Annotated[int, number("weeks closed")] = 0
     settled_units: Annotated[int, units("overage settled from the quota of new weeks")] = 0
+    rolled_over_units: Annotated[int, units("unused quota that became lots")] = 0
+    released_holds: Annotated[int, number("holds that ran out")] = 0
     shard: Annotated[str | None, text("the part of all orgs, as number/count; null: one org, by name")] = None
     errors: list[Failure] = field(default_factory=list)
     locked_by: Annotated[str | None, text("the holder of the sweep lock, so that this call stopped")] = None

@@ -39,7 +39,10 @@ def _sweep_pairs(sweep: Sweep) -> Iterator[tuple[str, Cell]]:
     yield "orgs", (f"{sweep.due:,} due: {sweep.done:,} done, ", failed, f", {sweep.skipped:,} skipped")
     yield "expired", f"{words.plural(sweep.expired_lots, 'lot')} with {words.plural(sweep.expired_units, 'unit')}"
     settled = f", {words.plural(sweep.settled_units, 'unit')} of debt settled" if sweep.settled_units else ""
-    yield "closed", words.plural(sweep.weeks_closed, "week") + settled
+    rolled = f", {words.plural(sweep.rolled_over_units, 'unit')} rolled over" if sweep.rolled_over_units else ""
+    yield "closed", words.plural(sweep.weeks_closed, "week") + settled + rolled
+    if sweep.released_holds:
+        yield "released", words.plural(sweep.released_holds, "hold")
     yield "took", words.duration(sweep.seconds)
 
 

@@ -33,7 +33,8 @@ class Aside:
     first line names that schema.
     """
 
-    def __init__(self, path: str | Path, kind: str | None = None) -> None:
+    def __init__(self, path: str | Path, kind: str | None = None, *, shared: bool = False) -> None:
+        """``shared``: other users may read a new file as far as the umask lets them, else only its owner."""
         self._path = Path(os.path.realpath(path))  # replace the target of a link, not the link
         status = self._path.stat() if self._path.exists() else None
         if status is not None and not S_ISREG(status.st_mode):
@@ -41,7 +42,8 @@ class Aside:
         if status is not None and status.st_size and kind is not None:
             _check_kind(path, kind)
         self._aside = self._path.with_name(f".{self._path.name}.{os.urandom(4).hex()}")
-        self.file = open(self._aside, "x", encoding="utf-8", opener=private)  # noqa: SIM115 - `close` does
+        opener = None if shared else private
+        self.file = open(self._aside, "x", encoding="utf-8", opener=opener)  # noqa: SIM115 - `close` does
         self._in_place = False
         if status is not None:
             os.fchmod(self.file.fileno(), S_IMODE(status.st_mode))

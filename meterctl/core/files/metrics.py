@@ -43,7 +43,7 @@ class GaugeFile:
 
     def write(self, samples: Iterable[Sample], labels: Mapping[str, str]) -> None:
         """Replace the file with ``samples``, all with the same ``labels``."""
-        with Aside(self.path) as aside:
+        with Aside(self.path, shared=True) as aside:  # the collector is another user
             aside.file.writelines(_lines(samples, label_text(labels)))
             aside.keep()
 

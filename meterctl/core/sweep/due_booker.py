@@ -8,7 +8,7 @@ from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
 from meterctl.core.errors import Damaged, StoreUnusable, shell_word
-from meterctl.core.model import Instant
+from meterctl.core.model import Entry, Instant
 from meterctl.core.results import Receipt
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class SweepTally:
     expired_units: int = 0
     weeks_closed: int = 0
     settled_units: int = 0
+    rolled_over_units: int = 0
+    released_holds: int = 0
 
     def count(self, receipt: Receipt) -> None:
         self.orgs.append(receipt.org)
@@ -37,12 +39,21 @@ class SweepTally:
         else:
             self.skipped += 1
         for entry in receipt.also:
-            if entry["kind"] == "expiration":
+            self._count_entry(entry)
+
+    def _count_entry(self, entry: Entry) -> None:
+        match entry["kind"]:
+            case "expiration":
                 self.expired_lots += 1
                 self.expired_units += entry["units"]
-            else:
+            case "release":
+                self.released_holds += 1
+            case "reset":
                 self.weeks_closed += 1
                 self.settled_units += entry["settled"]
+                self.rolled_over_units += entry.get("units", 0)
+            case _:  # a dated plan takes effect, which moves no units
+                pass
 
 
 class DueBooker:

@@ -23,6 +23,8 @@ _MEANINGS = {
     "expired_units": "Units that expired.",
     "weeks_closed": "Weeks that were closed.",
     "settled_units": "Units of debt settled from the next week's quota.",
+    "rolled_over_units": "Units of unused quota that became lots.",
+    "released_holds": "Holds that ran out.",
     "journal_found": "1: the store has a journal; 0: most likely a wrong store.",
 }
 

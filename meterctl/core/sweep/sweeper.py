@@ -168,3 +168,5 @@ class Sweeper:
         sweep.expired_units += tally.expired_units
         sweep.weeks_closed += tally.weeks_closed
         sweep.settled_units += tally.settled_units
+        sweep.rolled_over_units += tally.rolled_over_units
+        sweep.released_holds += tally.released_holds

@@ -61,6 +61,8 @@ def test_the_file_is_what_prometheus_reads(tmp_path: Path) -> None:
         "expired_units": "9007199254740991",
         "weeks_closed": "2",
         "settled_units": "40",
+        "rolled_over_units": "0",
+        "released_holds": "0",
         "journal_found": "1",
     }
 

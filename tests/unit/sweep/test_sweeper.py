@@ -547,3 +547,16 @@ def test_exactly_so_many_errors_are_enough() -> None:
     for org in names(24)[1:6]:
         spoil(desk, org, state=None)
     assert sweeper(desk).all(Extent(max_errors=3)).failed == 3
+
+
+def test_a_sweep_counts_holds_that_ran_out_and_plans_that_took_effect() -> None:
+    desk = Desk()
+    desk.adjust(500, "g1")
+    desk.hold(100, "job-1")
+    desk.publish("pro", 1000)
+    desk.assign("pro", "p1", from_at="2026-11-18T00:00:00.000Z")
+    desk.go(LATER)
+    done = sweeper(desk).all()
+    assert outcome(done) == (1, 1, 0, 0)
+    assert (done.released_holds, done.weeks_closed, done.rolled_over_units) == (1, 0, 0)
+    assert [entry["kind"] for entry in desk.entries()][-2:] == ["release", "plan"]
