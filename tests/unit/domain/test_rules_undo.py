@@ -6,7 +6,7 @@ import pytest
 
 from meterctl.core.domain.operations import Adjust, CreditPack, Debit
 from meterctl.core.domain.policy import Pack
-from meterctl.core.model import Entry
+from meterctl.core.model import Entry, Overflow, Week
 from tests.builders import holders
 from tests.desk import NOON, Desk, booked, contents
 
@@ -347,3 +347,52 @@ def test_a_pack_may_be_moved_more_than_once() -> None:
         assert desk.undo(1, org=org).applied
     assert holders(desk.store) == {"s": "core"}
     assert [desk.balance(org) for org in ("acme", "bolt", "core")] == [0, 0, 0]
+
+
+def test_an_undo_by_name_and_number_wants_both_to_agree() -> None:
+    desk = Desk()
+    desk.adjust(10, "a")
+    desk.debit(4, "d")
+    assert desk.undo(1, of="debit:d").reason == "entry_moved"
+    assert desk.balance() == 6
+    assert desk.undo(2, of="debit:d").applied
+
+
+def week_of(desk: Desk) -> Week:
+    week = desk.state().week
+    assert week is not None
+    return week
+
+
+def test_an_undone_run_of_a_larger_quota_leaves_a_later_run_its_draws() -> None:
+    desk = Desk()
+    desk.publish("pro", 100)
+    desk.publish("free", 0)
+    desk.adjust(30, "a")
+    desk.assign("pro", "p1")
+    desk.run("r", 50)
+    desk.assign("free", "p2")
+    desk.run("s", 20)
+    desk.undo(of="run:r:main")
+    assert (week_of(desk).used, week_of(desk).overflow, desk.lots()) == (20, (Overflow(1, 20),), {1: 10})
+
+
+def test_a_run_that_nothing_covered_gives_back_no_later_draws() -> None:
+    desk = Desk(overage="absorb")
+    desk.publish("free", 0)
+    desk.run("r", 10)
+    desk.adjust(5, "a")
+    desk.run("s", 5)
+    desk.undo(of="run:r:main")
+    assert (week_of(desk).uncovered, week_of(desk).overflow, desk.lots()) == (0, (Overflow(2, 5),), {})
+
+
+def test_an_undone_run_gives_back_the_newest_draws() -> None:
+    desk = Desk()
+    desk.publish("free", 0)
+    desk.adjust(10, "a")
+    desk.adjust(10, "b")
+    desk.run("r", 10)
+    desk.run("s", 10)
+    desk.undo(of="run:r:main")
+    assert (desk.lots(), week_of(desk).overflow) == ({2: 10}, (Overflow(1, 10),))
