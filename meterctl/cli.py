@@ -1,7 +1,6 @@
-"""The command line: the program's root, its commands by name, and its only handler of errors.
+"""The command line: the root command, the list of commands, and the only error handler.
 
-A command's module is imported when that command runs; `meterctl.commands.names` lists them, so that ``--help`` imports
-none.
+A command's module is imported when it runs. ``--help`` imports none: `meterctl.commands.names` lists them all.
 """
 
 import os
@@ -20,22 +19,22 @@ from meterctl.commands.command import abandon_output, answering, take_shared
 from meterctl.commands.names import COMMANDS, GROUPS, SECTIONS, module_of
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
-from meterctl.process.colours import coloured
+from meterctl.process.colours import use_colour
 
 __all__ = ["COMMANDS", "GROUPS", "SECTIONS", "app", "main", "module_of"]
 
-#: Columns of a help text where it goes to no terminal, and the most on a wide one.
+#: Width of help texts outside a terminal, and the most on a terminal.
 HELP_WIDTH, MOST_HELP_WIDTH = 80, 120
 
 
 def help_settings() -> dict[str, Any]:
-    """Return how help texts are printed: ``-h`` works everywhere, and a terminal's width is used."""
+    """Return the settings of help texts: ``-h`` as well as ``--help``, and the width of the terminal."""
     width = min(MOST_HELP_WIDTH, get_terminal_size().columns) if sys.stdout.isatty() else HELP_WIDTH
     return {"help_option_names": ["-h", "--help"], "terminal_width": width, "max_content_width": width}
 
 
 class LazyGroup(TyperGroup):
-    """The root command: knows its commands by name and imports each when it is needed."""
+    """The root command. It imports a command when it is needed."""
 
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is given
         return list(COMMANDS)
@@ -59,8 +58,8 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(show: bool) -> None:
+    if show:
         from meterctl import __version__
 
         sys.stdout.write(f"meterctl {__version__}\n")
@@ -83,19 +82,19 @@ def root(
 
 
 def wants_json(argv: Sequence[str]) -> bool:
-    """Whether the caller reads JSON; asked before, and even if, the arguments can be parsed."""
+    """Return True if the caller reads JSON. Works even for arguments that cannot be parsed."""
     if "--json" in argv or "--output=json" in argv or "-ojson" in argv:
         return True
-    named = [after for option, after in pairwise(argv) if option in ("-o", "--output")]
-    return (named[-1] if named else os.environ.get("METERCTL_OUTPUT")) == "json"
+    formats = [after for option, after in pairwise(argv) if option in ("-o", "--output")]
+    return (formats[-1] if formats else os.environ.get("METERCTL_OUTPUT")) == "json"
 
 
-#: Characters of a line of a message that are shown: it may quote a whole file. (A config gets a line per mistake.)
+#: Longest line of a message, in characters, because a message may quote a whole file.
 LONGEST_LINE = 500
 
 
 def report(error: MeterctlError, *, as_json: bool) -> int:
-    """Say on standard error what happened and what to do next; the exit code."""
+    """Print an error with its hint on standard error; return its exit code."""
     message, hint = _cut(error.message), _cut(error.hint)
     record = getattr(sys.stderr, "record", None)
     if record is not None:
@@ -108,9 +107,9 @@ def report(error: MeterctlError, *, as_json: bool) -> int:
     else:
         from meterctl.render import visible
 
-        tried = f"\n  try: {visible(hint)}" if hint else ""
-        begin, end = ("\x1b[1;31m", "\x1b[0m") if coloured(sys.stderr) else ("", "")
-        sys.stderr.write(f"{begin}error [{error.code}]{end}: {visible(message)}{tried}\n")
+        hint_line = f"\n  try: {visible(hint)}" if hint else ""
+        begin, end = ("\x1b[1;31m", "\x1b[0m") if use_colour(sys.stderr) else ("", "")
+        sys.stderr.write(f"{begin}error [{error.code}]{end}: {visible(message)}{hint_line}\n")
     return error.exit_code
 
 
@@ -135,12 +134,12 @@ def _unexpected(problem: BaseException) -> MeterctlError:
     return MeterctlError(
         f"unexpected failure: {type(problem).__name__}: {problem}",
         code="unexpected",
-        hint="run it again with METERCTL_DEBUG=1 and report what it prints; a repeated write books nothing twice",
+        hint="run it again with METERCTL_DEBUG=1 and report the output; a repeated write books nothing twice",
     )
 
 
 def _invoke(arguments: list[str]) -> int:
-    """Run the program. Typer's own way in would answer interrupts and closed pipes itself, and say nothing of them."""
+    """Run the program; return its exit code. Typer's own entry point would hide interrupts and closed pipes."""
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
     program = typer.main.get_command(app)
@@ -153,32 +152,32 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def _log_format(argv: Sequence[str]) -> str | None:
-    """Return the form in which lines on standard error are wanted; None: as they are."""
+    """Return the log format for standard error; None: plain lines."""
     after = [word for option, word in pairwise(argv) if option == "--log-format"]
     joined = [word.partition("=")[2] for word in argv if word.startswith("--log-format=")]
-    named = joined or after
-    return named[-1] if named else os.environ.get("METERCTL_LOG_FORMAT") or None
+    formats = joined or after
+    return formats[-1] if formats else os.environ.get("METERCTL_LOG_FORMAT") or None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code. Data goes to standard output, all talk to standard error."""
+    """Run one command line and return its exit code. Data goes to standard output, messages to standard error."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     form = _log_format(arguments)
     if form is None:
         return _answer(arguments)
-    from meterctl.process.log_lines import LOG_FORMATS, logged
+    from meterctl.process.log_lines import LOG_FORMATS, log_records
 
     if form not in LOG_FORMATS:
         hint = f"--log-format or METERCTL_LOG_FORMAT is one of {', '.join(LOG_FORMATS)}"
-        problem = errors.BadInput(f"{form!r} is no log format", hint=hint, code="usage")
+        problem = errors.BadInput(f"{form!r} is not a log format", hint=hint, code="usage")
         return report(problem, as_json=wants_json(arguments))
-    with logged(form, " ".join(_words(arguments))) as codes:
+    with log_records(form, " ".join(_words(arguments))) as codes:
         codes.append(_answer(arguments))
     return codes[0]
 
 
 def _words(arguments: Sequence[str]) -> list[str]:
-    """Return the name of the command in ``arguments``, without anything that was said of it."""
+    """Return the command in ``arguments``, without its options and arguments."""
     name = next((word for word in arguments if word in COMMANDS), None)
     if name is None:
         return ["meterctl"]
@@ -190,7 +189,7 @@ def _answer(arguments: list[str]) -> int:
     as_json = wants_json(arguments)
     try:
         code = _invoke(arguments)
-        with answering():  # here and not when the process ends
+        with answering():  # a write error must appear here, not at exit
             sys.stdout.flush()
         return code
     except MeterctlError as error:
@@ -203,7 +202,7 @@ def _answer(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return report(errors.Interrupted("interrupted"), as_json=as_json)
     except BrokenPipeError:
-        # The reader has seen enough.
+        # The reader has closed the pipe.
         abandon_output()
         return errors.DONE
     except OSError as problem:

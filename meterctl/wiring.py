@@ -1,4 +1,4 @@
-"""The composition root: options and environment become settings, clock, store and ledger, each made when first used."""
+"""The composition root: make settings, clock, store and ledger from options and environment, on first use."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from meterctl.core.stores.prefix import with_prefix
 from meterctl.core.stores.url import open_store, same_place, without_secret
 from meterctl.options import FORMATS, Options
 
-if TYPE_CHECKING:  # a command loads what it uses, and help none of it
+if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.config.settings import Profile, Settings
     from meterctl.core.backfill.booker import Backfiller
     from meterctl.core.backfill.saved_plans.plan_file import Header, PlanFile
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # a command loads what it uses, and help none of it
 
 
 class Wiring:
-    """Everything one command needs, wired by its options."""
+    """The parts that one command needs, made from its options."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Wiring:
         alone: bool = True,
         formats: tuple[str, ...] = (),
     ) -> None:
-        """``alone``: no other process shares this one's work. ``formats``: those that this command alone has."""
+        """``alone``: no other process shares the work. ``formats``: further output formats of this command."""
         self.options = options
         self.formats = (*FORMATS, *formats)
         self.environ = os.environ if environ is None else environ
         self._alone = alone
         self._cleanup = ExitStack()
-        #: Asks a person about a clock that has jumped; None where nobody is there.
+        #: Asks a person about a clock that has jumped; None without a terminal.
         self.ask_about_clock: Confirm | None = None
 
     @cached_property
@@ -66,7 +66,7 @@ class Wiring:
 
     @cached_property
     def profile(self) -> "Profile":
-        """The profile that was chosen; one that says nothing if none was."""
+        """The chosen profile; an empty one if none is chosen."""
         from meterctl.config.settings import Profile
 
         name = self.profile_name
@@ -81,11 +81,11 @@ class Wiring:
 
     @cached_property
     def store_url(self) -> str:
-        """The store: of --store, else of --profile, else of METERCTL_STORE, else of METERCTL_PROFILE."""
+        """The store URL, from --store, --profile, METERCTL_STORE or METERCTL_PROFILE, in this order."""
         from meterctl.config.settings import default_store
 
-        named = self.options.store or (self._store_of(self.profile) if self.options.profile else None)
-        return named or self._store_of_environment() or self._store_of(self.profile) or default_store(self.environ)
+        url = self.options.store or (self._store_of(self.profile) if self.options.profile else None)
+        return url or self._store_of_environment() or self._store_of(self.profile) or default_store(self.environ)
 
     def _store_of_environment(self) -> str | None:
         url = self.environ.get("METERCTL_STORE")
@@ -103,42 +103,42 @@ class Wiring:
 
     @property
     def limits(self) -> "Limits":
-        """The limits at the desk: the config's, and those of the profile in place of them."""
+        """The limits of one command: those of the config, replaced by those of the profile."""
         return self.settings.limits._replace(**self.profile.limits)
 
     @property
     def require_reason(self) -> tuple[str, ...]:
-        """The operations that need a reason here."""
+        """The operations that need --reason."""
         own = self.profile.require_reason
         return self.settings.require_reason if own is None else own
 
     @property
     def reason_pattern(self) -> str:
-        """The regular expression that a reason has to match somewhere; empty: any will do."""
+        """The regular expression that every reason must contain; empty: no rule."""
         own = self.profile.reason_pattern
         return self.settings.reason_pattern if own is None else own
 
     def check_named(self) -> None:
-        """Before anything is written: a production profile, or its store, has to be named on the command line."""
+        """Raise `BadInput` before a write to a production store that the command line does not name."""
         if self.options.store or self.options.profile:
             return
         for name, profile in self.settings.profiles.items():
             if profile.production and self._works_on(name, profile):
                 raise BadInput(
-                    f"profile {name} is in production, and this command line does not name it; it would write to "
+                    f"profile {name} is in production, and the command line does not name it; this would write to "
                     f"{self.describe_store()}",
-                    hint=f"add --profile {name}, if that is what you mean; what books can be tried with --dry-run",
+                    hint=f"to write there, add --profile {name}; to try it first, add --dry-run",
                     code="production_not_named",
                 )
 
     def _works_on(self, name: str, profile: "Profile") -> bool:
-        # A profile may leave the store to the environment: then its name alone says that it is in production.
+        # A profile may take its store from the environment; then only its name shows that it is in production.
         if name == self.profile_name:
             return True
         try:
             store = self._store_of(profile)
         except BadInput as problem:
-            if problem.code == "store_file_unreadable":  # then its store is for others to write to, or elsewhere
+            if problem.code == "store_file_unreadable":  # then this user cannot write to that store
                 return False
             raise
         return store is not None and same_place(store, self.store_url)
@@ -161,20 +161,20 @@ class Wiring:
 
     @property
     def is_pinned(self) -> bool:
-        """Return True if the clock was set by hand."""
+        """True if --now or METERCTL_NOW sets the clock."""
         return bool(self.options.now or self.environ.get("METERCTL_NOW"))
 
     @cached_property
     def write_clock(self) -> "CheckedClock":
-        """The clock of everything that books: compared with the store's before its time is used."""
+        """The clock for bookings: compared with the store's clock before its time is used."""
         return self._checked_clock(writes=not self.options.dry_run)
 
     def check_clock(self) -> None:
-        """Raise `ClockSkew` or `ClockJump` before a write that books nothing, and so asks for no time."""
+        """Raise `ClockSkew` or `ClockJump` before a write that does not use the ledger."""
         self.write_clock.now()
 
     def warn_of_pinned_clock(self, result: "Result") -> None:
-        """Say so on the result of a write under a pinned clock."""
+        """Add a warning to the result of a write under a pinned clock."""
         from meterctl.core.results import WriteResult
 
         if self.is_pinned and isinstance(result, WriteResult):
@@ -201,7 +201,7 @@ class Wiring:
 
     @cached_property
     def output(self) -> str:
-        """The output format: as said, else the environment's, else tables."""
+        """The output format: the option, else the environment, else table."""
         chosen = self.options.output or self.environ.get("METERCTL_OUTPUT") or "table"
         if chosen not in self.formats:
             place = "--output" if self.options.output else "METERCTL_OUTPUT"
@@ -215,7 +215,7 @@ class Wiring:
 
     @property
     def at(self) -> "Instant | None":
-        """When the caller says it happened; None: now."""
+        """The time of --at; None: now."""
         if self.options.at is None:
             return None
         from meterctl.core.domain.instants import parse
@@ -224,7 +224,7 @@ class Wiring:
             return parse(self.options.at)
 
     def elapsed(self) -> float:
-        """Seconds on a clock that only measures spans."""
+        """Return seconds on a monotonic clock, to measure durations."""
         return monotonic()
 
     def describe_store(self) -> str:
@@ -263,8 +263,7 @@ class Wiring:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """The write path. On a dry run it books on a layer above the store that is thrown away; with ``--plan-out``
-        that is written down."""
+        """The write path. A dry run books on a scratch layer; ``--plan-out`` also saves the operations."""
         from meterctl.core.booking.ledger import Ledger
 
         if self.options.plan_out is not None:
@@ -276,7 +275,7 @@ class Wiring:
         return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":
-        """A ledger whose bookings touch nothing: the same path, with a scratch layer to append to."""
+        """Return a ledger that books on a scratch layer and leaves the store unchanged."""
         from meterctl.core.booking.ledger import Ledger
 
         return Ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, dry_run=True)
@@ -297,7 +296,7 @@ class Wiring:
         return self.plan_file(self.options.plan_out or "")
 
     def plan_file(self, path: str) -> "PlanFile":
-        """A plan to be written to ``path``; it is there once it is saved."""
+        """Return a saved-plan file at ``path``; it appears when it is saved."""
         from meterctl.core.backfill.saved_plans.plan_file import PlanFile
         from meterctl.core.files.atomic import check_apart
 
@@ -306,14 +305,14 @@ class Wiring:
         return self._cleanup.enter_context(closing(plan))
 
     def save_plan(self, path: str, requests: "Iterable[Request]") -> "Header":
-        """Rehearse ``requests`` and save those that would book something as a plan."""
+        """Rehearse ``requests``; save those that would book something as a plan, and return its header."""
         plan = self.plan_file(path)
         for _ in self._planner(plan).execute(requests):
-            pass  # the ledger writes each one to the plan
+            pass  # the planner adds each to the plan
         return plan.save()
 
     def _planner(self, plan: "PlanFile") -> "Ledger":
-        """Return a ledger that rehearses requests and writes them to ``plan``."""
+        """Return a ledger that rehearses requests and adds them to ``plan``."""
         from meterctl.core.backfill.saved_plans.plan_file import planning_ledger
 
         return planning_ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
@@ -325,9 +324,9 @@ class Wiring:
         return Reads(self.store, self.clock, self.settings.terms)
 
     def request(self, operation: "Operation", at: "Instant | None" = None) -> "Request":
-        """Return ``operation`` as this caller asks for it, within the limits at the desk.
+        """Return the request for ``operation``, with actor, reason, time and limits.
 
-        ``at`` is the time it happened unless the caller names another. Raises `BadInput` where a reason is needed.
+        ``at`` is the time of the event unless --at is set. Raises `BadInput` if a reason is missing.
         """
         from meterctl.core.domain.checks import check_reason
         from meterctl.core.domain.operations import Request
@@ -348,7 +347,7 @@ class Wiring:
 
     @cached_property
     def shop(self) -> "Shop":
-        """How the config says that payments are to be read."""
+        """The settings for reading payments."""
         from meterctl.core.payments.shop import Shop
 
         plans = {price: name for name, spec in self.settings.plans.items() for price in spec.stripe_prices}
@@ -357,7 +356,7 @@ class Wiring:
 
     @cached_property
     def stripe(self) -> "Reader":
-        """Stripe, with the key from the environment; refused where the store holds payments of the other mode."""
+        """Stripe, with the key from the environment. Raises if the store holds payments of the other mode."""
         from meterctl.core.payments.modes import check_mode
         from meterctl.core.payments.stripe_gateway import connect
 
@@ -372,13 +371,13 @@ class Wiring:
         return self._cleanup.enter_context(closing(connect_devkit(uri or self.environ.get("METERCTL_DEVKIT"))))
 
     def sweeper(self, command: "SweepCommand", booker: "PageBooker | None" = None) -> "Sweeper":
-        """A sweep as ``command``, booked by this process unless a ``booker`` does."""
+        """Return a sweep for ``command``; ``booker`` books in place of this process."""
         from meterctl.core.sweep.sweeper import Sweeper
 
         return Sweeper(self.ledger, command, self.actor, self.at, booker=booker, store=self.describe_store())
 
     def backfiller(self) -> "Backfiller":
-        """Books the lines of a file by this process."""
+        """Return a booker for the lines of a file, in this process."""
         from meterctl.core.backfill.booker import Backfiller, FileAuthor
 
         return Backfiller(self.ledger, FileAuthor(self.actor, self.options.reason, self.at))

@@ -83,13 +83,13 @@ def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
                 progress.tell(done, partial(truediv, done, whole))
         finally:
             progress.end()
-    if interrupts.asked:
+    if interrupts.stop:
         raise KeyboardInterrupt
     return applier.result
 
 
 def _until(steps: Iterator[PlanStep], interrupts: Interrupts) -> Iterator[PlanStep]:
     for step in steps:
-        if interrupts.asked:
+        if interrupts.stop:
             return
         yield step

@@ -83,7 +83,7 @@ def backfill(
     if results is None:
         _tell_unbooked(account)
     _tell_uncompared(account)
-    if interrupts.asked:
+    if interrupts.stop:
         where = f"{account.tally.lines:,} lines" if sort is not None else f"line {account.line}"
         sys.stderr.write(f"stopped after {where}; to go on, run the same again\n")
         raise KeyboardInterrupt
@@ -173,7 +173,7 @@ def _tell_uncompared(account: Account) -> None:
 
 
 def _chunks(source: InputFile, lines: Iterator[Line], interrupts: Interrupts, size: int) -> Iterator[list[Line]]:
-    while not interrupts.asked:
+    while not interrupts.stop:
         chunk: list[Line] = []
         with interrupts.may_wait():
             end = source.length + CHUNK_BYTES

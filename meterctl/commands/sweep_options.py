@@ -75,7 +75,7 @@ def _sweep_all(wiring: Wiring, name: SweepCommand, wanted: SweepChoice) -> Sweep
     collect_garbage()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
         sweep = _watched(sweeper, extent, interrupts, wanted)
-        if interrupts.asked:
+        if interrupts.stop:
             raise KeyboardInterrupt
     return sweep
 
@@ -103,7 +103,7 @@ def _watched(sweeper: Sweeper, extent: Extent, interrupts: Interrupts, wanted: S
             fail_if_locked=wanted.fail_if_locked,
             require_journal=wanted.require_journal,
             on_progress=lambda sweep: progress.tell(sweep.due, lambda: None),
-            stop=lambda: interrupts.asked,
+            stop=lambda: interrupts.stop,
         )
     finally:
         progress.end()

@@ -1,4 +1,4 @@
-"""The clocks: the machine's own, and one that stands still. Nothing else in the program asks for the time."""
+"""The system clock and a fixed clock. No other module reads the time."""
 
 import math
 import time
@@ -12,7 +12,7 @@ LAST_CLOCK = "9000-01-01T00:00:00.000Z"
 
 
 class SystemClock:
-    """The machine's time."""
+    """The clock of this machine."""
 
     def now(self) -> Instant:
         return from_millis(time.time_ns() // 1_000_000)
@@ -25,7 +25,7 @@ class SystemClock:
 
 
 class FixedClock:
-    """A time that is given, for tests and rehearsals (``--now``). Only sleeping moves it, and takes no real time."""
+    """A fixed time for tests and rehearsals (``--now``). Only `sleep` advances it, without a real wait."""
 
     def __init__(self, instant: Instant) -> None:
         self._now = instant

@@ -1,14 +1,14 @@
-"""What a command does that runs for long: most live for some tens of milliseconds, and are tuned for that."""
+"""Garbage collection for long commands. Most commands end within milliseconds and run without it."""
 
 import gc
 
-#: New objects after which the youngest are looked through. A chunk of a thousand requests makes tens of thousands, and
-#: all go with it: at Python's own 700 they are looked through dozens of times meanwhile, for a quarter of all time.
+#: New objects between two collections. A chunk of a thousand requests makes tens of thousands of objects and frees them
+#: all; Python's default of 700 would spend a quarter of the run on useless collections.
 NEW_OBJECTS = 50_000
 
 
 def collect_garbage() -> None:
-    """Switch the collector on, which the start of the program switched off."""
+    """Enable the collector, which the program disables at its start."""
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS, 20, 20)
     gc.enable()

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during long runs: taken where it suits, so that what is booked is also answered."""
+"""Handle Ctrl-C and SIGTERM in long runs at safe points, so that every booked line also gets its answer."""
 
 import signal
 import threading
@@ -7,26 +7,26 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any, Self
 
-#: Ctrl-C at a terminal; and the signal that systemd, containers and `kill` send to end a process.
+#: Ctrl-C, and the signal by which systemd, containers and `kill` end a process.
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 def end_by_sigterm() -> None:
-    """Have SIGTERM interrupt this process as Ctrl-C does, unless whoever started it had it ignored."""
+    """Make SIGTERM interrupt this process like Ctrl-C, unless the parent process has set it to be ignored."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def ignore_endings() -> None:
-    """Leave the end of the run to the process that hands out the work: a signal may reach the whole group."""
+    """Ignore both signals in a worker. They may reach the whole group, and the main process ends the run."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _taken() -> dict[int, _Handler]:
-    """The signals that would interrupt Python here, with their handlers. Only a main thread is ever interrupted."""
+def _handlers() -> dict[int, _Handler]:
+    """Return the signals that would interrupt this thread, with their handlers; none outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     handlers = {number: signal.getsignal(number) for number in ENDING}
@@ -34,16 +34,18 @@ def _taken() -> dict[int, _Handler]:
 
 
 class Interrupts:
-    """While entered, a first Ctrl-C or SIGTERM is only noted in ``asked``, for the run to end at its next step. One
-    that comes while the run `may wait` for something, or a second one, interrupts at once."""
+    """While entered, a first Ctrl-C or SIGTERM only sets ``stop``, so that the run ends at its next step.
+
+    A second signal interrupts at once, and so does one inside `may_wait`.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.stop = False
         self._waiting = False
         self._before: dict[int, _Handler] = {}
 
     def __enter__(self) -> Self:
-        self._before = _taken()
+        self._before = _handlers()
         for number in self._before:
             signal.signal(number, self._note)
         return self
@@ -54,44 +56,44 @@ class Interrupts:
 
     @contextmanager
     def may_wait(self) -> Iterator[None]:
-        """What is done inside may take for ever, and loses nothing when it is broken off, so that is how it ends."""
+        """Let a signal interrupt the block at once: it may wait for ever, and loses nothing if it is interrupted."""
         self._waiting = True
         try:
             yield
         except KeyboardInterrupt:
-            self.asked = True
+            self.stop = True
         finally:
             self._waiting = False
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked or self._waiting:
+        if self.stop or self._waiting:
             raise KeyboardInterrupt
-        self.asked = True
+        self.stop = True
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """A process that is started inside never gets a Ctrl-C or SIGTERM; the main thread gets one afterwards."""
+    """Block Ctrl-C and SIGTERM for processes started in the block; the main thread gets them afterwards."""
     from multiprocessing import resource_tracker
 
-    # The first process that is started also starts this one, which lets the signals through again.
+    # The first worker would also start this tracker, and the tracker unblocks the signals.
     resource_tracker.ensure_running()
-    # What is blocked here a process inherits. But the system then hands a signal to another thread that does not block
-    # it, if there is one, and Python has the main thread handle it all the same: so that is held back too.
+    # A new process inherits the blocked signals. But the system may deliver a signal to another thread, and Python
+    # then runs the handler in the main thread. So the handlers are replaced too.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        with _noted():
+        with _delay_handlers():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
-def _noted() -> Iterator[None]:
-    """What Python would do about such a signal inside, it does at the end."""
+def _delay_handlers() -> Iterator[None]:
+    """Collect signals during the block, and raise them again at its end."""
     came: list[int] = []
     with ExitStack() as stack:
-        for number, handler in _taken().items():
+        for number, handler in _handlers().items():
             signal.signal(number, lambda number, _: came.append(number))
             stack.callback(signal.signal, number, handler)
         yield

@@ -1,4 +1,4 @@
-"""Talk for machines: each line on standard error with its time, level and run, as JSON or as text."""
+"""Structured logs: each line on standard error gets its time, level and run, as JSON or text."""
 
 import io
 import json
@@ -13,35 +13,35 @@ from meterctl.process.clock import SystemClock
 
 LOG_FORMATS = ("json", "text")
 
-#: Characters of one record; a longer line is cut.
+#: Longest record, in characters; a longer line is cut.
 LONGEST = 8000
 
 
 class LogLines(io.TextIOBase):
-    """A stream that makes a record of each line written to it. ``run`` names the process."""
+    """A stream that turns each line into a record. ``run`` identifies the process."""
 
     def __init__(self, target: TextIO, form: str, run: str) -> None:
         self._target = target
         self._form = form
         self._run = run
-        self._begun = ""
+        self._partial = ""
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        *lines, self._begun = (self._begun + text).split("\n")
+        *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
             if line.strip():
                 self.record("info", line.strip())
-        self._begun = self._begun[:LONGEST]
+        self._partial = self._partial[:LONGEST]
         return len(text)
 
     def flush(self) -> None:
         self._target.flush()
 
     def record(self, level: str, message: str, **fields: str | int | float | None) -> None:
-        """Write one record. Fields that are None are left out."""
+        """Write one record, without the fields that are None."""
         known = {name: value for name, value in fields.items() if value is not None}
         message, time = message[:LONGEST], SystemClock().now()
         if self._form == "json":
@@ -53,16 +53,16 @@ class LogLines(io.TextIOBase):
         self._target.flush()
 
     def end(self) -> None:
-        """Write a line that has no end."""
-        if self._begun:
+        """Write the last line if it has no line end."""
+        if self._partial:
             self.write("\n")
 
 
 @contextmanager
-def logged(form: str, command: str) -> Iterator[list[int]]:
-    """Turn standard error into records while the block runs, and end with one that tells exit code and duration.
+def log_records(form: str, command: str) -> Iterator[list[int]]:
+    """Turn lines on standard error into records; the last one has exit code and duration.
 
-    The block appends its exit code to the list that it gets.
+    The block appends its exit code to the list that it receives.
     """
     began, codes, real = monotonic(), list[int](), sys.stderr
     log = LogLines(real, form, os.urandom(6).hex())

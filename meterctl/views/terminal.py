@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from meterctl.process.colours import coloured, forced
+from meterctl.process.colours import force_colour, use_colour
 from meterctl.views.blocks import (
     Bar,
     Block,
@@ -68,8 +68,8 @@ def console_for(stream: TextIO) -> Console:
     on_terminal = stream.isatty()
     columns = os.environ.get("COLUMNS", "")
     return _Console(
-        file=stream if on_terminal or forced() else cast(TextIO, _Trimmed(stream)),
-        force_terminal=on_terminal or forced(),
+        file=stream if on_terminal or force_colour() else cast(TextIO, _Trimmed(stream)),
+        force_terminal=on_terminal or force_colour(),
         color_system=_colours(stream),
         width=None if on_terminal else int(columns) if columns.isdecimal() and int(columns) else PIPE_WIDTH,
         highlight=False,
@@ -81,7 +81,7 @@ def console_for(stream: TextIO) -> Console:
 
 def _colours(stream: TextIO) -> Literal["auto", "256"] | None:
     """Return the colours to draw with: rich detects those of a terminal, and other streams get 256."""
-    if not coloured(stream):
+    if not use_colour(stream):
         return None
     return "auto" if stream.isatty() else "256"
 

@@ -1,4 +1,4 @@
-"""A backfill in several processes, each of which books the orgs of its part."""
+"""Run a backfill in several processes; each books its share of the orgs."""
 
 import traceback
 from collections import deque
@@ -20,19 +20,18 @@ from meterctl.process.leaving import leave
 from meterctl.wiring import Wiring
 from meterctl.workers.pool import WorkerDied, set_up
 
-#: Rounds that are handed out before the answers to one are waited for: so a process that has answered its part of one
-#: has the next before it, while others are still at theirs.
+#: Rounds sent before waiting for answers, so that a fast process always has its next part while others still work.
 AHEAD = 2
 
-#: Chunks in a round at most, so that many processes do not hold too many lines at once.
+#: Most chunks in a round, to bound the lines in memory.
 MOST_CHUNKS = 8
 
-#: Seconds that a process gets to book what it has begun once nobody waits for it any more.
+#: Seconds for a process to finish its current chunk after the main process stops waiting.
 GRACE = 10.0
 
 
 class LineWorkers:
-    """``count`` processes, each with a store of its own. A round is some chunks, of which each process gets a part."""
+    """``count`` processes, each with its own store. Each gets a part of every round of chunks."""
 
     def __init__(self, count: int, options: Options, environ: Mapping[str, str]) -> None:
         self._count = count
@@ -41,8 +40,10 @@ class LineWorkers:
         self._workers: list[_Worker] = []
 
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
-        """Have the lines booked, those of one org in order, and answer all in order. Where a process fails, what stands
-        before the first line that it leaves without an answer is answered, and its problem raised."""
+        """Book the lines, in order within each org; yield the answers in file order.
+
+        If a process fails, yield the answers before its first unanswered line, then raise its problem.
+        """
         try:
             self._start()
             rounds: deque[list[list[int]]] = deque()
@@ -51,11 +52,11 @@ class LineWorkers:
                 if len(rounds) > AHEAD:
                     yield from self._collect(rounds.popleft())
             for worker in self._workers:
-                worker.give(None)
+                worker.send(None)
             while rounds:  # bounded: by the rounds
                 yield from self._collect(rounds.popleft())
         finally:
-            self._leave()
+            self._end()
 
     def _start(self) -> None:
         with held_back():
@@ -63,23 +64,23 @@ class LineWorkers:
                 self._workers.append(_Worker(self._options, self._environ))
 
     def _hand_out(self, lines: Iterable[Line]) -> list[list[int]]:
-        """Give each process its part of the round; return the places of the lines that each got."""
+        """Send each process its part of the round; return the places of the lines per process."""
         parts = split(lines, self._count)
         for worker, part in zip(self._workers, parts, strict=True):
-            worker.give(part)
+            worker.send(part)
         return [part.places for part in parts]
 
-    def _collect(self, asked: list[list[int]]) -> Iterator[list[Answer]]:
-        answered = [worker.answered(len(places)) for worker, places in zip(self._workers, asked, strict=True)]
-        answers, lacking = merge(asked, answered)
+    def _collect(self, parts: list[list[int]]) -> Iterator[list[Answer]]:
+        results = [worker.next_answers(len(places)) for worker, places in zip(self._workers, parts, strict=True)]
+        answers, lacking = merge(parts, results)
         if answers:
             yield answers
         if lacking is not None:
             raise self._workers[lacking].problem
 
-    def _leave(self) -> None:
+    def _end(self) -> None:
         for worker in self._workers:
-            worker.leave()
+            worker.disconnect()
         for worker in self._workers:
             worker.wait()
 
@@ -90,43 +91,43 @@ def _rounds(chunks: Iterable[Iterable[Line]], count: int) -> Iterator[Sequence[L
 
 
 class _Worker:
-    """A process as the one that started it sees it; ``problem`` is why, if it leaves something without an answer."""
+    """A worker process, seen from the main process. ``problem`` is the reason if it stops early."""
 
     def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
-        # Not forked: neither a connection nor a thread of this process survives that whole.
+        # Not forked: connections and threads of this process would not survive a fork.
         context = get_context("spawn")
         self._connection, its = context.Pipe()
         self._process = context.Process(target=_work, args=(its, options, environ))
         self._process.start()
-        its.close()  # so that this process is told when the other one is gone
+        its.close()  # so that the end of the worker is noticed here
         self._answers: list[Answer] = []
-        self._gone = False
-        self.problem: BaseException = WorkerDied("a process that was booking died")
+        self._is_gone = False
+        self.problem: BaseException = WorkerDied("a worker process died while booking")
 
-    def give(self, part: RoundPart | None) -> None:
-        """Hand it ``part``; None: there is no more."""
-        with suppress(ConnectionError):  # it died; what it answered before that is worth reading
+    def send(self, part: RoundPart | None) -> None:
+        """Send ``part``; None means that no more follow."""
+        with suppress(ConnectionError):  # it died; its earlier answers are still read
             self._connection.send(part)
 
-    def answered(self, count: int) -> list[Answer]:
-        """Its next answers: ``count`` of them, or fewer if it is gone."""
-        while len(self._answers) < count and not self._gone:  # bounded: by what it was given
+    def next_answers(self, count: int) -> list[Answer]:
+        """Return its next ``count`` answers, or fewer if it has ended."""
+        while len(self._answers) < count and not self._is_gone:  # bounded: by its part
             self._receive()
         answers, self._answers = self._answers[:count], self._answers[count:]
         return answers
 
     def _receive(self) -> None:
         try:
-            told = self._connection.recv()
+            message = self._connection.recv()
         except (EOFError, OSError):
-            self._gone = True
+            self._is_gone = True
             return
-        if isinstance(told, BaseException):
-            self._gone, self.problem = True, told
+        if isinstance(message, BaseException):
+            self._is_gone, self.problem = True, message
         else:
-            self._answers += map(Answer._make, told)
+            self._answers += map(Answer._make, message)
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self._connection.close()
 
     def wait(self) -> None:
@@ -142,52 +143,54 @@ def _work(connection: Connection, options: Options, environ: Mapping[str, str]) 
     inbox = _Inbox()
     with closing(connection), closing(wiring), ThreadPoolExecutor(1, "meterctl-book") as pool:
         booking = pool.submit(_book, wiring, inbox, connection)
-        booking.add_done_callback(lambda done: _tell_problem(done, connection))
+        booking.add_done_callback(lambda done: _send_problem(done, connection))
         inbox.fill(connection)
     leave(0)
 
 
 class _Inbox:
-    """Parts that came in and are not booked yet. They are always taken from the connection at once: the process that
-    hands them out may be waiting for that, and this one for its answers to be taken."""
+    """Parts received but not booked yet.
+
+    They are read from the connection at once. Otherwise both processes could block, each waiting for the other to read.
+    """
 
     def __init__(self) -> None:
         self._parts: SimpleQueue[RoundPart | None] = SimpleQueue()
-        self._left = False
+        self._is_abandoned = False
 
     def fill(self, connection: Connection) -> None:
         try:
             for part in iter(connection.recv, None):
                 self._parts.put(part)
         except (EOFError, OSError):
-            self._left = True  # nobody waits for what is not begun
+            self._is_abandoned = True  # the main process has ended: book no further part
         self._parts.put(None)
 
     def parts(self) -> Iterator[RoundPart]:
         for part in iter(self._parts.get, None):
-            if self._left:
+            if self._is_abandoned:
                 return
             yield part
 
 
 def _book(wiring: Wiring, inbox: _Inbox, connection: Connection) -> None:
     for answers in wiring.backfiller().answers(part.lines() for part in inbox.parts()):
-        _tell(connection, [tuple(answer) for answer in answers])
+        _send(connection, [tuple(answer) for answer in answers])
 
 
-def _tell_problem(done: "Future[None]", connection: Connection) -> None:
+def _send_problem(done: "Future[None]", connection: Connection) -> None:
     problem = done.exception()
     if problem is not None:
-        _tell(connection, problem if isinstance(problem, MeterctlError) else _unexpected(problem))
+        _send(connection, problem if isinstance(problem, MeterctlError) else _portable(problem))
 
 
-def _unexpected(problem: BaseException) -> RuntimeError:
-    """``problem`` as it can be told to another process, whatever it is."""
-    told = RuntimeError(f"{type(problem).__name__}: {problem}")
-    told.add_note("".join(traceback.format_exception(problem)))
-    return told
+def _portable(problem: BaseException) -> RuntimeError:
+    """Return ``problem`` as an error that can be pickled for another process."""
+    error = RuntimeError(f"{type(problem).__name__}: {problem}")
+    error.add_note("".join(traceback.format_exception(problem)))
+    return error
 
 
-def _tell(connection: Connection, what: object) -> None:
-    with suppress(ConnectionError):  # nobody waits for it; what is booked is booked
-        connection.send(what)
+def _send(connection: Connection, message: object) -> None:
+    with suppress(ConnectionError):  # the main process has ended; the bookings stay
+        connection.send(message)

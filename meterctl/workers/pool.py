@@ -1,4 +1,4 @@
-"""Processes that each do a task on item after item, with a store of their own."""
+"""A pool of processes, each with its own store, that run one task on many items."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -19,48 +19,47 @@ from meterctl.wiring import Wiring
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: Items that each process has before it: the one at hand, the next, and one for when another process is slow.
+#: Items per process in the queue: the current one, the next, and one more in case another process is slow.
 AHEAD = 3
 
 
 class WorkerDied(MeterctlError):
-    """A process that was working is gone."""
+    """A worker process has died."""
 
     code = "worker_died"
-    hint = "what is booked stays booked: run the same command again"
+    hint = "run the same command again: it books nothing twice"
 
 
 class Workers(Generic[Item, Answer]):
-    """``count`` processes, each with a store of its own, that do one ``task`` on item after item."""
+    """``count`` processes, each with its own store, that run ``task`` on item after item."""
 
     def __init__(
         self, count: int, task: Callable[[Wiring, Item], Answer], wiring: Wiring, *, breaks_off: bool = False
     ) -> None:
-        """``wiring``: what the command was given, and so does each process. ``breaks_off``: where nobody waits for the
-        answers any more, what is begun is broken off, not done to its end."""
+        """``wiring``: its options are passed to each process. ``breaks_off``: kill unfinished tasks on an error."""
         self._count = count
         self._task = task
         self._wiring = wiring
         self._breaks_off = breaks_off
 
     def answers(self, items: Iterable[Item]) -> Generator[Answer, None, None]:
-        """The answer to each item, in order."""
-        # Not forked: neither a connection nor a thread of this process survives that whole.
+        """Yield the answer to each item, in order."""
+        # Not forked: connections and threads of this process would not survive a fork.
         wiring = self._wiring
         start = (self._task, wiring.options, dict(wiring.environ))
         pool = ProcessPoolExecutor(self._count, get_context("spawn"), initializer=_start, initargs=start)
-        asked: deque[Future[Answer]] = deque()
+        pending: deque[Future[Answer]] = deque()
         try:
             for item in items:
                 with held_back():  # the first call starts the processes
-                    asked.append(pool.submit(_do, item))
-                if len(asked) >= AHEAD * self._count:
-                    yield asked.popleft().result()
-            while asked:  # bounded: by the items
-                yield asked.popleft().result()
+                    pending.append(pool.submit(_do, item))
+                if len(pending) >= AHEAD * self._count:
+                    yield pending.popleft().result()
+            while pending:  # bounded: by the items
+                yield pending.popleft().result()
         except BrokenProcessPool as problem:
-            self._kill()  # the pool would ask the others by SIGTERM, which they leave to this process
-            raise WorkerDied("a process that was working died") from problem
+            self._kill()  # the pool would send SIGTERM, which the workers ignore
+            raise WorkerDied("a worker process died") from problem
         except BaseException:
             if self._breaks_off:
                 self._kill()
@@ -80,7 +79,7 @@ _tasks: list[Callable[[Any], Any]] = []
 
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
-    """What each process begins with."""
+    """Prepare a worker process; return its wiring."""
     ignore_endings()
     collect_garbage()
     return Wiring(options, environ, alone=False)

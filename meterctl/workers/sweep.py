@@ -1,4 +1,4 @@
-"""A sweep in several processes, each of which books pages of orgs."""
+"""Run a sweep in several processes; each books pages of orgs."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -9,7 +9,7 @@ from meterctl.workers.pool import Workers
 
 
 class SweepWorkers:
-    """``count`` processes that book what is due at pages of orgs."""
+    """``count`` processes that book due events, page by page."""
 
     def __init__(self, count: int, wiring: Wiring) -> None:
         self._workers = Workers(count, _book, wiring)

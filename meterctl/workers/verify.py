@@ -1,4 +1,4 @@
-"""A check of all orgs in several processes, each of which checks some orgs at a time."""
+"""Check all orgs in several processes."""
 
 from meterctl.core.verify import Checked, Checker, StorePart, check_part
 from meterctl.wiring import Wiring
@@ -6,8 +6,8 @@ from meterctl.workers.pool import Workers
 
 
 def checker(count: int, wiring: Wiring) -> Checker:
-    """``count`` processes that check parts of a store."""
-    # A check leaves nothing half done, and one long journal may take minutes.
+    """Return a checker that uses ``count`` processes."""
+    # A check changes nothing, so it can be killed; one long journal may take minutes.
     return Workers(count, _check, wiring, breaks_off=True).answers
 
 

@@ -78,9 +78,9 @@ def interrupt() -> None:
 
 def test_a_first_ctrl_c_is_noted_and_a_second_one_interrupts() -> None:
     with Interrupts() as interrupts:
-        noted = [interrupts.asked]
+        noted = [interrupts.stop]
         interrupt()
-        noted.append(interrupts.asked)
+        noted.append(interrupts.stop)
         with pytest.raises(KeyboardInterrupt):
             interrupt()
     assert noted == [False, True]
@@ -93,7 +93,7 @@ def test_ctrl_c_breaks_off_what_may_wait() -> None:
             reached.append("in")
             interrupt()
             reached.append("not this")
-        assert interrupts.asked
+        assert interrupts.stop
         assert reached == ["in"]
 
 
@@ -109,7 +109,7 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
     try:
         with Interrupts() as interrupts:
             interrupt()
-            assert not interrupts.asked
+            assert not interrupts.stop
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -120,7 +120,7 @@ def test_outside_of_the_main_thread_it_changes_nothing() -> None:
 
     def run() -> None:
         with Interrupts() as interrupts:
-            asked.append(interrupts.asked)
+            asked.append(interrupts.stop)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -150,8 +150,8 @@ def test_ctrl_c_waits_until_what_holds_it_back_is_done() -> None:
     with Interrupts() as interrupts:
         with held_back():
             signal.raise_signal(signal.SIGINT)
-            reached.append(interrupts.asked)
-        reached.append(interrupts.asked)
+            reached.append(interrupts.stop)
+        reached.append(interrupts.stop)
     assert reached == [False, True]
 
 
@@ -161,8 +161,8 @@ def test_ctrl_c_that_another_thread_takes_is_held_back_too(interrupt_elsewhere: 
         with held_back():
             interrupt_elsewhere()
             signal.raise_signal(signal.SIGINT)
-            reached.append(interrupts.asked)
-        reached.append(interrupts.asked)
+            reached.append(interrupts.stop)
+        reached.append(interrupts.stop)
     assert reached == [False, True]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from meterctl.core.backfill.partition import RoundPart
 from meterctl.core.errors import BadConfig, BadInput, MeterctlError, StoreUnreachable, StoreUnusable
-from meterctl.workers.backfill import _Inbox, _tell, _tell_problem
+from meterctl.workers.backfill import _Inbox, _send, _send_problem
 from meterctl.workers.pool import WorkerDied
 
 
@@ -17,7 +17,7 @@ def told(problem: BaseException) -> Any:
     ours, its = Pipe()
     done: Future[None] = Future()
     done.set_exception(problem)
-    _tell_problem(done, its)
+    _send_problem(done, its)
     return ours.recv()
 
 
@@ -47,7 +47,7 @@ def test_what_nobody_foresaw_is_told_too() -> None:
 def test_one_that_has_left_is_told_nothing() -> None:
     ours, its = Pipe()
     ours.close()
-    _tell(its, "an answer")
+    _send(its, "an answer")
 
 
 def test_what_came_in_is_booked_until_there_is_no_more() -> None:
