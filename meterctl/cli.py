@@ -126,7 +126,7 @@ def _usage_error(problem: ClickException) -> MeterctlError:
     return error
 
 
-def _unexpected(problem: BaseException) -> MeterctlError:
+def _unexpected_error(problem: BaseException) -> MeterctlError:
     if os.environ.get("METERCTL_DEBUG"):
         import traceback
 
@@ -154,8 +154,8 @@ def _invoke(arguments: list[str]) -> int:
 def _log_format(argv: Sequence[str]) -> str | None:
     """Return the log format for standard error; None: plain lines."""
     after = [word for option, word in pairwise(argv) if option == "--log-format"]
-    joined = [word.partition("=")[2] for word in argv if word.startswith("--log-format=")]
-    formats = joined or after
+    values = [word.partition("=")[2] for word in argv if word.startswith("--log-format=")]
+    formats = values or after
     return formats[-1] if formats else os.environ.get("METERCTL_LOG_FORMAT") or None
 
 
@@ -207,6 +207,6 @@ def _answer(arguments: list[str]) -> int:
         return errors.DONE
     except OSError as problem:
         abandon_output()
-        return report(_unexpected(problem), as_json=as_json)
+        return report(_unexpected_error(problem), as_json=as_json)
     except Exception as problem:
-        return report(_unexpected(problem), as_json=as_json)
+        return report(_unexpected_error(problem), as_json=as_json)

@@ -86,7 +86,7 @@ ENVIRONMENT = {
     "METERCTL_STORE": "The store: sqlite:PATH or mongodb://...",
     "METERCTL_CONFIG": "The config file.",
     "METERCTL_PROFILE": "A profile of the config.",
-    "METERCTL_ACTOR": "Who acts.",
+    "METERCTL_ACTOR": "The author of the write.",
     "METERCTL_OUTPUT": "The output format.",
     "METERCTL_NOW": "A pinned clock, for tests and rehearsals.",
     "METERCTL_DEBUG": "1: print the traceback of an unexpected failure.",

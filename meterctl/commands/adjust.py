@@ -19,18 +19,18 @@ def adjust(
     wiring: Wiring,
     org: Org,
     units: Annotated[str, argument("UNITS", "A whole number: +50 grants, -50 takes.")],
-    ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
-    expires: Annotated[str | None, option("--expires", "TIME", "When granted units expire: a date or 30d.")] = None,
-    allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
+    ref: Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")],
+    expires: Annotated[str | None, option("--expires", "TIME", "Expiry of granted units: a date or 30d.")] = None,
+    allow_debt: Annotated[bool, switch("--allow-debt", "Owe the units that the lots do not hold.")] = False,
     priority: Annotated[
-        str | None, option("--priority", "N", "0-100: granted units of a low number are used first (else 50).")
+        str | None, option("--priority", "N", "0-100: lots with a low number are used first (else 50).")
     ] = None,
     lot: Annotated[str | None, option("--lot", "N", "Take units from this lot alone.")] = None,
 ) -> Receipt:
     """Correct a balance or grant units. Needs --reason.
 
-    Books an adjustment: units that come in repay debt first, the rest is a lot (never expiring unless --expires); units
-    taken are drawn like a debit.
+    Books an adjustment. Granted units repay debt first; the rest becomes a lot, which expires only with --expires.
+    Units taken are drawn like a debit.
 
     \b
     Examples:

@@ -24,14 +24,14 @@ app = new_app()
 def apply(
     wiring: Wiring,
     file: Annotated[str, argument("FILE", "A plan saved with --plan-out.")],
-    elsewhere: Annotated[bool, switch("--elsewhere", "Although it was made on a store of another name.")] = False,
+    elsewhere: Annotated[bool, switch("--elsewhere", "Accept a plan made on another store name.")] = False,
 ) -> Application:
     """Carry out a saved plan, as it was reviewed.
 
-    Books what the plan says, as of the time, actor and reason in it, for each org only if that has not moved since:
-    else nothing more is booked for the org, exit code 6, and what moved is named. Applying a plan again books nothing
-    twice, and finishes one that was cut off. Another actor than the one who made the plan approves it: that is
-    recorded, and no limit of the config holds then.
+    Books the operations with the time, actor and reason in the plan. If an org has newer entries, nothing more is
+    booked for it: the answer lists these entries, and the exit code is 6. Applying a plan again books nothing twice,
+    and finishes an interrupted one. If you are not its author, you approve the plan: the entries record that, and the
+    limits of the config do not apply.
 
     \b
     Example:
@@ -39,9 +39,13 @@ def apply(
       meterctl apply plan.ndjson
     """
     if wiring.options.at is not None or wiring.options.reason is not None:
-        raise BadInput("a plan says itself when and why", hint="leave out --at and --reason", code="usage")
+        raise BadInput("a saved plan has its own time and reason", hint="leave out --at and --reason", code="usage")
     if file == "-":
-        raise BadInput("a plan is read from a file", hint="name the file that --plan-out wrote", code="bad_file")
+        raise BadInput(
+            "a saved plan cannot be read from standard input",
+            hint="name the file that --plan-out wrote",
+            code="bad_file",
+        )
     began = wiring.elapsed()
     with open_plan(file) as plan:
         _check_store(wiring, plan, elsewhere)
@@ -56,7 +60,7 @@ def _check_store(wiring: Wiring, plan: SavedPlan, elsewhere: bool) -> None:
     here = wiring.store.describe()
     if plan.header.store != here and not elsewhere:
         message = f"the plan was made on {plan.header.store}, this is {here}"
-        hint = "name that store with --store; or, if it is the same one by another name, add --elsewhere"
+        hint = "name that store with --store; if it is the same store under another name, add --elsewhere"
         raise BadInput(message, hint=hint, code="other_store")
 
 

@@ -13,7 +13,7 @@ app = new_app()
 @app.callback()
 @take_shared
 def audit(**_: Any) -> None:
-    """Look for what is wrong in the data of another system."""
+    """Find errors in the data of another system."""
 
 
 @command(app)
@@ -21,12 +21,12 @@ def devkit(
     wiring: Wiring,
     source: Annotated[str | None, option("--from", "URI", "The old database (else METERCTL_DEVKIT).")] = None,
     org: Annotated[str | None, option("--org", "ORG", "Only this org.")] = None,
-    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save a plan of the adjustments due.")] = None,
+    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the correcting adjustments as a plan.")] = None,
 ) -> Audited:
-    """Audit devkit's collections: what is wrong, and the units that each customer is owed or owes. Books nothing.
+    """Audit devkit's collections: list errors, and the units owed to or by each customer. Books nothing.
 
-    Reads the old database and never writes there. Exit code 8 if anything is found. --plan-out saves the adjustments
-    that would put right what an adjustment can, as a plan for `meterctl apply`; import the data first.
+    Reads the old database and never writes there. Exit code 8 if it finds an error. --plan-out saves the adjustments
+    that correct these errors as a plan for `meterctl apply`; import the data first.
 
     \b
     Example:
@@ -39,7 +39,7 @@ def devkit(
 
     began = wiring.elapsed()
     database = wiring.devkit(source)
-    result, audit, mendable = Audited(database.place), Audit(wiring.now), []
+    result, audit, correctable = Audited(database.place), Audit(wiring.now), []
     for documents in database.read(database.orgs() if org is None else [org]):
         result.orgs += 1
         try:
@@ -51,9 +51,9 @@ def devkit(
         for finding in audit.findings(old):
             result.take(finding)
             if finding.adjust and plan_out is not None:
-                mendable.append(finding)
+                correctable.append(finding)
     if plan_out is not None:
-        wiring.save_plan(plan_out, adjustments(mendable, wiring.actor))
+        wiring.save_plan(plan_out, adjustments(correctable, wiring.actor))
         result.plan_out = plan_out
     result.seconds = wiring.elapsed() - began
     return result

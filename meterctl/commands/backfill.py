@@ -28,30 +28,32 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-#: Characters that are told of a line: it may be quoted in full.
-LONGEST_TOLD = 500
+#: Longest message about a line, in characters, because it may quote the line.
+LONGEST_MESSAGE = 500
 
 
 @command(app, writes=True, metrics="backfill")
 def backfill(
     wiring: Wiring,
     file: Annotated[str, argument("FILE|-", "NDJSON or CSV, plain or gzip; - reads standard input.")],
-    results: Annotated[str | None, option("--results", "FILE|-", "Write what became of each line, as NDJSON.")] = None,
-    workers: Annotated[str | None, option("--workers", "N", "Book in so many processes, split by org.")] = None,
-    sort: Annotated[str | None, option("--sort", "at", "Book in order of org and time, not of the file.")] = None,
+    results: Annotated[str | None, option("--results", "FILE|-", "Write one answer per line, as NDJSON.")] = None,
+    workers: Annotated[str | None, option("--workers", "N", "Book in N processes, split by org.")] = None,
+    sort: Annotated[str | None, option("--sort", "at", "Book in order of org and time, not in file order.")] = None,
     line_buffered: Annotated[
-        bool, switch("--line-buffered", "Book and answer each line at once, for a program at the other end.")
+        bool, switch("--line-buffered", "Book and answer each line at once, for another program.")
     ] = False,
-    timezone: Annotated[str | None, option("--timezone", "NAME", "Zone of times without one: Europe/Berlin.")] = None,
+    timezone: Annotated[
+        str | None, option("--timezone", "NAME", "Zone for times without one, such as Europe/Berlin.")
+    ] = None,
 ) -> Backfill:
     """Book a file of operations, once each.
 
-    Books what each line asks for, in file order (with several --workers: in that of each org), under the line's own
-    ref: running the same file again books nothing twice, and a file or a run that was cut off is finished by running
-    it again. A bad line is reported and stops nothing. A line is {"op": "debit", "org": "acme", "units": 5, "ref":
-    "r1"}; in CSV the header names the fields. Times need a zone, in the file or by --timezone. In a file that is not in
-    order of time, lines take effect late, behind newer entries of their org: --sort at puts them in order. With
-    --results - and --line-buffered the answers go to standard output, and the summary to standard error.
+    Books each line under its own ref, in file order; with several --workers, in file order within each org. Running the
+    same file again books nothing twice, and finishes an interrupted run. A bad line is reported, and the next lines are
+    still booked. A line is {"op": "debit", "org": "acme", "units": 5, "ref": "r1"}; in CSV the header names the fields.
+    Times need a zone, in the file or by --timezone. If the file is not in order of time, a line may take effect late,
+    after newer entries of its org: --sort at prevents that. With --results - and --line-buffered the answers go to
+    standard output, and the summary to standard error.
 
     \b
     Example:
@@ -63,10 +65,10 @@ def backfill(
     zone = _zone(timezone)
     if line_buffered and (count > 1 or sort is not None):
         raise BadInput(
-            "lines answered at once have no order or workers", hint="leave out --sort, --workers", code="usage"
+            "--line-buffered cannot be combined with --sort or --workers", hint="leave out one of them", code="usage"
         )
     if sort not in (None, "at"):
-        raise BadInput(f"--sort: {sort!r} is no order", hint="write --sort at, or leave it out", code="usage")
+        raise BadInput(f"cannot sort by {sort!r}", hint="write --sort at, or leave it out", code="usage")
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Book the operations in {file}?")
     collect_garbage()
@@ -74,18 +76,18 @@ def backfill(
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
         lines = stack.enter_context(_in_order(source.lines(), zone, wiring.at, by_time=sort is not None))
-        answers = _answers(stack, wiring, results, file, printed=line_buffered)
+        answers = _answers(stack, wiring, results, file, to_output=line_buffered)
         interrupts = stack.enter_context(Interrupts())
         booker = LineByLine(_booker(wiring, count)) if line_buffered else _booker(wiring, count)
         account = _run(booker, source, _chunks(source, lines, interrupts, 1 if line_buffered else CHUNK), answers)
     account.tally.seconds = wiring.elapsed() - began
     account.tally.answers_printed = isinstance(answers, ResultsStream)
     if results is None:
-        _tell_unbooked(account)
-    _tell_uncompared(account)
+        _report_unbooked(account)
+    _report_uncompared(account)
     if interrupts.stop:
-        where = f"{account.tally.lines:,} lines" if sort is not None else f"line {account.line}"
-        sys.stderr.write(f"stopped after {where}; to go on, run the same again\n")
+        place = f"{account.tally.lines:,} lines" if sort is not None else f"line {account.line}"
+        sys.stderr.write(f"stopped after {place}; to go on, run the same again\n")
         raise KeyboardInterrupt
     return account.tally
 
@@ -94,7 +96,7 @@ def backfill(
 def _in_order(
     lines: Iterator[Line], zone: "ZoneInfo | None", at: "Instant | None", *, by_time: bool
 ) -> Iterator[Iterator[Line]]:
-    """Give the lines in the order in which they are booked. ``at`` is the time of those that name none."""
+    """Yield the lines in booking order. ``at`` is the time of lines without one."""
     if zone is None and not by_time:
         yield lines
         return
@@ -119,22 +121,22 @@ def _zone(name: str | None) -> "ZoneInfo | None":
 
 
 def _booker(wiring: Wiring, count: int) -> LineBooker:
-    """Processes that book, if there are to be several. What is planned is not booked: this one does."""
+    """Return several processes, or this one. A dry run always uses this one."""
     if count == 1 or wiring.options.dry_run:
         return wiring.backfiller()
-    from meterctl.workers.backfill import LineWorkers  # loads what starts processes
+    from meterctl.workers.backfill import LineWorkers  # imports multiprocessing
 
-    wiring.check_clock()  # here, where somebody can be asked
+    wiring.check_clock()  # here, because a worker cannot ask a person
     return LineWorkers(count, wiring.options, wiring.environ)
 
 
 def _answers(
-    stack: ExitStack, wiring: Wiring, results: str | None, file: str, *, printed: bool
+    stack: ExitStack, wiring: Wiring, results: str | None, file: str, *, to_output: bool
 ) -> ResultsFile | ResultsStream | None:
-    """Open the place that the answers go to: a file, or for lines answered at once also standard output (``-``)."""
+    """Open the destination of the answers: a file, or standard output (``-``) for lines answered at once."""
     if results is None:
         return None
-    if results == STANDARD_INPUT and printed:
+    if results == STANDARD_INPUT and to_output:
         return ResultsStream(sys.stdout)
     return stack.enter_context(ResultsFile(results, file, *wiring.own_files))
 
@@ -144,32 +146,32 @@ def _run(
 ) -> Account:
     account, progress = Account(), Progress("lines")
     try:
-        with closing(booker.answers(chunks)) as answered:
-            for answers in answered:
-                marked = account.take(answers)
+        with closing(booker.answers(chunks)) as batches:
+            for answers in batches:
+                batch = account.take(answers)
                 if results is not None:
-                    results.write(marked)
+                    results.write(batch)
                 progress.tell(account.tally.lines, lambda: source.position() / source.size if source.size else None)
     finally:
         progress.end()
     return account
 
 
-def _tell_unbooked(account: Account) -> None:
-    """Name the first lines that booked nothing and should be looked at, where no file tells of them all."""
+def _report_unbooked(account: Account) -> None:
+    """Print the first lines that booked nothing and need attention. A results file lists them all."""
     from meterctl.views.safety import visible_line
     from meterctl.views.words import plural
 
     for answer in account.examples:
-        told = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
-        sys.stderr.write(f"{told[:LONGEST_TOLD]}\n")
+        text = visible_line(f"line {answer.line}: {answer.status}: {answer.message}")
+        sys.stderr.write(f"{text[:LONGEST_MESSAGE]}\n")
     if more := account.to_look_at - len(account.examples):
-        sys.stderr.write(f"and {plural(more, 'line')} more; all of them are told by --results FILE\n")
+        sys.stderr.write(f"and {plural(more, 'line')} more; --results FILE lists them all\n")
 
 
-def _tell_uncompared(account: Account) -> None:
+def _report_uncompared(account: Account) -> None:
     if account.keys.is_full:
-        sys.stderr.write(f"keys were only compared within the first {MOST_KEYS:,} operations of the file\n")
+        sys.stderr.write(f"only the first {MOST_KEYS:,} operations of the file were checked for repeated refs\n")
 
 
 def _chunks(source: InputFile, lines: Iterator[Line], interrupts: Interrupts, size: int) -> Iterator[list[Line]]:

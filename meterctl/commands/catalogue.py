@@ -1,4 +1,4 @@
-"""Every command with its options, as data: for `schema --commands` and for the man pages."""
+"""List every command with its options, for `schema --commands` and the man pages."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -38,14 +38,14 @@ def catalogue() -> dict[str, Any]:
 
 
 def commands() -> Iterator[dict[str, Any]]:
-    """Yield every command that can be typed, in the order of ``--help``."""
+    """Yield every command and subcommand, in the order of ``--help``."""
     for name in COMMANDS:
-        found: Any = typer.main.get_command(import_module(module_of(name)).app)
-        nested = getattr(found, "commands", None)
-        if nested is None:
-            yield _command(name, found)
+        program: Any = typer.main.get_command(import_module(module_of(name)).app)
+        children = getattr(program, "commands", None)
+        if children is None:
+            yield _command(name, program)
         else:
-            yield from (_command(f"{name} {below}", command) for below, command in nested.items())
+            yield from (_command(f"{name} {below}", command) for below, command in children.items())
 
 
 def _command(name: str, command: Any) -> dict[str, Any]:

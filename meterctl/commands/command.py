@@ -1,6 +1,6 @@
-"""What all commands have in common: shared options, wiring, asking before writing, and printing what comes back.
+"""The shared part of all commands: options, wiring, confirmation, and output.
 
-A command is a function of a `Wiring` and its own parameters that returns a `Result`; the decorators here add the rest.
+A command is a function of a `Wiring` and its own parameters that returns a `Result`. The decorators add the rest.
 """
 
 import inspect
@@ -20,35 +20,36 @@ from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
 from meterctl.options import Options
 from meterctl.wiring import Wiring
 
-if TYPE_CHECKING:  # what the program's own help has no use for
+if TYPE_CHECKING:  # ``--help`` does not need these imports
     from meterctl.core.results import Result
 
 
-def tell_no_journal(org: str | None, place: str, outcome: str) -> None:
-    """Tell that there was nothing to read in ``place``, and what came of that. It is no error, but whoever mistyped a
-    name would take it for proof."""
+def report_no_journal(org: str | None, place: str, outcome: str) -> None:
+    """Print that ``place`` has no journal, and the ``outcome``.
+
+    It is not an error, but after a mistyped name an empty result would look like a proof.
+    """
     journal = "no journal" if org is None else f"no journal of {org}"
-    typer.echo(f"{journal} was found in {place}: {outcome}", err=True)
+    typer.echo(f"{journal} in {place}: {outcome}", err=True)
 
 
 def new_app() -> typer.Typer:
-    """The app of one command's module."""
+    """Return the app of a command's module."""
     return typer.Typer(
         rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True
     )
 
 
 def take_shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the callback of the program, or of a group of commands, the shared options; a command finds them in its
-    context."""
+    """Add the shared options to the callback of the program or of a group; commands read them from the context."""
     return _with_signature(function, function, [*_own_parameters(function), *SHARED])
 
 
 def _own_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters of ``function`` that have names, as options and arguments are passed: by name."""
+    """Return the named parameters of ``function`` as keyword-only: options and arguments are passed by name."""
     own = inspect.signature(function, eval_str=True).parameters.values()
-    named = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in named]
+    explicit = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in explicit]
 
 
 def _with_signature(
@@ -69,9 +70,12 @@ def command(
     formats: tuple[str, ...] = (),
     metrics: str | None = None,
 ) -> "Callable[[Callable[..., Result | None]], Callable[..., int]]":
-    """Register a command function on ``app``. It gets a `Wiring` first and returns a `Result` (None: it has printed
-    what there is itself). What it ``writes`` can be saved as a plan instead, unless it ``plans`` nothing. ``formats``:
-    output formats that this command has beyond those of all. ``metrics``: the name of its figures for Prometheus."""
+    """Return a decorator that registers a command function on ``app``.
+
+    The function receives a `Wiring` first and returns a `Result`, or None if it has printed its own output. A command
+    that ``writes`` also has ``--plan-out``, unless ``plans`` is False. ``formats``: its further output formats.
+    ``metrics``: its name in metrics for Prometheus.
+    """
     shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else []) + (METRICS if metrics else [])
     names = [parameter.name for parameter in shared]
 
@@ -80,8 +84,8 @@ def command(
 
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
-            said = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
-            options = options_said(names, said, name or function.__name__)
+            levels = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
+            options = merge_options(names, levels, name or function.__name__)
             return _run(function, options, values, writes=writes, formats=formats, metrics=metrics)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -94,7 +98,7 @@ def command(
 
 
 def contexts_above(context: Context) -> Iterator[Context]:
-    """Where options may stand before the command's own, the nearest first: its group's, then the program's."""
+    """Yield the contexts that may hold options before the command: its group, then the program."""
     while (above := context.parent) is not None:
         yield above
         context = above
@@ -104,28 +108,30 @@ def _needs_arguments(own: list[inspect.Parameter]) -> bool:
     return any(parameter.default is inspect.Parameter.empty for parameter in own)
 
 
-#: Options that say how one org has to stand, and commands that they mean nothing to.
+#: Options that expect a state of one org, and commands that may write to many orgs.
 ONE_ORG = frozenset({"expect_balance", "expect_seq"})
 MANY_ORGS = frozenset({"backfill", "apply", "events", "expire", "reconcile", "init", "import", "publish", "break"})
 
 
-def options_said(names: list[str], said: list[dict[str, Any]], command: str = "") -> Options:
-    """Each option as it was said nearest to the command; ``--json`` is a way to say the output."""
-    said = [level | {"output": "json"} if level.get("json") else level for level in said]
-    given: dict[str, Any] = {}
-    for level in reversed(said):
-        given |= {name: level[name] for name in names if level.get(name) not in (None, False)}
-    for name, value in given.items():
-        if value == "":  # a script's variable that was not set: what it would have said matters
+def merge_options(names: list[str], levels: list[dict[str, Any]], command: str = "") -> Options:
+    """Return the options; the level nearest to the command wins. ``--json`` sets the output."""
+    levels = [level | {"output": "json"} if level.get("json") else level for level in levels]
+    values: dict[str, Any] = {}
+    for level in reversed(levels):
+        values |= {name: level[name] for name in names if level.get(name) not in (None, False)}
+    for name, value in values.items():
+        if value == "":  # likely an unset variable in a script: its value would matter
             flag = f"--{name.replace('_', '-')}"
             raise BadInput(f"{flag} is empty", hint=f"give {flag} a value, or leave it out", code="usage")
-    given.pop("json", None)
-    if ONE_ORG.intersection(given) and command in MANY_ORGS:
-        message = f"{command.replace('_', '-')} may concern many orgs, and each stands elsewhere"
+    values.pop("json", None)
+    if ONE_ORG.intersection(values) and command in MANY_ORGS:
+        message = (
+            f"{command.replace('_', '-')} may write to many orgs, but --expect-balance and --expect-seq describe one"
+        )
         raise BadInput(message, hint="leave out --expect-balance and --expect-seq", code="usage")
-    if "plan_out" in given:
-        given["dry_run"] = True  # what is planned is not booked
-    return Options(**given)
+    if "plan_out" in values:
+        values["dry_run"] = True  # saving a plan books nothing
+    return Options(**values)
 
 
 def _run(
@@ -139,13 +145,13 @@ def _run(
 ) -> int:
     check_actor(options, writes=writes)
     wiring = Wiring(options, formats=formats)
-    _ = wiring.output, wiring.at  # what is no format or no time is refused before anything is booked
+    _ = wiring.output, wiring.at  # refuse a bad format or time before anything is booked
     try:
         if writes and not options.dry_run:
             wiring.check_named()
-            _tell_where(wiring)
+            _show_target(wiring)
             _ask_about_clock(wiring)
-        result = _called(function, wiring, values, metrics)
+        result = _call(function, wiring, values, metrics)
         if options.plan_out is not None:
             _save_plan(wiring, options.plan_out)
         if result is None:
@@ -157,16 +163,16 @@ def _run(
     except KeyboardInterrupt:
         if not writes or options.dry_run:
             raise
-        again = "run the same again: it books nothing twice"
-        raise Interrupted("interrupted: what was answered is booked", hint=again) from None
+        again = "run the same command again: it books nothing twice"
+        raise Interrupted("interrupted: the answered lines are booked", hint=again) from None
     finally:
         wiring.close()
 
 
-def _called(
+def _call(
     function: "Callable[..., Result | None]", wiring: Wiring, values: dict[str, Any], metrics: str | None
 ) -> "Result | None":
-    """Run the command, and write its figures as ``metrics`` where a file is named for them."""
+    """Run the command; write its ``metrics`` if --metrics-file is set."""
     if metrics is None or wiring.options.metrics_file is None:
         return function(wiring, **values)
     from meterctl.commands.metrics import reporting
@@ -177,17 +183,17 @@ def _called(
 
 
 def check_actor(options: Options, *, writes: bool) -> None:
-    """Refuse ``--actor`` on a command that only reads: it would look like a filter and be none."""
+    """Refuse ``--actor`` on a command that only reads, because it looks like a filter."""
     if options.actor is not None and not writes:
-        message = "--actor says who acts, and this command only reads"
-        raise BadInput(message, hint="to filter by it: meterctl ledger ORG --by ACTOR", code="usage")
+        message = "--actor names the author of a write, and this command only reads"
+        raise BadInput(message, hint="to filter by actor: meterctl ledger ORG --by ACTOR", code="usage")
 
 
 def _answer(wiring: Wiring, result: "Result") -> None:
     from meterctl.render import emit, write
 
     if getattr(result, "known", True) is False:
-        _tell_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
+        _report_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
     if wiring.options.quiet and result.exit_code == DONE:
         for warning in getattr(result, "warnings", ()):
             typer.echo(f"warning [{warning.code}]: {warning.message}", err=True)
@@ -199,8 +205,8 @@ def _answer(wiring: Wiring, result: "Result") -> None:
             emit(result, wiring.output)
 
 
-def _tell_unknown(wiring: Wiring, org: str) -> None:
-    """Say that there is no journal of ``org``, and which one may have been meant."""
+def _report_unknown(wiring: Wiring, org: str) -> None:
+    """Print that ``org`` has no journal, with a similar org as a suggestion."""
     from meterctl.core.reads.near_orgs import nearest_org
 
     near = nearest_org(wiring.store.heads, org)
@@ -209,32 +215,34 @@ def _tell_unknown(wiring: Wiring, org: str) -> None:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """A block that writes to standard output. A reader that has seen enough changes nothing of what came of a command,
-    nor of its exit code. Raises `AnswerLost` where nothing can be written."""
+    """Handle errors of a block that writes to standard output.
+
+    A closed pipe changes neither the result nor the exit code. Raises `AnswerLost` for other write errors.
+    """
     try:
         yield
     except BrokenPipeError:
         abandon_output()
     except OSError as problem:
         abandon_output()
-        raise AnswerLost(f"the answer cannot be written: {problem.strerror}") from problem
+        raise AnswerLost(f"the result cannot be written: {problem.strerror}") from problem
 
 
 def abandon_output() -> None:
-    """Send what standard output still holds nowhere: the interpreter would try to write it once more when it ends."""
-    with suppress(UnsupportedOperation):  # it is no file when someone captures it
+    """Discard buffered output, or the interpreter would try to write it again at exit."""
+    with suppress(UnsupportedOperation):  # captured output has no file descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tell_where(wiring: Wiring) -> None:
-    """Show a person where a write goes; a script's standard error is left alone."""
+def _show_target(wiring: Wiring) -> None:
+    """Show a person the target of a write; print nothing for a script."""
     if wiring.profile_name is not None and wiring.output == "table" and sys.stderr.isatty():
         kind = " (production)" if wiring.profile.production else ""
         typer.echo(f"profile {wiring.profile_name}{kind}, {wiring.describe_store()}", err=True)
 
 
 def _ask_about_clock(wiring: Wiring) -> None:
-    """Let a person, if there is one, say to go on although the clock is far from the last write."""
+    """Let a person at a terminal confirm a clock that is far from the last write."""
     if sys.stdin.isatty() and sys.stderr.isatty():
         from meterctl.commands.confirmation import agrees
 
@@ -247,4 +255,4 @@ def _save_plan(wiring: Wiring, path: str) -> None:
         count = f"{header.operations:,} operation{'' if header.operations == 1 else 's'}"
         typer.echo(f"saved a plan of {count}; to carry it out: meterctl apply {path}", err=True)
     else:
-        typer.echo(f"saved a plan without any operation: nothing would be booked by {path}", err=True)
+        typer.echo(f"saved a plan without any operation: applying {path} would book nothing", err=True)

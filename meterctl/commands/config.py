@@ -56,9 +56,9 @@ def show(wiring: Wiring) -> Facts:
 
 
 def _looked_at(wiring: Wiring) -> Iterator[dict[str, Any]]:
-    """Yield the places where a config was looked for, in order; the first that is there is in force."""
-    named = wiring.options.config or wiring.environ.get("METERCTL_CONFIG")
-    places = [Path(named)] if named else unnamed_configs(wiring.environ)
+    """Yield the searched config files, in order; the first existing one is in force."""
+    path = wiring.options.config or wiring.environ.get("METERCTL_CONFIG")
+    places = [Path(path)] if path else unnamed_configs(wiring.environ)
     for place in places:
         yield {"path": str(place.absolute()), "found": os.path.isfile(place)}  # noqa: PTH113 - no error in a closed folder
 
@@ -71,7 +71,7 @@ def init(
 ) -> Facts:
     """Write a first config with every key explained. Books nothing, and never writes over a file.
 
-    It passes as it stands: two packs and two plans as examples. Then publish its plans with plan publish --from-config.
+    The file is valid, with two packs and two plans as examples. Then run: meterctl plan publish --from-config
 
     \b
     Examples:
@@ -87,16 +87,16 @@ def init(
         with path.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        hint = f"look at it with: meterctl config show --config {path}; or name another file"
-        raise BadInput(f"{path} exists: it is left as it is", hint=hint, code="file_exists") from None
+        hint = f"show it with: meterctl config show --config {path}; or name another file"
+        raise BadInput(f"{path} exists and was not changed", hint=hint, code="file_exists") from None
     except OSError as problem:
-        hint = "name a file in a directory you may write to"
+        hint = "name a file in a directory that you may write to"
         raise BadInput(f"cannot write {path}: {problem.strerror}", hint=hint, code="bad_file") from problem
     return Facts("config-init", {"path": str(path.absolute())})
 
 
 def _plain(fields: Any) -> dict[str, Any]:
-    """Return a named tuple as JSON has it."""
+    """Return a named tuple as a dict for JSON."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields._asdict().items()}
 
 

@@ -1,5 +1,7 @@
-"""Asking before something is booked, where there is someone to ask: what it does is shown first, and what is hard to
-take back is said in plain words and asked for by name."""
+"""Ask a person at a terminal before booking.
+
+The effect is shown first. For an effect that is hard to reverse, the person must type a name.
+"""
 
 import sys
 from collections.abc import Callable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from meterctl.wiring import Wiring
 
 
-#: Refusals that somebody at a terminal may lift by typing the org's id, as --over-limit does.
+#: Refusals that a person may override by typing the org's id, like --over-limit.
 LIFTED = frozenset({"over_limit", "over_debt_limit"})
 
 
@@ -28,24 +30,28 @@ def somebody_is_there() -> bool:
 
 
 def is_to_ask(wiring: "Wiring") -> bool:
-    """Whether what books without being `confirm`ed one by one is to be asked for as a whole."""
+    """Return True if a command that does not `confirm` each operation must ask once."""
     return somebody_is_there() and not (wiring.options.dry_run or wiring.options.yes)
 
 
 def place_of(wiring: "Wiring") -> str:
-    """Who books where, to begin a question with."""
+    """Return actor and store as the start of a question."""
     return f"As {wiring.actor}, on {wiring.describe_store()}."
 
 
 def confirm(wiring: "Wiring", request: Request, caution: str | None) -> Request:
-    """Show the outcome of ``request``, ask for it, and return it as it was agreed to, beyond a limit maybe.
+    """Show the outcome of ``request``, ask for confirmation, and return the request, perhaps beyond a limit.
 
-    ``caution`` is the reason to think twice: without a terminal a request with one is refused. Raises `MeterctlError`
-    if the answer is no.
+    ``caution`` names a risk: without a terminal the request is then refused. Raises `MeterctlError` if the answer is
+    no.
     """
     if not somebody_is_there():
         if caution is not None:
-            raise BadInput(f"{caution}; nobody is here to confirm it", hint="add --yes", code="confirmation_required")
+            raise BadInput(
+                f"{caution}: it needs confirmation, and this is not a terminal",
+                hint="add --yes",
+                code="confirmation_required",
+            )
         return request
     from meterctl.render import show
 
@@ -56,7 +62,7 @@ def confirm(wiring: "Wiring", request: Request, caution: str | None) -> Request:
         request = replace(request, guard=request.guard._replace(over_limit=True))
         receipt = wiring.rehearsal().one(request)
     if receipt.status != "planned":
-        return request  # there is nothing to agree to; the call itself will say why
+        return request  # nothing to confirm; the real call reports the reason
     show(receipt, sys.stderr)
     if warning := "\n".join(filter(None, [beyond, _warning(wiring, request, receipt)])):
         agree_by_name(warning, "the org's id", request.operation.org)
@@ -71,26 +77,26 @@ def agrees(question: str) -> bool:
 
 
 def agree(question: str) -> None:
-    """Ask a question; raises unless the answer is yes."""
+    """Ask a question; raise `MeterctlError` unless the answer is yes."""
     if not agrees(question):
         raise _not_confirmed()
 
 
-def agree_by_name(warning: str, what: str, name: str) -> None:
-    """Say what is at stake, and have ``name`` typed, which is ``what``: a mere yes comes too easily."""
+def agree_by_name(warning: str, label: str, name: str) -> None:
+    """Print ``warning`` and let the person type ``name`` (the ``label``), because a yes is typed too easily."""
     from meterctl.render import visible
 
     typer.echo(visible(warning), err=True)
-    if _answer(lambda: typer.prompt(f"Type {what} to go on", err=True)) != name:
+    if _answer(lambda: typer.prompt(f"Type {label} to go on", err=True)) != name:
         raise _not_confirmed()
 
 
 def _answer(ask: Callable[[], Any]) -> Any:
-    """What is answered; Ctrl-C and the end of input are a no."""
+    """Return the answer; Ctrl-C and the end of input mean no."""
     try:
         return ask()
     except typer.Abort:
-        typer.echo(err=True)  # the question's line has no end yet
+        typer.echo(err=True)  # end the line of the question
         raise _not_confirmed() from None
 
 
@@ -101,24 +107,26 @@ def _not_confirmed() -> MeterctlError:
 
 
 def _warning(wiring: "Wiring", request: Request, receipt: Receipt) -> str:
-    """What is hard to take back about a request, in sentences; empty if nothing is."""
-    warned = {warning.code: warning.message for warning in receipt.warnings}
-    told = [_new_org(wiring, receipt.org)] if "new_org" in warned else []
-    told += [f"Mind: {warned[code]}." for code in ("price_differs", "expired_on_arrival") if code in warned]
+    """Return sentences about effects that are hard to reverse; empty if there are none."""
+    warnings = {warning.code: warning.message for warning in receipt.warnings}
+    sentences = [_new_org(wiring, receipt.org)] if "new_org" in warnings else []
+    sentences += [f"Note: {warnings[code]}." for code in ("price_differs", "expired_on_arrival") if code in warnings]
     if receipt.entry is not None and (debt := sum(receipt.entry.get("debt", {}).values())):
-        told.append(f"This puts {receipt.org} {debt:,} units into debt: whatever it buys next pays that first.")
+        sentences.append(f"This puts {receipt.org} {debt:,} units into debt. Its next credit repays that first.")
     match request.operation:
         case Undo(org) if receipt.entry is not None:
-            told.append(_undone(org, wiring.store.journal.by_seq(org, receipt.entry["reverses"])))
+            sentences.append(_undone(org, wiring.store.journal.by_seq(org, receipt.entry["reverses"])))
         case ForceReset(org) if receipt.entry is not None:
             week = receipt.entry["closed"]
             used = f"{week['used']:,} of {week['quota']:,} units used"
-            told.append(f"This ends week {week['key']} of {org} now ({used}) and begins it anew. It cannot be undone.")
-    return "\n".join(told)
+            sentences.append(
+                f"This ends week {week['key']} of {org} now ({used}) and starts it again. It cannot be undone."
+            )
+    return "\n".join(sentences)
 
 
 def _new_org(wiring: "Wiring", org: str) -> str:
-    """Return a sentence on an org without a journal, with the one that may have been meant."""
+    """Return a sentence about a new org, with a similar org as a suggestion."""
     from meterctl.core.reads.near_orgs import nearest_org
 
     near = nearest_org(wiring.store.heads, org)
@@ -129,15 +137,18 @@ def _undone(org: str, entry: Entry | None) -> str:
     if entry is None:
         return ""
     seq = entry["seq"]
-    booked = f"{entry['kind']} of {entry['amount']:+,} units, booked by {entry['actor']} on {entry['at'][:10]}"
-    return f"This takes back entry {seq} of {org}: {booked}. An undo cannot be undone, nor its key be used again."
+    facts = f"{entry['kind']} of {entry['amount']:+,} units, booked by {entry['actor']} on {entry['at'][:10]}"
+    return f"This takes back entry {seq} of {org}: {facts}. An undo cannot be undone, and the key cannot be used again."
 
 
 def book(
     wiring: "Wiring", operation: "Operation", *, caution: str | None = None, at: "Instant | None" = None
 ) -> "Receipt":
-    """Book one operation, after asking where there is someone to ask. ``caution`` says what makes it one to think
-    about twice: without a terminal such an operation needs ``--yes``. ``at`` is when it happened, unless said."""
+    """Book one operation after confirmation at a terminal, and return the receipt.
+
+    ``caution`` names a risk: without a terminal the operation then needs ``--yes``. ``at`` is its time unless --at is
+    set.
+    """
     request = wiring.request(operation, at)
     if not (wiring.options.dry_run or wiring.options.yes):
         request = confirm(wiring, request, caution)

@@ -24,27 +24,27 @@ def credit_pack(
     wiring: Wiring,
     org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
     pack: Annotated[str | None, argument("PACK", "A pack of the config.", complete_packs)] = None,
-    session: Annotated[str | None, option("--session", "ID", "The payment: it is credited once.")] = None,
-    paid_cents: Annotated[str | None, option("--paid-cents", "N", "What was paid (else the pack's price).")] = None,
-    tax_cents: Annotated[str | None, option("--tax-cents", "N", "The tax within what was paid.")] = None,
-    quantity: Annotated[str | None, option("--quantity", "N", "How many of the pack (else 1).")] = None,
+    session: Annotated[str | None, option("--session", "ID", "The payment. It is credited once.")] = None,
+    paid_cents: Annotated[str | None, option("--paid-cents", "N", "The amount paid (else the pack's price).")] = None,
+    tax_cents: Annotated[str | None, option("--tax-cents", "N", "The tax included in the amount paid.")] = None,
+    quantity: Annotated[str | None, option("--quantity", "N", "Number of packs (else 1).")] = None,
     name: Annotated[
         list[str] | None, option("--name", "ID", "Another id of the same payment (intent, charge, ...); repeatable.")
     ] = None,
     currency: Annotated[str | None, option("--currency", "CODE", "A currency of the pack (else its first).")] = None,
-    expires: Annotated[str | None, option("--expires", "TIME", "When the units expire (else the pack's days).")] = None,
-    from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book what Stripe says was paid.")] = None,
+    expires: Annotated[str | None, option("--expires", "TIME", "Expiry of the units (else the pack's days).")] = None,
+    from_stripe: Annotated[str | None, option("--from-stripe", "cs_...", "Book this payment from Stripe.")] = None,
     from_payment: Annotated[
-        str | None, option("--from-payment", "FILE|-", "Book the payment line in a file: any provider's.")
+        str | None, option("--from-payment", "FILE|-", "Book the payment line in a file, from any provider.")
     ] = None,
-    accept_paid: Annotated[bool, switch("--accept-paid", "Book what was paid although it is not the price.")] = False,
-    accept_discount: Annotated[bool, switch("--accept-discount", "Take a price that a discount explains.")] = False,
+    accept_paid: Annotated[bool, switch("--accept-paid", "Accept an amount that differs from the price.")] = False,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Accept a price reduced by a discount.")] = False,
 ) -> Result:
     """Book a sold pack: opens a lot of units.
 
-    Books a topup: the units first repay debt, the rest is a lot with the pack's expiry. The session is claimed for the
-    org: no other org can be credited for it, unless this topup is undone. With --from-stripe, amount and time are
-    Stripe's, and so are org and pack if its metadata name them.
+    Books a topup. The units first repay debt; the rest becomes a lot with the pack's expiry. The session now belongs to
+    the org: no other org can be credited for it, unless this topup is undone. With --from-stripe, amount and time come
+    from Stripe, and org and pack too if its metadata name them.
 
     \b
     Examples:
@@ -53,15 +53,19 @@ def credit_pack(
       meterctl credit-pack --from-payment order-77.json
     """
     if from_stripe is not None:
-        if any(said is not None for said in (session, paid_cents, tax_cents, quantity, name, currency, expires)):
-            raise BadInput("--from-stripe brings session and amount with it", hint="leave them out", code="usage")
+        if any(value is not None for value in (session, paid_cents, tax_cents, quantity, name, currency, expires)):
+            raise BadInput(
+                "--from-stripe takes session, amount and expiry from Stripe",
+                hint="leave out those options",
+                code="usage",
+            )
         return _from_stripe(wiring, from_stripe, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
     if from_payment is not None:
         return _from_line(wiring, from_payment, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
     if org is None or pack is None or session is None:
         hint = "meterctl credit-pack ORG PACK --session ID"
         raise BadInput("crediting a pack needs ORG, PACK and --session", hint=hint, code="usage")
-    # What nobody paid for is no sale: a pack that is free has a price of 0 in the config, a gift is an adjustment.
+    # A sale has a payment. A free pack has a price of 0 in the config, and a gift is an adjustment.
     paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
     from meterctl.core.payments.modes import check_name
 
@@ -99,7 +103,7 @@ def _from_line(
         lines = list(islice(read_payments(file), 2))
     if len(lines) != 1:
         message = "it holds no payment" if not lines else "it holds more than one payment"
-        hint = "one line here; meterctl reconcile FILE takes many"
+        hint = "give a file with one line; meterctl reconcile FILE takes many"
         raise BadInput(f"{display_name(path)}: {message}", hint=hint, code="bad_payment")
     if isinstance(lines[0], BadLine):
         raise lines[0].problem
@@ -115,7 +119,7 @@ def _credit(
     accept_paid: bool,
     accept_discount: bool,
 ) -> Result:
-    """Credit a payment, each part of it: all of them pass the check before any is booked."""
+    """Credit every part of a payment; check all parts before booking any."""
     from meterctl.core.payments.booked import credits_for
     from meterctl.core.payments.findings import Receipts
     from meterctl.core.payments.sales import Seller, credit_for
@@ -125,8 +129,8 @@ def _credit(
     credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
     pack = pack if len(sale) == 1 else None
     operations = [
-        credit_for(payment, seller, org=org, pack=pack, booked=booked)
-        for payment, booked in zip(sale, credits, strict=True)
+        credit_for(payment, seller, org=org, pack=pack, booked=credit)
+        for payment, credit in zip(sale, credits, strict=True)
     ]
     receipts = [book(wiring, operation, at=part.at) for operation, part in zip(operations, sale, strict=True)]
     return receipts[0] if len(receipts) == 1 else Receipts("credit-pack", receipts)

@@ -17,14 +17,14 @@ app = new_app()
 def debit(
     wiring: Wiring,
     org: Org,
-    units: Annotated[str, argument("UNITS", "How many units, a whole number > 0.")],
-    ref: Annotated[str, option("--ref", "REF", "Your name for this debit: it is booked once.")],
-    allow_debt: Annotated[bool, switch("--allow-debt", "What the lots do not hold is owed.")] = False,
+    units: Annotated[str, argument("UNITS", "A whole number > 0.")],
+    ref: Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")],
+    allow_debt: Annotated[bool, switch("--allow-debt", "Owe the units that the lots do not hold.")] = False,
 ) -> Receipt:
     """Take units from an org.
 
-    Books a debit: units are drawn from the lots that expire soonest. If they do not suffice, nothing is booked, unless
-    --allow-debt: then the rest is owed, and the next credit repays it first.
+    Books a debit. Units are drawn from the lots that expire soonest. If the lots hold too few units, nothing is booked;
+    with --allow-debt the org owes the rest, and the next credit repays it first.
 
     \b
     Example:

@@ -30,7 +30,7 @@ ratios = { default = "1", llm = "1.25" }
 
 STEP_SECONDS = 60
 
-#: The story, in acts of two lines: when it happens and what is told; the command that does it.
+#: The story, two lines per act: time and text, then the command.
 _STORY = """\
 2026-11-02T09:00Z The config names packs and plans; publishing puts a plan in force.
     plan publish --from-config
@@ -38,7 +38,7 @@ _STORY = """\
     plan assign acme pro --ref signup-1
 2026-11-02T09:10Z It buys a pack of 1,000 units, which expire after 21 days.
     credit-pack acme small --session cs_1001
-2026-11-02T09:10Z The payment's webhook comes a second time. Nothing is booked twice.
+2026-11-02T09:10Z The payment's webhook comes a second time. It books nothing.
     credit-pack acme small --session cs_1001
 2026-11-03T10:00Z A run costs $0.336; on pro a dollar of llm is 1,250 units. That crosses 80 % of the quota.
     meter attribute acme run-1 --cost llm=0.336
@@ -46,21 +46,21 @@ _STORY = """\
     meter attribute acme run-2 --cost llm=0.2 --cost search=0.05
 2026-11-05T16:01Z The thresholds crossed on the way, once each.
     meter alerts acme
-2026-11-05T16:02Z May it go on running?
+2026-11-05T16:02Z Check if acme may run more.
     meter show acme
-2026-11-06T08:00Z Half the pack's price is given back: half its units are clawed.
+2026-11-06T08:00Z Half the price is refunded: half the units are clawed back.
     refund acme --session cs_1001 --cents 250 --refund-id re_1
 2026-11-10T09:00Z A second pack, a week later.
     credit-pack acme small --session cs_1002
-2026-11-24T00:05Z Cron sweeps: what is left of the first pack has expired.
+2026-11-24T00:05Z Cron runs the sweep: the rest of the first pack has expired.
     expire --all
-2026-11-24T00:06Z What the org holds now.
+2026-11-24T00:06Z The balance of the org.
     balance acme
-2026-11-24T00:07Z The week that was closed.
+2026-11-24T00:07Z The closed week.
     meter history acme
 2026-11-24T00:08Z Every unit that moved, and the balance after it.
     ledger acme
-2026-11-24T00:09Z And the proof that it all adds up.
+2026-11-24T00:09Z Check that the journal adds up.
     verify acme
 """
 
@@ -78,7 +78,7 @@ def demo(wiring: Wiring) -> None:
     with TemporaryDirectory(prefix="meterctl-demo-") as place:
         config = Path(place, "meterctl.toml")
         config.write_text(CONFIG, encoding="utf-8")
-        # Nothing of the caller's settings is part of the story: of a profile, say, that its config does not have.
+        # The caller's settings are removed: the demo config has no such profile, for example.
         environment = {name: value for name, value in wiring.environ.items() if not name.startswith("METERCTL_")}
         environment["METERCTL_ACTOR"] = "demo"
         shared = ["--store", f"sqlite:{place}/demo.db", "--config", str(config), "-o", wiring.output]
@@ -87,32 +87,32 @@ def demo(wiring: Wiring) -> None:
 
 
 class Act(NamedTuple):
-    """A part of the story: when it happens, what is told of it, and the command line that does it."""
+    """A part of the story: time, text, and command line."""
 
     now: str
-    told: str
+    text: str
     line: str
 
 
 def acts() -> Iterator[Act]:
     lines = _STORY.splitlines()
-    for told, line in zip(lines[::2], lines[1::2], strict=True):
-        now, _, text = told.partition(" ")
+    for heading, line in zip(lines[::2], lines[1::2], strict=True):
+        now, _, text = heading.partition(" ")
         yield Act(now, text, line.strip())
 
 
 def _play(act: Act, shared: list[str], output: str, environment: dict[str, str]) -> None:
-    # For scripts, standard output holds nothing but documents.
+    # In formats for scripts, standard output holds only documents.
     talk = sys.stdout if output in ("table", "markdown", "plain") else sys.stderr
-    talk.write(f"\n# {act.now}  {act.told}\n$ meterctl {act.line}\n")
+    talk.write(f"\n# {act.now}  {act.text}\n$ meterctl {act.line}\n")
     talk.flush()
-    # A process of its own, as the reader would run it; but without a terminal, so that it asks nothing.
-    played = subprocess.run(  # noqa: S603 - our own program, our own words
+    # A new process, as the reader would start it; without a terminal, so that it asks nothing.
+    process = subprocess.run(  # noqa: S603 - our own program, our own words
         [sys.executable, "-m", "meterctl", *shared, "--now", act.now, *act.line.split()],
         stdin=subprocess.DEVNULL,
         env=environment,
         timeout=STEP_SECONDS,
         check=False,
     )
-    if played.returncode != DONE:
-        raise MeterctlError(f"the step {act.line!r} ended with exit code {played.returncode}", code="demo_failed")
+    if process.returncode != DONE:
+        raise MeterctlError(f"the step {act.line!r} ended with exit code {process.returncode}", code="demo_failed")

@@ -20,12 +20,12 @@ app = new_app()
 @command(app, metrics="doctor")
 def doctor(
     wiring: Wiring,
-    sample: Annotated[str, option("--sample", "N", "How many orgs and claims to look at.")] = str(SAMPLE),
+    sample: Annotated[str, option("--sample", "N", "Number of orgs and claims to check.")] = str(SAMPLE),
 ) -> Diagnosis:
-    """Look over config and store, and say what to do about each finding. Changes nothing.
+    """Check config and store, with advice for each finding. Changes nothing.
 
-    Exit 0 if nothing is wrong, 8 if something is, 10 if the store does not answer. Cheap enough for cron; all of the
-    journal is looked at by: meterctl verify --all
+    Exit 0 without a finding, 8 with one, 10 if the store does not answer. Cheap enough for cron; to check all of the
+    journal: meterctl verify --all
 
     \b
     Example:

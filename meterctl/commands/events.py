@@ -11,7 +11,7 @@ from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.locked import locked
-from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
+from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
 from meterctl.core.payments.event_counts import Events
 from meterctl.core.payments.stripe_reader import Span
 from meterctl.core.payments.webhook_feed import Feed
@@ -29,32 +29,34 @@ app = new_app()
 def events(
     wiring: Wiring,
     file: Annotated[str | None, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")] = None,
-    from_stripe: Annotated[bool, switch("--from-stripe", "Read the account's own list of events.")] = False,
+    from_stripe: Annotated[bool, switch("--from-stripe", "Read the events from the Stripe account.")] = False,
     since: Annotated[
-        str | None, option("--since", "TIME", "With --from-stripe: from then on (3d if left out).")
+        str | None, option("--since", "TIME", "With --from-stripe: events from then on (else 3d).")
     ] = None,
     signature: Annotated[
-        str | None, option("--signature", "HEADER", "The Stripe-Signature of the file's one event.")
+        str | None, option("--signature", "HEADER", "The Stripe-Signature of the only event in the file.")
     ] = None,
-    pending: Annotated[str | None, option("--pending", "FILE", "Keep there what has to wait, and retry it.")] = None,
+    pending: Annotated[
+        str | None, option("--pending", "FILE", "Keep events that must wait in FILE, and retry them.")
+    ] = None,
     rejects: Annotated[
-        str | None, option("--rejects", "FILE", "Keep there what was invalid or refused, and why.")
+        str | None, option("--rejects", "FILE", "Write invalid and refused events to FILE, with the reason.")
     ] = None,
     unsigned: Annotated[
-        bool, switch("--unsigned", "Take events without a signature although a secret is set.")
+        bool, switch("--unsigned", "Accept events without a signature although a secret is set.")
     ] = False,
     accept_paid: Annotated[
-        list[str] | None, option("--accept-paid", "ID", "Book this payment for what was paid. Repeatable.")
+        list[str] | None, option("--accept-paid", "ID", "Accept the amount of this payment; repeatable.")
     ] = None,
-    accept_discount: Annotated[bool, switch("--accept-discount", "Take prices that a discount explains.")] = False,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Accept prices reduced by a discount.")] = False,
 ) -> Events:
-    """Book what Stripe's webhook events tell, in any order, once each.
+    """Book Stripe's webhook events, in any order, once each.
 
-    Books a topup for each paid session, a refund for money that went back, a reversal for what came back of it. Events
-    may come in any order and any number of times: the state is the same in the end. A refund whose pack is not credited
-    yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked with
-    STRIPE_WEBHOOK_SECRET, which may hold several secrets; where it is set, an event without a signature is refused.
-    With STRIPE_API_KEY set, Stripe is asked for what the events leave open.
+    Books a topup for each paid session, a refund for each refund or lost dispute, and a reversal for a failed refund or
+    won dispute. Events may come in any order and any number of times; the final state is the same. A refund whose pack
+    is not credited yet is pending (exit code 7): run it again later, or keep it with --pending. Signatures are checked
+    with STRIPE_WEBHOOK_SECRET, which may hold several secrets; if it is set, an event without a signature is refused.
+    If STRIPE_API_KEY is set, missing details are read from Stripe.
 
     \b
     Examples:
@@ -63,13 +65,13 @@ def events(
       meterctl events --from-stripe --since 3d
     """
     if wiring.options.at is not None:
-        raise BadInput("events say themselves when", hint="leave out --at", code="usage")
+        raise BadInput("events have their own times", hint="leave out --at", code="usage")
     if signature is not None and not signature.strip():
         raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
     if from_stripe == (file is not None) or (since is not None and not from_stripe):
         raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
     collect_garbage()
-    started = wiring.elapsed()
+    began = wiring.elapsed()
     for name, path in (("--pending", pending), ("--rejects", rejects)):
         if path is not None:
             check_apart(name, path, file, *wiring.own_files, *([pending] if name == "--rejects" else []))
@@ -80,25 +82,25 @@ def events(
         feed = Feed(_store_mode(wiring), stack.enter_context(TemporaryFile()))
         intake = Intake(Trust(_verify(wiring), unsigned), wiring.shop, feed, result, keeping.reject)
         if file is not None:
-            with _deliveries(file) as given:
-                intake.read(given, signature)
+            with _deliveries(file) as deliveries:
+                intake.read(deliveries, signature)
         elif gateway is not None:
             intake.take(listed_events(gateway, _span(wiring, since)))
         if pending is not None and Path(pending).exists():
-            # What was kept stays until it is settled: a secret that was changed, say, may be changed back.
-            with _deliveries(pending) as kept:
-                intake.read(kept, None, keep_invalid=True)
+            # Pending events stay until they are settled, even if a changed secret makes them invalid for now.
+            with _deliveries(pending) as deliveries:
+                intake.read(deliveries, None, keep_invalid=True)
         booking = Booking(
             wiring.actor, wiring.options.reason, wiring.shop, accept_discount, frozenset(accept_paid or ())
         )
         Settler(wiring.ledger, gateway, booking).settle(feed, result)
         keeping.keep(result)
-    result.seconds = wiring.elapsed() - started
+    result.seconds = wiring.elapsed() - began
     return result
 
 
 class _Keeping:
-    """The files that are written besides the answer: each whole or not at all, none on a dry run."""
+    """The pending and reject files: each written as a whole, and none on a dry run."""
 
     def __init__(self, pending: str | None, rejects: str | None, *, dry_run: bool) -> None:
         self._pending = None if dry_run else pending
@@ -122,19 +124,19 @@ class _Keeping:
         self._files.close()
 
     def reject(self, line: str) -> None:
-        """Keep a delivery that is invalid or refused."""
+        """Write a delivery that is invalid or refused."""
         if self._rejects is not None:
             with writing(self._rejects):
                 self._asides[self._rejects].file.write(f"{line}\n")
 
     def keep(self, result: Events) -> None:
-        """Put both files in their places."""
+        """Write both files."""
         for line in rejected_lines(result.rejections):
             self.reject(line)
-        for path, kept in ((self._pending, lines(result.to_keep)), (self._rejects, ())):
+        for path, texts in ((self._pending, lines(result.to_keep)), (self._rejects, ())):
             if path is not None:
                 with writing(path):
-                    self._asides[path].file.writelines(kept)
+                    self._asides[path].file.writelines(texts)
                     self._asides[path].keep()
 
 
@@ -145,11 +147,11 @@ def _span(wiring: Wiring, since: str | None) -> Span:
 @contextmanager
 def _deliveries(name: str) -> Iterator[IO[bytes]]:
     with open_file_or_standard_input(name) as file, name_source(display_name(name)):
-        yield cast(IO[bytes], unzipped(file))
+        yield cast(IO[bytes], unzip(file))
 
 
 def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
-    """Return a check against any of the signing secrets: there are two while one replaces the other."""
+    """Return a check against all signing secrets; there are two during a rotation."""
     secrets = wiring.environ.get("STRIPE_WEBHOOK_SECRET", "").split()
     if not secrets:
         return None

@@ -12,7 +12,7 @@ from meterctl.commands.sweep_options import (
     ShardOption,
     SweepChoice,
     Workers,
-    check_wanted,
+    check_options,
     run_sweep,
 )
 from meterctl.core.results import Sweep
@@ -34,11 +34,11 @@ def expire(
     metrics_file: Metrics = None,
     require_journal: RequireJournal = False,
 ) -> Sweep:
-    """Book what is due: expired lots and ended weeks.
+    """Book due events: expired lots and ended weeks.
 
-    Books an expiration for every lot past its expiry, at that instant, of exactly what is left in it; and closes weeks
-    that have ended. Nothing depends on when this runs: whatever is due is also booked before any other operation. Two
-    sweeps at once book everything once; a second one leaves the work to the first.
+    Books an expiration for the rest of every expired lot, dated at its expiry, and closes ended weeks. The time of the
+    run does not matter: due events are also booked before any other operation. If two sweeps run at once, the second
+    leaves the work to the first.
 
     \b
     Examples:
@@ -46,8 +46,8 @@ def expire(
       meterctl expire --all --shard 3/8 --metrics-file /var/lib/node_exporter/meterctl.prom
       meterctl expire acme --dry-run
     """
-    wanted = SweepChoice(
+    options = SweepChoice(
         org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
     )
-    check_wanted("expire", wanted)
-    return run_sweep(wiring, "expire", wanted)
+    check_options("expire", options)
+    return run_sweep(wiring, "expire", options)

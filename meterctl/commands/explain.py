@@ -16,11 +16,11 @@ def explain(
     org: Org,
     as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now.")] = None,
 ) -> Explanation:
-    """Explain why an org may run or not, lot by lot, and what happens next.
+    """Explain an org's balance and admission, lot by lot, and the next due events.
 
-    Books nothing. Says in sentences what a customer wants to hear, in one sum that adds up; then what became of every
-    live lot and of those that went last, what is due next, and what is odd. Every number names the entries behind it.
-    -o html prints it as one page.
+    Books nothing. Answers a customer's questions in sentences, with one sum that adds up. Then it lists the live and
+    most recent lots with the use of their units, the next due events, and oddities. Every number names its entries.
+    -o html prints one page.
 
     \b
     Examples:

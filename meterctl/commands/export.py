@@ -4,7 +4,7 @@ import sys
 from itertools import chain
 from typing import Annotated
 
-from meterctl.commands.command import answering, command, new_app, tell_no_journal
+from meterctl.commands.command import answering, command, new_app, report_no_journal
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
@@ -19,13 +19,13 @@ def export(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org; or --all.")] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, one after the other.")] = False,
-    since: Annotated[str | None, option("--since", "TIME", "Only what was recorded from then on: 26h, ...")] = None,
-    plans: Annotated[bool, switch("--plans", "With --all: the plan versions first, for another store.")] = False,
+    since: Annotated[str | None, option("--since", "TIME", "Only entries recorded from then on: 26h, ...")] = None,
+    plans: Annotated[bool, switch("--plans", "With --all: plan versions first, to import elsewhere.")] = False,
 ) -> None:
     """Print journals as NDJSON, verifiable offline. Books nothing.
 
-    An entry a line, oldest first, in canonical form. What it prints is what was hashed: anyone can check it without a
-    store (docs/format.md), and so does `meterctl verify --file`. `meterctl import` reads it back.
+    Prints one entry per line, oldest first, in canonical form. These are the hashed bytes, so anyone can check them
+    without a store (docs/format.md), for example with `meterctl verify --file`. `meterctl import` reads them back.
 
     \b
     Examples:
@@ -43,9 +43,9 @@ def export(
     texts = entry_texts(wiring.store, None if org is None else check_org(org), filter_time(wiring, "since", since))
     first = next(texts, None)
     if first is None:
-        tell_no_journal(org, wiring.describe_store(), "nothing was exported")
+        report_no_journal(org, wiring.describe_store(), "nothing was exported")
     with answering():
-        # Bytes, not text: what was hashed is UTF-8, whatever the terminal speaks.
+        # Bytes, not text: the hashes cover UTF-8, and the terminal may use another encoding.
         sys.stdout.flush()
         sys.stdout.buffer.writelines(plan_texts(wiring.store) if plans else ())
         sys.stdout.buffer.writelines(() if first is None else chain([first], texts))

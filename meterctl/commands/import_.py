@@ -31,13 +31,12 @@ def import_journals(
 ) -> Result:
     """Bring journals in from an export, or from another store.
 
-    Checks all of the export first, by itself and against the store. Books the entries that the store does not have, as
-    they are. A journal may be new here, or go on from where the store has it; anything else is refused, with nothing
-    imported. Claims and heads are made along with the entries, plan versions come with `export --plans`. Run it again
-    after any interruption.
+    Checks the whole export first, alone and against the store. Then it adds the missing entries unchanged. A journal
+    may be new to the store or continue its journal; otherwise the import is refused and adds nothing. Claims and heads
+    are made along with the entries; plan versions come with `export --plans`. Run it again after any interruption.
 
-    `import devkit` brings in the data of the system that this one replaces (docs/devkit.md): it reads the old
-    collections, never writes there, and brings only what is new when it is run again.
+    `import devkit` imports the data of the old system (docs/devkit.md). It only reads the old collections, and a second
+    run imports only new data.
 
     \b
     Examples:
@@ -99,13 +98,13 @@ def _export(wiring: Wiring, source: str) -> Imported:
     if result.missing_plans:
         plans = ", ".join(result.missing_plans)
         sys.stderr.write(
-            f"no version of these plans is known here: {plans}; export them with --plans, or publish them\n"
+            f"the store has no version of these plans: {plans}; export them with --plans, or publish them\n"
         )
     return result
 
 
 def _check_clock(wiring: Wiring) -> None:
-    # Entries are appended without the ledger, which would compare the clock.
+    # The import bypasses the ledger, which would check the clock.
     if not wiring.options.dry_run:
         wiring.check_clock()
 
@@ -116,20 +115,22 @@ def _is_store(source: str) -> bool:
 
 @contextmanager
 def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
-    """Open the source, and give its name with a file that can be sought in."""
-    from meterctl.core.files.sources import display_name, open_file_or_standard_input, seekable, unzipped
+    """Open the source; yield its name and a seekable file."""
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input, seekable, unzip
     from meterctl.core.imports.export_file import check_readable
     from meterctl.core.reads.export_lines import whole_store
 
     if _is_store(source):
         if same_place(source, wiring.store_url):
-            raise BadInput("that is the store to import into", hint="name another one with --store", code="usage")
+            raise BadInput(
+                "source and target are the same store", hint="name another target with --store", code="usage"
+            )
         with closing(open_store(source, only_look=True)) as other, TemporaryFile() as copy:
             copy.writelines(whole_store(other))
             copy.seek(0)
             yield other.describe(), copy
         return
-    with open_file_or_standard_input(source) as file, seekable(unzipped(file)) as lines:
+    with open_file_or_standard_input(source) as file, seekable(unzip(file)) as lines:
         start = lines.tell()
         if first := lines.readline():
             check_readable(first)

@@ -11,7 +11,7 @@ app = new_app()
 def init(wiring: Wiring) -> Listing:
     """Create or complete the store. Books nothing.
 
-    Makes tables or collections, indexes and validators where they are missing, and says what it made and found.
+    Creates missing tables or collections, indexes and validators, and lists each step.
 
     \b
     Example:

@@ -20,7 +20,7 @@ app = new_app()
 #: Entries on a page, and the most that --limit may ask for.
 PAGE, MOST = 20, 1000
 
-#: Formats that hold every entry asked for unless a limit is given.
+#: Formats that print all matching entries unless --limit is set.
 WHOLE = ("csv", "ndjson")
 
 
@@ -35,23 +35,23 @@ def ledger(
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
     until: Annotated[str | None, option("--until", "TIME", "Before then; a date, week or month: its end.")] = None,
     limit: Annotated[str | None, option("--limit", "N", "Entries on a page (20; csv and ndjson: all).")] = None,
-    before: Annotated[str | None, option("--before", "SEQ", "Below this entry: pages on.")] = None,
-    session: Annotated[str | None, option("--session", "ID", "Of that payment.")] = None,
-    ref: Annotated[str | None, option("--ref", "REF", "Booked under that ref.")] = None,
-    run: Annotated[str | None, option("--run", "RUN", "Of that run.")] = None,
+    before: Annotated[str | None, option("--before", "SEQ", "Only entries below this one, for the next page.")] = None,
+    session: Annotated[str | None, option("--session", "ID", "Entries of that payment.")] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "Entries with that ref.")] = None,
+    run: Annotated[str | None, option("--run", "RUN", "Entries of that run.")] = None,
     by: Annotated[str | None, option("--by", "ACTOR", "Booked by that actor.")] = None,
-    reason_has: Annotated[str | None, option("--reason-has", "TEXT", "With that text in the reason.")] = None,
-    least: Annotated[str, option("--min", "UNITS", "That moved so many units or more, in or out.")] = "0",
+    reason_has: Annotated[str | None, option("--reason-has", "TEXT", "Only entries with TEXT in the reason.")] = None,
+    least: Annotated[str, option("--min", "UNITS", "Only entries that moved UNITS or more, in or out.")] = "0",
     all_orgs: Annotated[bool, switch("--all-orgs", "Search every org.")] = False,
-    follow: Annotated[bool, switch("--follow", "Go on with each entry as it is booked, until Ctrl-C.")] = False,
+    follow: Annotated[bool, switch("--follow", "Print new entries as they are booked, until Ctrl-C.")] = False,
     chart: Annotated[bool, switch("--chart", "Draw the balance over time.")] = False,
 ) -> LedgerPage | LedgerChart:
     """Page through an org's journal, newest first. Books nothing.
 
-    Shows the entries that moved units, with the running balance; with --since or --until the balance at both ends. What
-    is due but not booked yet stands at the top, marked as such. With --session, --ref or --run alone it finds the org;
-    by ref or run that takes longer the more orgs there are. --all-orgs searches every journal: it reads all entries, or
-    those from --since on. csv and ndjson print every entry, a table and json the newest 20.
+    Shows the entries that moved units, with the running balance; with --since or --until also the balance at both ends.
+    Due events that are not booked yet come first, marked as due. With --session, --ref or --run alone it finds the org;
+    by ref or run this takes longer with more orgs. --all-orgs searches every journal: it reads all entries, or those
+    from --since on. csv and ndjson print every entry, a table and json the newest 20.
 
     \b
     Examples:
@@ -82,17 +82,20 @@ def ledger(
     if not follow:
         page = wiring.reads.ledger(org, query)
         if page.next_before is not None and wiring.output in WHOLE:
-            typer.echo(f"older entries are left out; they follow with --before {page.next_before}", err=True)
+            typer.echo(f"there are older entries; to see them, add --before {page.next_before}", err=True)
         return page
     if query.until or query.before or query.ref or query.run:
-        raise BadInput("what is followed has no end", hint="leave out --until, --before, --ref, --run", code="usage")
+        raise BadInput(
+            "--follow cannot be combined with --until, --before, --ref or --run", hint="leave them out", code="usage"
+        )
     if wiring.output not in ("table", "ndjson", "csv"):
-        raise BadInput(f"a feed never ends, {wiring.output} has to", hint="-o ndjson gives one line each", code="usage")
+        message = f"--follow streams for ever; -o {wiring.output} cannot"
+        raise BadInput(message, hint="use -o table, ndjson or csv", code="usage")
     return wiring.reads.follow(org, query._replace(limit=query.limit or PAGE))
 
 
 def _limit(wiring: Wiring, text: str | None) -> int | None:
-    """Return how many entries to show; None for all of them, in formats that are read by programs line by line."""
+    """Return the number of entries to show; None for all, in formats for programs."""
     if text is not None:
         return check_integer(text, "limit", least=1, most=MOST)
     return None if wiring.output in ("csv", "ndjson") else PAGE
@@ -101,7 +104,7 @@ def _limit(wiring: Wiring, text: str | None) -> int | None:
 def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerPage:
     if org is not None or query.session or query.ref or query.run or query.before or not alone:
         message = "--all-orgs goes with --kind, --all-kinds, --since, --until, --by, --reason-has, --min and --limit"
-        raise BadInput(message, hint="leave out the rest", code="usage")
+        raise BadInput(message, hint="leave out the other options", code="usage")
     from meterctl.core.reads.search_all import LedgerSearch
 
     collect_garbage()
@@ -111,15 +114,15 @@ def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool)
 
 def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerChart:
     if org is None:
-        raise BadInput("a chart is of one org", hint="name it: meterctl ledger ORG --chart", code="usage")
+        raise BadInput("--chart needs one org", hint="meterctl ledger ORG --chart", code="usage")
     if not alone or query != LedgerQuery(since=query.since, until=query.until, limit=query.limit):
-        only = "it goes with --since and --until only"
-        raise BadInput("a chart shows the balance after every entry, not after some", hint=only, code="usage")
+        only = "leave out the other options"
+        raise BadInput("--chart can only be combined with --since and --until", hint=only, code="usage")
     return wiring.reads.chart(org, query.since, query.until)
 
 
 def _kind(name: str) -> Kind:
     if name not in KINDS:
         near = did_you_mean(name, KINDS)
-        raise BadInput(f"{name!r} is no kind of entry{near}", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
+        raise BadInput(f"{name!r} is not a kind of entry{near}", hint=f"kinds: {', '.join(KINDS)}", code="bad_kind")
     return name

@@ -20,7 +20,7 @@ def lock(**_: Any) -> None:
 
 @command(app, "list")
 def list_locks(wiring: Wiring) -> Listing:
-    """List the locks, who holds them, and until when. Changes nothing.
+    """List the locks, with holder and expiry. Changes nothing.
 
     \b
     Example:
@@ -33,20 +33,20 @@ def list_locks(wiring: Wiring) -> Listing:
 
 @command(app, "break", writes=True, plans=False)
 def break_lock(wiring: Wiring, name: Annotated[str, argument("NAME", "The lock, as listed.")]) -> Facts:
-    """Take a lock from its holder. Needs --reason. Safe: locks only save double work.
+    """Take a lock from its holder. Needs --reason. Safe: locks only prevent duplicate work.
 
-    Books nothing. A lock whose process died is free by itself within a minute; this is for those who cannot wait.
+    Books nothing. The lock of a dead process expires by itself within a minute; break it if you cannot wait.
 
     \b
     Example:
       meterctl lock break sweep --reason "host was reinstalled"
     """
     if not wiring.options.reason:
-        raise BadInput("breaking a lock needs a reason", hint="say why with --reason", code="reason_required")
+        raise BadInput("breaking a lock needs a reason", hint="add --reason TEXT", code="reason_required")
     wiring.check_clock()
     held = {lease.name: lease for lease in sound(wiring.store.locks.all())}.get(name)
     if held is None:
         raise NotFound(f"there is no lock {name!r}", code="unknown_lock", hint="meterctl lock list")
-    dry_run, said = wiring.options.dry_run, {"reason": wiring.options.reason, "actor": wiring.actor}
+    dry_run, author = wiring.options.dry_run, {"reason": wiring.options.reason, "actor": wiring.actor}
     broken = not dry_run and wiring.store.locks.release(name, held.holder)
-    return Facts("lock", {**held._asdict(), "broken": broken, "dry_run": dry_run, **said})
+    return Facts("lock", {**held._asdict(), "broken": broken, "dry_run": dry_run, **author})

@@ -13,8 +13,8 @@ from meterctl.wiring import Wiring
 
 app = new_app()
 
-LotNumber = Annotated[str, argument("LOT", "The lot, by its number.")]
-Ref = Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")]
+LotNumber = Annotated[str, argument("LOT", "The number of the lot.")]
+Ref = Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")]
 
 
 @app.callback()
@@ -27,9 +27,9 @@ def lot(**_: Any) -> None:
 def show_lots(
     wiring: Wiring,
     org: Org,
-    all_lots: Annotated[bool, switch("--all", "Spent, expired and voided ones too.")] = False,
+    all_lots: Annotated[bool, switch("--all", "Include spent, expired and voided lots.")] = False,
 ) -> Listing:
-    """List lots with their state, and what became of the units of each. Books nothing.
+    """List lots with their state and the use of their units. Books nothing.
 
     \b
     Example:
@@ -60,7 +60,7 @@ def extend(
 
 @command(app, writes=True)
 def void(wiring: Wiring, org: Org, lot: LotNumber, ref: Ref) -> Receipt:
-    """Take away what is left of one lot. Needs --reason.
+    """Take away the rest of one lot. Needs --reason.
 
     Books an adjustment that draws from this lot alone; undo gives the units back.
 
@@ -69,4 +69,4 @@ def void(wiring: Wiring, org: Org, lot: LotNumber, ref: Ref) -> Receipt:
       meterctl lot void acme 1 --ref void-2 --reason "promotion ended" --yes
     """
     number = check_integer(lot, "lot", least=1)
-    return book(wiring, VoidLot(org, number, ref), caution=f"this takes what is left of lot {number} of {org}")
+    return book(wiring, VoidLot(org, number, ref), caution=f"this takes the rest of lot {number} of {org}")

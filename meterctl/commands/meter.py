@@ -26,18 +26,18 @@ def meter(**_: Any) -> None:
 def attribute(
     wiring: Wiring,
     org: Org,
-    run: Annotated[str, argument("RUN", "The run's id: each of its steps is booked once.")],
-    step: Annotated[str, option("--step", "STEP", "Which step of the run.")] = DEFAULT_STEP,
+    run: Annotated[str, argument("RUN", "The run's id. Each of its steps is booked once.")],
+    step: Annotated[str, option("--step", "STEP", "A step of the run (else the only one).")] = DEFAULT_STEP,
     cost: Annotated[list[str] | None, option("--cost", "FEATURE=USD", "Cost of a feature; repeatable.")] = None,
     costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object.")] = None,
-    units: Annotated[str | None, option("--units", "N", "Units as they are, unpriced.")] = None,
+    units: Annotated[str | None, option("--units", "N", "Units in place of costs.")] = None,
     plan_version: Annotated[str | None, option("--plan-version", "N", "Price by this version of the plan.")] = None,
-    hold: Annotated[str | None, option("--hold", "REF", "Let this hold go in the same entry.")] = None,
+    hold: Annotated[str | None, option("--hold", "REF", "Release this hold in the same entry.")] = None,
 ) -> Receipt:
     """Book the usage of a run.
 
-    Books a usage entry: units from the costs by the plan's ratios, counted against the week's quota. What goes beyond
-    is drawn from lots in the same entry; what they do not hold is overage.
+    Books a usage entry: the plan's ratios turn costs into units, which count against the week's quota. Units beyond the
+    quota are drawn from lots in the same entry; units beyond the lots are overage.
 
     \b
     Examples:
@@ -62,15 +62,15 @@ def attribute(
 def place_hold(
     wiring: Wiring,
     org: Org,
-    units: Annotated[str, argument("UNITS", "How many to reserve.")],
-    ref: Annotated[str, option("--ref", "REF", "Your name for the hold: it is placed once.")],
-    lasts: Annotated[str | None, option("--for", "SPAN", "How long: 90m, 2h, 3d, 31d at most (else 1h).")] = None,
-    expires: Annotated[str | None, option("--expires", "TIME", "Until when, in place of --for.")] = None,
+    units: Annotated[str, argument("UNITS", "Units to reserve.")],
+    ref: Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")],
+    lasts: Annotated[str | None, option("--for", "SPAN", "Duration: 90m, 2h, 3d, at most 31d (else 1h).")] = None,
+    expires: Annotated[str | None, option("--expires", "TIME", "The end, in place of --for.")] = None,
 ) -> Receipt:
     """Reserve units for a run that is about to begin.
 
-    Books a hold: until it is let go nobody else may run, debit or hold these units. Let it go with the run
-    (meter attribute --hold), or by meter release; else it runs out by itself.
+    Books a hold: until its release, no other run, debit or hold can use these units. Release it with the run (meter
+    attribute --hold) or by meter release; otherwise it expires by itself.
 
     \b
     Example:
@@ -84,9 +84,9 @@ def place_hold(
 def release(
     wiring: Wiring,
     org: Org,
-    ref: Annotated[str, option("--ref", "REF", "The hold.")],
+    ref: Annotated[str, option("--ref", "REF", "The ref of the hold.")],
 ) -> Receipt:
-    """Let reserved units go: the run does not happen.
+    """Release reserved units, because the run does not happen.
 
     Books a release: the units are free again at once.
 
@@ -104,15 +104,15 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
         return _costs_of_file(file)
     if not pairs:
         return None
-    found: dict[str, str] = {}
+    amounts: dict[str, str] = {}
     for pair in pairs:
         feature, sign, amount = pair.partition("=")
-        if not sign or feature in found:
+        if not sign or feature in amounts:
             raise BadInput(
                 f"--cost {pair!r}: not FEATURE=USD, or given twice", hint="--cost llm=0.0125", code="bad_costs"
             )
-        found[feature] = amount
-    return read_costs(found)
+        amounts[feature] = amount
+    return read_costs(amounts)
 
 
 def _costs_of_file(file: str) -> dict[str, str]:
@@ -129,7 +129,7 @@ def _costs_of_file(file: str) -> dict[str, str]:
 
 @command(app)
 def show(wiring: Wiring, org: Org) -> Meter:
-    """Show this week: quota, used, what is left, and whether the org may run. Books nothing.
+    """Show this week: quota, use, remaining units, and admission. Books nothing.
 
     \b
     Example:
@@ -142,7 +142,7 @@ def show(wiring: Wiring, org: Org) -> Meter:
 def history(
     wiring: Wiring,
     org: Org,
-    limit: Annotated[str, option("--limit", "N", "How many weeks.")] = "12",
+    limit: Annotated[str, option("--limit", "N", "Number of weeks.")] = "12",
 ) -> Listing:
     """Show the closed weeks, newest first. Books nothing.
 
@@ -158,12 +158,12 @@ def alerts(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "One org (else all).")] = None,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
-    after: Annotated[str | None, option("--after", "CURSOR", "As a feed: behind this `next`, or from a TIME.")] = None,
+    after: Annotated[str | None, option("--after", "CURSOR", "As a feed: after this `next`, or from a TIME.")] = None,
 ) -> Listing:
     """Show the thresholds crossed, oldest first. Books nothing.
 
-    With --after it is a feed, in the order in which they were booked: each page names in `next` where the page after it
-    begins, so that nothing is missed and nothing comes twice. It stays a minute behind.
+    With --after it is a feed, in booking order. Each page names in `next` the cursor of the next page, so that no alert
+    is missed or repeated. The feed is a minute behind.
 
     \b
     Examples:
@@ -181,9 +181,9 @@ def alerts(
 def check(
     wiring: Wiring,
     org: Org,
-    units: Annotated[str, option("--units", "N", "How many units it wants to run.")] = "0",
+    units: Annotated[str, option("--units", "N", "Units that the run needs.")] = "0",
 ) -> Meter:
-    """Ask whether the org may run now: exit 0 if it may, 4 if not. Books nothing, reserves nothing.
+    """Check if the org may run now: exit 0 if it may, 4 if not. Books and reserves nothing.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""``--metrics-file`` of the commands that cron runs: one option, and one writer."""
+"""Write ``--metrics-file`` for the commands that cron runs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,15 +13,15 @@ from meterctl.wiring import Wiring
 if TYPE_CHECKING:
     from meterctl.core.results import Result
 
-#: Fields that are no figures of a run.
+#: Fields that are not metrics of a run.
 _NO_FIGURES = frozenset({"seconds", "v"})
 
 
 class RunMetrics:
-    """The figures of one run of ``command``, written to ``path`` when it has ended, however it did."""
+    """The metrics of one run of ``command``, written to ``path`` at its end, even after an error."""
 
     def __init__(self, wiring: Wiring, command: str, path: str) -> None:
-        """Raise `BadInput` where no such file can be written."""
+        """Raise `BadInput` if the file cannot be written."""
         check_apart("--metrics-file", path, *wiring.own_files)
         self._wiring = wiring
         self._command = command.replace("-", "_").replace(" ", "_")
@@ -30,12 +30,12 @@ class RunMetrics:
         self._began = wiring.elapsed()
 
     def failed(self) -> None:
-        """Write that the run failed; the failure itself matters more than a file that cannot be written."""
+        """Write that the run failed. A write error is ignored, because the failure matters more."""
         with suppress(OSError):
             self._file.write(self._run(success=False), self._labels)
 
     def done(self, result: "Result | None") -> None:
-        """Write the figures of ``result``."""
+        """Write the metrics of ``result``."""
         success = result is not None and result.exit_code == DONE
         document = {} if result is None else result.fields()
         if document.get("dry_run") or document.get("planned"):
@@ -72,13 +72,13 @@ class RunMetrics:
 
         try:
             return list(store_gauges(self._wiring.store, self._wiring.now, self._wiring.settings.terms))
-        except MeterctlError:  # the run itself has told that store or config cannot be read
+        except MeterctlError:  # the run itself has reported the unreadable store or config
             return ()
 
 
 @contextmanager
 def reporting(wiring: Wiring, command: str, path: str | None) -> "Iterator[list[Result | None]]":
-    """A block that puts the result of a run into the list it gets; its figures go to ``path``, if one is named."""
+    """Write metrics to ``path``, if any, after a block that puts its result into the list."""
     if path is None:
         yield []
         return

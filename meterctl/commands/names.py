@@ -1,17 +1,17 @@
-"""The commands by name, without importing any of them."""
+"""The names of all commands, without importing them."""
 
 from keyword import iskeyword
 
-#: Every command with its line in ``--help``; module ``meterctl.commands.<name>``.
+#: Every command with its summary in ``--help``; module ``meterctl.commands.<name>``.
 COMMANDS = {
     "credit-pack": "Book a sold pack: opens a lot of units.",
     "debit": "Take units from an org.",
     "refund": "Claw back units for money given back, or take such a refund back.",
-    "expire": "Book what is due: expired lots and ended weeks.",
+    "expire": "Book due events: expired lots and ended weeks.",
     "reset-week": "Close ended weeks, or one week now by hand.",
     "ledger": "Page through an org's journal, newest first.",
     "meter": "Book metered runs; show weeks, thresholds and admission.",
-    "explain": "Explain why an org may run or not, lot by lot, and what happens next.",
+    "explain": "Explain an org's balance and admission, lot by lot, and the next due events.",
     "statement": "Print an org's statement: opening balance, every movement, closing balance, and the money.",
     "report": "Report on all orgs: the sums of their statements, and the units outstanding with the price paid.",
     "balance": "Show units, lots, debt and the next expiry of an org.",
@@ -22,14 +22,14 @@ COMMANDS = {
     "backfill": "Book a file of operations, once each.",
     "apply": "Carry out a saved plan, as it was reviewed.",
     "reconcile": "Compare payments with the journal, both ways.",
-    "events": "Book what Stripe's webhook events tell, in any order, once each.",
+    "events": "Book Stripe's webhook events, in any order, once each.",
     "export": "Print journals as NDJSON, verifiable offline.",
     "import": "Bring journals in from an export, or from another store.",
-    "audit": "Look for what is wrong in the data of another system.",
+    "audit": "Find errors in the data of another system.",
     "verify": "Check journals against the rules.",
-    "orgs": "List orgs by what they hold.",
+    "orgs": "List orgs by balance, debt, plan or use.",
     "init": "Create or complete the store.",
-    "doctor": "Look over config and store, and say what to do about each finding.",
+    "doctor": "Check config and store, with advice for each finding.",
     "config": "Show the config in force, or write a first one.",
     "schema": "Print the JSON Schema of a document.",
     "lock": "List or break the locks of sweeps.",
@@ -37,7 +37,7 @@ COMMANDS = {
 }
 
 
-#: The commands by what they are for, as ``--help`` lists them.
+#: The commands by purpose, in the order of ``--help``.
 SECTIONS = {
     "Units and packs": ("credit-pack", "debit", "refund", "adjust", "lot", "undo"),
     "Usage and plans": ("meter", "plan", "expire", "reset-week"),
@@ -48,9 +48,9 @@ SECTIONS = {
 
 
 def module_of(command: str) -> str:
-    """Return the module of a command, named after it; a word of Python's own gets an underscore."""
+    """Return the module of a command; a Python keyword gets an underscore."""
     return f"meterctl.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"
 
 
-#: Commands that have commands of their own.
+#: Commands with subcommands.
 GROUPS = frozenset({"meter", "plan", "lock", "config", "audit", "reconcile", "lot"})

@@ -11,52 +11,52 @@ from meterctl.core.errors import name_source
 from meterctl.options import FORMATS
 from meterctl.wiring import Wiring
 
-if TYPE_CHECKING:  # what the program's own help has no use for
+if TYPE_CHECKING:  # ``--help`` does not need this import
     from meterctl.core.model import Instant
 
-#: Gives the words that a shell may offer for what is being typed.
+#: Returns the completions of a word.
 Complete = Callable[[typer.Context, str], list[str]]
 
 
-def argument(metavar: str, explained: str, complete: Complete | None = None) -> Any:
-    """A positional argument."""
-    return typer.Argument(metavar=metavar, help=explained, show_default=False, autocompletion=complete)
+def argument(metavar: str, description: str, complete: Complete | None = None) -> Any:
+    """Return a positional argument."""
+    return typer.Argument(metavar=metavar, help=description, show_default=False, autocompletion=complete)
 
 
-def option(flag: str, metavar: str, explained: str, complete: Complete | None = None) -> Any:
-    """An option with a value."""
-    return typer.Option(flag, metavar=metavar, help=explained, autocompletion=complete)
+def option(flag: str, metavar: str, description: str, complete: Complete | None = None) -> Any:
+    """Return an option with a value."""
+    return typer.Option(flag, metavar=metavar, help=description, autocompletion=complete)
 
 
 def completer(name: str) -> Complete:
-    """Return the function of `meterctl.commands.completion` of that name; it is loaded when a shell asks."""
+    """Return a function of `meterctl.commands.completion`, imported on first use."""
 
-    def offer(context: typer.Context, begun: str) -> list[str]:
+    def offer(context: typer.Context, prefix: str) -> list[str]:
         from meterctl.commands import completion
 
-        words: list[str] = getattr(completion, name)(context, begun)
+        words: list[str] = getattr(completion, name)(context, prefix)
         return words
 
     return offer
 
 
-def switch(flag: str, explained: str) -> Any:
-    """An option that is there or not."""
-    return typer.Option(flag, help=explained)
+def switch(flag: str, description: str) -> Any:
+    """Return an option without a value."""
+    return typer.Option(flag, help=description)
 
 
-#: Processes that one command may book in.
+#: Most worker processes of a command.
 MOST_WORKERS = 64
 
 
 def core_count() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST_WORKERS)
 
 
 def worker_count(text: str | None) -> int:
-    """How many processes ``--workers`` asks for."""
+    """Return the number of processes for ``--workers``."""
     from meterctl.core.domain.checks import check_integer
 
     return 1 if text is None else check_integer(text, "workers", least=1, most=MOST_WORKERS)
@@ -65,14 +65,16 @@ def worker_count(text: str | None) -> int:
 Org = Annotated[str, argument("ORG", "The org's id.", completer("complete_orgs"))]
 
 
-def _text(name: str, metavar: str, explained: str, *also: str, complete: str = "") -> inspect.Parameter:
+def _text(name: str, metavar: str, description: str, *also: str, complete: str = "") -> inspect.Parameter:
     offer = completer(complete) if complete else None
-    declared = typer.Option(f"--{name}".replace("_", "-"), *also, metavar=metavar, help=explained, autocompletion=offer)
-    return _shared(name.replace("-", "_"), str | None, declared, None)
+    declaration = typer.Option(
+        f"--{name}".replace("_", "-"), *also, metavar=metavar, help=description, autocompletion=offer
+    )
+    return _shared(name.replace("-", "_"), str | None, declaration, None)
 
 
-def _flag(name: str, explained: str, *also: str) -> inspect.Parameter:
-    return _shared(name, bool, typer.Option(f"--{name}".replace("_", "-"), *also, help=explained), False)
+def _flag(name: str, description: str, *also: str) -> inspect.Parameter:
+    return _shared(name, bool, typer.Option(f"--{name}".replace("_", "-"), *also, help=description), False)
 
 
 def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
@@ -86,7 +88,7 @@ SHARED = [
     _text("profile", "NAME", "A profile of the config: its store and actor.", complete="complete_profiles"),
     _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o", complete="complete_formats"),
     _flag("json", "Short for -o json."),
-    _text("actor", "NAME", "Who acts (else the login name)."),
+    _text("actor", "NAME", "The author of the write (else the login name)."),
     _text("now", "TIME", "Pin the clock, for tests and rehearsals."),
     _text("log-format", "FORM", "Lines on standard error as json or text, with time and run."),
 ]
@@ -94,34 +96,34 @@ SHARED = [
 
 #: Options of every command that writes.
 WRITING = [
-    _flag("dry_run", "Show what would be booked; book nothing."),
-    _text("reason", "TEXT", "Why; kept on the entry."),
-    _text("at", "TIME", "When it happened (else now)."),
+    _flag("dry_run", "Show the result; book nothing."),
+    _text("reason", "TEXT", "The reason, kept on the entry."),
+    _text("at", "TIME", "The time of the event (else now)."),
     _flag("yes", "Do not ask.", "-y"),
-    _flag("over_limit", "Although it is beyond a limit of the config."),
+    _flag("over_limit", "Book beyond a limit of the config."),
     _text("expect_balance", "N", "Book only if this is the org's balance now."),
     _text("expect_seq", "N", "Book only if this is the org's newest entry."),
     _flag("quiet", "Print nothing but warnings and errors.", "-q"),
 ]
 
 
-#: Of every command that books for orgs.
+#: Options of every command that books for orgs.
 PLANNING = [_shared("plan_out", str | None, option("--plan-out", "FILE", "Save it as a plan; book nothing."), None)]
 
 
-#: Of the commands that cron runs, sweeps apart: those have more to tell of it.
+#: Options of commands that cron runs; sweeps define their own --metrics-file.
 METRICS = [
-    _shared("metrics_file", str | None, option("--metrics-file", "FILE", "Write figures for Prometheus there."), None)
+    _shared("metrics_file", str | None, option("--metrics-file", "FILE", "Write metrics for Prometheus to FILE."), None)
 ]
 
 
 def filter_time(
     wiring: Wiring, name: str, text: str | None, option: str | None = None, *, ends: bool = False
 ) -> "Instant | None":
-    """Return the instant that the filter ``name`` gives, and tell it where it was relative; JSON has it anyway.
+    """Return the instant of the filter ``name``; print it if the text is relative.
 
-    ``option`` is the filter's, if it has another name. With ``ends`` it ends a period: a day, week or month alone then
-    means its end.
+    ``option`` is its option if that has another name. ``ends``: the filter ends a period, so a day, week or month means
+    its end.
     """
     if text is None:
         return None
@@ -130,12 +132,12 @@ def filter_time(
     with name_source(option or f"--{name.replace(' ', '-')}"):
         instant = parse_filter(text, wiring.now, ends=ends)
     if instant != text:
-        tell_time(wiring, name, instant)
+        print_time(wiring, name, instant)
     return instant
 
 
 def option_time(option: str, text: str) -> "Instant":
-    """The instant that ``option`` names."""
+    """Return the instant in the value of ``option``."""
     from meterctl.core.domain.instants import parse
 
     with name_source(option):
@@ -143,17 +145,17 @@ def option_time(option: str, text: str) -> "Instant":
 
 
 def expiry_time(wiring: Wiring, text: str, option: str = "--expires") -> "Instant":
-    """Return the instant at which units expire, and tell it: the end of a day, or a span such as 30d from now on."""
+    """Return the instant of an expiry, and print it: the end of a day, or a span such as 30d from now."""
     from meterctl.core.domain.instants import parse_expiry
 
     with name_source(option):
         instant = parse_expiry(text, wiring.at or wiring.now)
     if instant != text:
-        tell_time(wiring, "expires", instant)
+        print_time(wiring, "expires", instant)
     return instant
 
 
-def tell_time(wiring: Wiring, name: str, instant: "Instant") -> None:
-    """Tell what a relative time came to, in every format but JSON."""
+def print_time(wiring: Wiring, name: str, instant: "Instant") -> None:
+    """Print the instant of a relative time, in every format but JSON, which includes it."""
     if wiring.output != "json":
         typer.echo(f"{name} {instant}", err=True)

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from meterctl.commands.command import command, new_app
-from meterctl.commands.options import argument, completer, filter_time, option, switch, tell_time
+from meterctl.commands.options import argument, completer, filter_time, option, print_time, switch
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.instants import add_millis, parse_ahead
 from meterctl.core.errors import BadInput, did_you_mean, name_source
@@ -19,7 +19,9 @@ app = new_app()
 @command(app)
 def orgs(
     wiring: Wiring,
-    prefix: Annotated[str | None, argument("[PREFIX]", "Those whose id begins so.", completer("complete_orgs"))] = None,
+    prefix: Annotated[
+        str | None, argument("[PREFIX]", "Those whose id begins with PREFIX.", completer("complete_orgs"))
+    ] = None,
     negative: Annotated[bool, switch("--negative", "Those with a balance below 0.")] = False,
     blocked: Annotated[bool, switch("--blocked", "Those that may not run.")] = False,
     below: Annotated[str | None, option("--below", "N", "Those with a balance below N.")] = None,
@@ -27,17 +29,17 @@ def orgs(
     runs_out: Annotated[str | None, option("--runs-out", "SPAN", "Those that run out within 14d.")] = None,
     expiring: Annotated[str | None, option("--expiring", "SPAN", "Those with units expiring within 14d, 36h.")] = None,
     plan: Annotated[str | None, option("--plan", "PLAN", "Those on that plan.", completer("complete_plans"))] = None,
-    week_over: Annotated[str | None, option("--week-over", "PERCENT", "Those past that share of their quota.")] = None,
-    idle: Annotated[str | None, option("--idle", "SPAN", "Those with no entry for so long.")] = None,
+    week_over: Annotated[str | None, option("--week-over", "PERCENT", "Those past PERCENT of their quota.")] = None,
+    idle: Annotated[str | None, option("--idle", "SPAN", "Those without an entry for SPAN.")] = None,
     as_of: Annotated[str | None, option("--as-of", "TIME", "At that time instead of now, from the journals.")] = None,
     sort: Annotated[str, option("--sort", "FIELD", f"By {', '.join(SORTS)}.", completer("complete_sorts"))] = "org",
-    limit: Annotated[str | None, option("--limit", "N", "At most so many.")] = None,
+    limit: Annotated[str | None, option("--limit", "N", "At most N orgs.")] = None,
 ) -> Listing:
-    """List orgs by what they hold. Books nothing.
+    """List orgs by balance, debt, plan or use. Books nothing.
 
-    Finds them by the cached heads; what is due but not booked yet is counted in. The first 1,000 rows are then held
+    Finds them by the cached heads, including due events that are not booked yet. The first 1,000 rows are checked
     against the journal; further ones are marked as cached. --owing-since, --runs-out and --as-of read the journal of
-    every org that the other filters leave.
+    every org that passes the other filters.
 
     \b
     Examples:
@@ -49,7 +51,7 @@ def orgs(
     if sort not in SORTS:
         message = f"cannot sort by {sort!r}{did_you_mean(sort, SORTS)}"
         raise BadInput(message, hint=f"by one of: {', '.join(SORTS)}", code="bad_sort")
-    wanted = OrgFilter(
+    filters = OrgFilter(
         negative=negative,
         expiring_by=_ahead(wiring, "expiring by", "--expiring", expiring),
         plan=None if plan is None else check_plan(plan),
@@ -65,7 +67,7 @@ def orgs(
     collect_garbage()
     most = None if limit is None else check_integer(limit, "limit", least=1)
     lister = OrgLister(wiring.store, wiring.now, wiring.settings.terms)
-    return lister.list(OrgQuery(wanted, sort, most, instant))
+    return lister.list(OrgQuery(filters, sort, most, instant))
 
 
 def _ahead(wiring: Wiring, name: str, flag: str, span: str | None) -> Instant | None:
@@ -74,5 +76,5 @@ def _ahead(wiring: Wiring, name: str, flag: str, span: str | None) -> Instant | 
         return None
     with name_source(flag):
         by = add_millis(wiring.now, parse_ahead(span))
-    tell_time(wiring, name, by)
+    print_time(wiring, name, by)
     return by

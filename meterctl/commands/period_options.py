@@ -1,12 +1,12 @@
-"""The window of a statement or a report: a month, or since and until."""
+"""Options for the window of a statement or report: a month, or since and until."""
 
 from typing import TYPE_CHECKING, Annotated
 
-from meterctl.commands.options import filter_time, option, tell_time
+from meterctl.commands.options import filter_time, option, print_time
 from meterctl.core.errors import BadInput, name_source
 from meterctl.wiring import Wiring
 
-if TYPE_CHECKING:  # what the program's own help has no use for
+if TYPE_CHECKING:  # ``--help`` does not need this import
     from meterctl.core.reads.period import Period
 
 Month = Annotated[str | None, option("--month", "YYYY-MM", "That calendar month, in UTC (else the last one).")]
@@ -31,9 +31,9 @@ def period_of(wiring: Wiring, month: str | None, since: str | None, until: str |
         raise BadInput("--until needs a --since", hint="add --since, or name a --month", code="usage")
     else:
         chosen = period.month_before(wiring.now)
-        tell_time(wiring, "since", chosen.since)
-        tell_time(wiring, "until", chosen.until)
+        print_time(wiring, "since", chosen.since)
+        print_time(wiring, "until", chosen.until)
     if chosen.since > wiring.now:
         message = f"the period begins at {chosen.since}, after now ({wiring.now})"
-        raise BadInput(message, hint="name one that has begun", code="in_future")
+        raise BadInput(message, hint="name a period that has begun", code="in_future")
     return chosen

@@ -39,15 +39,17 @@ def publish_version(
         str | None, option("--effective-from", "TIME", "In force from then on (else now).")
     ] = None,
     rollover_max: Annotated[
-        str | None, option("--rollover-max", "N", "Units of unused quota that may roll over (else none).")
+        str | None, option("--rollover-max", "N", "Most units of unused quota that roll over (else 0).")
     ] = None,
-    rollover_weeks: Annotated[str | None, option("--rollover-weeks", "N", "How long those live (else 1).")] = None,
-    from_config: Annotated[bool, switch("--from-config", "Publish what the config says of plans.")] = False,
+    rollover_weeks: Annotated[
+        str | None, option("--rollover-weeks", "N", "Weeks until rolled-over units expire (else 1).")
+    ] = None,
+    from_config: Annotated[bool, switch("--from-config", "Publish the plans of the config.")] = False,
 ) -> Result:
     """Publish a plan's next version.
 
-    Stores an immutable version: weekly quota and ratios. Orgs on the plan get it with their next week. The same terms
-    again publish nothing.
+    Stores an immutable version: weekly quota and ratios. Orgs on the plan get it with their next week. Publishing the
+    same terms again does nothing.
 
     \b
     Examples:
@@ -55,10 +57,10 @@ def publish_version(
       meterctl plan publish --from-config
     """
     if effective_from is not None and wiring.options.at is not None:
-        raise BadInput("--effective-from says when, and so does --at", hint="leave out one of them", code="usage")
+        raise BadInput("--effective-from and --at cannot be combined", hint="leave out one of them", code="usage")
     since = wiring.at if effective_from is None else option_time("--effective-from", effective_from)
     if from_config:
-        if any(said is not None for said in (quota, rollover_max, rollover_weeks)) or ratio:
+        if any(value is not None for value in (quota, rollover_max, rollover_weeks)) or ratio:
             raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")
         return _publish_config(wiring, plan, since)
     if plan is None or quota is None:
@@ -70,10 +72,10 @@ def publish_version(
     return _publish(wiring, NewVersion(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
 
 
-def _publish(wiring: Wiring, wanted: NewVersion) -> Published:
+def _publish(wiring: Wiring, version: NewVersion) -> Published:
     if is_to_ask(wiring):
-        _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=True))
-    return publish(wiring.store.plans, wiring.write_clock, wanted, dry_run=wiring.options.dry_run)
+        _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, version, dry_run=True))
+    return publish(wiring.store.plans, wiring.write_clock, version, dry_run=wiring.options.dry_run)
 
 
 def _confirm(wiring: Wiring, planned: Published) -> None:
@@ -89,12 +91,12 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
     if only is not None and only not in specs:
         near = did_you_mean(only, specs)
         raise NotFound(f"the config has no plan {only!r}{near}", code="unknown_plan", hint="meterctl config show")
-    published = [
-        _publish(wiring, replace(wanted, effective_from=since))
-        for wanted in wiring.configured_plans()
-        if only in (None, wanted.plan)
+    results = [
+        _publish(wiring, replace(version, effective_from=since))
+        for version in wiring.configured_plans()
+        if only in (None, version.plan)
     ]
-    return Listing("plans", "plans", [result.record() for result in published])
+    return Listing("plans", "plans", [result.record() for result in results])
 
 
 def _ratios(pairs: list[str]) -> dict[str, str]:
@@ -130,11 +132,11 @@ def show(wiring: Wiring, plan: Annotated[str, argument("PLAN", "The plan.", comp
     Example:
       meterctl plan show pro
     """
-    published = PlanBook(wiring.store.plans.all)
-    versions: list[PlanVersion] = published.versions(check_plan(plan))
+    catalogue = PlanBook(wiring.store.plans.all)
+    versions: list[PlanVersion] = catalogue.versions(check_plan(plan))
     if not versions:
-        near = did_you_mean(plan, published.names())
-        raise NotFound(f"nobody has published a plan {plan!r}{near}", code="unknown_plan", hint="meterctl plan list")
+        near = did_you_mean(plan, catalogue.names())
+        raise NotFound(f"there is no published plan {plan!r}{near}", code="unknown_plan", hint="meterctl plan list")
     return Listing("plan", "versions", [version_record(version) for version in versions], {"plan": plan})
 
 
@@ -143,16 +145,16 @@ def assign(
     wiring: Wiring,
     org: Org,
     plan: Annotated[str, argument("PLAN", "A published plan.", complete_plans)],
-    ref: Annotated[str, option("--ref", "REF", "Your name for it: it is booked once.")],
+    ref: Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")],
     from_: Annotated[
         str | None, option("--from", "TIME", "From then on: a time, or next-week, the coming Monday (else now).")
     ] = None,
 ) -> Receipt:
     """Put an org on a plan: at once, or from a later instant on.
 
-    Books a plan entry: an open week keeps what was used and takes the new quota; thresholds reached by that are
-    recorded. With --from the plan in force stays until then; another assignment takes its place. The same plan again
-    gives an open week its newest version.
+    Books a plan entry. An open week keeps its use and takes the new quota; newly reached thresholds are recorded. With
+    --from the present plan stays in force until then; a later assignment replaces this one. Assigning the same plan
+    again gives an open week its newest version.
 
     \b
     Examples:

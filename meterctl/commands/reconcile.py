@@ -23,21 +23,20 @@ app = new_app()
 @command(app, metrics="reconcile")
 def reconcile(
     wiring: Wiring,
-    source: Annotated[str, argument("stripe|FILE|-", "Stripe, or a file of payment lines of any provider.")],
-    since: Annotated[str | None, option("--since", "TIME", "Only what was paid or booked since (else all).")] = None,
-    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the plan that would mend it.")] = None,
-    resume: Annotated[str | None, option("--resume", "FILE", "Keep notes there, and go on from them.")] = None,
+    source: Annotated[str, argument("stripe|FILE|-", "Stripe, or a file of payment lines from any provider.")],
+    since: Annotated[str | None, option("--since", "TIME", "Only payments and entries since then (else all).")] = None,
+    plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the corrections as a plan.")] = None,
+    resume: Annotated[str | None, option("--resume", "FILE", "Save progress in FILE, and continue from it.")] = None,
     accept_paid: Annotated[
-        list[str] | None, option("--accept-paid", "ID", "Plan this payment for what was paid. Repeatable.")
+        list[str] | None, option("--accept-paid", "ID", "Accept the amount of this payment; repeatable.")
     ] = None,
-    accept_discount: Annotated[bool, switch("--accept-discount", "Take prices that a discount explains.")] = False,
+    accept_discount: Annotated[bool, switch("--accept-discount", "Accept prices reduced by a discount.")] = False,
 ) -> Reconciliation:
     """Compare payments with the journal, both ways.
 
-    Books nothing. Exit code 8 if anything differs, about refunds and disputes too. --plan-out saves the operations
-    that would mend it, as far as the journal would take them now, as a plan for `meterctl apply`. Stripe is read with
-    the key in STRIPE_API_KEY; with --resume, a run that was interrupted goes on where it stopped. Nothing is planned to
-    be taken back that was paid.
+    Books nothing. Exit code 8 if anything differs, including refunds and disputes. --plan-out saves the corrections
+    that the journal would accept now, as a plan for `meterctl apply`. It never takes back units that were paid for. The
+    key for Stripe is in STRIPE_API_KEY. With --resume, an interrupted run continues.
 
     \b
     Examples:
@@ -54,8 +53,8 @@ def reconcile(
     if source == "stripe":
         return _stripe(wiring, since, plan_out, resume, mender)
     if since is not None or resume is not None:
-        hint = "put only the payments into the file that are to be compared"
-        raise BadInput("--since and --resume are for stripe", hint=hint, code="usage")
+        hint = "leave them out, and put only the payments to compare into the file"
+        raise BadInput("--since and --resume only work with stripe", hint=hint, code="usage")
     return _file(wiring, source, plan_out, mender)
 
 
@@ -66,7 +65,7 @@ def _stripe(
     from meterctl.core.payments.notes import Notes
     from meterctl.core.payments.subscriptions import plan_findings
 
-    started, now = wiring.elapsed(), wiring.now
+    began, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)
     mode: Literal["live", "test"] = "live" if wiring.stripe.live else "test"
     notes = Notes(None if resume is None else Path(resume), {"mode": mode, "since": earliest, "until": now})
@@ -81,24 +80,24 @@ def _stripe(
     from meterctl.core.payments.findings import count_kinds
 
     counts = both.counts | count_kinds(findings)
-    return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - started)
+    return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - began)
 
 
 def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> Reconciliation:
     from meterctl.core.files.atomic import check_apart
-    from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
     from meterctl.core.payments.findings import count_kinds
     from meterctl.core.payments.gather_file import gather_file
     from meterctl.core.payments.neutral import read_payments
 
-    started, now = wiring.elapsed(), wiring.now
+    began, now = wiring.elapsed(), wiring.now
     if plan_out is not None:
         check_apart("--plan-out", plan_out, path)
     with open_file_or_standard_input(path) as file, name_source(display_name(path)):
-        both = gather_file(read_payments(cast(IO[bytes], unzipped(file))), wiring.store, wiring.settings.stripe.ignore)
+        both = gather_file(read_payments(cast(IO[bytes], unzip(file))), wiring.store, wiring.settings.stripe.ignore)
     findings = _findings(wiring, both, mender, plan_out)
     counts = both.counts | count_kinds(findings)
-    spent = wiring.elapsed() - started
+    spent = wiring.elapsed() - began
     return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=display_name(path))
 
 

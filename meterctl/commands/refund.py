@@ -24,21 +24,23 @@ def refund(
     wiring: Wiring,
     org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
     session: Annotated[str | None, option("--session", "ID", "The payment refunded.")] = None,
-    cents: Annotated[str | None, option("--cents", "N", "How much was given back.")] = None,
-    refund_id: Annotated[str | None, option("--refund-id", "ID", "The refund's own id: it is booked once.")] = None,
-    reverse: Annotated[str | None, option("--reverse", "REFUND_ID", "Take that refund back: it failed.")] = None,
-    unused: Annotated[bool, switch("--unused", "As many cents as the unspent part of the pack is worth.")] = False,
-    preview: Annotated[bool, switch("--preview", "Show what it would claw; book nothing.")] = False,
+    cents: Annotated[str | None, option("--cents", "N", "The amount refunded.")] = None,
+    refund_id: Annotated[
+        str | None, option("--refund-id", "ID", "The refund's own id. A repeat books nothing.")
+    ] = None,
+    reverse: Annotated[str | None, option("--reverse", "REFUND_ID", "Reverse this refund, because it failed.")] = None,
+    unused: Annotated[bool, switch("--unused", "Refund the value of the unspent part of the pack.")] = False,
+    preview: Annotated[bool, switch("--preview", "Show the units to claw back; book nothing.")] = False,
     from_stripe: Annotated[
-        str | None, option("--from-stripe", "ID", "Book what Stripe says of a refund or dispute, or of a payment's.")
+        str | None, option("--from-stripe", "ID", "Book this refund or dispute, or those of this payment.")
     ] = None,
 ) -> Result:
     """Claw back units for money given back, or take such a refund back.
 
-    Books a refund: its share of the pack's units, by the price paid, from the pack's own lot, then from others, then
-    as debt. Units that have expired are not clawed again. --reverse books a reversal that gives exactly that back. A
-    dispute is a refund under the dispute's id. With --from-stripe (re_..., dp_..., du_..., or a session's, payment's or
-    charge's id for all of its own): what succeeded is clawed, what failed or was won is reversed, the rest waits.
+    Books a refund. It takes the refunded share of the pack's units from the pack's own lot, then from other lots, then
+    as debt. Expired units are not taken again. --reverse books a reversal that gives these units back. A dispute is a
+    refund under the dispute's id. --from-stripe takes re_..., dp_..., du_..., or the id of a session, payment or charge
+    for all of its refunds: succeeded ones are clawed back, failed or won ones reversed, others wait.
 
     \b
     Examples:
@@ -50,16 +52,21 @@ def refund(
     """
     if from_stripe is not None:
         if session or cents or refund_id or reverse or preview or unused:
-            raise BadInput("--from-stripe stands alone", hint="meterctl refund --from-stripe ID", code="usage")
+            raise BadInput(
+                "--from-stripe cannot be combined with other refund options",
+                hint="meterctl refund --from-stripe ID",
+                code="usage",
+            )
         return _from_stripe(wiring, from_stripe, org)
     if org is None:
         raise BadInput("a refund needs ORG", hint="meterctl refund --help", code="usage")
     if reverse is not None:
         if session or cents or refund_id or preview or unused:
-            raise BadInput("--reverse stands alone", hint="meterctl refund ORG --reverse REFUND_ID", code="usage")
+            message = "--reverse cannot be combined with other refund options"
+            raise BadInput(message, hint="meterctl refund ORG --reverse REFUND_ID", code="usage")
         return book(wiring, ReverseRefund(org, reverse))
     if cents is not None and unused:
-        raise BadInput("--unused says how many cents", hint="leave out --cents", code="usage")
+        raise BadInput("--unused and --cents cannot be combined", hint="leave out one of them", code="usage")
     if session is None or (refund_id is None and not preview) or (cents is None and not (unused or preview)):
         hint = "meterctl refund ORG --session ID --cents N --refund-id ID; or --unused in place of --cents"
         raise BadInput("a refund needs --session, --cents and --refund-id", hint=hint, code="usage")
@@ -78,12 +85,14 @@ def _preview(wiring: Wiring, operation: Refund) -> Result:
 
 
 def _unused_cents(wiring: Wiring, org: str, session: str) -> int:
-    """Return the cents that the unspent part of a pack is worth, rounded down. One that is not known is left to the
-    rules, which refuse it."""
+    """Return the value of the unspent part of a pack in cents, rounded down.
+
+    For an unknown payment return 1: the rules refuse it later.
+    """
     cents = wiring.reads.unused_cents(org, session, wiring.at)
     if cents == 0:
         message = f"nothing is left of the pack that {session} paid, or it is worth less than a cent"
-        raise BadInput(message, hint="give the cents: --cents N", code="nothing_unused")
+        raise BadInput(message, hint="name the amount with --cents N", code="nothing_unused")
     return 1 if cents is None else cents
 
 
@@ -92,24 +101,24 @@ def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
     from meterctl.core.payments.lookup import credited_parts, find_givebacks
     from meterctl.core.payments.payments import shares
 
-    found = find_givebacks(wiring.stripe, reference)
-    parts = credited_parts(wiring.ledger.store, found.sale, org)
+    result = find_givebacks(wiring.stripe, reference)
+    parts = credited_parts(wiring.ledger.store, result.sale, org)
     receipts: list[Receipt] = []
-    for item in sorted(found.givebacks, key=lambda one: (one.at, one.id)):
-        falling = shares(item, found.sale)
+    for item in sorted(result.givebacks, key=lambda one: (one.at, one.id)):
+        falling = shares(item, result.sale)
         for part in parts:
-            named = set(part.credit.all_names)
-            number = next((n for n, one in enumerate(found.sale) if named & set(one.all_names)), 0)
+            ids = set(part.credit.all_names)
+            number = next((n for n, one in enumerate(result.sale) if ids & set(one.all_names)), 0)
             receipts += _settle(wiring, part.credit, falling[number])
     return receipts[0] if len(receipts) == 1 else Receipts("refund", receipts)
 
 
 def _settle(wiring: Wiring, credit: "Credit", item: "Giveback") -> list[Receipt]:
-    """Bring the journal to what Stripe says of one giveback."""
+    """Book the state of one refund or dispute at Stripe; return the receipts."""
     from meterctl.core.payments.booked import credits_for
     from meterctl.core.payments.clawbacks import back_time, steps
 
-    # As it is now: a refund before this one may have been booked on it.
+    # Read the credit again: an earlier refund may have changed it.
     now = credits_for(wiring.ledger.store, [credit.name])
     credit = next((one for one in now if (one.org, one.seq) == (credit.org, credit.seq)), credit)
     operations = steps(item, credit)
@@ -120,10 +129,10 @@ def _settle(wiring: Wiring, credit: "Credit", item: "Giveback") -> list[Receipt]
 
 
 def _nothing(wiring: Wiring, org: str, item: "Giveback") -> Receipt:
-    said = {
-        "waiting": f"{item.id} is not decided at Stripe yet: there is nothing to claw; run it again later",
-        "given": f"{item.id}: nothing is left of the payment to claw",
+    messages = {
+        "waiting": f"Stripe has not decided {item.id} yet: there is nothing to claw back; run it again later",
+        "given": f"{item.id}: nothing of the payment is left to claw back",
     }
-    message = said.get(item.standing, f"{item.id} did not go through, and nothing was clawed for it")
+    message = messages.get(item.standing, f"{item.id} did not succeed, and nothing was clawed back for it")
     balance = wiring.reads.balance(org).balance
     return Receipt("refund", org, f"refund:{item.id}", "unchanged", balance, message)

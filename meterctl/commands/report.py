@@ -23,12 +23,12 @@ def report(
     by: Annotated[
         str, option("--by", "GROUP", f"One of {', '.join(GROUPINGS)}.", completer("complete_groupings"))
     ] = "kind",
-    expiring: Annotated[str | None, option("--expiring", "SPAN", "Of them, what expires within 14d, 36h.")] = None,
+    expiring: Annotated[str | None, option("--expiring", "SPAN", "The units that expire within 14d, 36h.")] = None,
 ) -> Report:
     """Report on all orgs: the sums of their statements, and the units outstanding with the price paid.
 
-    Books nothing. Reads the whole journal once. Outstanding are the units that customers hold at the end of the window;
-    paid_value is the price paid for them by currency, exact, rounded once.
+    Books nothing. Reads the whole journal once. Outstanding units are those that customers hold at the end of the
+    window. paid_value is the price paid for them by currency, exact, rounded once.
 
     \b
     Examples:

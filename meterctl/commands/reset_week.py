@@ -16,7 +16,7 @@ from meterctl.commands.sweep_options import (
     ShardOption,
     SweepChoice,
     Workers,
-    check_wanted,
+    check_options,
     run_sweep,
 )
 from meterctl.core.domain.operations import ForceReset
@@ -40,29 +40,30 @@ def reset_week(
     metrics_file: Metrics = None,
     require_journal: RequireJournal = False,
     force: Annotated[bool, switch("--force", "Close the open week now; needs --ref and --reason.")] = False,
-    ref: Annotated[str | None, option("--ref", "REF", "Your name for it: it is booked once.")] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "Your reference. A repeat books nothing.")] = None,
 ) -> Result:
     """Close ended weeks, or one week now by hand.
 
-    Books a reset at the Monday that ended a week: the week is archived, and overage is settled from the quota of the
-    next one. The same sweep as `expire`. With --force the open week is closed now and begins anew, without settling.
+    Books a reset, dated at the Monday that ended the week: the week is archived, and the next quota settles its
+    overage. It is the same sweep as `expire`. With --force the open week is closed now and starts again, without
+    settlement.
 
     \b
     Examples:
       meterctl reset-week --all
       meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
-    wanted = SweepChoice(
+    options = SweepChoice(
         org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
     )
     if force:
         if org is None or ref is None:
             raise BadInput("--force needs an org, --ref and --reason", hint="meterctl reset-week --help", code="usage")
-        check_wanted("reset-week", wanted)
-        return book(wiring, ForceReset(org, ref), caution="this closes the week of the org now")
+        check_options("reset-week", options)
+        return book(wiring, ForceReset(org, ref), caution=f"this closes the open week of {org} now")
     if ref is not None:
         raise BadInput("--ref goes with --force", hint="meterctl reset-week --help", code="usage")
-    check_wanted("reset-week", wanted)
+    check_options("reset-week", options)
     if not wiring.settings.terms.meter_mode:
         return Sweep("reset-week", wiring.at or wiring.now, wiring.options.dry_run, status="disabled")
-    return run_sweep(wiring, "reset-week", wanted)
+    return run_sweep(wiring, "reset-week", options)

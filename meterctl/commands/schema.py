@@ -24,8 +24,8 @@ def schema(
 ) -> Listing | Facts | None:
     """Print the JSON Schema of a document. Books nothing.
 
-    Without a name it lists the documents. A document may get further fields at any time: readers leave alone what they
-    do not know.
+    Without a name it lists the documents. A document may get new fields at any time: readers must ignore unknown
+    ones.
 
     \b
     Examples:

@@ -15,9 +15,9 @@ def statement(
 ) -> Statement | None:
     """Print an org's statement: opening balance, every movement, closing balance, and the money.
 
-    Books nothing. Sums every entry of the window, by kind, week and feature; it adds up, or it fails. Without options
-    it covers the last calendar month. What is due but not booked yet is counted in. -o html prints one page to send or
-    to print, -o hledger a double-entry journal.
+    Books nothing. Sums every entry of the window, by kind, week and feature, and fails if the sums do not add up.
+    Without options it covers the last calendar month. It includes due events that are not booked yet. -o html prints
+    one page, -o hledger a double-entry journal.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def statement(
 
 
 def _write_hledger(statements: Statements, statement: Statement) -> None:
-    """Write the entries behind ``statement``, which added up, as a double-entry journal."""
+    """Write the entries of ``statement`` as a double-entry journal."""
     import sys
 
     from meterctl.views.hledger import DoubleEntry

@@ -20,7 +20,7 @@ def undo(
     wiring: Wiring,
     org: Org,
     seq: Annotated[str | None, argument("[SEQ]", "The entry, by its number in the ledger.")] = None,
-    ref: Annotated[str | None, option("--ref", "REF", "The debit, adjustment or voided lot of this ref.")] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "The debit, adjustment or voided lot with this ref.")] = None,
     run: Annotated[str | None, option("--run", "RUN", "A metered run, while its week is open.")] = None,
     step: Annotated[str | None, option("--step", "STEP", "With --run: one of its steps.")] = None,
     session: Annotated[str | None, option("--session", "ID", "The pack of this payment, by any of its names.")] = None,
@@ -28,24 +28,24 @@ def undo(
 ) -> Receipt:
     """Take back a debit, an adjustment, a topup or a run. Needs --reason.
 
-    Books a reversal: units taken go back to the lots they came from; units granted are removed, as long as none of them
-    was used. An undone topup frees its payment for another org. A run is taken out of its week while that is open:
-    used, overage and lots stand as if it had not happened.
+    Books a reversal. Units taken go back to their lots; units granted are removed if none of them was used. An undone
+    topup frees its payment for another org. A run can be undone while its week is open: use, overage and lots are then
+    as if it had not happened.
 
     \b
     Examples:
       meterctl undo acme 17 --reason "wrong org" --yes
       meterctl undo acme --run job-9 --reason "metered ten times too high" --yes
     """
-    given = {"SEQ": seq, "--ref": ref, "--run": run, "--session": session, "--of": of}
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1 and set(named) != {"SEQ", "--of"}:
+    values = {"SEQ": seq, "--ref": ref, "--run": run, "--session": session, "--of": of}
+    selectors = [name for name, value in values.items() if value is not None]
+    if len(selectors) > 1 and set(selectors) != {"SEQ", "--of"}:
         hint = "give one of SEQ, --ref, --run, --session and --of"
-        raise BadInput(f"{' and '.join(named)} both name an entry", hint=hint, code="usage")
-    if not named:
-        raise BadInput("undo needs an entry", hint="give SEQ, --ref, --run, --session or --of", code="usage")
+        raise BadInput(f"{' and '.join(selectors)} each name an entry", hint=hint, code="usage")
+    if not selectors:
+        raise BadInput("undo needs an entry to reverse", hint="give SEQ, --ref, --run, --session or --of", code="usage")
     if step is not None and run is None:
-        raise BadInput("--step is of a run", hint="give --run too", code="usage")
+        raise BadInput("--step needs --run", hint="add --run RUN", code="usage")
     names = EntryNames(wiring.store, org)
     number = None if seq is None else check_integer(seq, "seq", least=1)
     if ref is not None:

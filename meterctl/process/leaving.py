@@ -1,12 +1,12 @@
-"""Leaving a process without tearing it down."""
+"""End a process without the interpreter's own shutdown."""
 
 import os
 
 
 def leave(code: int) -> None:
-    """End this process at once. For when all that had to be closed is, and what was printed is flushed.
+    """End this process at once. Call it after all files are closed and all output is flushed.
 
-    That spares a last walk over every object, and half a second of waiting for the MongoDB driver's monitors, which
-    look up twice a second.
+    It skips the interpreter's last walk over every object, and a wait of half a second for the monitor threads of the
+    MongoDB driver.
     """
     os._exit(code)

@@ -270,7 +270,7 @@ def test_what_is_due_stands_on_top_of_the_ledger_and_pages_like_the_rest(run: Sh
 def test_an_export_of_nothing_is_no_error_and_told(run_anywhere: Shell, words: str, told: str) -> None:
     answer = run_anywhere(f"export {words}")
     assert (answer.code, answer.out) == (0, "")
-    assert answer.err == f"{told} was found in {without_secret(run_anywhere.store)}: nothing was exported\n"
+    assert answer.err == f"{told} in {without_secret(run_anywhere.store)}: nothing was exported\n"
 
 
 def test_an_export_is_the_journal_in_canonical_form(run_anywhere: Shell) -> None:

@@ -79,7 +79,7 @@ def test_an_answer_that_cannot_be_written_is_1(run: Shell, line: str) -> None:
     assert "No space left" in ended.stderr
     assert not re.search("Exception ignored|Traceback", ended.stderr)
     if line != "--version":
-        assert "[answer_lost]: the answer cannot be written" in ended.stderr
+        assert "[answer_lost]: the result cannot be written" in ended.stderr
 
 
 #: Lines whose reader goes away, and what they end with all the same: what was found or refused is no less so.
@@ -164,7 +164,7 @@ def test_lines_that_failed_are_told_by_number_where_no_file_tells_them(run: Shel
     assert [line.partition(": ")[0] for line in told[:-1]] == [f"line {n}" for n in range(1, 11)]
     assert told[0].startswith("line 1: invalid: the op is missing")
     assert "out of range" in told[1]
-    assert told[-1] == "and 2 lines more; all of them are told by --results FILE"
+    assert told[-1] == "and 2 lines more; --results FILE lists them all"
     assert run.json("backfill lines.ndjson --results answers.ndjson").err == ""
 
 

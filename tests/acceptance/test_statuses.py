@@ -312,8 +312,8 @@ def test_a_no_is_told_in_words(run: Shell, line: str, said: str) -> None:
 def test_a_sweep_where_there_is_no_journal_says_where_it_looked(run_anywhere: Shell, command: str) -> None:
     run, place = run_anywhere, without_secret(run_anywhere.store)
     everything, one = (run.json(f"{command} {words}") for words in ("--all", "acme"))
-    assert everything.err == f"no journal was found in {place}: nothing is due\n"
-    assert one.err == f"no journal of acme was found in {place}: nothing is due\n"
+    assert everything.err == f"no journal in {place}: nothing is due\n"
+    assert one.err == f"no journal of acme in {place}: nothing is due\n"
     assert (everything.code, one.code, everything.doc["due"], one.doc["due"]) == (0, 0, 0, 0)
     run.all("credit-pack acme small --session s1")
     assert [run.json(f"{command} {words}").err for words in ("--all", "acme")] == ["", ""]

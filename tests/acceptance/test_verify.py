@@ -38,7 +38,7 @@ def place(run: Shell) -> Iterator[Path]:
 def test_a_store_without_journal_is_no_error_and_told(run_anywhere: Shell, words: str, told: str) -> None:
     answer = run_anywhere.json(f"verify {words}")
     assert (answer.code, answer.doc["ok"], answer.doc["entries"]) == (0, True, 0)
-    assert answer.err == f"{told} was found in {without_secret(run_anywhere.store)}: nothing was checked\n"
+    assert answer.err == f"{told} in {without_secret(run_anywhere.store)}: nothing was checked\n"
     shown = run_anywhere(f"verify {words}")
     assert (shown.code, shown.err) == (0, answer.err)
     assert "nothing to check" in shown.out
@@ -50,7 +50,7 @@ def test_an_export_without_journal_is_told(run: Shell, file: str, place: str) ->
     run.file("empty", "")
     answer = run.json(f"verify --file {file}")
     assert (answer.code, answer.doc["ok"]) == (0, True)
-    assert answer.err == f"no journal was found in {place}: nothing was checked\n"
+    assert answer.err == f"no journal in {place}: nothing was checked\n"
 
 
 def test_of_what_was_checked_nothing_is_told(booked: Shell) -> None:

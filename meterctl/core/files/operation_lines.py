@@ -17,7 +17,7 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.csv_table import csv_documents
 from meterctl.core.files.json_text import Document, is_cut_off, json_document
 from meterctl.core.files.raw_lines import RawLine, all_lines, bad_file, is_blank
-from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzipped
+from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -47,7 +47,7 @@ class InputFile:
     def __init__(self, name: str, file: "BufferedReader[Any]") -> None:
         self.name = name
         self.size = _size(file)
-        self.length = 0  # of the lines read so far, unzipped
+        self.length = 0  # of the lines read so far, after decompression
         self._file = file
 
     def position(self) -> int:
@@ -56,7 +56,7 @@ class InputFile:
 
     def lines(self) -> Iterator[Line]:
         """Return the lines that are not blank. Raises `BadInput` for an unusable file."""
-        file = unzipped(self._file)
+        file = unzip(self._file)
         raw = self._measure(all_lines(file))
         first = next((line for line in raw if line.problem or not is_blank(line)), None)
         if first is None:

@@ -58,7 +58,7 @@ def is_same_file(path: str | Path, other: str | Path) -> bool:
         return os.path.realpath(path) == os.path.realpath(other)
 
 
-def unzipped(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
+def unzip(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
     """Return ``file`` itself, or a reader of its contents if it is gzip."""
     return GzipFile(fileobj=file) if file.peek(1)[:1] == _GZIP_MAGIC else file
 

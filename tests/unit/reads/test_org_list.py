@@ -1,4 +1,4 @@
-"""Listing orgs by what they hold."""
+"""List orgs by balance, debt, plan or use."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -9,7 +9,7 @@ import pytest
 
 from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.errors import USAGE, BadInput
-from meterctl.core.files.sources import unzipped
+from meterctl.core.files.sources import unzip
 from meterctl.core.model import Instant
 from meterctl.core.results import Verification
 from meterctl.core.verify import Check, Sealed, SealWriter, read_seal, verify_all, verify_file, verify_org
@@ -132,7 +132,7 @@ def gzip_of(desk: Desk) -> bytes:
 
 
 def check_gzip(data: bytes) -> Verification:
-    return verify_file(unzipped(io.BufferedReader(io.BytesIO(data))))
+    return verify_file(unzip(io.BufferedReader(io.BytesIO(data))))
 
 
 def test_gzip_is_unzipped_once_wherever_its_entries_point(monkeypatch: pytest.MonkeyPatch) -> None:
