@@ -48,12 +48,12 @@ def backfill(
 ) -> Backfill:
     """Book a file of operations, once each.
 
-    Books each line under its own ref, in file order; with several --workers, in file order within each org. Running the
-    same file again books nothing twice, and finishes an interrupted run. A bad line is reported, and the next lines are
-    still booked. A line is {"op": "debit", "org": "acme", "units": 5, "ref": "r1"}; in CSV the header names the fields.
-    Times need a zone, in the file or by --timezone. If the file is not in order of time, a line may take effect late,
-    after newer entries of its org: --sort at prevents that. With --results - and --line-buffered the answers go to
-    standard output, and the summary to standard error.
+    Books every line under its own ref, in file order; with several --workers, in file order within each org. Running
+    the same file again books nothing twice, and finishes an interrupted run. A bad line is reported, and the next lines
+    are still booked. A line is {"op": "debit", "org": "acme", "units": 5, "ref": "r1"}; in CSV the header names the
+    fields. Times need a zone, in the file or by --timezone. If the file is not in order of time, a line may take effect
+    late, after newer entries of its org: --sort at prevents that. With --results - and --line-buffered the answers go
+    to standard output, and the summary to standard error.
 
     \b
     Example:

@@ -31,7 +31,7 @@ def import_journals(
 ) -> Result:
     """Bring journals in from an export, or from another store.
 
-    Checks the whole export first, alone and against the store. Then it adds the missing entries unchanged. A journal
+    Checks the whole export first, alone and against the store. Books the missing entries unchanged. A journal
     may be new to the store or continue its journal; otherwise the import is refused and adds nothing. Claims and heads
     are made along with the entries; plan versions come with `export --plans`. Run it again after any interruption.
 

@@ -183,7 +183,7 @@ def check(
     org: Org,
     units: Annotated[str, option("--units", "N", "Units that the run needs.")] = "0",
 ) -> Meter:
-    """Check if the org may run now: exit 0 if it may, 4 if not. Books and reserves nothing.
+    """Check if the org may run now: exit 0 if it may, 4 if not. Books nothing, reserves nothing.
 
     \b
     Example:
