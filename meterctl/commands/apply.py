@@ -42,7 +42,7 @@ def apply(
         raise BadInput("a saved plan has its own time and reason", hint="leave out --at and --reason", code="usage")
     if file == "-":
         raise BadInput(
-            "a saved plan cannot be read from standard input",
+            "a saved plan is a file: it cannot be read from standard input",
             hint="name the file that --plan-out wrote",
             code="bad_file",
         )

@@ -131,7 +131,7 @@ def test_what_is_refused_makes_an_empty_plan(run: Shell) -> None:
     run.all(*BEFORE)
     answer = run.json("debit acme 5000 --ref r9 --plan-out plan.ndjson")
     assert (answer.code, answer.doc["reason"]) == (4, "insufficient_balance")
-    assert "nothing would be booked" in answer.err
+    assert "would book nothing" in answer.err
     done = apply(run)
     assert (done.code, done.doc["operations"], statuses(done)) == (0, 0, {})
 

@@ -31,7 +31,7 @@ def offered(line: str, **environment: str) -> list[str]:
     [
         ("meterctl cred", ["credit-pack"]),
         ("meterctl meter sh", ["show"]),
-        ("meterctl credit-pack acme ", ["brief", "gift", "small"]),
+        ("meterctl credit-pack acme ", ["any", "brief", "gift", "small"]),
         ("meterctl credit-pack acme s", ["small"]),
         ("meterctl plan assign acme ", ["gold", "pro"]),
         ("meterctl plan show g", ["gold"]),
