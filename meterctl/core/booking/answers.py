@@ -134,7 +134,7 @@ def _difference(first: Entry, operation: Operation) -> "dict[str, Difference]":
     return {
         name: {"first": before.get(name), "now": now.get(name)}
         for name in names
-        if before.get(name) != now.get(name) and not (name in _LEFT_OUT and _may_be_left_out(operation, now[name]))
+        if before.get(name) != now.get(name) and not (name in _LEFT_OUT and _may_be_left_out(operation, now.get(name)))
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 from meterctl.core.booking.chunk_writer import Pace
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
 from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import StoreUnreachable, StoreUnusable, sound
@@ -427,3 +428,12 @@ def test_every_write_is_one_append_and_one_head(desk: Desk) -> None:
     assert desk.store.journal.calls["append"] == 1  # type: ignore[attr-defined]
     assert desk.store.heads.calls["put"] == 1  # type: ignore[attr-defined]
     assert json.dumps(contents(desk.store))
+
+
+def test_a_repeat_that_leaves_out_an_expiry_is_a_conflict() -> None:
+    desk = Desk()
+    desk.do(Adjust("acme", 5, "a1", instants.parse("2027-01-01")))
+    receipt = desk.do(Adjust("acme", 5, "a1"))
+    assert receipt.status == "conflict"
+    assert receipt.diff is not None
+    assert set(receipt.diff) == {"expires_at"}
