@@ -262,8 +262,8 @@ class Client:
         if unknown := caller.keys() - Caller.__annotations__.keys():
             raise TypeError(f"{operation} has no argument {min(unknown)!r}")
         document = {"op": operation, "org": org, **fields, **caller, "at": _text(caller.get("at"))}
-        given = {name: value for name, value in document.items() if value is not None}
-        receipt = wiring.ledger.one(request_from_document(given, actor=wiring.actor))
+        present = {name: value for name, value in document.items() if value is not None}
+        receipt = wiring.ledger.one(request_from_document(present, actor=wiring.actor))
         if receipt.status == "failed" or _is_not_found(receipt):
             kind = NotFound if receipt.status == "refused" else MeterctlError
             raise kind(receipt.message, code=receipt.reason, hint=receipt.hint)

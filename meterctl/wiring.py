@@ -147,8 +147,8 @@ class Wiring:
     def clock(self) -> "Clock":
         from meterctl.process.clock import SystemClock, pinned_clock
 
-        pinned = self.options.now or self.environ.get("METERCTL_NOW")
-        if not pinned:
+        instant = self.options.now or self.environ.get("METERCTL_NOW")
+        if not instant:
             return SystemClock()
         if not self.embedded and not self.settings.allow_time_travel:
             raise BadInput(
@@ -157,7 +157,7 @@ class Wiring:
                 code="time_travel",
             )
         with name_source("--now" if self.options.now else "METERCTL_NOW"):
-            return pinned_clock(pinned)
+            return pinned_clock(instant)
 
     @property
     def is_pinned(self) -> bool:
@@ -188,7 +188,7 @@ class Wiring:
         skew = None if settings.allow_time_travel else settings.max_clock_skew
         limits = ClockLimits(skew, settings.max_clock_jump)
         return CheckedClock(
-            self.clock, self.store.clock, limits, pinned=self.is_pinned, writes=writes, confirm=self._confirm_clock
+            self.clock, self.store.clock, limits, is_pinned=self.is_pinned, writes=writes, confirm=self._confirm_clock
         )
 
     def _confirm_clock(self, problem: str) -> bool:
@@ -254,9 +254,9 @@ class Wiring:
     @cached_property
     def actor(self) -> str:
         """Who acts: as said, else the login name."""
-        named = self.options.actor or self.environ.get("METERCTL_ACTOR") or self.profile.actor
-        if named:
-            return named
+        name = self.options.actor or self.environ.get("METERCTL_ACTOR") or self.profile.actor
+        if name:
+            return name
         from meterctl.process.login import login_name
 
         return login_name()

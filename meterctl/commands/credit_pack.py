@@ -129,7 +129,7 @@ def _credit(
     credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
     pack = pack if len(sale) == 1 else None
     operations = [
-        credit_for(payment, seller, org=org, pack=pack, booked=credit)
+        credit_for(payment, seller, org=org, pack=pack, credits=credit)
         for payment, credit in zip(sale, credits, strict=True)
     ]
     receipts = [book(wiring, operation, at=part.at) for operation, part in zip(operations, sale, strict=True)]

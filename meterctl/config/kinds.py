@@ -83,7 +83,7 @@ def one_of(*choices: str) -> Kind:
     def read(value: object, place: KeyPlace) -> str | None:
         if value in choices and _is_text(value):
             return str(value)
-        return place.wrong(f"{_listed(choices)} is needed{near_to(value, choices)}")
+        return place.wrong(f"{_join_words(choices)} is needed{near_to(value, choices)}")
 
     return read
 
@@ -176,12 +176,12 @@ def listed(
 def mapped(name: Kind, value: Kind) -> Kind:
     """Read a table whose keys are free: each of the kind ``name``, with a value of the kind ``value``."""
 
-    def read(given: object, place: KeyPlace) -> dict[str, Any] | None:
-        if not isinstance(given, dict):
+    def read(content: object, place: KeyPlace) -> dict[str, Any] | None:
+        if not isinstance(content, dict):
             return place.wrong("a table is needed")
-        for key in given:
+        for key in content:
             name(key, place.below(key))
-        return {key: value(item, place.below(key)) for key, item in given.items()}
+        return {key: value(item, place.below(key)) for key, item in content.items()}
 
     return read
 
@@ -198,18 +198,18 @@ def table(
     ``check`` runs on a table whose fields are all right.
     """
 
-    def read(given: object, place: KeyPlace) -> Any:
-        if not isinstance(given, dict):
+    def read(content: object, place: KeyPlace) -> Any:
+        if not isinstance(content, dict):
             return place.wrong("a table is needed")
         before = len(place.mistakes)
         values = {}
-        for name, value in given.items():
+        for name, value in content.items():
             if name in fields:
                 values[name] = fields[name](value, place.below(name))
             else:
                 place.below(name).wrong(_unknown(name, fields))
         for name in required:
-            if name not in given:
+            if name not in content:
                 place.below(name).wrong("this key is required")
         if check is not None and len(place.mistakes) == before:
             check(values, place)
@@ -230,6 +230,6 @@ def near_to(word: object, known: Collection[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _listed(words: Collection[str]) -> str:
+def _join_words(words: Collection[str]) -> str:
     *others, last = (repr(word) for word in words)
     return f"{', '.join(others)} or {last}" if others else last

@@ -14,9 +14,9 @@ from meterctl.core.errors import BadConfig
 MAX_BYTES = 1 << 20
 
 
-def load_settings(given: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(requested: str | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings in force. Raises `BadConfig` naming file, key and the right value."""
-    path = find_config(given, environ)
+    path = find_config(requested, environ)
     if path is None:
         return Settings()
     text = _read(path)

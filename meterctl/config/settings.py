@@ -66,11 +66,11 @@ def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
         return None
 
 
-def find_config(given: str | None, environ: Mapping[str, str]) -> Path | None:
+def find_config(requested: str | None, environ: Mapping[str, str]) -> Path | None:
     """Return the config file: the requested one, else the environment's, else the first default that exists."""
-    named = given or environ.get("METERCTL_CONFIG")
-    if named:
-        return Path(named)
+    choice = requested or environ.get("METERCTL_CONFIG")
+    if choice:
+        return Path(choice)
     return next((path for path in unnamed_configs(environ) if _is_file(path)), None)
 
 

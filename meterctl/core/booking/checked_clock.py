@@ -74,19 +74,19 @@ class CheckedClock:
         store: StoreClock,
         limits: ClockLimits,
         *,
-        pinned: bool = False,
+        is_pinned: bool = False,
         writes: bool = True,
         confirm: Confirm = lambda _: False,
     ) -> None:
-        """``pinned``: the clock was set by hand. ``writes`` False: for a rehearsal, which leaves no mark, and whose
+        """``is_pinned``: the clock was set by hand. ``writes`` False: for a rehearsal, which leaves no mark, and whose
         clock may be pinned to any time. ``confirm`` is asked once at most, and only by the first reading."""
         self._clock = clock
         self._store = store
         self._limits = limits
-        self._pinned = pinned
+        self._is_pinned = is_pinned
         self._writes = writes
         self._confirm: Confirm | None = confirm
-        self._confirmed = False
+        self._is_confirmed = False
         self._reading: _Reading | None = None
         self._has_server = limits.skew is not None
         self._mark: ClockMark | None = None
@@ -145,14 +145,14 @@ class CheckedClock:
             self._leave(mark, now)
 
     def _is_exempt(self, mark: ClockMark) -> bool:
-        return self._confirmed or (self._pinned and (mark.pinned or not self._writes))
+        return self._is_confirmed or (self._is_pinned and (mark.pinned or not self._writes))
 
     def _may_go_on(self, problem: str) -> bool:
-        self._confirmed = self._confirm is not None and self._confirm(problem)
-        return self._confirmed
+        self._is_confirmed = self._confirm is not None and self._confirm(problem)
+        return self._is_confirmed
 
     def _leave(self, mark: ClockMark | None, now: Instant) -> None:
-        takes_over = mark is not None and mark.pinned and not self._pinned
+        takes_over = mark is not None and mark.pinned and not self._is_pinned
         if mark is None or takes_over or now >= add_millis(mark.at, _MARK_EVERY):
-            self._mark = ClockMark(now, self._pinned and (mark is None or mark.pinned))
+            self._mark = ClockMark(now, self._is_pinned and (mark is None or mark.pinned))
             self._store.leave_mark(self._mark)

@@ -28,11 +28,12 @@ class PaymentNames:
     def load(self, requests: Iterable[Request], known: Iterable[tuple[str, str]]) -> None:
         """Read the claims on all packs about to be credited, in one query. A credit that is ``known`` and has one name
         alone needs none."""
-        booked = set(known)
+        known_keys = set(known)
         names = dict.fromkeys(
             name
             for operation in (request.operation for request in requests)
-            if isinstance(operation, CreditPack) and (operation.names or (operation.org, operation.key) not in booked)
+            if isinstance(operation, CreditPack)
+            and (operation.names or (operation.org, operation.key) not in known_keys)
             for name in operation.all_names
         )
         if names:

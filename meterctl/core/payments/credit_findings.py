@@ -112,11 +112,11 @@ def wrong_credit(case: Case, credit: Credit, books: Books) -> list[Discrepancy]:
             credit.org,
             None,
             expected,
-            found,
-            f"entry {credit.seq} of {credit.org} credits {credit.name} with {found}; Stripe says {expected}",
+            actual,
+            f"entry {credit.seq} of {credit.org} credits {credit.name} with {actual}; Stripe says {expected}",
             fix=TOGETHER,
         )
-        for kind, expected, found in faults
+        for kind, expected, actual in faults
     ]
     return [_rebooking(findings[0], case, credit, books), *findings[1:]] if findings else []
 

@@ -19,12 +19,12 @@ class Seller(NamedTuple):
 
 
 def credit_for(
-    payment: Payment, seller: Seller, *, org: str | None = None, pack: str | None = None, booked: Iterable[Credit] = ()
+    payment: Payment, seller: Seller, *, org: str | None = None, pack: str | None = None, credits: Iterable[Credit] = ()
 ) -> CreditPack:
     """Return the operation that credits ``payment``: to ``org`` with ``pack``, else to its own.
 
     Raises `PaymentRefused` for a payment that is unpaid, names another org or pack, or differs from the pack's price.
-    A payment that is ``booked`` already is repeated with the same values, so that the journal answers with a replay.
+    A payment among ``credits`` is repeated with the same values, so that the journal answers with a replay.
     """
     if payment.unread is not None:
         message = f"{payment.session} cannot be read without {payment.unread}"
@@ -34,7 +34,7 @@ def credit_for(
             "not_paid", f"{payment.session} is not paid: its status is {payment.status}", "wait for the payment"
         )
     org, pack = _choose(payment, "org", org, payment.org), _choose(payment, "pack", pack, payment.pack)
-    again = _same_credit(payment, org, pack, booked)
+    again = _same_credit(payment, org, pack, credits)
     if again is not None:
         return _operation(payment, org, pack, again.quantity, again.tax_cents)
     offer = seller.packs.get(pack)
@@ -56,10 +56,10 @@ def _operation(payment: Payment, org: str, pack: str, quantity: int, tax_cents: 
     )
 
 
-def _same_credit(payment: Payment, org: str, pack: str, booked: Iterable[Credit]) -> Credit | None:
+def _same_credit(payment: Payment, org: str, pack: str, credits: Iterable[Credit]) -> Credit | None:
     """Return the credit of this payment that is not undone: its price was accepted once and for all."""
     values = (org, pack, payment.cents, payment.currency)
-    same = [credit for credit in booked if (credit.org, credit.pack, credit.cents, credit.currency) == values]
+    same = [credit for credit in credits if (credit.org, credit.pack, credit.cents, credit.currency) == values]
     return next((credit for credit in same if not credit.undone), None)
 
 

@@ -94,13 +94,13 @@ def read_event(delivery: Delivery, shop: Shop) -> Event:
 
 def _thin(event: Json) -> tuple[str, str] | None:
     """Return the kind and id of the object that an event names but does not hold, or None."""
-    related = event.get("related_object")
-    is_thin = str(event.get("object", "")).startswith("v2.") or isinstance(related, Mapping)
+    target = event.get("related_object")
+    is_thin = str(event.get("object", "")).startswith("v2.") or isinstance(target, Mapping)
     if not is_thin or isinstance((event.get("data") or {}).get("object"), Mapping):
         return None
-    if not isinstance(related, Mapping):
+    if not isinstance(target, Mapping):
         return "", ""
-    kind, name = related.get("type"), related.get("id")
+    kind, name = target.get("type"), target.get("id")
     if not isinstance(kind, str) or not isinstance(name, str):
         raise _no_event("its related_object has no type or no id")
     return kind, name

@@ -154,7 +154,7 @@ class Settler:
             return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
         credits = credits_for(self._ledger.store, payment.all_names)
         try:
-            operation = credit_for(payment, self._booking.seller(payment), booked=credits)
+            operation = credit_for(payment, self._booking.seller(payment), credits=credits)
         except (PaymentRefused, BadInput) as problem:
             status = "pending" if problem.code == "needs_key" else "refused"
             return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)

@@ -123,9 +123,9 @@ class Explainer:
     def _at(self, org: str, as_of: Instant | None) -> _OrgStanding:
         newest, at, _ = self._reads.standing(org, as_of)
         tip = tip_of(newest)
-        booked = list(book_due(org, tip, at, self._terms, self._plans, at))
-        pending = tuple(entry for entry, _ in booked)
-        return _OrgStanding(org, at, newest, pending, booked[-1][1] if booked else tip, as_of is None)
+        entries = list(book_due(org, tip, at, self._terms, self._plans, at))
+        pending = tuple(entry for entry, _ in entries)
+        return _OrgStanding(org, at, newest, pending, entries[-1][1] if entries else tip, as_of is None)
 
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:
@@ -154,13 +154,13 @@ class Explainer:
     def _plan(self, standing: _OrgStanding, recent: "_Recent") -> dict[str, Any]:
         week = standing.state.week
         plan = self._terms.plan_of(standing.state, standing.at)
-        assigned = recent.newest_of("plan")
+        assignment = recent.newest_of("plan")
         version = self._plans.in_force(plan, standing.at).version if week is None else week.version
         return {
             "plan": plan if week is None else week.plan,
             "version": version,
             "assigned": standing.state.plan is not None,
-            "seqs": [] if assigned is None else [assigned["seq"]],
+            "seqs": [] if assignment is None else [assignment["seq"]],
         }
 
     def _week(self, standing: _OrgStanding, quota: int, recent: "_Recent") -> dict[str, Any]:

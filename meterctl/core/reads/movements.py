@@ -229,10 +229,10 @@ class Movements:
 
     def check(self, subject: str) -> None:
         """Raise `DoesNotAddUp` unless opening + movements = closing and features and weeks tell of the same usage."""
-        moved = sum(tally.units for tally in self.by_key.values())
-        if self.opening + moved != self.closing:
+        total = sum(tally.units for tally in self.by_key.values())
+        if self.opening + total != self.closing:
             raise DoesNotAddUp(
-                f"{subject}: opening {self.opening:,} + movements {moved:,} is not closing {self.closing:,}"
+                f"{subject}: opening {self.opening:,} + movements {total:,} is not closing {self.closing:,}"
             )
         by_feature, by_week = sum(self.features.values()), sum(week.used for week in self.weeks.values())
         if by_feature != by_week:
@@ -309,9 +309,9 @@ def count_usage(sums: Movements, entry: Entry) -> None:
     if kind == "usage":
         _use(sums, entry, entry["units"], entry["breakdown"], entry["uncovered"])
     elif kind == "reversal" and "uncounted" in entry:
-        gone: Mapping[str, Any] = entry["uncounted"]
-        taken = {feature: -units for feature, units in gone["breakdown"].items()}
-        _use(sums, entry, -gone["units"], taken, -gone["uncovered"])
+        uncounted: Mapping[str, Any] = entry["uncounted"]
+        units_by_feature = {feature: -units for feature, units in uncounted["breakdown"].items()}
+        _use(sums, entry, -uncounted["units"], units_by_feature, -uncounted["uncovered"])
     elif kind == "reset":
         closed = entry["closed"]
         week = sums.week(closed["key"], closed["cycle"])

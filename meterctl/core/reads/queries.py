@@ -142,11 +142,11 @@ class Reads:
             newest is not None,
         )
 
-    def _forecast(self, org: str, booked: State, state: State, at: Instant) -> "Forecast":
+    def _forecast(self, org: str, booked_state: State, state: State, at: Instant) -> "Forecast":
         """Return the pace of ``org`` and the instant it runs out; ``state`` includes due events."""
         from meterctl.core.reads.forecaster import Forecaster  # it loads fractions, which few reads need
 
-        return Forecaster(self._store.journal, self._terms, self.plans).of(org, booked, state, at)
+        return Forecaster(self._store.journal, self._terms, self.plans).of(org, booked_state, state, at)
 
     def history(self, org: str, limit: int = 12) -> Listing:
         """Return the closed weeks of ``org``, newest first, each with the entry that closed it."""

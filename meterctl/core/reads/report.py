@@ -62,7 +62,7 @@ class Group:
             "orgs": self.orgs,
             "entries": sum(tally.entries for tally in self.sums.by_key.values()),
             "opening": self.sums.opening if balances else None,
-            "movements": {movement: moved for movement, moved in units.items() if moved},
+            "movements": {movement: count for movement, count in units.items() if count},
             "closing": self.sums.closing if balances else None,
             "money": [money_record(currency, money[currency]) for currency in sorted(money)],
             "outstanding": self.outstanding.record(),

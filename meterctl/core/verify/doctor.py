@@ -83,9 +83,9 @@ class Diagnosis(Result):
 class Doctor:
     """Inspects ``store``.
 
-    Anything before ``now`` is due. ``clock`` is this machine's, to compare with the server's. ``configured`` are the
-    plans of the config, to compare with the published ones. ``default_plan`` is the config's plan for orgs without one;
-    None if the config cannot be read.
+    Anything before ``now`` is due. ``clock`` is this machine's, to compare with the server's. ``config_versions`` are
+    the plans of the config, to compare with the published ones. ``default_plan`` is the config's plan for orgs without
+    one; None if the config cannot be read.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class Doctor:
         now: Instant,
         clock: Clock,
         sample: int = SAMPLE,
-        configured: Sequence[NewVersion] = (),
+        config_versions: Sequence[NewVersion] = (),
         default_plan: str | None = None,
         *,
         max_jump: float = MAX_JUMP,
     ) -> None:
         self._store = store
-        self._configured = configured
+        self._config_versions = config_versions
         self._default_plan = default_plan
         self._now = now
         self._clock = clock
@@ -149,7 +149,7 @@ class Doctor:
             yield Observation("file", True, "every page and index is whole")
 
     def _default(self, plan: str) -> Observation:
-        known = {*PlanBook(self._store.plans.all).names(), *(plan.plan for plan in self._configured)}
+        known = {*PlanBook(self._store.plans.all).names(), *(plan.plan for plan in self._config_versions)}
         if plan in known:
             return Observation("default plan", True, plan)
         problem = f"{plan!r} is neither published nor in the config{did_you_mean(plan, known)}"
@@ -157,9 +157,9 @@ class Doctor:
         return Observation("default plan", None, f"orgs without a plan have quota 0: {problem}", fix)
 
     def _plans(self) -> Observation:
-        other = not_published(self._store.plans, self._configured)
+        other = not_published(self._store.plans, self._config_versions)
         if not other:
-            summary = "all plans of the config are published" if self._configured else "the config has no plans"
+            summary = "all plans of the config are published" if self._config_versions else "the config has no plans"
             return Observation("plans", True, summary)
         fix = "the published versions stay in force; to publish the config's: meterctl plan publish --from-config"
         return Observation("plans", None, f"not published as in the config: {', '.join(other)}", fix)

@@ -34,9 +34,7 @@ class JournalCheck:
     ``seq``, ``hash`` and ``tip`` are those of the last entry so far; ``text`` is the part of it that its hash covers.
     """
 
-    def __init__(
-        self, org: str, lookup: Lookup, sealed: Sealed | None = None, *, latest: Instant | None = None
-    ) -> None:
+    def __init__(self, org: str, lookup: Lookup, seal: Sealed | None = None, *, latest: Instant | None = None) -> None:
         """Start a journal. No entry may take effect after ``latest``."""
         self.org = org
         self.seq = 0
@@ -50,20 +48,20 @@ class JournalCheck:
         self._blind = False  # True if the state before the next entry is unknown
         self._keys = Seen()
         self._past = Past(lookup)
-        self._sealed = sealed
+        self._seal = seal
         self._latest = latest
         self._findings: list[Finding] = []
         self._place = 0  # the seq for findings
 
-    def feed(self, document: object, stored: bytes | None = None) -> list[Finding]:
-        """Return the findings of the next entry. ``stored`` is its text, where the store keeps the canonical form."""
+    def feed(self, document: object, text: bytes | None = None) -> list[Finding]:
+        """Return the findings of the next entry. ``text`` is its form, where the store keeps the canonical form."""
         self._findings = []
         problem = malformed(document)
         if problem is None:
             entry = cast(Entry, document)
             try:
-                written = stored is None or stored == canonical_bytes(entry)
-                self.text = without_hash(stored, entry["hash"]) if stored and written else hashed_bytes(entry)
+                written = text is None or text == canonical_bytes(entry)
+                self.text = without_hash(text, entry["hash"]) if text and written else hashed_bytes(entry)
                 digest = chain_hash(entry["prev"], self.text)
             except NOT_CANONICAL as error:
                 problem = f"it cannot be written as JSON in UTF-8: {error}"
@@ -85,8 +83,8 @@ class JournalCheck:
         week = self._state.week
         if week is not None and not self._blind:
             self._check_week(week.used, sum(week.breakdown.values()))
-        if self._sealed is not None and self.seq < self._sealed.seq:
-            message = f"the journal ends at entry {self.seq}, but was sealed at entry {self._sealed.seq}"
+        if self._seal is not None and self.seq < self._seal.seq:
+            message = f"the journal ends at entry {self.seq}, but was sealed at entry {self._seal.seq}"
             self._note(Check.SEAL, message)
         if self._latest is not None and self._at > self._latest:
             message = f"it takes effect at {self._at}, in the future: until then new entries get this time"
@@ -148,7 +146,7 @@ class JournalCheck:
     def _check_hash(self, entry: Entry, digest: str) -> None:
         if digest != entry["hash"]:
             self._note(Check.CHAIN, f"the hash does not match the content, whose hash is {digest}")
-        if self._sealed is not None and entry["seq"] == self._sealed.seq and digest != self._sealed.hash:
+        if self._seal is not None and entry["seq"] == self._seal.seq and digest != self._seal.hash:
             self._note(Check.SEAL, "it differs from the sealed entry")
 
     def _check_state(self, entry: Entry) -> State:
@@ -177,10 +175,10 @@ class JournalCheck:
         if debt.owed < 0 or debt.overage < 0:
             self._note(Check.BALANCE, f"more debt was repaid than owed: {debt}")
 
-    def _check_week(self, used: int, counted: int) -> None:
-        if self._settled is not None and used != counted + self._settled:
+    def _check_week(self, used: int, week_units: int) -> None:
+        if self._settled is not None and used != week_units + self._settled:
             self._note(
-                Check.WEEK, f"{used} units are used, but {counted} are in its breakdown and {self._settled} settled"
+                Check.WEEK, f"{used} units are used, but {week_units} are in its breakdown and {self._settled} settled"
             )
 
     # -- moving on

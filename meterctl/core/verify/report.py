@@ -67,7 +67,7 @@ class Run:
         self._seal = seal
         self._scope = scope
         self._latest = latest
-        self._started = time.monotonic()
+        self._start = time.monotonic()
         self._result = Verification()
         self._places: dict[tuple[str | None, int, str], int] = {}
         self.doubts: list[Doubt] = []
@@ -77,8 +77,8 @@ class Run:
 
     def start(self, org: str, lookup: Lookup) -> JournalCheck:
         self._result.orgs += 1
-        sealed = None if self._seal is None else self._seal.take(org)
-        return JournalCheck(org, lookup, sealed, latest=self._latest)
+        seal = None if self._seal is None else self._seal.take(org)
+        return JournalCheck(org, lookup, seal, latest=self._latest)
 
     def entry(self, findings: list[Finding]) -> None:
         """Count an entry and add its findings."""
@@ -142,11 +142,11 @@ class Run:
 
     def done(self) -> Verification:
         """Return the result, with the sealed journals that are missing."""
-        for org, sealed in self._seal.rest() if self._seal is not None else ():
+        for org, seal in self._seal.rest() if self._seal is not None else ():
             if self.covers(org):
-                message = f"the journal is missing; it was sealed at entry {sealed.seq}"
+                message = f"the journal is missing; it was sealed at entry {seal.seq}"
                 self.note(org, None, Check.SEAL, message)
-        self._result.seconds = time.monotonic() - self._started
+        self._result.seconds = time.monotonic() - self._start
         return self._result
 
 

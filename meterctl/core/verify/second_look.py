@@ -28,18 +28,18 @@ REPAIR = "to repair it: meterctl verify --all --repair-heads"
 def settle(store: Store, run: Run, clock: Clock | None) -> None:
     """Report the run's doubts that persist. With a ``clock``, wait for writers to resolve them."""
     doubts, run.doubts = run.doubts, []
-    persisting = _unsettled(store, doubts)
+    persisting = _still_open(store, doubts)
     if clock is not None:
         end, pause = clock.elapsed() + SETTLING, _FIRST_PAUSE
         while persisting and clock.elapsed() < end:
             clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
-            persisting = _unsettled(store, persisting)
+            persisting = _still_open(store, persisting)
     for doubt in persisting:
         _report(store, run, doubt)
 
 
-def _unsettled(store: Store, doubts: Sequence[Doubt]) -> list[Doubt]:
+def _still_open(store: Store, doubts: Sequence[Doubt]) -> list[Doubt]:
     return [doubt for doubt in doubts if not _is_settled(store, doubt)]
 
 

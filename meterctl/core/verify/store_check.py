@@ -190,8 +190,8 @@ class _StoreCheck:
         """Check the journal of ``org``; return its last entry, if it can be read."""
         journal, run = self._store.journal, self._run
         check = run.start(org, partial(self._look_up, org))
-        for stored in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
-            run.entry(check.feed(*stored))
+        for content in readable(journal.documents(org), lambda problem: run.entry(check.unreadable(problem))):
+            run.entry(check.feed(*content))
             tip = check.tip
             if tip is not None and tip["kind"] == "topup":
                 self._add_topup(_Topup.of(tip))
@@ -200,8 +200,8 @@ class _StoreCheck:
 
     def _look_up(self, org: str, seq: int) -> object:
         note = partial(self._run.note, org, seq, Check.FORM)
-        stored = next(readable(self._store.journal.documents(org, seq=seq), note), None)
-        return None if stored is None else stored.content
+        document = next(readable(self._store.journal.documents(org, seq=seq), note), None)
+        return None if document is None else document.content
 
     # -- check 13
 
@@ -325,7 +325,7 @@ class Repair(NamedTuple):
 
 def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -> Repair:
     """Rebuild every wrong head from its org's last entry; change nothing else. Safe while others write."""
-    orgs_checked, mended, unreadable = 0, 0, list[str]()
+    orgs_checked, repairs, unreadable = 0, 0, list[str]()
     for orgs in _chunks((org for org in store.journal.orgs(after=after) if shard is None or shard(org)), CHUNK):
         behind, wrong = list[Head](), list[Head]()
         for org in orgs:
@@ -336,8 +336,8 @@ def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -
         # `put` only moves a head forward, so it cannot overwrite a newer one of another writer.
         store.heads.put(behind)
         store.heads.replace(wrong)
-        orgs_checked, mended = orgs_checked + len(orgs), mended + len(behind) + len(wrong)
-    return Repair(orgs_checked, mended, unreadable)
+        orgs_checked, repairs = orgs_checked + len(orgs), repairs + len(behind) + len(wrong)
+    return Repair(orgs_checked, repairs, unreadable)
 
 
 def _sort_out(store: Store, org: str, behind: list[Head], wrong: list[Head]) -> None:

@@ -195,12 +195,12 @@ def _uncounting(step: JournalStep, first: Entry) -> None:
     if week is None or (week.key, week.cycle) != (first["week"], first["cycle"]):
         step.note(Check.WEEK, f"the week of entry {first['seq']} is closed, so its usage cannot be removed")
         return
-    removed = removal(week.overflow, week.used - first["units"], week.quota, first["units"], first["uncovered"])
-    uncounted = {"units": first["units"], "breakdown": first["breakdown"]} | removed._asdict()
+    overflow = removal(week.overflow, week.used - first["units"], week.quota, first["units"], first["uncovered"])
+    uncounted = {"units": first["units"], "breakdown": first["breakdown"]} | overflow._asdict()
     if entry["uncounted"] != uncounted:
         step.note(Check.WEEK, f"it removes {entry['uncounted']} from the week, expected {uncounted}")
     try:
-        amount, effects = give_back_parts(first, removed.draws, Debt(0, removed.debt), _context(step))
+        amount, effects = give_back_parts(first, overflow.draws, Debt(0, overflow.debt), _context(step))
     except (ValueError, Damaged) as problem:
         step.note(Check.LOTS, str(problem))
         return

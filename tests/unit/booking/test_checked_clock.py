@@ -150,7 +150,7 @@ JUMPS = [
 def test_a_clock_may_be_so_far_from_the_last_write(jump: int, allowed: bool, pinned: bool) -> None:
     machine = Machine()
     machine.set_by(jump)
-    problem = refused(CheckedClock(machine, Times(mark=ClockMark(at(), pinned=False)), LIMITS, pinned=pinned))
+    problem = refused(CheckedClock(machine, Times(mark=ClockMark(at(), pinned=False)), LIMITS, is_pinned=pinned))
     assert (problem is None) == allowed
     if problem is not None:
         assert (problem.code, problem.exit_code) == ("clock_jump", UNREACHABLE)
@@ -161,7 +161,7 @@ def test_a_pinned_clock_goes_anywhere_where_only_such_have_written(jump: int) ->
     machine = Machine()
     machine.set_by(jump)
     times = Times(mark=ClockMark(at(), pinned=True))
-    assert refused(CheckedClock(machine, times, LIMITS, pinned=True)) is None
+    assert refused(CheckedClock(machine, times, LIMITS, is_pinned=True)) is None
     assert (refused(CheckedClock(machine, times, LIMITS)) is None) == dict(JUMPS)[jump]
 
 
@@ -169,7 +169,7 @@ def test_a_rehearsal_may_be_pinned_to_any_time_and_leaves_no_mark() -> None:
     machine = Machine()
     machine.set_by(1000 * DAY)
     times = Times(mark=ClockMark(at(), pinned=False))
-    assert refused(CheckedClock(machine, times, LIMITS, pinned=True, writes=False)) is None
+    assert refused(CheckedClock(machine, times, LIMITS, is_pinned=True, writes=False)) is None
     assert refused(CheckedClock(machine, times, LIMITS, writes=False)) is not None
     assert times.left == []
 
@@ -220,7 +220,7 @@ def test_a_mark_is_left_once_an_hour_and_a_real_clock_takes_over(
     machine = Machine()
     machine.set_by(moved)
     times = Times(mark=kept)
-    clock = CheckedClock(machine, times, LIMITS, pinned=pinned)
+    clock = CheckedClock(machine, times, LIMITS, is_pinned=pinned)
     for _ in range(3):
         clock.now()
     assert times.left == ([] if left is None else [left])

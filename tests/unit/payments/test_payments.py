@@ -305,7 +305,7 @@ def test_a_pack_that_is_unknown_is_left_to_the_journal_to_refuse() -> None:
 
 def test_what_was_accepted_once_is_accepted_for_ever() -> None:
     booked = Credit("acme", "pi_1", 1, "small", 400, "usd", undone=False, tax_cents=7)
-    operation = credit_for(payment(cents=400, tax_cents=9), Seller(PACKS), booked=[booked])
+    operation = credit_for(payment(cents=400, tax_cents=9), Seller(PACKS), credits=[booked])
     assert (operation.paid_cents, operation.tax_cents) == (400, 7)
 
 
