@@ -164,7 +164,7 @@ def test_a_refund_that_was_never_clawed_and_failed_is_nothing(run: Shell, accoun
     refund = account.refund(sell(account, run), 100, at=T0 + 60)
     account.refund_becomes(refund, "failed", at=T0 + 80)
     receipt = run.doc(f"refund --from-stripe {refund}")
-    assert (receipt["status"], "did not go through" in receipt["message"]) == ("unchanged", True)
+    assert (receipt["status"], "did not succeed" in receipt["message"]) == ("unchanged", True)
 
 
 def test_all_refunds_of_a_payment_are_booked_each_by_its_id(run: Shell, account: StandIn) -> None:
