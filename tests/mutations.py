@@ -679,12 +679,6 @@ MUTATIONS = [
         'a low balance is told an entry late',
     ),
     Mutation(
-        'booking/payment_names',
-        'return view.topup_named(operation.all_names) if own else None',
-        'return None',
-        'a crash between claim and topup lets a payment in twice',
-    ),
-    Mutation(
         "payments/clawbacks",
         "if item.currency != credit.currency:\n        command",
         "if False:\n        command",

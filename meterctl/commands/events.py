@@ -30,9 +30,7 @@ def events(
     wiring: Wiring,
     file: Annotated[str | None, argument("FILE|-", "Webhook events, plain or gzip; - reads standard input.")] = None,
     from_stripe: Annotated[bool, switch("--from-stripe", "Read the events from the Stripe account.")] = False,
-    since: Annotated[
-        str | None, option("--since", "TIME", "With --from-stripe: events from then on (else 3d).")
-    ] = None,
+    since: Annotated[str | None, option("--since", "TIME", "With --from-stripe: events since (else 3d).")] = None,
     signature: Annotated[
         str | None, option("--signature", "HEADER", "The Stripe-Signature of the only event in the file.")
     ] = None,
