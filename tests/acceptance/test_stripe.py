@@ -197,7 +197,7 @@ def test_a_dispute_of_what_is_gone_already_is_nothing(run: Shell, account: Stand
     refund = account.refund(session, 500, at=T0 + 60)
     run.all(f"refund --from-stripe {refund}")
     dispute = account.dispute(session, 500, at=T0 + 120)
-    assert "nothing is left" in run.doc(f"refund --from-stripe {dispute}")["message"]
+    assert "nothing of the payment is left" in run.doc(f"refund --from-stripe {dispute}")["message"]
 
 
 def test_a_payment_without_refunds_has_none_to_book(run: Shell, account: StandIn) -> None:
