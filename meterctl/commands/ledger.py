@@ -116,7 +116,7 @@ def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) 
     if org is None:
         raise BadInput("--chart needs one org", hint="meterctl ledger ORG --chart", code="usage")
     if not alone or query != LedgerQuery(since=query.since, until=query.until, limit=query.limit):
-        only = "leave out the other options"
+        only = "leave out all but --since and --until"
         raise BadInput("--chart can only be combined with --since and --until", hint=only, code="usage")
     return wiring.reads.chart(org, query.since, query.until)
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
-from meterctl.core.booking import chunk_writer
+from meterctl.core.booking import chunk_writer, payment_names
 from meterctl.core.booking.chunk_decider import Decision
 from meterctl.core.booking.chunk_reader import ChunkReader
 from meterctl.core.booking.chunk_writer import Booked, Pace, Writer
@@ -172,7 +172,7 @@ DEFECTS = [
     Defect(
         "a claim moves while the pack is still there",
         "one session for two orgs",
-        _instead(chunk_writer, "undo_is_booked", lambda *_: True),
+        _instead(payment_names, "undo_is_booked", lambda *_: True),
     ),
     Defect("heads are trusted", "a chunk and a debit", _heads_are_trusted),
     Defect("a no mixes two moments", "an undo and what it undoes", _instead(OrgView, "_end_of_stored", _no_end)),
