@@ -36,7 +36,7 @@ bench: $(VENV)/.dev
 mutations: $(VENV)/.dev
 	$(BIN)/python -m tests.mutations
 
-# Fixed seeds, so that anyone can repeat a failure. Few, because one defect is open: with later ones (memory, 172) a crash
+# Fixed seeds, so that anyone can repeat a failure. Few, because one defect is open: with others (memory, 0 and 172) a crash
 # beside another name of the same payment leaves a claim without a credit, which verify reports.
 simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulator --store memory --seed 1 --runs 100 $(ARGS)
