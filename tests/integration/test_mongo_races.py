@@ -27,7 +27,7 @@ def test_a_claim_that_is_clashed_with_but_not_seen_is_no_answer(
 ) -> None:
     store.claims.take([make_claim("cs_1", "acme")])
     monkeypatch.setattr(store.claims, "_find", lambda _: {})
-    with pytest.raises(StoreUnreachable, match="who holds cs_1"):
+    with pytest.raises(StoreUnreachable, match="did not return the claim on cs_1"):
         store.claims.take([make_claim("cs_1", "bolt"), make_claim("cs_2", "bolt")])
 
 
@@ -56,5 +56,5 @@ def test_a_lock_that_never_stays_long_enough_to_be_seen_is_no_answer(
 ) -> None:
     store.locks.acquire(HELD, NOON)
     given_back_before_each_look(store, monkeypatch, 99)
-    with pytest.raises(StoreUnreachable, match="who holds the lock sweep"):
+    with pytest.raises(StoreUnreachable, match="did not return the holder of the lock sweep"):
         store.locks.acquire(WANTED, NOON)
