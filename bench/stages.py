@@ -16,7 +16,7 @@ from bench import stories
 from bench.places import Place, opened, places
 from bench.stories import chunks, name
 from meterctl.core.booking.chunk_writer import Writer
-from meterctl.core.booking.head_cache import head_of
+from meterctl.core.booking.head_cache import HeadKeeper, head_of
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.canonical import canonical_bytes, entry_hash
@@ -64,7 +64,8 @@ def measure(place: Place, orgs: int) -> Stages:
 
 
 def _writer(ledger: Ledger) -> Writer:
-    return Writer(ledger.store, ledger.clock, ledger.terms, dry_run=False, patience=1.0, random=Random())
+    heads = HeadKeeper(ledger.store.heads)
+    return Writer(ledger.store, ledger.clock, ledger.terms, dry_run=False, patience=1.0, random=Random(), heads=heads)
 
 
 def _decided(ledger: Ledger, tips: Mapping[str, Entry]) -> list[Entry]:

@@ -91,12 +91,13 @@ _BOOK = Writer.book
 
 
 def _claim_later(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Booked:
-    self._claim = lambda outcomes: outcomes  # type: ignore[method-assign]
+    self._claim = lambda outcomes, claims: outcomes  # type: ignore[method-assign]
     try:
         booked = _BOOK(self, outcomes, *rest)
     finally:
         del self._claim
-    self._claim(outcomes[: booked.settled])
+    settled = outcomes[: booked.settled]
+    self._claim(settled, [claim for outcome in settled for claim in outcome.claims])
     return booked
 
 

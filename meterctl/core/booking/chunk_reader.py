@@ -41,7 +41,9 @@ class ChunkReader:
         self.views = views
         self._flying = flying
         self.plans = PlanBook(store.plans.all)
-        self.requests = _within_lots(requests, views, contended)
+        orgs = list(dict.fromkeys(request.operation.org for request in requests))
+        count = views.load(orgs, exactly=contended)
+        self.requests = requests if len(requests) == 1 else _within_lots(requests, orgs[:count], views)
         self.keys_are_read = False
         self._known: dict[Name, Entry] = {}
         self._undone: dict[Name, Entry] = {}
@@ -157,11 +159,9 @@ class ChunkReader:
         return {name: entry for one in names for name, entry in self._from_store([one]).items()}
 
 
-def _within_lots(requests: Sequence[Request], views: OrgViews, contended: Collection[str]) -> Sequence[Request]:
-    """Load the orgs of ``requests``. Return the first requests, up to `MOST_LOTS` lots together."""
-    orgs = list(dict.fromkeys(request.operation.org for request in requests))
-    count = views.load(orgs, exactly=contended)
-    sizes = {org: views.of(org).lots for org in orgs[:count]}
+def _within_lots(requests: Sequence[Request], orgs: Sequence[str], views: OrgViews) -> Sequence[Request]:
+    """Return the first requests for the loaded ``orgs``, up to `MOST_LOTS` lots together."""
+    sizes = {org: views.of(org).lots for org in orgs}
     lots = 0
     for index, request in enumerate(requests):
         org = request.operation.org

@@ -4,7 +4,6 @@ If another writer was first, the entries before that point stay booked, and the 
 """
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from math import inf
 from random import Random
@@ -18,7 +17,7 @@ from meterctl.core.booking.payment_names import claim_all
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import StoreUnreachable
-from meterctl.core.model import Entry
+from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Clock, Store
 
 #: Seconds that one chunk may spend losing races or waiting for a store. It also bounds the age of an entry's
@@ -29,30 +28,19 @@ PATIENCE = 30.0
 class Pace:
     """Waits between tries: jittered, growing from 2 to 50 ms, until a deadline."""
 
-    def __init__(self, clock: Clock, patience: float, random: Random, *, latest: float = inf) -> None:
-        """Allow no try to begin after ``latest``, a reading of `Clock.elapsed`, however much patience is left."""
+    def __init__(self, clock: Clock, patience: float, random: Random) -> None:
         self._clock = clock
         self._random = random
-        self._latest = latest
+        #: No try may begin after this reading of `Clock.elapsed`, however much patience is left.
+        self.latest = inf
         # Real time: a try without an answer takes seconds, which a pinned clock does not show.
         self._end = clock.elapsed() + patience
         self._longest = 0.002
 
-    def for_entries(self, decided_at: float) -> "Pace":
-        """Return the pace for appending entries decided at ``decided_at``, a reading of `Clock.elapsed`."""
-        pace = copy(self)
-        pace._latest = decided_at + PATIENCE
-        return pace
-
-    @property
-    def is_late(self) -> bool:
-        """Return True if it is too late for even a first try."""
-        return self._clock.elapsed() > self._latest
-
     def wait(self, trouble: StoreUnreachable) -> None:
         """Wait a little before the next try. Raise ``trouble`` if no time is left for one."""
         pause = self._random.uniform(0.001, self._longest)
-        if self._clock.elapsed() + pause > min(self._end, self._latest):
+        if self._clock.elapsed() + pause > min(self._end, self.latest):
             raise trouble
         self._longest = min(0.05, self._longest * 1.6)
         self._clock.sleep(pause)
@@ -82,13 +70,7 @@ class Writer:
     dry_run: bool
     patience: float
     random: Random
-
-    def __post_init__(self) -> None:
-        self.heads = HeadKeeper(self.store.heads)
-
-    def pace(self) -> Pace:
-        """Return the pace for a new chunk, with all its patience."""
-        return Pace(self.clock, self.patience, self.random)
+    heads: HeadKeeper
 
     def contended(self) -> StoreUnreachable:
         """Return the trouble for a chunk that lost every race."""
@@ -107,23 +89,25 @@ class Writer:
 
     def book(self, outcomes: Sequence[Decision], entries: Sequence[Entry], pace: Pace) -> Booked:
         """Claim the payment names and append the ``entries`` of ``outcomes``, up to the first lost race."""
-        self.heads.begin_chunk()
-        winners = self._claim(outcomes)
-        if len(winners) < len(outcomes):
-            entries = [entry for outcome in winners for entry in outcome.entries]
-        if entries and pace.is_late:
+        if not self.heads.at_once:
+            self.heads.begin_chunk()
+        winners = outcomes
+        if claims := [claim for outcome in outcomes for claim in outcome.claims]:
+            winners = self._claim(outcomes, claims)
+            if len(winners) < len(outcomes):
+                entries = [entry for outcome in winners for entry in outcome.entries]
+        if entries and self.clock.elapsed() > pace.latest:  # too late for even a first try
             return Booked(0, (), clashed=False, late=True)
-        settled, cut = _settled(winners, self._append(entries, pace))
+        count = self._append(entries, pace)
+        settled, cut = (len(winners), ()) if count == len(entries) else _settled(winners, count)
         # A crash may have kept the writer of the newest entry from putting its head: a repeat puts it.
-        self.heads.stored(outcome.tip for outcome in winners[:settled] if outcome.tip is not None)
+        if repeats := [outcome.tip for outcome in winners[:settled] if outcome.tip is not None]:
+            self.heads.stored(repeats)
         return Booked(settled, cut, clashed=settled == 0 or settled < len(winners))
 
-    def _claim(self, outcomes: Sequence[Decision]) -> Sequence[Decision]:
-        """Claim the names of all payments about to be credited. Return the outcomes before the first that lost a name
-        to another payment: the caller decides the rest again."""
-        claims = [claim for outcome in outcomes for claim in outcome.claims]
-        if not claims:
-            return outcomes
+    def _claim(self, outcomes: Sequence[Decision], claims: Sequence[Claim]) -> Sequence[Decision]:
+        """Take the ``claims`` of all payments about to be credited. Return the outcomes before the first that lost a
+        name to another payment: the caller decides the rest again."""
         holders = claim_all(self.store, claims)
         # A repeat books nothing, so losing a name does not matter to it.
         losers = (

@@ -43,11 +43,8 @@ class HeadKeeper:
         self._heads = heads
         self._behind: dict[str, Entry] = {}
         self._chunks = 0
-
-    @property
-    def at_once(self) -> bool:
-        """Return True if heads are put along with the entries of this chunk: most calls have no other."""
-        return self._chunks == 0
+        #: Heads are put along with the entries of the first chunk: most calls have no other.
+        self.at_once = True
 
     def begin_chunk(self) -> None:
         """Begin a chunk, or the rest of one. All entries before it are stored."""
@@ -57,6 +54,7 @@ class HeadKeeper:
     def end_chunk(self) -> None:
         """Count a chunk that was booked whole."""
         self._chunks += 1
+        self.at_once = False
 
     def put(self, entries: Iterable[Entry]) -> None:
         """Put the heads of the orgs of ``entries``, in order of seq. The entries are stored, or will be in the same

@@ -200,14 +200,17 @@ class OrgViews:
         """
         if self._views:
             self._renew(orgs)
-        count, lots, size = 0, 0, _FIRST_PAGE
-        while count < len(orgs) and lots < MOST_LOTS:
-            page = orgs[count : count + size]
+        count, lots, page = 0, 0, orgs[:_FIRST_PAGE]
+        while page:
             self._load(page, exactly)
-            count, lots = count + len(page), lots + sum(self._views[org].lots for org in page)
-            size = 1 + (MOST_LOTS - lots) * count // max(
-                1, lots
-            )  # as many as fit if they have as many lots as those so far
+            count += len(page)
+            if count == len(orgs):
+                break
+            lots += sum(self._views[org].lots for org in page)
+            if lots >= MOST_LOTS:
+                break
+            # As many as fit if they have as many lots as those so far.
+            page = orgs[count : count + 1 + (MOST_LOTS - lots) * count // max(1, lots)]
         if len(self._views) > len(orgs):
             self._forget_oldest(orgs)
         return count
@@ -215,9 +218,11 @@ class OrgViews:
     def _load(self, orgs: Sequence[str], exactly: Collection[str]) -> None:
         missing = [org for org in orgs if org not in self._views]
         exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
-        self._add(exact, {org: self._tip(org) for org in exact}, exact=True)
-        if others := [org for org in missing if org not in self._views]:
-            self._add(others, self._tips(others), exact=False)
+        newest: dict[str, Entry | Damaged | None] = {org: self._tip(org) for org in exact}
+        if others := [org for org in missing if org not in newest]:
+            newest |= self._tips(others)
+        for org in missing:
+            self._views[org] = OrgView(self._store, org, newest.get(org), exact=org in exactly or len(missing) == 1)
 
     def make_sure(self, orgs: Iterable[str]) -> None:
         """Make the views of these orgs exact, in few queries for all.
@@ -267,10 +272,6 @@ class OrgViews:
             if view is not None:
                 view.exact = False
                 self._views[org] = view
-
-    def _add(self, orgs: Iterable[str], newest: Mapping[str, Entry | Damaged | None], *, exact: bool) -> None:
-        for org in orgs:
-            self._views[org] = OrgView(self._store, org, newest.get(org), exact=exact)
 
     def _forget_oldest(self, orgs: Sequence[str]) -> None:
         """Drop the oldest views beyond the bounds on orgs and lots; the newest, ``orgs``, always stay."""

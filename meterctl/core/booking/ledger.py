@@ -11,6 +11,7 @@ from random import Random
 from typing import Protocol
 
 from meterctl.core.booking.chunk_writer import PATIENCE, Writer
+from meterctl.core.booking.head_cache import HeadKeeper
 from meterctl.core.booking.pipeline import Execution
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
@@ -82,5 +83,6 @@ class Ledger:
         return self._run(chunks) if self._recorder is None else self._recorder.record(chunks, self._run)
 
     def _run(self, chunks: Chunks) -> Iterator[list[Receipt]]:
-        writer = Writer(self.store, self.clock, self.terms, self.dry_run, self._patience, self._random)
+        heads = HeadKeeper(self.store.heads)
+        writer = Writer(self.store, self.clock, self.terms, self.dry_run, self._patience, self._random, heads)
         return Execution(writer, chunks, overlap=self._overlap).run()

@@ -7,13 +7,13 @@ discarded unless that chunk was booked whole.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.core.booking.chunk_decider import Decision
 from meterctl.core.booking.chunk_reader import NOTHING, TooEarly
-from meterctl.core.booking.chunk_writer import Booked, Writer
+from meterctl.core.booking.chunk_writer import PATIENCE, Booked, Pace, Writer
 from meterctl.core.booking.journal_view import Name, OrgViews
 from meterctl.core.domain.operations import Request
 from meterctl.core.model import Entry
@@ -26,19 +26,18 @@ if TYPE_CHECKING:
 WORTH_A_THREAD = 200
 
 
-class _Flight:
+class _Flight(NamedTuple):
     """A chunk on its way into the journal. ``book`` waits for the result."""
 
-    def __init__(self, requests: Sequence[Request], outcomes: Sequence[Decision]) -> None:
-        self.requests = requests
-        self.outcomes = outcomes
-        self.entries = [entry for outcome in outcomes for entry in outcome.entries]
-        self.orgs = {entry["org"] for entry in self.entries}
-        self.book: Callable[[], Booked]
+    requests: Sequence[Request]
+    outcomes: Sequence[Decision]
+    orgs: set[str]
+    book: Callable[[], Booked]
 
-    @cached_property
     def names(self) -> dict[Name, Entry]:
-        return {(entry["org"], entry["key"]): entry for entry in self.entries}
+        """Return its entries by name."""
+        entries = (entry for outcome in self.outcomes for entry in outcome.entries)
+        return {(entry["org"], entry["key"]): entry for entry in entries}
 
 
 class _Repeats:
@@ -48,9 +47,8 @@ class _Repeats:
     without repeats predicts none in the next. After each wrong prediction, one more such chunk is needed.
     """
 
-    def __init__(self) -> None:
-        self._without = 0
-        self._wrong = 0
+    _without = 0
+    _wrong = 0
 
     def are_likely(self, chunk: Sequence[Request]) -> bool:
         return self._without <= self._wrong and (len(chunk) > 1 or self._wrong > 0)
@@ -79,7 +77,7 @@ class Execution:
         self._flight: _Flight | None = None
         self._worker: Executor | None = None
         # Since the last chunk that was booked as a whole:
-        self._pace = writer.pace()
+        self._pace = Pace(writer.clock, writer.patience, writer.random)
         self._contended_orgs: set[str] = set()
         self._extra_entries: tuple[Entry, ...] = ()
         self._decided_at = 0.0
@@ -88,15 +86,20 @@ class Execution:
         """Yield the receipts of all requests, in order."""
         listening = True
         try:
-            while (chunk := self._next()) is not None or self._flight:  # bounded: by the chunks and by the pace
-                ahead = self._decide_ahead(chunk) if chunk is not None and self._flight else None
-                if self._flight and not (yield from self._land(self._flight, chunk)):
-                    continue
-                if chunk is not None:
-                    outcomes = self._decide(chunk) if ahead is None else ahead
-                    if len(outcomes) < len(chunk):  # more would take too much memory
-                        self._again.appendleft(chunk[len(outcomes) :])
-                    yield from self._launch(chunk[: len(outcomes)], outcomes)
+            while True:  # bounded: by the chunks and by the pace
+                chunk = self._again.popleft() if self._again else next(self._chunks, None)
+                outcomes = None
+                if self._flight is not None:
+                    outcomes = None if chunk is None else self._decide_ahead(chunk)
+                    if not (yield from self._land(self._flight, chunk)):
+                        continue
+                if chunk is None:
+                    return
+                if outcomes is None:
+                    outcomes = self._decide(chunk)
+                if len(outcomes) < len(chunk):  # more would take too much memory
+                    self._again.appendleft(chunk[len(outcomes) :])
+                yield from self._launch(chunk[: len(outcomes)], outcomes)
         except GeneratorExit:
             listening = False
             raise
@@ -107,12 +110,9 @@ class Execution:
             if listening:
                 self._writer.heads.catch_up()
 
-    def _next(self) -> Sequence[Request] | None:
-        return self._again.popleft() if self._again else next(self._chunks, None)
-
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         self._decided_at = self._writer.clock.elapsed()
-        flying = self._flight.names if self._flight else NOTHING
+        flying = self._flight.names() if self._flight else NOTHING
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
         return self._writer.decide(chunk, self._views, contended=self._contended_orgs, flying=flying, repeats=repeats)
 
@@ -127,21 +127,29 @@ class Execution:
 
     def _launch(self, chunk: Sequence[Request], outcomes: Sequence[Decision]) -> Iterator[list[Receipt]]:
         """Append the entries: many in the background, few at once, yielding their receipts."""
-        flight = self._flight = _Flight(chunk, outcomes)
-        pace = self._pace.for_entries(self._decided_at)
-        flight.book = partial(self._writer.book, outcomes, flight.entries, pace)
-        self._views.launch(flight.orgs)
-        if self._overlap and len(flight.entries) >= WORTH_A_THREAD:
-            flight.book = self._in_background(flight.book)
-        else:
-            yield from self._land(flight, None)
+        entries = [entry for outcome in outcomes for entry in outcome.entries]
+        self._pace.latest = self._decided_at + PATIENCE
+        if self._overlap and len(entries) >= WORTH_A_THREAD:
+            self._launch_in_background(chunk, outcomes, entries)
+            return
+        result = self._writer.book(outcomes, entries, self._pace)
+        yield self._receipts(outcomes, result)
+        if self._proceeds(chunk, outcomes, result, None):
+            orgs = {entry["org"] for entry in entries}
+            self._views.launch(orgs)
+            self._views.land(orgs)
 
-    def _in_background(self, book: Callable[[], Booked]) -> Callable[[], Booked]:
+    def _launch_in_background(
+        self, chunk: Sequence[Request], outcomes: Sequence[Decision], entries: Sequence[Entry]
+    ) -> None:
         if self._worker is None:
             from concurrent.futures import ThreadPoolExecutor  # most calls get by without, and start sooner for it
 
             self._worker = ThreadPoolExecutor(1, "meterctl-append")
-        return self._worker.submit(book).result
+        orgs = {entry["org"] for entry in entries}
+        self._views.launch(orgs)
+        book = self._worker.submit(self._writer.book, outcomes, entries, self._pace).result
+        self._flight = _Flight(chunk, outcomes, orgs, book)
 
     def _land(self, flight: _Flight, waiting: Sequence[Request] | None) -> Generator[list[Receipt], None, bool]:
         """Yield the receipts of the booked part of ``flight``. Return True if it was booked whole.
@@ -150,19 +158,12 @@ class Execution:
         """
         self._flight = None
         result = flight.book()
-        yield self._receipts(flight, result)
-        remainder = flight.requests[result.settled :]
-        if remainder:
-            self._turn_back(remainder, waiting, result)
-        else:
-            self._views.land(flight.orgs)
-            self._repeats.learn(flight.outcomes)
-            self._writer.heads.end_chunk()
-            self._pace, self._contended_orgs = self._writer.pace(), set()
-        return not remainder
+        yield self._receipts(flight.outcomes, result)
+        self._views.land(flight.orgs)
+        return self._proceeds(flight.requests, flight.outcomes, result, waiting)
 
-    def _receipts(self, flight: _Flight, result: Booked) -> list[Receipt]:
-        receipts = [outcome.receipt for outcome in flight.outcomes[: result.settled]]
+    def _receipts(self, outcomes: Sequence[Decision], result: Booked) -> list[Receipt]:
+        receipts = [outcome.receipt for outcome in outcomes[: result.settled]]
         if receipts and self._extra_entries:
             receipts[0] = replace(receipts[0], also=(*self._extra_entries, *receipts[0].also))
             self._extra_entries = ()
@@ -170,9 +171,28 @@ class Execution:
         self._extra_entries += result.cut
         return receipts
 
+    def _proceeds(
+        self,
+        chunk: Sequence[Request],
+        outcomes: Sequence[Decision],
+        result: Booked,
+        waiting: Sequence[Request] | None,
+    ) -> bool:
+        """Get ready for the next chunk, or turn back to the requests of ``chunk`` that were not booked, and return
+        False."""
+        if result.settled < len(chunk):
+            self._turn_back(chunk[result.settled :], waiting, result)
+            return False
+        self._repeats.learn(outcomes)
+        self._writer.heads.end_chunk()
+        self._pace = Pace(self._writer.clock, self._writer.patience, self._writer.random)
+        self._contended_orgs = set()
+        return True
+
     def _turn_back(self, remainder: Sequence[Request], waiting: Sequence[Request] | None, result: Booked) -> None:
         """Go back to ``remainder``: its orgs have changed, so decisions on top of the old tips are discarded."""
         self._views.forget()
+        self._pace.latest = inf  # the next entries are young again
         self._writer.heads.catch_up()  # the next reads find tips by heads
         if waiting is not None:
             self._again.appendleft(waiting)
