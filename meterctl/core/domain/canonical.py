@@ -32,13 +32,10 @@ def canonical_text(document: Mapping[str, Any]) -> str:
     return canonical_bytes(document).decode()
 
 
-def parse_json(text: bytes | str) -> Any:
-    """Return the value that a stored or exported ``text`` holds. Raises `ValueError` if it is not JSON.
-
-    The last of two fields with one name wins, and a number beyond 64 bits becomes a float. Readers that must notice use
-    `canonical_bytes` on the result, or `meterctl.core.files.operation_lines`.
-    """
-    return orjson.loads(text)
+#: Returns the value that a stored or exported text holds. Raises `ValueError` if it is not JSON. The last of two fields
+#: with one name wins, and a number beyond 64 bits becomes a float. Readers that must notice use `canonical_bytes` on
+#: the result, or `meterctl.core.files.operation_lines`.
+parse_json = orjson.loads
 
 
 def hashed_bytes(entry: Mapping[str, Any]) -> bytes:

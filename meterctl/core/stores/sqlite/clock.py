@@ -6,6 +6,8 @@ from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 
 class SqliteClock:
+    has_server = False
+
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
 

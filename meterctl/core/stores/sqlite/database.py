@@ -17,7 +17,7 @@ from typing import Any
 
 from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
 from meterctl.core.ports import ClockMark
-from meterctl.core.stores.sqlite.place import Standing, make_private, standing_of, way_to_read
+from meterctl.core.stores.sqlite.place import Standing, identity_of, make_private, standing_of, way_to_read
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
     SCHEMA_VERSION,
@@ -82,20 +82,16 @@ class _Link:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.connection: sqlite3.Connection | None = None
-        self._durable: bool | None = None
-
-    def set_durable(self, connection: sqlite3.Connection, durable: bool) -> None:
-        # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
-        # survive a crash of the process; only FULL survives a loss of power.
-        if durable != self._durable:
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
+        #: True if a commit waits for the disk; None before the first.
+        self.durable: bool | None = None
+        #: The file when it was opened as immutable, so that SQLite does not notice changes; else None.
+        self.standing: Standing | None = None
 
     def close(self) -> None:
         if self.connection is not None:
             self.connection.close()
         self.connection = None
-        self._durable = None
+        self.durable = None
 
 
 class SqliteDatabase:
@@ -116,8 +112,8 @@ class SqliteDatabase:
         self._ready = False
         #: Stored with the next transaction, if any.
         self.mark: ClockMark | None = None
-        # The file opened first. A different file under the same name is a different store.
-        self._file: Standing | None = None
+        # Device and inode of the file opened first. A different file under the same name is a different store.
+        self._file: tuple[int, int] | None = None
         # The URI option for a file that this user may only read; None if writable.
         self._way: str | None = None
         _databases.add(self)
@@ -130,10 +126,9 @@ class SqliteDatabase:
         if self._is_absent():
             return []
         for _ in range(_STILL_TRIES):
-            before = standing_of(self.path)
             with self._link() as (link, connection):
                 rows = connection.execute(statement, parameters).fetchall()
-                if not self.is_still or standing_of(self.path) == before:
+                if link.standing is None or link.standing == standing_of(self.path):
                     return rows
                 link.close()  # its cached pages are out of date
         raise StoreUnreachable(f"{self.path} was written to each time it was read")
@@ -163,25 +158,29 @@ class SqliteDatabase:
             if connection.in_transaction:
                 yield connection
                 return
-            link.set_durable(connection, durable)
+            if durable != link.durable:
+                # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
+                # survive a crash of the process; only FULL survives a loss of power.
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                link.durable = durable
             mark = self.mark
             with transaction(connection):
                 yield connection
                 if mark is not None:
                     connection.execute(_LEAVE_MARK, mark)
-                self._require_place()
+                # Later processes would not find a commit in a file that was moved or replaced.
+                if identity_of(self.path) != self._file:
+                    raise self._moved()
             if mark is not None and self.mark == mark:
                 self.mark = None
 
-    def _require_place(self) -> None:
-        """Raise `StoreUnusable` if the file was moved or replaced: later processes would not find the commit."""
-        if self._file is None or not self._file.is_same_file(standing_of(self.path)):
-            raise StoreUnusable(
-                f"{self.path} was moved or replaced while it was open; this write was not stored",
-                hint="earlier writes are in the file that was moved: put it back, or run the same command again on the "
-                "new file",
-                code="store_moved",
-            )
+    def _moved(self) -> StoreUnusable:
+        return StoreUnusable(
+            f"{self.path} was moved or replaced while it was open; this write was not stored",
+            hint="earlier writes are in the file that was moved: put it back, or run the same command again on the "
+            "new file",
+            code="store_moved",
+        )
 
     @property
     def is_still(self) -> bool:
@@ -223,8 +222,10 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close the connections of all threads, once their current statements end."""
-        self.pause()
-        self.resume()
+        with self._gate:
+            for link in self._links.values():
+                with link.lock:
+                    link.close()
 
     def pause(self) -> None:
         """Close every connection and let no thread open another one until `resume`."""
@@ -252,19 +253,19 @@ class SqliteDatabase:
 
     @contextmanager
     def _link(self) -> Iterator[tuple[_Link, sqlite3.Connection]]:
-        link = self._links.get(threading.get_ident()) or self._new_link()
+        link = self._links.get(threading.get_ident())
+        if link is None:
+            with self._gate:
+                link = self._links[threading.get_ident()] = _Link()
         try:
             with link.lock:
                 if link.connection is None:
                     link.connection = self._connect()
+                    link.standing = standing_of(self.path) if self.is_still else None
                     self._prepare(link)
                 yield link, link.connection
         except sqlite3.Error as error:
             raise self._meaning(error) from error
-
-    def _new_link(self) -> _Link:
-        with self._gate:
-            return self._links.setdefault(threading.get_ident(), _Link())
 
     def _connect(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -272,27 +273,20 @@ class SqliteDatabase:
                 f"this Python's SQLite is {sqlite3.sqlite_version}; the embedded store needs 3.31 or later",
                 hint="use a newer Python, or keep the journal in MongoDB",
             )
-        place = self._place()
+        self._way = way_to_read(self.path)
+        if is_read := self._way is not None or self._only_look:
+            # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
+            place = f"{self.path.as_uri()}?{self._way or 'mode=rw'}"
+        else:
+            make_private(self.path)
+            place = str(self.path)
         return sqlite3.connect(
             place,
-            uri=isinstance(place, str),
+            uri=is_read,
             timeout=self._timeout_seconds,
             isolation_level=None,  # transactions begin and end where this file says so
             check_same_thread=False,  # closed by whichever thread closes the store
         )
-
-    def _place(self) -> str | Path:
-        """Return the path, after creating its directory, or the URI of a file that is only read."""
-        self._way = way_to_read(self.path)
-        if self._way is not None or self._only_look:
-            # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
-            return f"{self.path.as_uri()}?{self._way or 'mode=rw'}"
-        try:
-            make_private(self.path)
-        except OSError as error:
-            message = f"cannot create the directory {self.path.parent}: {error.strerror}"
-            raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
-        return self.path
 
     def _prepare(self, link: _Link) -> None:
         """Set up a connection that was just opened; close it if that fails."""
@@ -310,7 +304,7 @@ class SqliteDatabase:
                 self._create(connection)
             log_ahead(connection)
             connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_PER_CHECKPOINT}")
-            self._file = self._file or standing_of(self.path)
+            self._file = self._file or identity_of(self.path)
         except BaseException:
             link.close()
             raise

@@ -59,11 +59,8 @@ class SqliteHeads:
     def _write(self, statement: str, heads: Sequence[Head]) -> None:
         # Heads can be rebuilt from the journal, so the write does not wait for the disk.
         with self._database.writing(durable=False) as connection:
-            connection.executemany(statement, map(_row, heads))
-
-
-def _row(head: Head) -> tuple[Any, ...]:
-    return head._replace(state=canonical_text(head.state))  # type: ignore[arg-type]
+            rows = (head._replace(state=canonical_text(head.state)) for head in heads)  # type: ignore[arg-type]
+            connection.executemany(statement, rows)
 
 
 def _head(row: tuple[Any, ...]) -> Head | Damaged:

@@ -88,7 +88,8 @@ class SqliteJournal:
             return connection.total_changes - before
 
     def tip(self, org: str) -> Entry | None:
-        return _single(self._database.rows(_TIP, (org,)), org)
+        rows = self._database.rows(_TIP, (org,))
+        return entry_of(parsed(rows[0][0]), org) if rows else None
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
@@ -106,7 +107,8 @@ class SqliteJournal:
         return (entry_of(parsed(doc)) for (doc,) in rows)
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
-        return _single(self._database.rows(_BY_SEQ, (org, seq)), org, seq)
+        rows = self._database.rows(_BY_SEQ, (org, seq))
+        return entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         arms = _arms(org, where)
@@ -191,10 +193,6 @@ def _merge(arms: Sequence[_Arm], newest_first: bool) -> str:
     """
     selects = (f"SELECT seq, doc FROM journal WHERE {arm.condition} AND seq > ? AND seq < ?" for arm in arms)  # noqa: S608
     return " UNION ALL ".join(selects) + f" ORDER BY seq {'DESC' if newest_first else 'ASC'} LIMIT ?"
-
-
-def _single(rows: Sequence[tuple[Any, ...]], org: str, seq: int | None = None) -> Entry | None:
-    return entry_of(parsed(rows[0][0]), org, seq=seq) if rows else None
 
 
 def _stored_document(doc: Any) -> StoredDocument:

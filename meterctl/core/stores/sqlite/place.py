@@ -5,15 +5,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from meterctl.core.errors import StoreUnusable
 from meterctl.core.stores.own_files import BESIDE
 
 
 def make_private(path: Path) -> None:
     """Create the file and its directory, with access for their owner only, unless they exist.
 
-    Raises `OSError` if the directory cannot be created. An error about the file is left to SQLite, which reports it.
+    Raises `StoreUnusable` if the directory cannot be created. An error about the file is left to SQLite, which reports
+    it.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot create the directory {path.parent}: {error.strerror}"
+        raise StoreUnusable(message, hint="choose another place with --store sqlite:PATH") from error
     with suppress(OSError):
         # SQLite copies these rights to the files that it creates beside it.
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -45,8 +51,14 @@ class Standing(NamedTuple):
     mtime_ns: int
     has_log: bool
 
-    def is_same_file(self, other: "Standing | None") -> bool:
-        return other is not None and (self.device, self.inode) == (other.device, other.inode)
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file; None if it does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def standing_of(path: Path) -> Standing | None:

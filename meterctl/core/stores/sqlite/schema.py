@@ -141,8 +141,8 @@ def object_names(connection: sqlite3.Connection) -> set[str]:
 def keeps_unique(connection: sqlite3.Connection) -> bool:
     """Return True if the unique indexes exist unchanged."""
     statement = "SELECT name, sql FROM sqlite_master WHERE name IN (?, ?)"
-    live = {name: plain(sql) for name, sql in connection.execute(statement, UNIQUE)}
-    return live == {name: plain(OBJECTS[name]) for name in UNIQUE}
+    live = {name: sql.split() for name, sql in connection.execute(statement, UNIQUE)}
+    return live == {name: OBJECTS[name].split() for name in UNIQUE}
 
 
 def plain(sql: str) -> str:

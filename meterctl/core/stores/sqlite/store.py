@@ -1,5 +1,6 @@
 """The store: five repositories over one database file."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class SqliteStore:
         self.journal = SqliteJournal(self._database)
         self.heads = SqliteHeads(self._database)
         self.clock = SqliteClock(self._database)
+        self.together: Callable[[], AbstractContextManager[object]] = self._database.writing
 
     # Load these on first use: most commands need none of them.
 
@@ -48,9 +50,6 @@ class SqliteStore:
         from meterctl.core.stores.sqlite.locks import SqliteLocks
 
         return SqliteLocks(self._database)
-
-    def together(self) -> AbstractContextManager[object]:
-        return self._database.writing()
 
     def init(self) -> list[str]:
         return self._database.complete_schema()
