@@ -206,6 +206,8 @@ class MemoryLocks:
 class MemoryClock:
     """Keeps a mark at once: here nothing else is written with it."""
 
+    has_server = False
+
     def __init__(self) -> None:
         self._mark: ClockMark | None = None
 

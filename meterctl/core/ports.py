@@ -305,6 +305,9 @@ class ClockMark(NamedTuple):
 class StoreClock(Protocol):
     """The times that a store keeps, to check a writer's clock against."""
 
+    #: True if the store has a server with a clock of its own.
+    has_server: bool
+
     def server_time(self) -> Instant | None:
         """Return the time by the server's clock; None if the store has no server."""
         ...

@@ -14,11 +14,10 @@ LAST_CLOCK = "9000-01-01T00:00:00.000Z"
 class SystemClock:
     """The clock of this machine."""
 
+    elapsed = staticmethod(time.monotonic)
+
     def now(self) -> Instant:
         return from_millis(time.time_ns() // 1_000_000)
-
-    def elapsed(self) -> float:
-        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -8,7 +8,7 @@ keeps a mark: the latest time at which a write ran.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from meterctl.core.domain.instants import add_millis, to_millis
+from meterctl.core.domain.instants import to_millis
 from meterctl.core.errors import ClockJump, ClockSkew
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, ClockMark, StoreClock
@@ -88,7 +88,9 @@ class CheckedClock:
         self._confirm: Confirm | None = confirm
         self._is_confirmed = False
         self._reading: _Reading | None = None
-        self._has_server = limits.skew is not None
+        self._has_server = store.has_server and limits.skew is not None
+        self.elapsed: Callable[[], float] = clock.elapsed
+        self.sleep: Callable[[float], None] = clock.sleep
         self._mark: ClockMark | None = None
         self._mark_read: float | None = None
 
@@ -99,12 +101,6 @@ class CheckedClock:
         self._check_mark(now)
         self._confirm = None
         return now
-
-    def elapsed(self) -> float:
-        return self._clock.elapsed()
-
-    def sleep(self, seconds: float) -> None:
-        self._clock.sleep(seconds)
 
     # -- a server's clock
 
@@ -137,22 +133,22 @@ class CheckedClock:
         if self._mark_read is None or elapsed - self._mark_read > RENEWED_AFTER:
             self._mark, self._mark_read = self._store.mark(), elapsed
         mark = self._mark
-        if mark is not None and not self._is_exempt(mark):
-            problem = jump_of(mark, now, self._limits.jump)
-            if problem is not None and not self._may_go_on(problem):
-                raise ClockJump(problem)
-        if self._writes:
-            self._leave(mark, now)
-
-    def _is_exempt(self, mark: ClockMark) -> bool:
-        return self._is_confirmed or (self._is_pinned and (mark.pinned or not self._writes))
+        if mark is None:
+            if self._writes:
+                self._leave(ClockMark(now, self._is_pinned))
+            return
+        is_exempt = self._is_confirmed or (self._is_pinned and (mark.pinned or not self._writes))
+        problem = None if is_exempt else jump_of(mark, now, self._limits.jump)
+        if problem is not None and not self._may_go_on(problem):
+            raise ClockJump(problem)
+        takes_over = mark.pinned and not self._is_pinned
+        if self._writes and (takes_over or to_millis(now) - to_millis(mark.at) >= _MARK_EVERY):
+            self._leave(ClockMark(now, self._is_pinned and mark.pinned))
 
     def _may_go_on(self, problem: str) -> bool:
         self._is_confirmed = self._confirm is not None and self._confirm(problem)
         return self._is_confirmed
 
-    def _leave(self, mark: ClockMark | None, now: Instant) -> None:
-        takes_over = mark is not None and mark.pinned and not self._is_pinned
-        if mark is None or takes_over or now >= add_millis(mark.at, _MARK_EVERY):
-            self._mark = ClockMark(now, self._is_pinned and (mark is None or mark.pinned))
-            self._store.leave_mark(self._mark)
+    def _leave(self, mark: ClockMark) -> None:
+        self._mark = mark
+        self._store.leave_mark(mark)

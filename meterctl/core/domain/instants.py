@@ -166,14 +166,15 @@ def to_datetime(instant: Instant) -> datetime:
 def from_millis(millis: int) -> Instant:
     """The instant ``millis`` milliseconds after 1970-01-01 00:00 UTC, exactly."""
     try:
-        return from_datetime(_EPOCH + timedelta(milliseconds=millis))
+        moment = _EPOCH + timedelta(milliseconds=millis)
     except OverflowError:
         _out_of_range(f"{millis} ms after 1970-01-01")
+    return Instant(moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z")
 
 
 def to_millis(instant: Instant) -> int:
     """Milliseconds since 1970-01-01 00:00 UTC, exactly; negative before."""
-    return (to_datetime(instant) - _EPOCH) // _MILLISECOND
+    return (datetime.fromisoformat(instant) - _EPOCH) // _MILLISECOND
 
 
 @lru_cache(maxsize=4096)

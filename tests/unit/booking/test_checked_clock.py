@@ -36,6 +36,8 @@ class Machine(HandClock):
 class Times:
     """What a store knows of the time, and how often it was asked."""
 
+    has_server = True
+
     def __init__(self, server: Callable[[], Instant | None] = lambda: None, mark: ClockMark | None = None) -> None:
         self.server = server
         self.kept = mark

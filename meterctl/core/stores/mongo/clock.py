@@ -10,6 +10,8 @@ from meterctl.core.stores.mongo.database import MongoDatabase
 
 
 class MongoClock:
+    has_server = True
+
     def __init__(self, database: MongoDatabase) -> None:
         self._database = database
 
