@@ -16,12 +16,12 @@ from typer.core import TyperGroup
 
 from meterctl.commands.click import ClickException, Command, Context, HelpFormatter, NoArgsIsHelpError
 from meterctl.commands.command import abandon_output, answering, take_shared
-from meterctl.commands.names import COMMANDS, GROUPS, SECTIONS, module_of
+from meterctl.commands.names import COMMANDS, GROUPS, MODULES, SECTIONS
 from meterctl.core import errors
 from meterctl.core.errors import MeterctlError, did_you_mean
 from meterctl.process.colours import use_colour
 
-__all__ = ["COMMANDS", "GROUPS", "SECTIONS", "app", "main", "module_of"]
+__all__ = ["COMMANDS", "GROUPS", "MODULES", "SECTIONS", "app", "main"]
 
 #: Width of help texts outside a terminal, and the most on a terminal.
 HELP_WIDTH, MOST_HELP_WIDTH = 80, 120
@@ -44,7 +44,7 @@ class LazyGroup(TyperGroup):
             if not ctx.resilient_parsing:
                 ctx.fail(f"there is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
             return None
-        module = import_module(module_of(cmd_name))
+        module = import_module(MODULES[cmd_name])
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
@@ -186,27 +186,27 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 
 def _answer(arguments: list[str]) -> int:
-    as_json = wants_json(arguments)
     try:
-        code = _invoke(arguments)
+        code = _invoke(list(arguments))  # parsing consumes the list
         with answering():  # a write error must appear here, not at exit
             sys.stdout.flush()
         return code
-    except MeterctlError as error:
-        return report(error, as_json=as_json)
+    except MeterctlError as problem:
+        error = problem
     except NoArgsIsHelpError as problem:
         sys.stderr.write(problem.format_message() + "\n")
         return errors.USAGE
     except ClickException as problem:
-        return report(_usage_error(problem), as_json=as_json)
+        error = _usage_error(problem)
     except (KeyboardInterrupt, typer.Abort):
-        return report(errors.Interrupted("interrupted"), as_json=as_json)
+        error = errors.Interrupted("interrupted")
     except BrokenPipeError:
         # The reader has closed the pipe.
         abandon_output()
         return errors.DONE
     except OSError as problem:
         abandon_output()
-        return report(_unexpected_error(problem), as_json=as_json)
+        error = _unexpected_error(problem)
     except Exception as problem:
-        return report(_unexpected_error(problem), as_json=as_json)
+        error = _unexpected_error(problem)
+    return report(error, as_json=wants_json(arguments))

@@ -7,7 +7,6 @@ rich, tabulate or Jinja, which are loaded only then. Records are streamed: a mil
 import io
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TextIO
@@ -15,12 +14,7 @@ from typing import Any, TextIO
 from meterctl.core.results import Result
 from meterctl.views.safety import speaks_unicode, visible, visible_line
 
-__all__ = ["emit", "show", "visible", "write"]
-
-
-def emit(result: Result, output: str) -> None:
-    """Print ``result`` on standard output in the format ``output``."""
-    write(result, output, sys.stdout)
+__all__ = ["show", "visible", "write"]
 
 
 def show(result: Result, stream: TextIO) -> None:
@@ -43,20 +37,18 @@ def write(result: Result, output: str, stream: TextIO) -> None:
 def _write_json(result: Result, stream: TextIO) -> None:
     """Write the whole document on one line, or indented on a terminal."""
     spacing: dict[str, Any] = {"indent": 2} if stream.isatty() else {"separators": (",", ":")}
-    stream.write(_json(stream, **spacing)(result.document()) + "\n")
+    stream.write(_printable(_encoder(stream, **spacing).encode(result.document())) + "\n")
 
 
 def _write_ndjson(result: Result, stream: TextIO) -> None:
-    encode = _json(stream, separators=(",", ":"))
-    stream.writelines(encode(record) + "\n" for record in _records(result, stream))
+    encode = _encoder(stream, separators=(",", ":")).encode
+    stream.writelines(_printable(encode(record)) + "\n" for record in _records(result, stream))
 
 
-def _json(stream: TextIO, **spacing: Any) -> Callable[[object], str]:
-    """Return an encoder for ``stream``. It escapes characters that act on a terminal, without changing the data."""
+def _encoder(stream: TextIO, **spacing: Any) -> json.JSONEncoder:
+    """Return an encoder whose texts ``stream`` can carry."""
     unicode = speaks_unicode(stream.encoding)
-    encode = json.JSONEncoder(ensure_ascii=not unicode, allow_nan=False, default=_as_json, **spacing).encode
-
-    return lambda value: _printable(encode(value))
+    return json.JSONEncoder(ensure_ascii=not unicode, allow_nan=False, default=_as_json, **spacing)
 
 
 def _printable(text: str) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.core.booking.plan_publisher import NewVersion
     from meterctl.core.domain.guard import Guard
     from meterctl.core.domain.operations import Operation, Request
-    from meterctl.core.domain.policy import Limits
     from meterctl.core.model import Instant
     from meterctl.core.payments.shop import Shop
     from meterctl.core.payments.stripe_reader import Reader
@@ -49,6 +48,10 @@ class Wiring:
         self.options = options
         self.formats = (*FORMATS, *formats)
         self.environ = os.environ if environ is None else environ
+        #: The name of the chosen profile, if one is chosen.
+        self.profile_name = options.profile or self.environ.get("METERCTL_PROFILE") or None
+        #: True if --now or METERCTL_NOW sets the clock.
+        self.is_pinned = bool(options.now or self.environ.get("METERCTL_NOW"))
         self._alone = alone
         self._cleanup = ExitStack()
         #: Asks a person about a clock that has jumped; None without a terminal.
@@ -59,10 +62,6 @@ class Wiring:
         from meterctl.config.loading import load_settings
 
         return load_settings(self.options.config, self.environ)
-
-    @property
-    def profile_name(self) -> str | None:
-        return self.options.profile or self.environ.get("METERCTL_PROFILE") or None
 
     @cached_property
     def profile(self) -> "Profile":
@@ -101,22 +100,10 @@ class Wiring:
             url = read_store_file(self.settings, profile.store_file)
         return None if url is None else with_prefix(url, profile.collection_prefix)
 
-    @property
-    def limits(self) -> "Limits":
-        """The limits of one command: those of the config, replaced by those of the profile."""
-        return self.settings.limits._replace(**self.profile.limits)
-
-    @property
-    def require_reason(self) -> tuple[str, ...]:
-        """The operations that need --reason."""
-        own = self.profile.require_reason
-        return self.settings.require_reason if own is None else own
-
-    @property
-    def reason_pattern(self) -> str:
-        """The regular expression that every reason must contain; empty: no rule."""
-        own = self.profile.reason_pattern
-        return self.settings.reason_pattern if own is None else own
+    @cached_property
+    def in_force(self) -> "Settings":
+        """The settings for this command: limits and rules for reasons as the profile changes them."""
+        return self.settings if self.profile_name is None else self.settings.under(self.profile)
 
     def check_named(self) -> None:
         """Raise `BadInput` before a write to a production store that the command line does not name."""
@@ -159,11 +146,6 @@ class Wiring:
         with name_source("--now" if self.options.now else "METERCTL_NOW"):
             return pinned_clock(instant)
 
-    @property
-    def is_pinned(self) -> bool:
-        """True if --now or METERCTL_NOW sets the clock."""
-        return bool(self.options.now or self.environ.get("METERCTL_NOW"))
-
     @cached_property
     def write_clock(self) -> "CheckedClock":
         """The clock for bookings: compared with the store's clock before its time is used."""
@@ -174,10 +156,10 @@ class Wiring:
         self.write_clock.now()
 
     def warn_of_pinned_clock(self, result: "Result") -> None:
-        """Add a warning to the result of a write under a pinned clock."""
+        """Add a warning to the result of a write, because the clock is pinned."""
         from meterctl.core.results import WriteResult
 
-        if self.is_pinned and isinstance(result, WriteResult):
+        if isinstance(result, WriteResult):
             message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
             result.warn("clock_pinned", message)
 
@@ -331,19 +313,22 @@ class Wiring:
         from meterctl.core.domain.checks import check_reason
         from meterctl.core.domain.operations import Request
 
-        reason = self.options.reason
-        check_reason(operation.name, reason, self.require_reason, self.reason_pattern)
+        reason, rules = self.options.reason, self.in_force
+        check_reason(operation.name, reason, rules.require_reason, rules.reason_pattern)
         return Request(operation, self.actor, reason, self.at or at, guard=self.guard)
 
     @cached_property
-    def guard(self) -> "Guard":
-        """The bounds of what one command at the desk may book. Of a plan nothing is booked yet: it has no limits."""
+    def guard(self) -> "Guard | None":
+        """The bounds of what one command at the desk may book, if it has any. Of a plan nothing is booked yet: it has
+        no limits."""
+        options, limits = self.options, self.in_force.limits
+        is_limited = any(limits) and options.plan_out is None
+        if not is_limited and options.expect_balance is None and options.expect_seq is None:
+            return None
         from meterctl.core.domain.guard import read_guard
-        from meterctl.core.domain.policy import Limits
 
-        options = self.options
-        limits = Limits() if options.plan_out is not None else self.limits
-        return read_guard(options.expect_balance, options.expect_seq, limits, over_limit=options.over_limit)
+        bounds = limits if is_limited else type(limits)()
+        return read_guard(options.expect_balance, options.expect_seq, bounds, over_limit=options.over_limit)
 
     @cached_property
     def shop(self) -> "Shop":

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from meterctl.commands.names import COMMANDS, module_of
+from meterctl.commands.names import COMMANDS, MODULES
 from meterctl.core.errors import REFUSALS
 
 #: Exit codes of every command.
@@ -40,7 +40,7 @@ def catalogue() -> dict[str, Any]:
 def commands() -> Iterator[dict[str, Any]]:
     """Yield every command and subcommand, in the order of ``--help``."""
     for name in COMMANDS:
-        program: Any = typer.main.get_command(import_module(module_of(name)).app)
+        program: Any = typer.main.get_command(import_module(MODULES[name]).app)
         children = getattr(program, "commands", None)
         if children is None:
             yield _command(name, program)

@@ -84,9 +84,9 @@ def command(
 
         @wraps(function)
         def wrapper(ctx: typer.Context, **values: Any) -> int:
-            levels = [{name: values.pop(name) for name in names}, *(above.params for above in contexts_above(ctx))]
-            options = merge_options(names, levels, name or function.__name__)
-            return _run(function, options, values, writes=writes, formats=formats, metrics=metrics)
+            options = merge_options(names, ctx, name or function.__name__)
+            own_values = {name: value for name, value in values.items() if name not in names}
+            return _run(function, options, own_values, writes=writes, formats=formats, metrics=metrics)
 
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
@@ -95,13 +95,6 @@ def command(
         return wrapper
 
     return register
-
-
-def contexts_above(context: Context) -> Iterator[Context]:
-    """Yield the contexts that may hold options before the command: its group, then the program."""
-    while (above := context.parent) is not None:
-        yield above
-        context = above
 
 
 def _needs_arguments(own: list[inspect.Parameter]) -> bool:
@@ -113,12 +106,17 @@ ONE_ORG = frozenset({"expect_balance", "expect_seq"})
 MANY_ORGS = frozenset({"backfill", "apply", "events", "expire", "reconcile", "init", "import", "publish", "break"})
 
 
-def merge_options(names: list[str], levels: list[dict[str, Any]], command: str = "") -> Options:
-    """Return the options; the level nearest to the command wins. ``--json`` sets the output."""
-    levels = [level | {"output": "json"} if level.get("json") else level for level in levels]
+def merge_options(names: list[str], context: Context, command: str = "") -> Options:
+    """Return the options of ``command``. Those after it win, then those of its group, then those of the program.
+
+    ``--json`` sets the output.
+    """
     values: dict[str, Any] = {}
-    for level in reversed(levels):
-        values |= {name: level[name] for name in names if level.get(name) not in (None, False)}
+    level: Context | None = context
+    while level is not None:  # bounded: by the depth of groups
+        given = level.params | {"output": "json"} if level.params.get("json") else level.params
+        values = {name: given[name] for name in names if given.get(name) not in (None, False)} | values
+        level = level.parent
     for name, value in values.items():
         if value == "":  # likely an unset variable in a script: its value would matter
             flag = f"--{name.replace('_', '-')}"
@@ -143,20 +141,25 @@ def _run(
     formats: tuple[str, ...] = (),
     metrics: str | None = None,
 ) -> int:
-    check_actor(options, writes=writes)
+    if options.actor is not None and not writes:  # it looks like a filter
+        message = "--actor names the author of a write, and this command only reads"
+        raise BadInput(message, hint="to filter by actor: meterctl ledger ORG --by ACTOR", code="usage")
     wiring = Wiring(options, formats=formats)
     _ = wiring.output, wiring.at  # refuse a bad format or time before anything is booked
     try:
         if writes and not options.dry_run:
             wiring.check_named()
-            _show_target(wiring)
-            _ask_about_clock(wiring)
-        result = _call(function, wiring, values, metrics)
+            if sys.stderr.isatty():
+                _prepare_person(wiring)
+        if metrics is None or options.metrics_file is None:
+            result = function(wiring, **values)
+        else:
+            result = _call_with_metrics(function, wiring, values, metrics, options.metrics_file)
         if options.plan_out is not None:
             _save_plan(wiring, options.plan_out)
         if result is None:
             return 0
-        if writes:
+        if writes and wiring.is_pinned:
             wiring.warn_of_pinned_clock(result)
         _answer(wiring, result)
         return result.exit_code
@@ -169,28 +172,19 @@ def _run(
         wiring.close()
 
 
-def _call(
-    function: "Callable[..., Result | None]", wiring: Wiring, values: dict[str, Any], metrics: str | None
+def _call_with_metrics(
+    function: "Callable[..., Result | None]", wiring: Wiring, values: dict[str, Any], metrics: str, file: str
 ) -> "Result | None":
-    """Run the command; write its ``metrics`` if --metrics-file is set."""
-    if metrics is None or wiring.options.metrics_file is None:
-        return function(wiring, **values)
+    """Run the command and write its ``metrics`` to ``file``."""
     from meterctl.commands.metrics import reporting
 
-    with reporting(wiring, metrics, wiring.options.metrics_file) as results:
+    with reporting(wiring, metrics, file) as results:
         results.append(function(wiring, **values))
     return results[0]
 
 
-def check_actor(options: Options, *, writes: bool) -> None:
-    """Refuse ``--actor`` on a command that only reads, because it looks like a filter."""
-    if options.actor is not None and not writes:
-        message = "--actor names the author of a write, and this command only reads"
-        raise BadInput(message, hint="to filter by actor: meterctl ledger ORG --by ACTOR", code="usage")
-
-
 def _answer(wiring: Wiring, result: "Result") -> None:
-    from meterctl.render import emit, write
+    from meterctl.render import write
 
     if getattr(result, "known", True) is False:
         _report_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
@@ -199,10 +193,7 @@ def _answer(wiring: Wiring, result: "Result") -> None:
             typer.echo(f"warning [{warning.code}]: {warning.message}", err=True)
         return
     with answering():
-        if getattr(result, "answers_printed", False):
-            write(result, wiring.output, sys.stderr)
-        else:
-            emit(result, wiring.output)
+        write(result, wiring.output, sys.stderr if getattr(result, "answers_printed", False) else sys.stdout)
 
 
 def _report_unknown(wiring: Wiring, org: str) -> None:
@@ -234,16 +225,12 @@ def abandon_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _show_target(wiring: Wiring) -> None:
-    """Show a person the target of a write; print nothing for a script."""
-    if wiring.profile_name is not None and wiring.output == "table" and sys.stderr.isatty():
+def _prepare_person(wiring: Wiring) -> None:
+    """Show a person the target of a write, and let one at a terminal confirm a clock that is far from the last one."""
+    if wiring.profile_name is not None and wiring.output == "table":
         kind = " (production)" if wiring.profile.production else ""
         typer.echo(f"profile {wiring.profile_name}{kind}, {wiring.describe_store()}", err=True)
-
-
-def _ask_about_clock(wiring: Wiring) -> None:
-    """Let a person at a terminal confirm a clock that is far from the last write."""
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if sys.stdin.isatty():
         from meterctl.commands.confirmation import agrees
 
         wiring.ask_about_clock = lambda problem: agrees(f"{problem}. Is the clock right?")

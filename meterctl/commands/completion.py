@@ -6,7 +6,7 @@ from itertools import islice
 
 import typer
 
-from meterctl.commands.command import contexts_above, merge_options
+from meterctl.commands.command import merge_options
 from meterctl.core.errors import MeterctlError, sound
 from meterctl.options import FORMATS
 from meterctl.wiring import Wiring
@@ -89,9 +89,8 @@ def _matches(words: Iterable[str], prefix: str) -> list[str]:
 
 def _offer(context: typer.Context, prefix: str, words: Callable[[Wiring], Iterable[str]]) -> list[str]:
     """Return the words with this prefix; none on an error, because a shell cannot show it."""
-    levels = [context.params, *(above.params for above in contexts_above(context))]
     try:
-        with closing(Wiring(merge_options(["store", "config", "profile"], levels))) as wiring:
+        with closing(Wiring(merge_options(["store", "config", "profile"], context))) as wiring:
             return sorted(word for word in words(wiring) if word.startswith(prefix))
     except MeterctlError:
         return []

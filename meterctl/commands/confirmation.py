@@ -149,12 +149,12 @@ def book(
     ``caution`` names a risk: without a terminal the operation then needs ``--yes``. ``at`` is its time unless --at is
     set.
     """
-    request = wiring.request(operation, at)
-    if not (wiring.options.dry_run or wiring.options.yes):
+    request, asks = wiring.request(operation, at), not (wiring.options.dry_run or wiring.options.yes)
+    if asks:
         request = confirm(wiring, request, caution)
     receipt = wiring.ledger.one(request)
     # A person who was asked has just seen all of it.
-    receipt.brief = is_to_ask(wiring)
+    receipt.brief = asks and somebody_is_there()
     if any(warning.code == "new_org" for warning in receipt.warnings):
         receipt.warnings = [
             warning._replace(message=_new_org(wiring, receipt.org)) if warning.code == "new_org" else warning

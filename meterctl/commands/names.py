@@ -47,9 +47,8 @@ SECTIONS = {
 }
 
 
-def module_of(command: str) -> str:
-    """Return the module of a command; a Python keyword gets an underscore."""
-    return f"meterctl.commands.{command.replace('-', '_')}{'_' if iskeyword(command) else ''}"
+#: The module of each command; a Python keyword gets an underscore.
+MODULES = {name: f"meterctl.commands.{name.replace('-', '_')}{'_' if iskeyword(name) else ''}" for name in COMMANDS}
 
 
 #: Commands with subcommands.

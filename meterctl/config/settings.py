@@ -51,6 +51,15 @@ class Settings(NamedTuple):
     stripe: StripeSettings = StripeSettings()
     profiles: Mapping[str, Profile] = {}
 
+    def under(self, profile: Profile) -> "Settings":
+        """Return these settings with the limits and rules for reasons that ``profile`` has of its own."""
+        own = (profile.require_reason, profile.reason_pattern)
+        return self._replace(
+            limits=self.limits._replace(**profile.limits),
+            require_reason=self.require_reason if own[0] is None else own[0],
+            reason_pattern=self.reason_pattern if own[1] is None else own[1],
+        )
+
 
 def user_dir(kind: str, environ: Mapping[str, str]) -> Path | None:
     """Return meterctl's own directory for ``kind`` ("CONFIG" or "DATA"), by the XDG rules.

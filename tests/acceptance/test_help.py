@@ -84,7 +84,7 @@ class Command(NamedTuple):
 
 def leaves() -> Iterator[Command]:
     for name in cli.COMMANDS:
-        found = typer.main.get_command(import_module(cli.module_of(name)).app)
+        found = typer.main.get_command(import_module(cli.MODULES[name]).app)
         named = getattr(found, "commands", None)
         for words, command in [((name, sub), c) for sub, c in named.items()] if named else [((name,), found)]:
             options = frozenset(option for parameter in command.params for option in parameter.opts)
@@ -104,7 +104,7 @@ def known() -> list[Command]:
 
 def test_every_module_is_a_command_and_every_command_a_module() -> None:
     files = {path.stem for path in FOLDER.glob("*.py")} - HELPERS
-    assert {cli.module_of(name).rpartition(".")[2] for name in cli.COMMANDS} == files
+    assert {cli.MODULES[name].rpartition(".")[2] for name in cli.COMMANDS} == files
 
 
 def test_the_list_of_commands_says_what_each_command_says_of_itself(run: Shell) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from meterctl.core.reads.near_orgs import nearest_org
 from meterctl.core.reads.queries import Reads
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.verify import verify_org
-from meterctl.render import emit
+from meterctl.render import write
 from tests.desk import Desk
 from tests.memory_store import MemoryStore
 
@@ -46,7 +47,7 @@ def test_l72_a_table_for_accounting_holds_every_entry(desk: Desk, capsys: pytest
     for number in range(47):
         desk.adjust(1, f"a{number}")
     page = reads(desk).ledger("acme", LedgerQuery(limit=None))
-    emit(page, "csv")
+    write(page, "csv", sys.stdout)
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [int(row["seq"]) for row in rows] == list(range(47, 0, -1))
     assert sum(int(row["amount"]) for row in rows) == desk.balance()

@@ -15,7 +15,7 @@ import pytest
 from meterctl.core.domain import entry_shape
 from meterctl.core.results import Listing, Result
 from meterctl.options import FORMATS
-from meterctl.render import emit, show, visible, write
+from meterctl.render import show, visible, write
 from meterctl.views.flat_entries import COLUMNS, LEFT_OUT
 from tests import samples
 from tests.samples import SAMPLES
@@ -255,7 +255,7 @@ def test_a_stream_that_is_not_unicode_gets_plain_signs_and_exact_json() -> None:
 
 
 def test_emit_prints_on_standard_output_and_show_where_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    emit(samples.balance(), "json")
+    write(samples.balance(), "json", sys.stdout)
     show(samples.receipt(), sys.stderr)
     out, err = capsys.readouterr()
     assert json.loads(out)["balance"] == 11_080
@@ -354,8 +354,8 @@ def test_a_live_ledger_is_drawn_entry_by_entry(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("output", ["json", "ndjson", "csv"])
 def test_scripts_load_no_library_to_draw_with(output: str) -> None:
     code = (
-        "import sys; from tests.samples import SAMPLES; from meterctl.render import emit\n"
-        f"emit(SAMPLES['balance'](), {output!r})\n"
+        "import sys; from tests.samples import SAMPLES; from meterctl.render import write\n"
+        f"write(SAMPLES['balance'](), {output!r}, sys.stdout)\n"
         "sys.exit(any(name in sys.modules for name in ('rich', 'tabulate', 'meterctl.views.registry')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.DEVNULL)

@@ -126,7 +126,7 @@ class Applier:
     step must stay within ``guard``.
     """
 
-    def __init__(self, ledger: Ledger, plan: Header, actor: str, guard: Guard) -> None:
+    def __init__(self, ledger: Ledger, plan: Header, actor: str, guard: Guard | None) -> None:
         self.result = Application(plan)
         self._ledger = ledger
         self._approval: dict[str, Any] = {"guard": guard} if actor == plan.actor else {"approved_by": actor}
