@@ -364,17 +364,16 @@ def state_from_document(document: Mapping[str, Any]) -> State:
     """Return the state an entry holds; the inverse of `state_document`."""
     week, coming = document["week"], document.get("next_plan")
     return State(
-        tuple(_lot_from_document(lot) for lot in document["lots"]),
+        tuple(
+            Lot(lot["id"], lot["remaining"], lot["expires_at"], lot.get("priority", PRIORITY), lot.get("paid", False))
+            for lot in document["lots"]
+        ),
         Debt(document["debt"]["owed"], document["debt"]["overage"]),
         document["plan"],
         None if week is None else week_from_document(week),
         None if coming is None else NextPlan(coming["plan"], coming["from"], coming["entry"]),
         tuple(Reservation(**hold) for hold in document.get("holds", ())),
     )
-
-
-def _lot_from_document(lot: Mapping[str, Any]) -> Lot:
-    return Lot(lot["id"], lot["remaining"], lot["expires_at"], lot.get("priority", PRIORITY), lot.get("paid", False))
 
 
 def state_after(entry: Entry | None) -> State:

@@ -91,7 +91,7 @@ _BOOK = Writer.book
 
 
 def _claim_later(self: Writer, outcomes: Sequence[Decision], *rest: Any) -> Booked:
-    self._claim = lambda outcomes, claims: outcomes  # type: ignore[method-assign]
+    self._claim = lambda outcomes, claims: outcomes  # type: ignore[method-assign] # noqa: ARG005
     try:
         booked = _BOOK(self, outcomes, *rest)
     finally:

@@ -97,7 +97,8 @@ class Batch:
         if request_time > self._now and request_time > instants.add_millis(self._now, FUTURE_MS):
             return self._nothing(request, answers.in_future(request_time, self._now))
         at = max(request_time, view.tip.at)
-        refusal = self._precondition(request, view)
+        is_bound = request.guard is not None or request.basis is not None
+        refusal = self._precondition(request, view) if is_bound else None
         due = list(book_due(view.org, view.tip, at, self._terms, self._reader.plans, self._now))
         # A repeat books nothing, not even due events.
         if due and not self._reader.keys_are_read and (first := self._reader.twin(request.operation, view)) is not None:

@@ -9,7 +9,7 @@ from meterctl.core.domain.entries import REVERSIBLE, undo_key
 from meterctl.core.domain.operations import CreditPack, Operation, Release, Request, Undo
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry
+from meterctl.core.model import Entry, PlanVersion
 from meterctl.core.ports import Store
 
 NOTHING: Mapping[Name, Entry] = {}
@@ -40,7 +40,7 @@ class ChunkReader:
         self._store = store
         self.views = views
         self._flying = flying
-        self.plans = PlanBook(store.plans.all)
+        self.plans = PlanBook(self._all_plans)
         orgs = list(dict.fromkeys(request.operation.org for request in requests))
         count = views.load(orgs, exactly=contended)
         self.requests = requests if len(requests) == 1 else _within_lots(requests, orgs[:count], views)
@@ -51,6 +51,9 @@ class ChunkReader:
         self._names: PaymentNames | None = None
         if repeats:
             self._read_keys()
+
+    def _all_plans(self) -> list[PlanVersion | Damaged]:
+        return self._store.plans.all()
 
     @property
     def names(self) -> PaymentNames:

@@ -7,6 +7,7 @@ can never differ; `meterctl.core.verify` uses the same function to check that th
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from meterctl.core.domain.operation import Operation
 from meterctl.core.domain.overflow import with_overflow, without_overflow
 from meterctl.core.model import (
     PRIORITY,
@@ -31,6 +32,11 @@ class Draft(NamedTuple):
     amount: int
     input: dict[str, Any]
     effects: dict[str, Any]
+
+
+def draft(kind: Kind, operation: Operation, amount: int, effects: dict[str, Any]) -> Draft:
+    """Return the entry that ``operation`` becomes, under its own key and parameters."""
+    return Draft(kind, operation.key, amount, operation.parameters(), effects)
 
 
 def draw_order(lot: Lot) -> tuple[int, bool, str, bool, int]:
@@ -93,9 +99,9 @@ def apply(state: State, seq: int, kind: Kind, effects: Mapping[str, Any]) -> Sta
         _lots_after(state.lots, seq, kind, effects),
         _debt_after(state.debt, effects),
         plan,
-        _week_after(state.week, kind, effects),
+        _week_after(state.week, kind, effects) if state.week is not None or effects.get("opened") else None,
         next_plan,
-        _holds_after(state.holds, kind, effects),
+        _holds_after(state.holds, kind, effects) if state.holds or "hold" in effects or "released" in effects else (),
     )
 
 
@@ -135,19 +141,15 @@ def _extend(before: tuple[Lot, ...], effects: Mapping[str, Any]) -> tuple[Lot, .
     return tuple(sorted(after, key=draw_order))
 
 
-def _lot_draws(draws: Sequence[Draw]) -> list[Lot]:
-    return [Lot(each["lot"], -each["units"], None) for each in draws]
-
-
 def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[Lot]:
     """Return everything an entry does to lots: each with its signed units, and as it opens if it does."""
-    changes = _lot_draws(effects.get("draws", ()))
+    changes = [Lot(each["lot"], -each["units"], None) for each in effects.get("draws", ())]
     if kind == "expiration":
         changes.append(Lot(effects["lot"], -effects["units"], None))
     elif kind == "reversal":
         changes.extend(_restored(effects.get("restored", ())))
         if "voided" in effects:
-            changes += _lot_draws([effects["voided"]])
+            changes.append(Lot(effects["voided"]["lot"], -effects["voided"]["units"], None))
         if "lot" in effects:
             changes.append(Lot(effects["lot"], effects["units"], None))
     elif kind in ("topup", "adjustment", "reset") and "lot" in effects:

@@ -15,8 +15,8 @@ from meterctl.core.model import (
     Entry,
     Instant,
     State,
-    state_after,
     state_document,
+    state_from_document,
 )
 
 
@@ -79,7 +79,9 @@ START = Tip(0, Instant(""), NO_HASH, EMPTY)
 
 
 def tip_of(entry: Entry | None) -> Tip:
-    return START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_after(entry))
+    return (
+        START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_from_document(entry["state"]))
+    )
 
 
 def book(
@@ -108,18 +110,15 @@ def book(
         "v": FORMAT_VERSION,
         **draft.effects,
     }
-    if draft.amount < 0 and (low := _fallen_below(balance_alerts, balance - draft.amount, balance)):
-        entry["low"] = low
+    before = balance - draft.amount
+    if low := [level for level in balance_alerts if balance < level <= before]:
+        entry["low"] = sorted(low, reverse=True)
     if stamp.said is not None and stamp.said != at:
         entry["occurred_at"] = stamp.said
     if stamp.approved_by is not None:
         entry["approved_by"] = stamp.approved_by
     sealed_entry = _seal(entry, tip.hash)
     return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state)
-
-
-def _fallen_below(balance_alerts: Sequence[int], before: int, after: int) -> list[int]:
-    return sorted((level for level in balance_alerts if after < level <= before), reverse=True)
 
 
 def book_due(

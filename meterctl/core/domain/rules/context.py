@@ -1,13 +1,12 @@
 """The world that an operation is decided in, and the forms of a decision."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from meterctl.core.domain.effects import Draft
-from meterctl.core.domain.operations import Operation
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.errors import Refusal
-from meterctl.core.model import Entry, Instant, Kind, PlanVersion, State
+from meterctl.core.model import Entry, Instant, PlanVersion, State
 
 
 class Idle(NamedTuple):
@@ -69,11 +68,6 @@ class Context(NamedTuple):
     def quota(self) -> int:
         """Return the week's quota: the open week's, else the one that the next usage would open a week with."""
         return self.in_force().weekly_quota if self.state.week is None else self.state.week.quota
-
-
-def draft(kind: Kind, operation: Operation, amount: int, effects: dict[str, Any]) -> Draft:
-    """Return the entry that ``operation`` becomes, under its own key and parameters."""
-    return Draft(kind, operation.key, amount, operation.parameters(), effects)
 
 
 def plural(units: int) -> str:

@@ -4,10 +4,10 @@ from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
 from meterctl.core.domain import instants
-from meterctl.core.domain.effects import Draft, credit_effects
+from meterctl.core.domain.effects import Draft, credit_effects, draft
 from meterctl.core.domain.operations import Adjust, CreditPack
 from meterctl.core.domain.policy import Pack
-from meterctl.core.domain.rules.context import Context, Decision, draft
+from meterctl.core.domain.rules.context import Context, Decision
 from meterctl.core.errors import Refusal, did_you_mean
 from meterctl.core.model import MAX_UNITS, PRIORITY
 

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from meterctl.core.domain import instants
 from meterctl.core.domain.checks import LONGEST_HOLD_DAYS
+from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Hold, Release
-from meterctl.core.domain.rules.context import Context, Decision, Idle, draft, plural
+from meterctl.core.domain.rules.context import Context, Decision, Idle, plural
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Instant, State
 

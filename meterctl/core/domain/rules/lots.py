@@ -1,8 +1,8 @@
 """Operations on one lot: another expiry, and the end of it."""
 
-from meterctl.core.domain.effects import debt_document
+from meterctl.core.domain.effects import debt_document, draft
 from meterctl.core.domain.operations import ExtendLot, VoidLot
-from meterctl.core.domain.rules.context import Context, Decision, draft, plural
+from meterctl.core.domain.rules.context import Context, Decision, plural
 from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import NO_DEBT, PRIORITY, Entry, Lot
 

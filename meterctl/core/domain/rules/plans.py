@@ -4,9 +4,10 @@ from typing import Any
 
 from meterctl.core.domain import instants, weeks
 from meterctl.core.domain.due_events import fresh_week, plan_effects
+from meterctl.core.domain.effects import draft
 from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.domain.operations import AssignPlan, ForceReset
-from meterctl.core.domain.rules.context import Context, Decision, Idle, draft
+from meterctl.core.domain.rules.context import Context, Decision, Idle
 from meterctl.core.errors import Refusal, did_you_mean
 from meterctl.core.model import Instant, week_document
 

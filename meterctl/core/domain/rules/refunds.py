@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-from meterctl.core.domain.effects import debt_document, draw
+from meterctl.core.domain.effects import debt_document, draft, draw
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.domain.pricing import refund_target
-from meterctl.core.domain.rules.context import Context, Decision, History, draft
+from meterctl.core.domain.rules.context import Context, Decision, History
 from meterctl.core.domain.rules.giving_back import give_back
 from meterctl.core.errors import Refusal
 from meterctl.core.model import Debt, Entry

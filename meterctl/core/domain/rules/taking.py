@@ -1,8 +1,8 @@
 """Units that are taken by hand: debits, negative adjustments, and the rest of one lot."""
 
-from meterctl.core.domain.effects import debt_document, draw, total_units
+from meterctl.core.domain.effects import debt_document, draft, draw, total_units
 from meterctl.core.domain.operations import Adjust, Debit
-from meterctl.core.domain.rules.context import Context, Decision, draft, plural
+from meterctl.core.domain.rules.context import Context, Decision, plural
 from meterctl.core.domain.rules.credit import decide_grant
 from meterctl.core.domain.rules.holds import admission
 from meterctl.core.domain.rules.lots import is_opened
@@ -30,7 +30,7 @@ def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -
     if not operation.allow_debt:
         if owed:
             return _insufficient(units, total_units(draws), context)
-        if (refusal := _held(units, context)) is not None:
+        if context.state.holds and (refusal := _held(units, context)) is not None:
             return refusal
     effects = {"units": units, "draws": draws, "debt": debt_document(Debt(owed, 0))}
     return draft(kind, operation, -units, effects)

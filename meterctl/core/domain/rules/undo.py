@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Undo
 from meterctl.core.domain.overflow import removal
-from meterctl.core.domain.rules.context import Context, Decision, draft, plural
+from meterctl.core.domain.rules.context import Context, Decision, plural
 from meterctl.core.domain.rules.giving_back import give_back, give_back_parts
 from meterctl.core.domain.rules.refunds import refundable
 from meterctl.core.errors import Refusal

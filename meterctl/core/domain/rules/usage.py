@@ -4,11 +4,11 @@ from typing import Any
 
 from meterctl.core.domain import weeks
 from meterctl.core.domain.due_events import crossed, fresh_week
-from meterctl.core.domain.effects import debt_document, draw
+from meterctl.core.domain.effects import debt_document, draft, draw
 from meterctl.core.domain.operations import Attribute
 from meterctl.core.domain.policy import unpublished
 from meterctl.core.domain.pricing import InvalidCost, Priced, price_run
-from meterctl.core.domain.rules.context import Context, Decision, Idle, draft
+from meterctl.core.domain.rules.context import Context, Decision, Idle
 from meterctl.core.errors import Refusal
 from meterctl.core.model import MAX_UNITS, Debt, PlanVersion, Week, week_document
 
