@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.benches import BENCHES, QUICK, Sizes
 from bench.figures import Figure, load, save, table
 from bench.places import places
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 
 
 def _arguments() -> argparse.Namespace:
@@ -60,7 +60,7 @@ def main() -> None:
     if arguments.table is not None:
         print(table(load(arguments.table)))
         return
-    collect_garbage()  # as the commands do that run for long
+    prepare_long_run()  # as the commands do that run for long
     figures = _measure(arguments, _sizes(arguments))
     print(f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}\n")
     print(table(figures))

@@ -15,8 +15,10 @@ def run() -> None:
         if sys.argv[1:] == ["--version"] and _version_is_shown():
             return
         from meterctl.process.interrupts import end_by_sigterm
+        from meterctl.process.lazy_modules import load_lazily
 
         end_by_sigterm()
+        load_lazily()
         from meterctl.cli import main
 
         code = main(sys.argv[1:])

@@ -6,11 +6,11 @@ rich, tabulate or Jinja, which are loaded only then. Records are streamed: a mil
 
 import io
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TextIO
 
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.results import Result
 from meterctl.views.safety import speaks_unicode, visible, visible_line
 
@@ -111,7 +111,7 @@ _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_NUMBER = lazy_pattern(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 #: The first characters of a text that a spreadsheet would run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

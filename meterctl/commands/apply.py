@@ -12,8 +12,8 @@ from meterctl.commands.options import argument, switch
 from meterctl.core.backfill.saved_plans.apply import Application, Applier, PlanSummary
 from meterctl.core.backfill.saved_plans.plan_file import PlanStep, SavedPlan, open_plan
 from meterctl.core.errors import BadInput
-from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
+from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -78,7 +78,7 @@ def _ask(wiring: Wiring, plan: SavedPlan) -> None:
 
 
 def _carry_out(wiring: Wiring, plan: SavedPlan) -> Application:
-    collect_garbage()
+    prepare_long_run()
     whole = plan.header.operations
     applier, progress = Applier(wiring.ledger, plan.header, wiring.actor, wiring.guard), Progress("operations")
     with Interrupts() as interrupts:

@@ -16,8 +16,8 @@ from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
 from meterctl.core.files.sources import STANDARD_INPUT
 from meterctl.core.results import Backfill
-from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
+from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -71,7 +71,7 @@ def backfill(
         raise BadInput(f"cannot sort by {sort!r}", hint="write --sort at, or leave it out", code="usage")
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Book the operations in {file}?")
-    collect_garbage()
+    prepare_long_run()
     began = wiring.elapsed()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))

@@ -19,7 +19,7 @@ from meterctl.core.payments.webhook_file import lines, rejected_lines
 from meterctl.core.payments.webhook_intake import Intake, Trust, listed_events
 from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.process.clock import SystemClock
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -68,7 +68,7 @@ def events(
         raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
     if from_stripe == (file is not None) or (since is not None and not from_stripe):
         raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
-    collect_garbage()
+    prepare_long_run()
     began = wiring.elapsed()
     for name, path in (("--pending", pending), ("--rejects", rejects)):
         if path is not None:

@@ -8,7 +8,7 @@ from meterctl.commands.command import answering, command, new_app, report_no_jou
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -39,7 +39,7 @@ def export(
         raise BadInput("plan versions belong to all orgs", hint="meterctl export --all --plans", code="usage")
     from meterctl.core.reads.export_lines import entry_texts, plan_texts
 
-    collect_garbage()
+    prepare_long_run()
     texts = entry_texts(wiring.store, None if org is None else check_org(org), filter_time(wiring, "since", since))
     first = next(texts, None)
     if first is None:

@@ -14,7 +14,7 @@ from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
 from meterctl.core.results import Result
 from meterctl.core.stores.url import open_store, same_place, without_secret
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -55,7 +55,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     from meterctl.core.imports.devkit.importer import DevkitImporter
     from meterctl.process.progress import Progress
 
-    collect_garbage()
+    prepare_long_run()
     database = wiring.devkit(uri)
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {database.place}?")
@@ -78,7 +78,7 @@ def _export(wiring: Wiring, source: str) -> Imported:
     from meterctl.core.imports.export_file import import_export
     from meterctl.process.progress import Progress
 
-    collect_garbage()
+    prepare_long_run()
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {without_secret(source) if _is_store(source) else source}?")
     _check_clock(wiring)

@@ -12,7 +12,7 @@ from meterctl.core.model import KINDS, Kind
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.results import LedgerPage
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -107,7 +107,7 @@ def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool)
         raise BadInput(message, hint="leave out the other options", code="usage")
     from meterctl.core.reads.search_all import LedgerSearch
 
-    collect_garbage()
+    prepare_long_run()
     search = LedgerSearch(wiring.store, wiring.clock, wiring.settings.terms)
     return search.stream(query) if query.limit is None else search.newest(query, query.limit)
 

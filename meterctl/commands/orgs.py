@@ -10,7 +10,7 @@ from meterctl.core.errors import BadInput, did_you_mean, name_source
 from meterctl.core.model import MAX_UNITS, Instant
 from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery
 from meterctl.core.results import Listing
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -64,7 +64,7 @@ def orgs(
         runs_out_by=_ahead(wiring, "runs out by", "--runs-out", runs_out),
     )
     instant = filter_time(wiring, "as of", as_of)
-    collect_garbage()
+    prepare_long_run()
     most = None if limit is None else check_integer(limit, "limit", least=1)
     lister = OrgLister(wiring.store, wiring.now, wiring.settings.terms)
     return lister.list(OrgQuery(filters, sort, most, instant))

@@ -9,7 +9,7 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
 from meterctl.core.payments.findings import Discrepancy, Reconciliation
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
 
@@ -46,7 +46,7 @@ def reconcile(
     """
     from meterctl.core.payments.books import Mender
 
-    collect_garbage()
+    prepare_long_run()
     shop = wiring.shop
     discounts = accept_discount or shop.settings.discounts == "accept"
     mender = Mender(shop.packs, wiring.actor, True, discounts, frozenset(accept_paid or ()))

@@ -8,7 +8,7 @@ from meterctl.commands.period_options import Month, Since, Until, period_of
 from meterctl.core.domain.instants import parse_ahead
 from meterctl.core.errors import BadInput, did_you_mean, name_source
 from meterctl.core.reads.report import GROUPINGS, Report, Reporter
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -44,5 +44,5 @@ def report(
     period = period_of(wiring, month, since, until)
     with name_source("--expiring"):
         span = None if expiring is None else parse_ahead(expiring)
-    collect_garbage()
+    prepare_long_run()
     return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping, span)

@@ -13,8 +13,8 @@ from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_orgs import WHOLE, Extent, Shard
 from meterctl.core.sweep.prometheus import MetricsFile
 from meterctl.core.sweep.sweeper import PageBooker, Sweeper
-from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import Interrupts
+from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import Progress
 from meterctl.wiring import Wiring
 
@@ -72,7 +72,7 @@ def _sweep_all(wiring: Wiring, name: SweepCommand, options: SweepChoice) -> Swee
     extent = _extent(options)
     sweeper = wiring.sweeper(name, _workers(wiring, options.workers))
     file = None if options.metrics_file is None else _metrics(wiring, options.metrics_file)
-    collect_garbage()
+    prepare_long_run()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
         sweep = _sweep_with_progress(sweeper, extent, interrupts, options)
         if interrupts.stop:

@@ -31,7 +31,7 @@ from meterctl.core.verify import (
     verify_org,
 )
 from meterctl.core.verify.claim_repair import repair_claims
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import Progress as ProgressLine
 from meterctl.wiring import Wiring
 
@@ -71,7 +71,7 @@ def verify(
         raise BadInput("name one org, or give --all, or --file", hint="meterctl verify --all", code="usage")
     if workers is not None and not all_orgs:
         raise BadInput("--workers needs --all", hint="meterctl verify --all", code="usage")
-    collect_garbage()
+    prepare_long_run()
     if heads or claims:
         if heads and claims:
             raise BadInput("repair one at a time", hint="first --repair-heads, then --repair-claims", code="usage")

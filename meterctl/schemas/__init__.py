@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from types import UnionType
-from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
-from meterctl.core import results
 from meterctl.core.documents import entries, fields, reading, writing
 from meterctl.core.documents.entries import EntryDocument
 from meterctl.core.documents.examining import DoctorDocument
@@ -64,7 +63,11 @@ from meterctl.core.results import (
     Result,
     Sweep,
     Verification,
+    answers,
+    base,
     document_names,
+    findings,
+    runs,
     schema_name,
     shown,
 )
@@ -74,9 +77,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: The types that JSON has for those of results.
 _IN_JSON: dict[Any, Any] = {Iterable: list, Sequence: list, Mapping: dict}
 
+#: The modules whose names the annotations of results use.
+_MODULES = (entries, fields, reading, writing, answers, base, findings, runs)
+
 #: The names that the annotations of results use. An entry in a document is declared by its kind.
 _NAMES: dict[str, Any] = {
-    **{name: value for module in (entries, fields, reading, writing, results) for name, value in vars(module).items()},
+    **{name: value for module in _MODULES for name, value in vars(module).items()},
     "f": fields,
     "Instant": Instant,
     "Entry": entries.EntryDocument,
@@ -158,7 +164,7 @@ def _pydantic_type(declaration: Any) -> Any:
     if is_typeddict(declaration):
         return _record(declaration)
     if isinstance(declaration, type) and issubclass(declaration, Result):
-        return _result_record(declaration)
+        return _result_record(cast(type, declaration))
     origin, parts = get_origin(declaration), get_args(declaration)
     if origin is None or origin is Literal:
         return declaration

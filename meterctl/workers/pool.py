@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from meterctl.core.errors import MeterctlError
 from meterctl.options import Options
-from meterctl.process.garbage import collect_garbage
 from meterctl.process.interrupts import held_back, ignore_endings
 from meterctl.process.leaving import leave
+from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
 
 Item = TypeVar("Item")
@@ -81,7 +81,7 @@ _tasks: list[Callable[[Any], Any]] = []
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
     """Prepare a worker process; return its wiring."""
     ignore_endings()
-    collect_garbage()
+    prepare_long_run()
     return Wiring(options, environ, alone=False)
 
 

@@ -34,7 +34,7 @@ from meterctl.core.payments.webhook_intake import Intake, Trust
 from meterctl.core.payments.webhooks import Booking, Settler
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
-from meterctl.process.garbage import collect_garbage
+from meterctl.process.long_run import prepare_long_run
 from tests.desk import PACKS, Desk, HandClock
 from tests.memory_store import MemoryStore
 from tests.stripe_server import KEY, WEBHOOK_SECRET, InProcess, StandIn, seconds, signature_of
@@ -293,7 +293,7 @@ def test_l103_a_million_bad_lines_are_ten_problems_and_a_count() -> None:
     good = json.dumps(paid()).encode()
     count = 20_000  # the memory of each line would show: some 2 KB, and the collector leaves some MB lying about
     result = Events()
-    collect_garbage()  # as the command does: tests before this one may have left it off
+    prepare_long_run()  # as the command does: tests before this one may have left it off
     tracemalloc.start()
     file = io.BytesIO(b'{"id": "evt_1"\n' * count + good)
     held = tracemalloc.get_traced_memory()[0]

@@ -6,8 +6,7 @@ If another writer was first, the entries before that point stay booked, and the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meterctl.core.booking.chunk_decider import Batch, Decision
 from meterctl.core.booking.chunk_reader import ChunkReader
@@ -20,6 +19,9 @@ from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Clock, Store
 
+if TYPE_CHECKING:
+    from random import Random
+
 #: Seconds that one chunk may spend losing races or waiting for a store. It also bounds the age of an entry's
 #: ``recorded_at`` when a try to append it begins: the feed of alerts stays further behind than this plus one call.
 PATIENCE = 30.0
@@ -28,7 +30,7 @@ PATIENCE = 30.0
 class Pace:
     """Waits between tries: jittered, growing from 2 to 50 ms, until a deadline."""
 
-    def __init__(self, clock: Clock, patience: float, random: Random) -> None:
+    def __init__(self, clock: Clock, patience: float, random: "Random | None") -> None:
         self._clock = clock
         self._random = random
         #: No try may begin after this reading of `Clock.elapsed`, however much patience is left.
@@ -39,6 +41,10 @@ class Pace:
 
     def wait(self, trouble: StoreUnreachable) -> None:
         """Wait a little before the next try. Raise ``trouble`` if no time is left for one."""
+        if self._random is None:
+            from random import Random  # only who loses a race needs it
+
+            self._random = Random()
         pause = self._random.uniform(0.001, self._longest)
         if self._clock.elapsed() + pause > min(self._end, self.latest):
             raise trouble
@@ -60,7 +66,7 @@ class Booked(NamedTuple):
     late: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Writer:
     """Books on one store, under one set of terms. ``patience``: seconds that one chunk may go on trying."""
 
@@ -69,7 +75,7 @@ class Writer:
     terms: Terms
     dry_run: bool
     patience: float
-    random: Random
+    random: "Random | None"
     heads: HeadKeeper
 
     def contended(self) -> StoreUnreachable:

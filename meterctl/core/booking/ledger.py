@@ -7,8 +7,7 @@ tips and known keys in one query each, decide in memory, append in order, and an
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from meterctl.core.booking.chunk_writer import PATIENCE, Writer
 from meterctl.core.booking.head_cache import HeadKeeper
@@ -17,6 +16,9 @@ from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
 from meterctl.core.ports import Clock, Store
 from meterctl.core.results import Receipt
+
+if TYPE_CHECKING:
+    from random import Random
 
 CHUNK = 500
 
@@ -45,7 +47,7 @@ class Ledger:
         *,
         dry_run: bool = False,
         patience: float = PATIENCE,
-        random: Random | None = None,
+        random: "Random | None" = None,
         overlap: bool = True,
         recorder: Recorder | None = None,
     ) -> None:
@@ -56,7 +58,7 @@ class Ledger:
         self.terms = terms
         self.dry_run = dry_run
         self._patience = patience
-        self._random = random or Random()
+        self._random = random
         self._overlap = overlap
         self._recorder = recorder
 

@@ -4,12 +4,13 @@ docs/format.md describes both for a checker of your own. orjson writes the form:
 library's encoder, and byte for byte the same for every document that the format allows.
 """
 
-import re
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 import orjson
+
+from meterctl.core.domain import digest
+from meterctl.core.domain.pattern import lazy_pattern
 
 # Dates and dataclasses have no JSON form: refuse them, as the standard library does.
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -45,18 +46,18 @@ def hashed_bytes(entry: Mapping[str, Any]) -> bytes:
     return canonical_bytes(bare)
 
 
-def without_hash(text: bytes, digest: str) -> bytes:
+def without_hash(text: bytes, own_hash: str) -> bytes:
     """Return the `hashed_bytes` of an entry from its canonical form, ``text``, and its hash."""
-    return text.replace(b'"hash":"%b",' % digest.encode(), b"", 1)
+    return text.replace(b'"hash":"%b",' % own_hash.encode(), b"", 1)
 
 
 def chain_hash(prev: str, text: bytes) -> str:
     """Return the SHA-256, in hex, over the previous entry's hash and the `hashed_bytes` of an entry."""
-    return sha256(prev.encode() + text).hexdigest()
+    return str(digest.sha256(prev.encode() + text).hexdigest())
 
 
 #: Where a canonical form names its hash: at the first such place, for its fields are in order of name.
-_HASH = re.compile(rb'"hash":"([0-9a-f]{64})",')
+_HASH = lazy_pattern(rb'"hash":"([0-9a-f]{64})",')
 
 
 def has_its_hash(text: bytes) -> bool:
@@ -65,7 +66,7 @@ def has_its_hash(text: bytes) -> bool:
     if match is None or place < 0:
         return False
     prev = text[place + 8 : place + 72]
-    return sha256(prev + text[: match.start()] + text[match.end() :]).hexdigest().encode() == match[1]
+    return bool(digest.sha256(prev + text[: match.start()] + text[match.end() :]).hexdigest().encode() == match[1])
 
 
 def entry_hash(entry: Mapping[str, Any]) -> str:

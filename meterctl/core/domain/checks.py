@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from meterctl.core.domain.instants import is_instant
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS, Instant
 
@@ -30,13 +31,13 @@ MOST_NAMES = 20
 
 
 #: Ids as identity providers make them: auth0|507f1f77, ops@example.com, urn:org:9. No space, quote, comma or percent.
-_ORG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@|:/+=~#-]{0,127}")
+_ORG = lazy_pattern(r"[A-Za-z0-9_][A-Za-z0-9_.@|:/+=~#-]{0,127}")
 
 
-_FEATURE = re.compile(r"[A-Za-z0-9_.:/@+-]{1,64}")
+_FEATURE = lazy_pattern(r"[A-Za-z0-9_.:/@+-]{1,64}")
 
 
-_PLAIN_REF = re.compile(r"[!-~]{1,200}")
+_PLAIN_REF = lazy_pattern(r"[!-~]{1,200}")
 
 
 #: Ranges of printable characters that are drawn as nothing: Unicode's default-ignorable ones, and blank letters.
@@ -54,29 +55,29 @@ _IGNORED = (
 )
 
 
-_STEP = re.compile(r"[A-Za-z0-9:_-]{1,64}")
+_STEP = lazy_pattern(r"[A-Za-z0-9:_-]{1,64}")
 
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = lazy_pattern(r"[A-Za-z0-9_-]{1,64}")
 
 
-_RATIO = re.compile(r"[0-9]{1,12}(\.[0-9]{1,18})?")
+_RATIO = lazy_pattern(r"[0-9]{1,12}(\.[0-9]{1,18})?")
 
 
-_CURRENCY = re.compile(r"[a-z]{3}")
+_CURRENCY = lazy_pattern(r"[a-z]{3}")
 
 
-_SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
+_SPAN = lazy_pattern(r"([0-9]{1,6})([wdhm])")
 
 
 _MINUTES = {"w": 10_080, "d": 1440, "h": 60, "m": 1}
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
+_INTEGER = lazy_pattern(r"[+-]?[0-9]{1,1000}")
 
 
 #: A number in groups of three, as people and spreadsheets write it: one country's point is another one's comma.
-_GROUPED = re.compile(r"[+-]?[0-9]{1,3}([.,'\u00a0\u202f ][0-9]{3})+")
+_GROUPED = lazy_pattern(r"[+-]?[0-9]{1,3}([.,'\u00a0\u202f ][0-9]{3})+")
 
 
 def _matches(pattern: re.Pattern[str], what: str, value: object, rule: str) -> str:

@@ -4,13 +4,13 @@ A file comes from another machine, so a time without a zone names no instant: it
 zone the file was written in.
 """
 
-import re
 from collections.abc import MutableMapping
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
 from meterctl.core.domain import instants
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 
@@ -18,8 +18,8 @@ from meterctl.core.model import Instant
 TIME_FIELDS = {"at": False, "from": False, "from_at": False, "expires_at": True}
 
 #: Seconds have ten digits from 2001 to 2286, milliseconds thirteen: 20261122 and 202611221003 are neither.
-_EPOCH = re.compile(r"([1-9][0-9]{9})(?:\.([0-9]+))?|([1-9][0-9]{12})")
-_NUMBER = re.compile(r"[+-]?[0-9.]+")
+_EPOCH = lazy_pattern(r"([1-9][0-9]{9})(?:\.([0-9]+))?|([1-9][0-9]{12})")
+_NUMBER = lazy_pattern(r"[+-]?[0-9.]+")
 
 _EXAMPLE = "2026-11-22T10:03:00Z or 2026-11-22T11:03:00+01:00"
 

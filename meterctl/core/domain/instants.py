@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.domain.weeks import week_start
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
@@ -21,17 +22,17 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MIDNIGHT = "T00:00:00.000Z"
 
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_CANONICAL = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})T{_CLOCK}:[0-5][0-9]\.[0-9]{{3}}Z")
-_WRITTEN = re.compile(
+_CANONICAL = lazy_pattern(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})T{_CLOCK}:[0-5][0-9]\.[0-9]{{3}}Z")
+_WRITTEN = lazy_pattern(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     rf"(?:[T ](?P<minute>{_CLOCK})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
     r"(?: ?(?P<zone>Z|(?P<sign>[+-])(?P<hours>[01][0-9]|2[0-3])(?::?(?P<minutes>[0-5][0-9]))?))?)?",
     re.IGNORECASE,
 )
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_DAY = lazy_pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MONTH = lazy_pattern(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_SPAN = re.compile(r"([0-9]{1,6})([wdhm])")
+_SPAN = lazy_pattern(r"([0-9]{1,6})([wdhm])")
 _UNIT_MILLIS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000}
 
 _TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-11-22T12:03:00+02:00, or 2026-11-22"

@@ -41,7 +41,7 @@ def _check_costs(costs: object) -> None:
             raise BadInput(f"{cost!r} is not a cost", hint=hint, code="bad_costs")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Attribute(Operation):
     """Meter a run's step, by costs per feature in US dollars or by ``units`` as they are. With ``hold`` the same entry
     lets that hold go."""
@@ -87,7 +87,7 @@ class Attribute(Operation):
         return document if self.hold is None else {**document, "hold": self.hold}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class AssignPlan(Operation):
     """Put the org on a plan: at once, or from a later instant on (`NEXT_WEEK`: from the coming Monday on)."""
 
@@ -113,7 +113,7 @@ class AssignPlan(Operation):
         return document if self.from_at is None else {**document, "from": self.from_at}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ForceReset(Operation):
     """Close the open week now and begin its next cycle."""
 
@@ -134,7 +134,7 @@ class ForceReset(Operation):
         return {"op": self.name, "ref": self.ref}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Hold(Operation):
     """Reserve units for a run that is under way, until ``expires_at``, or for a span such as ``90m`` from when it is
     booked (an hour if neither is given)."""
@@ -166,7 +166,7 @@ class Hold(Operation):
         return {"op": self.name, "units": self.units, "ref": self.ref, **until}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Release(Operation):
     """Let a hold go: ``hold`` is the ref that it was placed under."""
 
@@ -188,7 +188,7 @@ class Release(Operation):
         return {"op": self.name, "hold": self.hold}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class BookDue(Operation):
     """Book due events and nothing else, as a sweep does with each org. Due events have keys of their own."""
 

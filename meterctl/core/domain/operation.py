@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from meterctl.core.domain.record import Record
 
-@dataclass(slots=True)
-class Operation:
+
+@dataclass(slots=True, eq=False, repr=False)
+class Operation(Record):
     """Base of all: an operation concerns one org."""
 
     name: ClassVar[str]

@@ -13,6 +13,7 @@ from meterctl.core.domain.guard import Guard
 from meterctl.core.domain.meter_operations import AssignPlan, Attribute, BookDue, ForceReset, Hold, Release
 from meterctl.core.domain.operation import Operation
 from meterctl.core.domain.precondition import Basis
+from meterctl.core.domain.record import Record
 from meterctl.core.domain.unit_operations import (
     Adjust,
     CreditPack,
@@ -46,8 +47,8 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class Request:
+@dataclass(slots=True, eq=False, repr=False)
+class Request(Record):
     """An operation with who asks, why, and when it happened (None: now). With a ``basis`` it is carried out as it was
     reviewed or not at all, with a ``guard`` only within its bounds. ``approved_by`` carries out another one's plan."""
 

@@ -4,9 +4,9 @@ A plan is applied to an org only while its journal is as reviewed, and only if i
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, NamedTuple
 
+from meterctl.core.domain import digest as hashing
 from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Refusal
 from meterctl.core.model import NO_HASH, Entry
@@ -25,7 +25,7 @@ BySeq = Callable[[int], Entry | None]
 
 def digest(entry: Entry) -> str:
     """Return the SHA-256, in hex, of the fields that do not depend on the time of booking."""
-    return sha256(canonical_bytes({k: v for k, v in entry.items() if k not in _BOOKING})).hexdigest()
+    return str(hashing.sha256(canonical_bytes({k: v for k, v in entry.items() if k not in _BOOKING})).hexdigest())
 
 
 class EntryPlace(NamedTuple):

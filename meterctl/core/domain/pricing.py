@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from meterctl.core.domain.pattern import lazy_pattern
+
+if TYPE_CHECKING:  # loaded by the first cost: most commands have none
+    from decimal import Decimal
 
 # Bounds on digits and exponent keep a hostile cost such as 1e999999999 from becoming an integer of a billion digits.
-_COST = re.compile(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
+_COST = lazy_pattern(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
 _LONGEST_COST = 60
 
 
@@ -24,17 +28,19 @@ class Priced(NamedTuple):
     capped_from: int | None
 
 
-def _exact(text: str) -> Decimal | None:
+def _exact(text: str) -> "Decimal | None":
     """The number that ``text`` is a cost of; None if it is none."""
     return _short_exact(text) if len(text) <= _LONGEST_COST else None
 
 
 @lru_cache(maxsize=256)  # a cost is read to compare it with the first time it was asked for, then to price it
-def _short_exact(text: str) -> Decimal | None:
+def _short_exact(text: str) -> "Decimal | None":
+    from decimal import Decimal
+
     return Decimal(text) if _COST.fullmatch(text) else None
 
 
-def parse_cost(text: str) -> Decimal:
+def parse_cost(text: str) -> "Decimal":
     """A cost in US dollars, exactly as written. Raises `InvalidCost`."""
     cost = _exact(text)
     if cost is None:
@@ -54,6 +60,8 @@ def normal_cost(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _factor(ratio: str, dollars_to_units: str) -> tuple[int, int]:
+    from decimal import Decimal
+
     numerator, denominator = Decimal(ratio).as_integer_ratio()
     scale, divisor = Decimal(dollars_to_units).as_integer_ratio()
     return numerator * scale, denominator * divisor

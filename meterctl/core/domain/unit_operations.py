@@ -23,7 +23,7 @@ from meterctl.core.model import MAX_UNITS, Instant
 NEVER = "never"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CreditPack(Operation):
     """Book a sold pack. ``paid_cents`` (all that was paid, tax included) None: the pack's price; ``currency`` None: the
     pack's own; ``expires_at`` None: as the pack says. ``names`` are further ids of the same payment."""
@@ -84,7 +84,7 @@ class CreditPack(Operation):
         return {**self.parameters(), "names": list(self.names) or None}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Debit(Operation):
     """Take units. Without enough in the lots, refuse; with ``allow_debt``, owe the rest."""
 
@@ -108,7 +108,7 @@ class Debit(Operation):
         return {"op": self.name, "units": self.units, "ref": self.ref, "allow_debt": self.allow_debt}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Refund(Operation):
     """Claw back the units of ``cents`` that were given back on a session. A dispute is a refund under its own id."""
 
@@ -132,7 +132,7 @@ class Refund(Operation):
         return {"op": self.name, "session": self.session, "cents": self.cents, "refund_id": self.refund_id}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ReverseRefund(Operation):
     """Give back the units that a refund clawed: it failed, or the dispute was won."""
 
@@ -152,7 +152,7 @@ class ReverseRefund(Operation):
         return {"op": self.name, "refund_id": self.refund_id}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Adjust(Operation):
     """A correction or a grant: units may be positive or negative, never 0. Units that are added may expire and have a
     ``priority``; units that are taken may all come from one ``lot``."""
@@ -214,7 +214,7 @@ class Adjust(Operation):
         return document
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Undo(Operation):
     """Take back a debit, an adjustment, a topup or a run of the open week. ``of`` is the key of the entry; ``seq`` its
     number: alone it names the entry, beside ``of`` it has to be the same one's."""
@@ -246,7 +246,7 @@ class Undo(Operation):
         return {**self.parameters(), "seq": self.seq}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ExtendLot(Operation):
     """Change the expiry of a live lot; None: it never expires."""
 
@@ -275,7 +275,7 @@ class ExtendLot(Operation):
         return {**self.parameters(), "expires_at": self.expires_at or NEVER}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class VoidLot(Operation):
     """Take the rest of one lot."""
 

@@ -6,12 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 from meterctl.core.domain import instants, weeks
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS
 
 Test = Callable[[Any], bool]
 
-_CLOCK = re.compile(r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z", re.ASCII)
+_CLOCK = lazy_pattern(r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z", re.ASCII)
 
 
 def integer(least: int, most: int = MAX_UNITS) -> Test:

@@ -3,14 +3,14 @@
 The ISO year is not always the calendar year: 2025-12-29 lies in ``2026-W01``. So a key is only ever made here.
 """
 
-import re
 from datetime import MAXYEAR, date, timedelta
 from functools import lru_cache
 
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 
-_KEY = re.compile(r"([0-9]{4})-W([0-9]{2})")
+_KEY = lazy_pattern(r"([0-9]{4})-W([0-9]{2})")
 _WEEK = timedelta(weeks=1)
 
 

@@ -1,13 +1,12 @@
 """The prefix of a MongoDB store's collections, and its option in a URL."""
 
-import re
-
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import BadInput
 
 #: The option of a MongoDB URI that gives meterctl's collections other names.
 PREFIX_OPTION = "meterctlPrefix"
 
-PREFIX = re.compile(r"(?!system)[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+PREFIX = lazy_pattern(r"(?!system)[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 
 
 def split_prefix(uri: str) -> tuple[str, str]:

@@ -1,6 +1,5 @@
 """Units that come in: packs and grants."""
 
-from decimal import ROUND_FLOOR, Decimal, localcontext
 from typing import Any, NamedTuple
 
 from meterctl.core.domain import instants
@@ -72,6 +71,8 @@ def sale_of(operation: CreditPack, pack: Pack) -> Sale | Refusal:
 
 def _units_for(cents: int, unit_price: str) -> int:
     """Return the whole units that ``cents`` buy, exactly."""
+    from decimal import ROUND_FLOOR, Decimal, localcontext  # most commands sell nothing
+
     with localcontext(prec=60, rounding=ROUND_FLOOR):
         return int(Decimal(cents) // Decimal(unit_price))
 

@@ -6,7 +6,6 @@ unprotected and acknowledged entries could be lost.
 """
 
 import os
-import re
 import sqlite3
 import threading
 import weakref
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from meterctl.core.domain.pattern import lazy_pattern
 from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
 from meterctl.core.ports import ClockMark
 from meterctl.core.stores.sqlite.place import Standing, identity_of, make_private, standing_of, way_to_read
@@ -64,7 +64,7 @@ _NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCO
 _BROKEN = {sqlite3.SQLITE_CORRUPT}
 
 #: SQLite's words for a text that is not JSON, and Python's for one that is not UTF-8.
-_UNREADABLE_TEXT = re.compile("malformed JSON|Could not decode to UTF-8")
+_UNREADABLE_TEXT = lazy_pattern("malformed JSON|Could not decode to UTF-8")
 
 _HINTS = {
     sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
