@@ -439,6 +439,18 @@ MUTATIONS = [
         'a pack is refused by an old view of its holder',
     ),
     Mutation(
+        'booking/payment_names',
+        'return view.topup_named(operation.all_names) if own else None',
+        'return None',
+        'a crash between claim and topup lets a payment in twice',
+    ),
+    Mutation(
+        'booking/payment_names',
+        'claim._replace(session="")',
+        'claim',
+        'a credit answered with another name leaves a claim behind',
+    ),
+    Mutation(
         'booking/pipeline',
         '(len(chunk) > 1 or self._wrong > 0)',
         'len(chunk) > 1',

@@ -194,11 +194,20 @@ EMPTY = State((), NO_DEBT, None, None)
 
 
 class Claim(NamedTuple):
-    """One ``name`` of a payment belongs to ``org``, which books the payment under ``session``."""
+    """One ``name`` of a payment belongs to ``org``, which books the payment under ``session``.
+
+    The session is empty once a credit was answered with the booking of another name of its payment. The org keeps the
+    name, since another writer may still be crediting it there, but no credit is missing.
+    """
 
     name: str
     org: str
     session: str
+
+    @property
+    def topup_key(self) -> str | None:
+        """The key of the topup that must follow the claim, or None if none must."""
+        return f"session:{self.session}" if self.session else None
 
 
 class PlanVersion(NamedTuple):

@@ -58,6 +58,16 @@ def test_a_claim_moves_to_another_session_of_its_org(store: Store) -> None:
     assert list(store.claims.read()) == [Claim("pi_1", "acme", "in_1")]
 
 
+def test_a_claim_may_lose_its_session_and_get_one_again(store: Store) -> None:
+    kept = Claim("cs_1", "acme", "")
+    store.claims.take([ACME])
+    assert store.claims.move(ACME, kept) is True
+    assert list(store.claims.read()) == [kept]
+    assert store.claims.take([ACME]) == store.claims.holders(["cs_1"]) == {"cs_1": kept}
+    assert store.claims.move(kept, ACME) is True
+    assert list(store.claims.read()) == [ACME]
+
+
 def test_only_the_claim_in_force_moves(store: Store) -> None:
     store.claims.take([ACME])
     assert store.claims.move(BOLT, make_claim("cs_1", "core")) is False

@@ -109,6 +109,14 @@ SCRIPTS = {
     "one session for two orgs": _script(
         _worker("one", CreditPack("acme", "ever", "s1")), _worker("two", CreditPack("Acme", "ever", "s1"))
     ),
+    "two names of one payment": _script(
+        _worker("one", CreditPack("acme", "ever", "s1", names=("pi_1",))),
+        _worker("two", CreditPack("acme", "day", "s2", names=("pi_1",))),
+    ),
+    "two names of one payment for two orgs": _script(
+        _worker("one", CreditPack("acme", "ever", "s1", names=("pi_1",))),
+        _worker("two", CreditPack("Acme", "ever", "s2", names=("pi_1",))),
+    ),
     "a pack moved to another org": _script(
         _worker("one", Undo("acme", 1)),
         _worker("two", CreditPack("Acme", "ever", "s1")),

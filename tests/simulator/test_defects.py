@@ -43,7 +43,7 @@ def test_a_failing_run_is_shortened_to_what_matters() -> None:
         failing = next(run for run in map(run_seed, range(60)) if run.failure is not None and len(parts_of(run)) > 60)
         shortened = Shrinker(failing).shortest()
         assert shortened.promise == failing.promise
-        assert len(parts_of(shortened)) <= 8
+        assert len(parts_of(shortened)) <= 12
         told = "\n".join(story(failing, shortened))
     assert "journal.append" in told
     assert "shortened from" in told

@@ -79,6 +79,8 @@ class Batch:
         claims: tuple[Claim, ...] = ()
         if isinstance(operation, CreditPack) and receipt.status == "replayed" and receipt.undone_by is None:
             claims = self._reader.names.learn(operation, first)
+        elif isinstance(operation, CreditPack) and first["session"] != operation.session:
+            claims = self._reader.names.concede(operation, view)
         return Decision(request, receipt, tip=tip, claims=claims)
 
     def _first_time(self, request: Request, view: OrgView) -> Decision:
@@ -154,9 +156,12 @@ class Batch:
 
     def _nothing(self, request: Request, decision: Refusal | Idle) -> Decision:
         operation = request.operation
-        return Decision(
-            request, answers.nothing(operation, decision, self._balance(self._reader.views.of(operation.org)))
-        )
+        view = self._reader.views.of(operation.org)
+        receipt = answers.nothing(operation, decision, self._balance(view))
+        claims: tuple[Claim, ...] = ()
+        if isinstance(operation, CreditPack) and receipt.reason == "session_claimed":
+            claims = self._reader.names.concede(operation, view)
+        return Decision(request, receipt, claims=claims)
 
     def _booking(self, request: Request, view: OrgView, pending: int) -> Decision:
         entries, operation = tuple(view.pending[pending:]), request.operation

@@ -3,6 +3,10 @@
 Each name of a payment is claimed before its topup is appended. A credit without a claimed name is therefore new. If a
 name is claimed, the claim's topup may be in the journal, may never have been appended, or is just being appended under
 another name. Then the journal decides: the topups of one org are in order, and the second writer decides again.
+
+A writer that loses a name to another credit of the payment has claimed its other names already, and so has a writer
+that crashed before. These claims cannot be freed, because a third writer may rely on them. The writer whose credit is
+answered with the other one takes the session off them: the org keeps the names, and `verify` expects no credit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,8 +60,7 @@ class PaymentNames:
                 raise self._damage[name]
         own = [claim for name in operation.all_names if (claim := self._own(operation, name)) is not None]
         for claim in own:
-            topup = view.by_key(f"session:{claim.session}")
-            if topup is not None:
+            if claim.topup_key is not None and (topup := view.by_key(claim.topup_key)) is not None:
                 return topup
         return view.topup_named(operation.all_names) if own else None
 
@@ -73,8 +76,17 @@ class PaymentNames:
                 continue
             # The view of the holder may be old, and a refusal must not depend on it.
             if not undo_is_booked(self._store, claim):
-                return Refusal("session_claimed", f"{_label(name, operation)} was credited to {claim.org}")
+                return self._session_claimed(operation, claim)
         return None
+
+    def _session_claimed(self, operation: CreditPack, claim: Claim) -> Refusal:
+        label = _label(claim.name, operation)
+        is_pending = claim.topup_key is not None and self._views.of(claim.org).by_key(claim.topup_key) is not None
+        if is_pending or not _is_idle(self._store, claim):
+            return Refusal("session_claimed", f"{label} was credited to {claim.org}")
+        message = f"{label} is kept for {claim.org}, where a credit was begun and not booked"
+        hint = f"if it belongs to {operation.org}: credit it to {claim.org}, undo that, and run this again"
+        return Refusal("session_claimed", message, hint)
 
     def take(self, operation: CreditPack) -> tuple[Claim, ...]:
         """Return the claims that a credit about to be booked needs, and remember them."""
@@ -89,6 +101,16 @@ class PaymentNames:
         new = tuple(claim for claim in claims if claim.name != session and self._claims.get(claim.name) != claim)
         self._claims |= {claim.name: claim for claim in new}
         return new
+
+    def concede(self, operation: CreditPack, view: OrgView) -> tuple[Claim, ...]:
+        """Return the claims without a topup that a credit leaves behind when it is answered with the booking of another
+        name of its payment: without their session."""
+        own = (claim for name in operation.all_names if (claim := self._own(operation, name)) is not None)
+        return tuple(
+            claim._replace(session="")
+            for claim in own
+            if claim.topup_key is not None and view.by_key(claim.topup_key) is None
+        )
 
 
 def _label(name: str, operation: CreditPack) -> str:
@@ -120,7 +142,7 @@ def _move(store: Store, holder: Claim, to: Claim) -> bool:
 
 def _is_idle(store: Store, claim: Claim) -> bool:
     """Return True if the claim's topup was never appended."""
-    return unread(store, claim.org).by_key(f"session:{claim.session}") is None
+    return claim.topup_key is None or unread(store, claim.org).by_key(claim.topup_key) is None
 
 
 def undo_is_booked(store: Store, claim: Claim) -> bool:
@@ -132,5 +154,5 @@ def undo_is_booked(store: Store, claim: Claim) -> bool:
 
 
 def topup_is_undone(claim: Claim, history: History) -> bool:
-    topup = history.by_key(f"session:{claim.session}")
+    topup = None if claim.topup_key is None else history.by_key(claim.topup_key)
     return topup is not None and history.by_key(undo_key(topup)) is not None

@@ -148,8 +148,8 @@ def head_of(fields: Mapping[str, Any]) -> Head | Damaged:
 
 
 def claim_of(name: object, org: object, session: object) -> Claim | Damaged:
-    """Return the claim of ``org`` on ``name``, for the payment booked under ``session``."""
-    if is_text(name) and is_text(org) and is_text(session):
+    """Return the claim of ``org`` on ``name``, for the payment booked under ``session``, empty if none is awaited."""
+    if is_text(name) and is_text(org) and (session == "" or is_text(session)):
         return Claim(str(name), str(org), str(session))
     return Damaged(f"the claim {reprlib.repr(name)} is damaged: it names no org and session", hint=_FOREIGN)
 

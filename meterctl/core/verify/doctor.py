@@ -240,10 +240,10 @@ class Doctor:
 
     def _claims(self) -> Observation:
         claims = list(islice(sound(self._store.claims.read()), self._sample))
-        keys = list(dict.fromkeys((claim.org, f"session:{claim.session}") for claim in claims))
+        keys = list(dict.fromkeys((claim.org, key) for claim in claims if (key := claim.topup_key) is not None))
         missing = self._not_booked(self._not_booked(keys))  # a topup follows its claim by a moment
         if not missing:
-            return Observation("claims", True, f"{self._count(claims)} looked at, all credited")
+            return Observation("claims", True, f"{self._count(claims)} looked at, no credit is missing")
         org, key = missing[0]
         session = key.partition(":")[2]
         summary = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"

@@ -259,7 +259,7 @@ class _StoreCheck:
                 self._check_claim(topup, name, holders.get(name))
 
     def _check_claim(self, topup: _Topup, name: str, claim: Claim | None) -> None:
-        if claim == Claim(name, topup.org, topup.session):
+        if claim in (Claim(name, topup.org, topup.session), Claim(name, topup.org, "")):
             return
         if claim is None:
             message = f"the payment {name!r} is credited, but not claimed; {_REPAIR_CLAIMS}"
@@ -292,7 +292,8 @@ class _StoreCheck:
                 yield claim
 
     def _check_credited(self, claims: Sequence[Claim]) -> None:
-        keys = [(claim.org, f"session:{claim.session}") for claim in claims if self._run.covers(claim.org)]
+        covered = (claim for claim in claims if self._run.covers(claim.org))
+        keys = [(claim.org, key) for claim in covered if (key := claim.topup_key) is not None]
         existing = self._existing(keys)
         for org, key in dict.fromkeys(keys):
             if (org, key) not in existing:
