@@ -404,15 +404,21 @@ MUTATIONS = [
     ),
     Mutation(
         'booking/chunk_decider',
-        'at = max(request_time, view.tip.at)',
+        'at = max(request_time, tip.at)',
         'at = request_time',
         'a late event is decided in the past',
     ),
     Mutation(
         'booking/chunk_decider',
-        'if due and not self._reader.keys_are_read and',
-        'if False and',
+        'if due and not self._reader.keys_are_read:',
+        'if False:',
         'a repetition books what is due',
+    ),
+    Mutation(
+        'booking/chunk_decider',
+        'if view.tip is not tip:',
+        'if False:',
+        'due events of an old tip are booked on a newer one',
     ),
     Mutation(
         'booking/chunk_decider',

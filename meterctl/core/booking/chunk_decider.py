@@ -98,13 +98,17 @@ class Batch:
         request_time = request.at or self._now
         if request_time > self._now and request_time > instants.add_millis(self._now, FUTURE_MS):
             return self._nothing(request, answers.in_future(request_time, self._now))
-        at = max(request_time, view.tip.at)
+        tip = view.tip
+        at = max(request_time, tip.at)
         is_bound = request.guard is not None or request.basis is not None
         refusal = self._precondition(request, view) if is_bound else None
-        due = list(book_due(view.org, view.tip, at, self._terms, self._reader.plans, self._now))
+        due = list(book_due(view.org, tip, at, self._terms, self._reader.plans, self._now))
         # A repeat books nothing, not even due events.
-        if due and not self._reader.keys_are_read and (first := self._reader.twin(request.operation, view)) is not None:
-            return self._again(request, first, view)
+        if due and not self._reader.keys_are_read:
+            if (first := self._reader.twin(request.operation, view)) is not None:
+                return self._again(request, first, view)
+            if view.tip is not tip:  # reading the keys found a newer one, so nothing decided so far holds
+                return self._attempt(request, view)
         for entry, tip in due:
             view.add(entry, tip)
         if isinstance(request.operation, BookDue):

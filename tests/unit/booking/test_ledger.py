@@ -14,13 +14,14 @@ from meterctl.core.booking.chunk_writer import Pace
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
-from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, Undo
+from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, ReverseRefund, Undo
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import StoreUnreachable, StoreUnusable, sound
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.core.verify import verify_all
 from meterctl.process.clock import FixedClock
 from tests.builders import holders
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
@@ -135,6 +136,29 @@ def test_many_orgs_read_at_old_tips_take_few_turns(desk: Desk) -> None:
     receipts = together(desk, *(Adjust(org, 1, "c") for org in orgs))
     assert [receipt.balance for receipt in receipts] == [3] * 300
     assert journal.calls["append"] < 12
+
+
+def test_due_events_are_decided_on_the_tip_that_the_keys_made_sure_of(desk: Desk) -> None:
+    """The tip is old, and the first look at the keys finds an entry behind it, while due events are decided."""
+    desk.adjust(50, "short", expires="2026-11-16T13:00:00Z")
+    desk.adjust(100, "grant")
+    desk.debit(7, "same")
+    desk.go("2026-11-16T14:00:00Z")
+    journal: Any = desk.store.journal
+    journal.on("tips", lambda _, orgs: {org: journal.by_seq(org, 2) for org in orgs})
+    receipts = together(
+        desk,
+        *(Adjust("core", 1, ref) for ref in "abcd"),
+        ReverseRefund("acme", "re_9"),
+        Debit("acme", 7, "same"),
+        Adjust("acme", 5, "new"),
+        Adjust("bolt", 1, "a"),
+        chunk=4,
+    )
+    assert statuses(receipts)[4:] == ["unknown_refund", "replayed", "applied", "applied"]
+    assert [receipt.balance for receipt in receipts[4:]] == [100, 100, 105, 1]
+    assert keys(desk.entries()) == ["adjust:short", "adjust:grant", "debit:same", "expire:1", "adjust:new"]
+    assert verify_all(desk.store).ok
 
 
 def test_an_org_that_clashes_again_throws_no_suspicion_on_others(desk: Desk) -> None:

@@ -30,7 +30,7 @@ def desk(store: Store) -> Desk:
 
 
 def claims(desk: Desk) -> set[tuple[str, str, str]]:
-    return {tuple(claim) for claim in sound(desk.store.claims.read())}
+    return {(claim.name, claim.org, claim.session) for claim in sound(desk.store.claims.read())}
 
 
 def findings(desk: Desk) -> list[str]:
