@@ -75,7 +75,9 @@ def backfill(
     began = wiring.elapsed()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
-        lines = stack.enter_context(_in_order(source.lines(), zone, wiring.at, by_time=sort is not None))
+        lines = stack.enter_context(
+            _in_order(source.lines(ahead=not line_buffered), zone, wiring.at, by_time=sort is not None)
+        )
         answers = _answers(stack, wiring, results, file, to_output=line_buffered)
         interrupts = stack.enter_context(Interrupts())
         booker = LineByLine(_booker(wiring, count)) if line_buffered else _booker(wiring, count)

@@ -163,6 +163,9 @@ _FORMS: dict[str, _Form] = {
 }
 
 
+#: The names of operations in input files.
+OPERATIONS: Set[str] = _FORMS.keys()
+
 #: The fields that a line of an input file may have.
 FIELDS = _ENVELOPE.union(*(form.fields for form in _FORMS.values()))
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 from meterctl.core.domain.checks import check_feature
-from meterctl.core.domain.operation_documents import FIELDS
+from meterctl.core.domain.operation_documents import FIELDS, OPERATIONS
 from meterctl.core.errors import BadInput
 from meterctl.core.files.json_text import Document, json_value
-from meterctl.core.files.raw_lines import MAX_LINE, RawLine, bad_file, is_blank
+from meterctl.core.files.raw_lines import MAX_LINE, RawLine, bad_file
 
 #: Longest record, in bytes and lines. They bound the memory for an unclosed quote.
 MAX_RECORD, MAX_RECORD_LINES = MAX_LINE, 1000
@@ -27,37 +27,66 @@ FLAGS = frozenset({"allow_debt"})
 _COSTS = "costs."
 
 _SEPARATORS = (",", ";", "\t")
-_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\r\n])"?\s*', re.IGNORECASE)
+#: A program that does not know this line keeps it as a row, with empty cells behind it.
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\r\n])"?\1*\s*', re.IGNORECASE)
 
-#: Two zeros at most: 1.000 means a thousand in many countries.
-_WHOLE = re.compile(r"([+-]?[0-9]+)\.0{1,2}")
+#: A row without a single value, as spreadsheets leave them above a table.
+_EMPTY_ROW = re.compile(rb"[\s,;]*")
+
+#: Two zeros at most: 1.000 and 1,000 mean a thousand in many countries.
+_WHOLE = re.compile(r"([+-]?[0-9]+)[.,]0{1,2}")
 _FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
-#: A quoted cell from its first quote on; the group is empty if the cell is not closed.
-_QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*("?)')
+#: An apostrophe that opens a cell, but not one that protects a formula ('=1+1) or a number ('-5).
+_APOSTROPHE = re.compile(r"'(?![=+\-@0-9])")
+
+_QUOTE_HINT = 'quote the whole cell and write "" for each quote in it; then run the same file again'
+_APOSTROPHE_HINT = 'write a cell with an apostrophe at its beginning in double quotes ("); then run the same file again'
 
 #: The number of a record's first line, with its cells or the problem.
 _Row = tuple[int, list[str] | BadInput]
 
 
-def csv_documents(name: str, lines: Iterator[RawLine], *, whole: bool) -> Iterator[tuple[int, Document | BadInput]]:
+def csv_documents(
+    name: str, lines: Iterator[RawLine], *, whole: bool, ahead: bool = True
+) -> Iterator[tuple[int, Document | BadInput]]:
     """Yield each record's first line number with its document or its problem.
 
-    ``whole``: accept a last line without a line end. Raises `BadInput` for an unusable header.
+    ``whole``: accept a last line without a line end. ``ahead``: the next line may be read before a record is passed on,
+    so that a record may lack its last cells. Raises `BadInput` for an unusable header.
     """
     names, separator = _header(name, lines)
-    return _documents(_rows(lines, separator, len(names), whole=whole), _Columns(names))
+    columns = _Columns(names)
+    rows = _with_values(_rows(lines, separator, len(names), whole=whole))
+    return _documents(_filled(rows, columns) if ahead else rows, columns)
+
+
+def _with_values(rows: Iterator[_Row]) -> Iterator[_Row]:
+    """Return the rows with a value or a problem: spreadsheets add empty rows."""
+    return (row for row in rows if isinstance(row[1], BadInput) or any(map(str.strip, row[1])))
+
+
+def _filled(rows: Iterator[_Row], columns: "_Columns") -> Iterator[_Row]:
+    """Yield the rows, with empty cells for last ones that are missing.
+
+    A row stays short if the next one is no operation: both may be parts of a line that was broken in two.
+    """
+    row = next(rows, None)
+    while row is not None:  # bounded: by the file
+        is_short = columns.is_short(row)
+        following = next(rows, None) if is_short else None
+        if is_short and (following is None or columns.begins_operation(following)):
+            row = columns.filled(row)
+        yield row
+        row = following if is_short else next(rows, None)
 
 
 def _documents(rows: Iterator[_Row], columns: "_Columns") -> Iterator[tuple[int, Document | BadInput]]:
     for number, cells in rows:
-        if isinstance(cells, BadInput):
-            yield number, cells
-        elif any(map(str.strip, cells)):  # spreadsheets add empty rows
-            try:
-                yield number, columns.document(cells)
-            except BadInput as problem:
-                yield number, problem
+        try:
+            yield number, cells if isinstance(cells, BadInput) else columns.document(cells)
+        except BadInput as problem:
+            yield number, problem
 
 
 # The header
@@ -81,7 +110,7 @@ def _header(name: str, lines: Iterator[RawLine]) -> tuple[list[str], str]:
 
 
 def _header_line(name: str, lines: Iterator[RawLine]) -> str:
-    line = next((line for line in lines if line.problem or not is_blank(line)), None)
+    line = next((line for line in lines if line.problem or not _EMPTY_ROW.fullmatch(line.text)), None)
     if line is None:
         raise bad_file(f"{name} has no header", "name the columns in the first line")
     if line.problem is not None:
@@ -189,14 +218,15 @@ def _rows(lines: Iterator[RawLine], separator: str, columns: int, *, whole: bool
         except StopIteration:
             return
         except (csv.Error, _Stopped) as problem:
-            cells = feed.broken or _bad_csv(str(problem))
+            cells = feed.broken or _bad_csv(_plain(problem))
             doubt = str(problem) if feed.quotes else None
         else:
-            doubt = _doubt(feed, cells, separator, columns) if feed.quotes else None
+            doubt = _doubt(feed, cells, separator, columns)
         if doubt is not None:
-            yield _end(feed, doubt)
+            yield _end(feed, doubt, separator)
             return
-        if not whole and feed.texts and not feed.texts[-1].endswith("\n"):
+        is_unfinished = bool(feed.texts) and not feed.texts[-1].endswith("\n")
+        if is_unfinished and (not whole or (not isinstance(cells, BadInput) and len(cells) < columns)):
             # A line cut off in its last cell would hold a wrong value.
             cells = BadInput("the last line is not finished", hint="end it with a line end", code="unfinished_line")
         yield feed.first, feed.broken or cells
@@ -204,15 +234,22 @@ def _rows(lines: Iterator[RawLine], separator: str, columns: int, *, whole: bool
             return
 
 
-def _doubt(feed: _Feed, cells: list[str], separator: str, columns: int) -> str | None:
-    """Return the reason to doubt the end of a record with quotes; None if there is none.
+def _plain(problem: Exception) -> str:
+    text = str(problem)
+    return "a carriage return (CR) stands outside of quotes" if text.startswith("new-line character") else text
 
-    One quote too many or too few shifts every later record, so this record must be correct in every respect.
+
+def _doubt(feed: _Feed, cells: list[str], separator: str, columns: int) -> str | None:
+    """Return the reason to doubt the end of a record; None if there is none.
+
+    One quote too many or too few shifts every later record, so a record with quotes must be correct in every respect.
     """
+    if not feed.quotes:
+        return "it opens with an apostrophe" if any(map(_is_left_open, cells)) else None
     if feed.quotes % 2:
         return "its quotes do not pair up"
     if not _fits(cells, columns):
-        return f"it has {len(cells)} cells, the header has {columns}"
+        return f"the record has {len(cells)} cells, the header has {columns}"
     try:
         next(csv.reader(feed.texts, delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error as problem:
@@ -220,19 +257,39 @@ def _doubt(feed: _Feed, cells: list[str], separator: str, columns: int) -> str |
     return None
 
 
+def _is_left_open(cell: str) -> bool:
+    """Return True if an apostrophe opens ``cell`` and none closes it: some programs quote with apostrophes."""
+    if "'" not in cell:  # nearly all of them
+        return False
+    cell = cell.strip()
+    return _APOSTROPHE.match(cell) is not None and (len(cell) == 1 or not cell.endswith("'"))
+
+
 def _fits(cells: list[str], columns: int) -> bool:
     """Return True if every column has a cell, and all further cells are blank."""
     return len(cells) == columns or (len(cells) > columns and not any(map(str.strip, cells[columns:])))
 
 
-def _end(feed: _Feed, doubt: str) -> _Row:
+def _end(feed: _Feed, doubt: str, separator: str) -> _Row:
     """Return the row that ends the file, with the line number of the unclosed quote."""
     text = "".join(feed.texts)
-    start = next((match.start() for match in _QUOTED.finditer(text) if not match[1]), 0)
-    line = feed.first + text.count("\n", 0, start)
-    message = f'a quote (") in line {line} is not closed properly ({doubt}): nothing from this line on was booked'
-    hint = 'quote the whole cell and write "" for each quote in it; then run the same file again'
+    mark = '"' if feed.quotes else "'"
+    line = feed.first + text.count("\n", 0, _open_quote(text, separator) if feed.quotes else 0)
+    lost = "this line" if line == feed.first else f"line {feed.first}"
+    message = f"a quote ({mark}) in line {line} is not closed properly ({doubt}): nothing from {lost} on was booked"
+    hint = _QUOTE_HINT if feed.quotes else _APOSTROPHE_HINT
     return line, BadInput(message, hint=hint, code="open_quote")
+
+
+def _open_quote(text: str, separator: str) -> int:
+    """Return the place of the first quote that does not enclose a whole cell, or of the first quote."""
+    mark = re.escape(separator)
+    end = rf"(?:{mark}|\r?\n|\Z)"
+    cell = re.compile(rf' *(?:"[^"]*(?:""[^"]*)*"{end}|[^"{mark}\r\n]*{end})')
+    place = 0
+    while place < len(text) and (match := cell.match(text, place)):  # bounded: each turn takes a cell
+        place = match.end()
+    return max(text.find('"', place if place < len(text) else 0), 0)
 
 
 # Cells
@@ -246,6 +303,24 @@ class _Columns:
         self._numbers = NUMBERS.intersection(names)
         self._flags = FLAGS.intersection(names)
         self._features = [name for name in names if name.startswith(_COSTS)]
+        self._op = names.index("op")
+        self._least = max(self._op, names.index("org")) + 1
+
+    def is_short(self, row: _Row) -> bool:
+        """Return True if ``row`` lacks its last cells; Excel leaves out empty ones."""
+        cells = row[1]
+        return not isinstance(cells, BadInput) and self._least <= len(cells) < len(self._names)
+
+    def filled(self, row: _Row) -> _Row:
+        """Return ``row`` with empty cells for the missing ones."""
+        number, cells = row
+        assert not isinstance(cells, BadInput)
+        return number, cells + [""] * (len(self._names) - len(cells))
+
+    def begins_operation(self, row: _Row) -> bool:
+        """Return True if ``row`` names an operation."""
+        cells = row[1]
+        return not isinstance(cells, BadInput) and len(cells) > self._op and cells[self._op].strip() in OPERATIONS
 
     def document(self, cells: list[str]) -> Document:
         """Return the document of a record. An empty cell means that the field is absent."""

@@ -54,8 +54,12 @@ class InputFile:
         """Return the number of bytes read so far."""
         return self._file.tell()
 
-    def lines(self) -> Iterator[Line]:
-        """Return the lines that are not blank. Raises `BadInput` for an unusable file."""
+    def lines(self, *, ahead: bool = True) -> Iterator[Line]:
+        """Return the lines that are not blank. Raises `BadInput` for an unusable file.
+
+        ``ahead``: one more line may be read before a line is passed on. A program that waits for its answer first
+        writes none.
+        """
         file = unzip(self._file)
         raw = self._measure(all_lines(file))
         first = next((line for line in raw if line.problem or not is_blank(line)), None)
@@ -66,7 +70,7 @@ class InputFile:
             return _json_lines(_check_json(self.name, first, raw))
         # Only a pipe can be cut off unnoticed: gzip has an end mark, and a regular file has a size.
         whole = self.size is not None or isinstance(file, GzipFile)
-        return (Line(*line) for line in csv_documents(self.name, chain([first], raw), whole=whole))
+        return (Line(*line) for line in csv_documents(self.name, chain([first], raw), whole=whole, ahead=ahead))
 
     def _measure(self, lines: Iterator[RawLine]) -> Iterator[RawLine]:
         for line in lines:

@@ -17,10 +17,10 @@ GRANT = "adjust,acme,1000000,t-9,goodwill"
 HEADER = "op,org,units,ref,reason\n"
 
 
-def read(text: str | bytes, *, whole: bool = True) -> list[tuple[int, Any]]:
+def read(text: str | bytes, *, whole: bool = True, ahead: bool = True) -> list[tuple[int, Any]]:
     """Each record's number with its document, or with the code of what is wrong with it."""
     data = text.encode() if isinstance(text, str) else text
-    rows = csv_documents("input", all_lines(io.BytesIO(data)), whole=whole)
+    rows = csv_documents("input", all_lines(io.BytesIO(data)), whole=whole, ahead=ahead)
     return [(number, row.code if isinstance(row, BadInput) else row) for number, row in rows]
 
 
@@ -38,6 +38,9 @@ def refs(text: str | bytes) -> list[str]:
         "OP ;ORG ; Units;REF",
         '"op","org","units","ref"',
         "sep=;\nop;org;units;ref",
+        "sep=;;;;\nop;org;units;ref",
+        ",,,\nop,org,units,ref",
+        ";;;\n \nop;org;units;ref",
         "SEP=|\nop|org|units|ref",
         '"sep=,"\nop,org,units,ref',
         "\n\nop,org,units,ref",
@@ -67,14 +70,14 @@ def test_a_cell_under_no_name_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "read_as"),
-    [("5.0", "5"), ("5.00", "5"), ("+5.0", "+5"), ("-5.0", "-5"), ("5", "5")],
+    [("5.0", "5"), ("5.00", "5"), ("+5.0", "+5"), ("-5.0", "-5"), ("5", "5"), ('"5,0"', "5"), ('"-7,00"', "-7")],
 )
 def test_whole_numbers_as_spreadsheets_write_them(cell: str, read_as: str) -> None:
     ((_, document),) = read(f"op,org,units,ref\nadjust,acme,{cell},r1\n")
     assert document["units"] == read_as
 
 
-@pytest.mark.parametrize("cell", ['"1,000"', "1.000", "5.5", "1E+3", "5.", '"5,0"', "1'000", "0x5", "５.5"])  # noqa: RUF001
+@pytest.mark.parametrize("cell", ['"1,000"', "1.000", "5.5", "1E+3", "5.", '"5,000"', '"5,5"', "1'000", "0x5", "５.5"])  # noqa: RUF001
 def test_other_numbers_are_refused(cell: str) -> None:
     ((_, document),) = read(f"op,org,units,ref\ndebit,acme,{cell},r1\n")
     with pytest.raises(BadInput) as caught:
@@ -133,6 +136,10 @@ def test_a_line_inside_a_quoted_cell_is_no_operation() -> None:
         'debit,acme,1,5" pipe,Hi\n',
         'debit,acme,1,t-1,"Hi\n\n\n',
         'debit,acme,1,t-1,"Hi\xff\n',
+        "debit,acme,1,t-1,'Hi\n",
+        "'debit,acme,1,t-1,Hi'\n",
+        "debit,acme,1,t-1,'Hi, there'\n",
+        "debit,acme,1,t-1,'\n",
     ],
 )
 def test_nothing_after_an_open_quote_is_an_operation(before: str, opened: str) -> None:
@@ -148,11 +155,52 @@ def test_an_open_quote_that_closes_at_the_next_one_hides_what_is_between(closing
     assert "t-9" not in refs(text)
 
 
-def test_the_line_is_named_where_the_quote_opened() -> None:
-    text = f'{HEADER}debit,acme,1,"t-\n1","Hi\n{GRANT}\n'
-    rows = list(csv_documents("input", all_lines(io.BytesIO(text.encode())), whole=True))
-    assert [(number, getattr(row, "code", "")) for number, row in rows] == [(3, "open_quote")]
-    assert "line 3" in str(rows[0][1])
+@pytest.mark.parametrize(
+    ("record", "line", "lost"),
+    [
+        ('debit,acme,1,"t-\n1","Hi\n', 3, 2),
+        ('debit,acme,1,t-1,"Hi\ndebit,acme,2,t-2,"x"\n', 2, 2),
+        ('debit,acme,1,t-1,"Hi\n\ndebit,acme,2,"t-2",x\n', 2, 2),
+        ('debit,acme,1,"t-\n1",5" pipe\n', 3, 3 - 1),
+        ('debit,acme,1,"t-\n1"\n', 2, 2),
+    ],
+)
+def test_the_line_is_named_where_the_quote_opened(record: str, line: int, lost: int) -> None:
+    rows = list(csv_documents("input", all_lines(io.BytesIO(f"{HEADER}{record}{GRANT}\n".encode())), whole=True))
+    assert [(number, getattr(row, "code", "")) for number, row in rows] == [(line, "open_quote")]
+    assert f"in line {line} is" in str(rows[0][1])
+    assert f"nothing from {'this line' if line == lost else f'line {lost}'} on was booked" in str(rows[0][1])
+
+
+@pytest.mark.parametrize("cell", ["don't", "'=1+1", "'-5", "'0049", "'quoted'", "its'", '"\'tis"', "''"])
+def test_an_apostrophe_that_opens_no_cell_stops_nothing(cell: str) -> None:
+    assert refs(f"{HEADER}debit,acme,1,t-1,{cell}\ndebit,acme,2,t-2,x\n") == ["t-1", "t-2"]
+
+
+# Rows without their last cells
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_row_may_lack_its_last_cells(end: str) -> None:
+    text = f"op,org,units,ref,reason,at{end}debit,acme,1,t-1{end},,{end}debit,acme,2,t-2,x{end}{end}"
+    first, second = ({"op": "debit", "org": "acme", "units": f"{n}", "ref": f"t-{n}"} for n in (1, 2))
+    assert [row for _, row in read(text)] == [first, {**second, "reason": "x"}]
+
+
+@pytest.mark.parametrize("rest", ["there", "there,2027-01-01T00:00:00Z", "adjust it,x", '"', "\n\nthere,x,y,z,1,2"])
+def test_a_row_that_was_broken_in_two_is_refused(rest: str) -> None:
+    """The first half would be a grant that never expires."""
+    rows = read(f"op,org,units,ref,reason,expires_at\nadjust,acme,5,t-1,Hi\n{rest}\n")
+    assert rows[0] == (2, "bad_csv")
+
+
+def test_a_short_row_is_refused_where_the_next_line_cannot_be_awaited() -> None:
+    assert read(f"{HEADER}debit,acme,1,t-1\ndebit,acme,2,t-2,x\n", ahead=False)[0] == (2, "bad_csv")
+
+
+def test_a_short_row_without_its_line_end_may_be_cut_off() -> None:
+    assert read(f"{HEADER}debit,acme,1,t-1") == [(2, "unfinished_line")]
+    assert refs(f"{HEADER}debit,acme,1,t-1,x") == ["t-1"]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +212,7 @@ def test_a_row_with_quotes_that_does_not_fit_ends_the_file(row: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "row", ["debit,acme,1,t-1", "debit,acme,1,t-1,x,y", "debit,acme,1,t\r1,", "debit,acme,1,\xff,"]
+    "row", ["debit", "debit,acme,1,t-1,x,y", "debit,acme,1,t\r1,", "debit,acme,1,\xff,", "debit,acme,1,\xff"]
 )
 def test_a_row_without_quotes_stops_nothing(row: str) -> None:
     first, second = refs(f"{HEADER}{row}\ndebit,acme,2,t-2,\n".encode("latin-1"))

@@ -230,7 +230,7 @@ def test_costs_as_an_object_or_a_column_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        (b"debit,acme,5\n", "bad_csv"),
+        (b"debit\n", "bad_csv"),
         (b"debit,acme,5,r1,more\n", "bad_csv"),
         (b"debit,acme,5,caf\xe9\n", "bad_encoding"),
         (b"debit,acme,5," + b"x" * (MAX_LINE + 1) + b"\n", "line_too_long"),
