@@ -139,6 +139,8 @@ UNUSABLE = {
     "--store sqlite: balance acme": "bad_store",
     "--store mongodb:// balance acme": "bad_input",
     "--config missing.toml balance acme": "bad_config",
+    f"expire --all --metrics-file {'9' * 5000}": "bad_file",
+    f"verify --all --metrics-file {'9' * 5000}": "bad_file",
 }
 
 

@@ -1,5 +1,7 @@
 """Lessons about files that come in: what a spreadsheet, another time zone or another order must not do."""
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from meterctl.core.backfill.booker import Backfiller, FileAuthor
 from meterctl.core.backfill.sorting import sorted_lines
 from meterctl.core.files.local_times import time_zone, with_instants
 from meterctl.core.files.operation_lines import open_input
+from meterctl.core.payments.neutral import BadLine, read_payments
 from tests.desk import Desk
 
 
@@ -41,6 +44,34 @@ def test_l62_a_line_inside_a_quoted_cell_is_never_an_operation(desk: Desk, tmp_p
     assert (account.tally.applied, account.tally.invalid, account.tally.exit_code) == (1, 1, 7)
     assert (account.examples[0].line, account.examples[0].reason) == (3, "open_quote")
     assert desk.balance() == 8
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        'op;org;units;ref;reason\ndebit;acme;1;t-1;x\ndebit;acme;1;t-2;"Hi;\n',
+        'op\torg\tunits\tref\treason\r\ndebit\tacme\t1\tt-1\tx\r\ndebit\tacme\t1\tt-2\t"Hi\r\n',
+        'sep=;\nop;org;units;ref;reason\ndebit;acme;1;t-1;x\ndebit;acme;1;"t-2;Hi\n',
+        "op,org,units,ref,reason\ndebit,acme,1,t-1,x\ndebit,acme,1,t-2,'Hi,\n",
+    ],
+)
+def test_l62_nothing_after_an_open_quote_is_booked(desk: Desk, tmp_path: Path, opened: str) -> None:
+    desk.adjust(10, "start")
+    mark = next(mark for mark in ";\t," if mark in opened)
+    grant = mark.join(["adjust", "acme", "1000000", "t-9", "goodwill"])
+    account = book(desk, tmp_path, f"{opened}{grant}\n{grant}'\n")
+    assert (account.tally.applied, account.tally.exit_code, desk.balance()) == (1, 7, 9)
+    (problem,) = account.examples
+    assert (problem.reason, problem.line) == ("open_quote", opened.count("\n"))
+
+
+def test_l62_half_of_a_broken_line_is_never_an_operation(desk: Desk, tmp_path: Path) -> None:
+    broken = "op,org,units,ref,reason,expires_at\nadjust,acme,5,a-1,Hi\nthere,2027-01-01T00:00:00Z\n"
+    assert book(desk, tmp_path, broken).tally.invalid == 2
+    assert desk.entries() == []
+    whole = broken.replace("there,2027-01-01T00:00:00Z", "adjust,acme,5,a-2,x,2027-01-01T00:00:00Z")
+    assert book(desk, tmp_path, whole).tally.applied == 2
+    assert [lot["expires_at"] for lot in desk.tip()["state"]["lots"]] == ["2027-01-01T00:00:00.000Z", None]
 
 
 BACKWARDS = "".join(
@@ -81,3 +112,24 @@ def test_l75_a_local_time_is_never_taken_for_utc(desk: Desk, tmp_path: Path, at:
     berlin = line.replace("r1", "r2").replace("acme", "other")
     assert book(desk, tmp_path, berlin, zone="Europe/Berlin").tally.applied == 1
     assert desk.tip("other")["state"]["week"]["key"] == "2026-W47"
+
+
+PAYMENT = {"id": "txn_1", "org": "acme", "pack": "small", "paid_cents": 500, "currency": "usd"}
+
+
+@pytest.mark.parametrize("at", ["2026-11-22T21:00:00", "2026-11-22 21:00", "2026-11-22"])
+def test_l75_nor_is_the_local_time_of_a_payment_or_refund(at: str) -> None:
+    refund = {"id": "re_1", "cents": 5, "at": at}
+    lines = [PAYMENT | {"paid_at": at}, PAYMENT | {"paid_at": "2026-11-20T10:00:00Z", "refunds": [refund]}]
+    for line in lines:
+        (read,) = read_payments(io.BytesIO(json.dumps(line).encode()))
+        assert isinstance(read, BadLine)
+        assert (read.problem.code, at in read.problem.message) == ("naive_time", True)
+        assert "--timezone" not in read.problem.hint
+
+
+@pytest.mark.parametrize("at", ["2026-11-20T11:00:00+01:00", 1795168800, 1795168800000, "1795168800"])
+def test_l75_the_time_of_a_payment_may_be_a_count_of_seconds(at: object) -> None:
+    (read,) = read_payments(io.BytesIO(json.dumps(PAYMENT | {"paid_at": at}).encode()))
+    assert not isinstance(read, BadLine)
+    assert read.payment.at == "2026-11-20T10:00:00.000Z"

@@ -237,6 +237,14 @@ def test_l97_an_envelope_without_a_signature_is_never_booked(envelope: dict[str,
         assert result.problems[0]["reason"] == "signature_missing"
 
 
+def test_l97_a_body_beside_its_signature_is_an_envelope(desk: Desk) -> None:
+    body = json.dumps(paid())
+    for signature in (None, "", signature_of(body, "whsec_another")):
+        result = book(desk, json.dumps({"body": body, "signature": signature}))
+        assert (result.invalid, result.applied) == (1, 0)
+    assert book(desk, json.dumps({"body": body, "signature": signature_of(body)})).applied == 1
+
+
 def test_l97_an_event_without_a_signature_needs_a_word_where_a_secret_is_set(desk: Desk) -> None:
     for wrap in (lambda event: event, lambda event: [event], lambda event: {"object": "list", "data": [event]}):
         result = book(desk, json.dumps(wrap(paid())))

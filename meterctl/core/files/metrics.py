@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meterctl.core.errors import BadInput, MeterctlError
-from meterctl.core.files.atomic import Aside
+from meterctl.core.files.atomic import Aside, writing
 
 
 class MetricsLost(MeterctlError):
@@ -37,7 +37,8 @@ class GaugeFile:
     def __init__(self, path: str) -> None:
         """Raise `BadInput` if the file cannot be written."""
         self.path = Path(path)
-        is_other = self.path.exists() and not self.path.is_file()  # a directory, or a device
+        with writing(path):
+            is_other = self.path.exists() and not self.path.is_file()  # a directory, or a device
         if is_other or not os.access(self.path.parent, os.W_OK | os.X_OK):
             raise BadInput(f"cannot write {path}", hint="name a file in a directory that you may write to")
 

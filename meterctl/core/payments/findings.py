@@ -169,7 +169,7 @@ def unreadable(broken: Broken) -> Discrepancy:
         "a payment",
         "unreadable",
         f"{broken.id} cannot be read: {broken.message}",
-        fix="by hand: look at it in Stripe's dashboard, or add it to ignore = [...] under [stripe]",
+        fix=f"by hand: {broken.fix}",
     )
 
 

@@ -17,7 +17,8 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
     foreign = 0
     for line in lines:
         if isinstance(line, BadLine):
-            broken.append(Broken(f"line {line.line}", line.problem.message))
+            fix = line.problem.hint or "correct the line, then compare again"
+            broken.append(Broken(f"line {line.line}", line.problem.message, fix))
         elif any(name in ignore for name in line.payment.all_names):
             foreign += 1
         else:

@@ -7,8 +7,8 @@ A line is ``{"id", "names", "org", "pack", "quantity", "paid_cents", "tax_cents"
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
-from meterctl.core.domain import instants
 from meterctl.core.domain.checks import check_integer, check_org, check_ref
+from meterctl.core.domain.file_times import file_instant
 from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback, Payment, Standing
@@ -154,9 +154,8 @@ def _currency(fields: Mapping[str, Any]) -> str:
 
 
 def _instant(fields: Mapping[str, Any], name: str) -> Instant:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        raise BadInput(
-            f"{name}: {value!r} is not a time", hint="a time looks like 2026-11-22T10:03:00Z", code="bad_time"
-        )
-    return instants.parse(value)
+    try:
+        return file_instant(fields.get(name))
+    except BadInput as problem:
+        hint = "write the time with its zone, as in 2026-11-22T10:03:00Z, or as seconds since 1970"
+        raise BadInput(f"{name}: {problem.message}", hint=hint, code=problem.code) from None

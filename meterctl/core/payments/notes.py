@@ -56,7 +56,7 @@ class Notes:
     def saved_items(self, name: str, shape: type[F]) -> Iterator[F | Broken]:
         """Yield the items that an earlier run saved."""
         for fields in self._lists.get(name, ()):
-            yield Broken(*fields) if len(fields) == len(Broken._fields) else _restore(shape, fields)
+            yield Broken(*fields) if len(fields) <= len(Broken._fields) else _restore(shape, fields)
 
     def is_done(self, name: str) -> bool:
         return name in self._done

@@ -63,10 +63,11 @@ class NotExpandable(MeterctlError):
 
 
 class Broken(NamedTuple):
-    """An unreadable object of Stripe's: its id and the reason."""
+    """An unreadable payment: its id, or its line in a file, the reason, and the next step if it is not Stripe's."""
 
     id: str
     message: str
+    fix: str = "look at it in Stripe's dashboard, or add it to ignore = [...] under [stripe]"
 
 
 class Api(Protocol):

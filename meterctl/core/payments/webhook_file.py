@@ -79,7 +79,7 @@ def _open_envelope(item: JsonItem) -> Delivery:
         return Delivery(line, item.text, value=value)
     if "delivery" in value or "delivery_base64" in value:
         return _from_pending(line, value)
-    if "payload" in value or ("body" in value and "headers" in value):
+    if "payload" in value or ("body" in value and ("headers" in value or "signature" in value)):
         return _from_request(line, value)
     inner = _from_broker(value)
     body = item.text if inner is None else json.dumps(inner)
