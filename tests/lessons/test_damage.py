@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.errors import WriteError
 
 from meterctl.cli import main
 from meterctl.core.domain import rules
@@ -25,6 +24,7 @@ from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all, verify_org
 from meterctl.core.verify.doctor import Diagnosis, Doctor
 from meterctl.process.clock import SystemClock
+from tests.builders import make_version
 from tests.desk import NOON, Desk, tap
 from tests.journals import tell_story
 from tests.mongomock_client import MockClient
@@ -77,15 +77,43 @@ def test_l67_a_collection_of_another_application_is_refused_and_left_alone(mongo
     assert database[name].count_documents({}) == 2
 
 
-def test_l67_an_empty_journal_with_rules_of_another_application_is_refused(tmp_path: Path) -> None:
+#: How another application, or a mistake, may have made an empty collection of ours.
+RULES: dict[str, dict[str, Any]] = {
+    "a validator": {"validator": {"title": {"$type": "string"}}},
+    "a limit of its size": {"capped": True, "size": 4096},
+    "an order of letters": {"collation": {"locale": "en", "strength": 2}},
+    "times": {"timeseries": {"timeField": "at"}},
+    "a unique field": {},
+}
+
+
+@pytest.mark.parametrize("name", ["journal", "heads", "plans"])
+@pytest.mark.parametrize("rule", RULES)
+def test_l67_an_empty_collection_with_rules_of_another_application_is_refused(
+    tmp_path: Path, rule: str, name: str
+) -> None:
     with closing(make_store("mongod", tmp_path)) as store:
         assert isinstance(store, MongoStore)
         database = database_of(store)
-        database.create_collection("journal", validator={"title": {"$type": "string"}})
-        with pytest.raises(StoreUnusable, match="journal"):
-            store.init()
-        with pytest.raises(WriteError):
-            database.journal.insert_one({"title": 5})
+        database.create_collection(name, **RULES[rule])
+        if rule == "a unique field":
+            database[name].create_index("slug", unique=True)
+        before = database[name].options(), sorted(database[name].index_information())
+        for use in (store.init, lambda: Desk(store).adjust(5, "a"), lambda: store.plans.add(make_version())):
+            with pytest.raises(StoreUnusable, match=name) as refused:
+                use()
+            assert refused.value.code == "foreign_collection"
+        assert (database[name].options(), sorted(database[name].index_information())) == before
+    drop_store("mongod", tmp_path)
+
+
+def test_l67_a_journal_that_is_sharded_already_is_ours(tmp_path: Path) -> None:
+    with closing(make_store("mongod", tmp_path)) as store:
+        assert isinstance(store, MongoStore)
+        database_of(store).journal.create_index([("org", 1), ("seq", 1)], unique=True, name="org_seq")
+        database_of(store).heads.create_index("made_by_hand")
+        store.init()
+        assert Desk(store).adjust(5, "a").applied
     drop_store("mongod", tmp_path)
 
 

@@ -91,7 +91,7 @@ class MongoDatabase:
             try:
                 live = self.journal.index_information()
                 if schema.BY_SEQ not in live:
-                    refuse_foreign(self.place, dict(zip(names, ours, strict=True)), self.journal_options)
+                    refuse_foreign(self.place, dict(zip(names, ours, strict=True)), self._options_of)
             except OperationFailure as error:
                 if not is_denied(error):
                     raise
@@ -151,7 +151,10 @@ class MongoDatabase:
 
     def journal_options(self) -> Document:
         """Return the journal's collection options; empty if it does not exist."""
-        response = self._database.command({"listCollections": 1, "filter": {"name": self.journal.name}})
+        return self._options_of(self.journal)
+
+    def _options_of(self, collection: Collection[Document]) -> Document:
+        response = self._database.command({"listCollections": 1, "filter": {"name": collection.name}})
         options: Document = next((live.get("options", {}) for live in response["cursor"]["firstBatch"]), {})
         return options
 

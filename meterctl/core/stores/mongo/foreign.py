@@ -4,15 +4,20 @@ Our collections have everyday names. A collection with other documents must neve
 the other application's writes would fail from then on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from meterctl.core.errors import StoreUnusable
 from meterctl.core.stores.mongo import schema
+from meterctl.core.stores.mongo.failures import is_denied
 
 Document = dict[str, Any]
+
+#: Options of a collection that change what is kept in it or found: it drops documents, is no collection, folds letters.
+_FOREIGN_OPTIONS = ("capped", "timeseries", "viewOn", "collation", "expireAfterSeconds", "clusteredIndex")
 
 #: Documents of a collection to check. Ours have texts as ``_id``, which sort before the driver's own ids.
 _SAMPLE = 20
@@ -28,16 +33,19 @@ _MARKS: dict[str, Callable[[Document], bool]] = {
 
 
 def refuse_foreign(
-    place: str, collections: Mapping[str, Collection[Document]], journal_options: Callable[[], Document]
+    place: str,
+    collections: Mapping[str, Collection[Document]],
+    options_of: Callable[[Collection[Document]], Document],
 ) -> None:
     """Raise `StoreUnusable` if one of these collections is another application's. The keys are our names for them.
 
     For a database without a journal of meterctl. Once it has one, a foreign document is only a finding.
     """
-    foreign = [collection.name for name, collection in collections.items() if _is_foreign(name, collection)]
-    journal = collections[schema.JOURNAL].name
-    if not foreign and journal_options().get("validator") not in (None, {}, schema.expected_validator()):
-        foreign.append(journal)
+    foreign = [
+        collection.name
+        for name, collection in collections.items()
+        if _is_foreign(name, collection) or _has_foreign_rules(name, collection, options_of(collection))
+    ]
     if foreign:
         names = f"the collection {foreign[0]}" if len(foreign) == 1 else f"the collections {', '.join(foreign)}"
         raise StoreUnusable(
@@ -46,6 +54,25 @@ def refuse_foreign(
             "the URL, or collection_prefix to the profile",
             code="foreign_collection",
         )
+
+
+def _has_foreign_rules(name: str, collection: Collection[Document], options: Document) -> bool:
+    """Return True if an option or a unique index of the collection, even an empty one, cannot be meterctl's."""
+    if any(option in options for option in _FOREIGN_OPTIONS):
+        return True
+    expected = schema.expected_validator() if name == schema.JOURNAL else {}
+    if options.get("validator") not in (None, {}, expected):
+        return True
+    return any(index.get("unique") for index in _indexes(collection))
+
+
+def _indexes(collection: Collection[Document]) -> Iterable[Mapping[str, Any]]:
+    try:
+        return collection.index_information().values()
+    except OperationFailure as error:
+        if is_denied(error):  # the user of `init` has this right
+            return ()
+        raise
 
 
 def _is_foreign(name: str, collection: Collection[Document]) -> bool:
