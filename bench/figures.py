@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
+from meterctl.core.errors import FINDINGS
+
 
 class Figure(NamedTuple):
     """One thing that was measured.
@@ -73,12 +75,12 @@ LAUNCH = [sys.executable, "-S", "-E", str(Path(__file__).with_name("launch.py"))
 LONGEST_SECONDS = 3600
 
 
-def run(command: Sequence[str], *, out: Path | None = None) -> Run:
-    """Run a command; what it prints goes to ``out``. Raises if it fails."""
+def run(command: Sequence[str], *, out: Path | None = None, findings: bool = False) -> Run:
+    """Run a command; what it prints goes to ``out``. Raises if it fails; ``findings`` permits exit code 8."""
     with NamedTemporaryFile() as report, (out or Path(os.devnull)).open("wb") as sink:
         launch = [*LAUNCH, report.name, *command]
         done = subprocess.run(launch, stdout=sink, stderr=subprocess.PIPE, timeout=LONGEST_SECONDS, check=False)
-        if done.returncode:
+        if done.returncode and not (findings and done.returncode == FINDINGS):
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()[-2000:]}")
         return Run(**json.load(report))
 

@@ -1,7 +1,7 @@
 """The design that meterctl replaced, as faithfully as it can be said in one file: one document per org, its ledger an
 array in it, a cached balance beside it, and idempotency by a condition that no element of the array has the ref.
 
-It came from a billing module on MongoDB. Here only debits and topups are needed, and what a debit costs.
+It came from a billing module on MongoDB. Here only debits, topups and a sweep are needed.
 """
 
 from typing import Any
@@ -24,6 +24,8 @@ class ReplacedDesign:
         self._balances = client["replaced"].get_collection("billingextrabalances", write_concern=concern)
         self._balances.drop()
         self._balances.create_index("organization", unique=True)
+        self._archive = client["replaced"].get_collection("archive", write_concern=concern)
+        self._archive.drop()
         self._clock = SystemClock()
 
     def open(self, org: str, ledger: list[Document]) -> None:
@@ -47,6 +49,23 @@ class ReplacedDesign:
         wanted = {"cachedBalance": 1}
         after = self._balances.find_one_and_update(guard, change, wanted, return_document=ReturnDocument.AFTER)
         return after is not None
+
+    def sweep(self, org: str) -> None:
+        """Start a new week: read the document, archive what it held, and put it back with what is left."""
+        found = self._balances.find_one({"organization": org})
+        if found is None:
+            return
+        now = self._clock.now()
+        archived = {"organization": org, "ledger": found["ledger"], "balance": found["cachedBalance"], "at": now}
+        self._archive.insert_one(archived)
+        opening = entry("expiration", 0, f"week-{now}", now)
+        fields = {
+            "ledger": [opening],
+            "cachedBalance": found["cachedBalance"],
+            "cachedBalanceAt": now,
+            "updatedAt": now,
+        }
+        self._balances.update_one({"organization": org}, {"$set": fields}, upsert=True)
 
     def takes(self, org: str, ledger: list[Document]) -> bool:
         """Whether one document can hold that ledger."""
