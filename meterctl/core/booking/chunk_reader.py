@@ -9,7 +9,7 @@ from meterctl.core.domain.entries import REVERSIBLE, undo_key
 from meterctl.core.domain.operations import CreditPack, Operation, Release, Request, Undo
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry, PlanVersion
+from meterctl.core.model import Entry
 from meterctl.core.ports import Store
 
 NOTHING: Mapping[Name, Entry] = {}
@@ -40,7 +40,8 @@ class ChunkReader:
         self._store = store
         self.views = views
         self._flying = flying
-        self.plans = PlanBook(self._all_plans)
+        # Not a method of this reader: each chunk would then wait for the garbage collector.
+        self.plans = PlanBook(lambda: store.plans.all())  # noqa: PLW0108 - few commands load the plans of a store
         orgs = list(dict.fromkeys(request.operation.org for request in requests))
         count = views.load(orgs, exactly=contended)
         self.requests = requests if len(requests) == 1 else _within_lots(requests, orgs[:count], views)
@@ -51,9 +52,6 @@ class ChunkReader:
         self._names: PaymentNames | None = None
         if repeats:
             self._read_keys()
-
-    def _all_plans(self) -> list[PlanVersion | Damaged]:
-        return self._store.plans.all()
 
     @property
     def names(self) -> PaymentNames:
