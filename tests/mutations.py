@@ -692,8 +692,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/entries',
-        'if after < level <= before',
-        'if after <= level < before',
+        'if balance < level <= before',
+        'if balance <= level < before',
         'a low balance is told an entry late',
     ),
     Mutation(
