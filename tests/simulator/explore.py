@@ -8,7 +8,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from meterctl.core.domain.instants import add_millis
-from meterctl.core.domain.operations import Adjust, BookDue, CreditPack, Debit, Operation, Refund, Undo
+from meterctl.core.domain.operations import (
+    Adjust,
+    Attribute,
+    BookDue,
+    CreditPack,
+    Debit,
+    Hold,
+    Operation,
+    Refund,
+    Release,
+    Undo,
+)
 from meterctl.core.domain.policy import Terms
 from tests.property.strategies import DAY, PACKS, START, Step
 from tests.simulator.choices import Choices, Fault, FaultKind, Place, Record, place_of
@@ -116,6 +127,11 @@ SCRIPTS = {
     "two names of one payment for two orgs": _script(
         _worker("one", CreditPack("acme", "ever", "s1", names=("pi_1",))),
         _worker("two", CreditPack("Acme", "ever", "s2", names=("pi_1",))),
+    ),
+    "two holds of the same units": _script(
+        _worker("one", Hold("acme", 7, "one", lasts="24h"), Attribute("acme", "one", units=7, hold="one")),
+        _worker("two", Hold("acme", 7, "two", lasts="24h"), Release("acme", "two")),
+        before=(GRANT,),
     ),
     "a pack moved to another org": _script(
         _worker("one", Undo("acme", 1)),

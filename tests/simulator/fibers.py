@@ -7,6 +7,7 @@ says so, or when everybody sleeps.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -281,9 +282,9 @@ class SimulatedExecutor:
         self._count = 0
         self._last: SimulatedFuture | None = None
 
-    def submit(self, work: Callable[[], Any]) -> "SimulatedFuture":
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> "SimulatedFuture":
         self._count += 1
-        self._last = SimulatedFuture(self._scheduler, work, f"{self._name}-{self._count}")
+        self._last = SimulatedFuture(self._scheduler, partial(work, *arguments), f"{self._name}-{self._count}")
         return self._last
 
     def shutdown(self) -> None:
