@@ -51,7 +51,7 @@ def clawbacks(case: Case, keeper: Credit | None, books: Books) -> list[Discrepan
 def _twins(givebacks: Iterable[Giveback], keeper: Credit | None) -> dict[str, Clawback]:
     """Return by giveback the clawback of equal cents that somebody booked by hand, under a name of their own."""
     twins: dict[str, Clawback] = {}
-    for item in givebacks if keeper is not None else ():
+    for item in by_time(givebacks) if keeper is not None else ():
         twin = twin_of(item, cast(Credit, keeper)) if item.standing == "given" else None
         if twin is not None and twin not in twins.values() and not cast(Credit, keeper).clawed(item.id):
             twins[item.id] = twin

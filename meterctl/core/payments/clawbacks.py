@@ -95,6 +95,8 @@ def _claw(item: Giveback, credit: Credit, standing: Sequence[Clawback], claws: S
         return [*_reversals(credit, standing), Refund(credit.org, credit.name, item.cents, name)]
     if item.currency != credit.currency or cents == item.cents:
         return replay
+    if moved_again:
+        _check_twin(item, credit)
     if cents < item.cents and (moved_again or is_cut(credit, standing) or item.moves > 2):
         more = min(item.cents - cents, credit.remaining_cents)
         return [Refund(credit.org, credit.name, more, name)] if more > 0 else replay

@@ -31,6 +31,9 @@ from meterctl.core.results import Receipt
 #: Refusals that another event may lift.
 _WAITS = ("unknown_session", "refund_exceeds_payment")
 
+#: Stripe keeps an event, and sends it again on request, for this many days.
+RESENT_DAYS = 30
+
 
 class Booking(NamedTuple):
     """The actor and reason to book under, the shop, and the prices to accept."""
@@ -211,6 +214,8 @@ class Settler:
         if not _is_identified(sale) and self._gateway is None:
             sale = None
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
+        if sale is not None and credits and sale[0].unread is not None:
+            sale = None  # without its items, only the journal has the payment's parts
         if sale is None and (not credits or shares_unknown(credits)):
             if self._gateway is None or not item.of:
                 return ObjectOutcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
@@ -235,10 +240,15 @@ class Settler:
                 outcome = outcome._replace(reason="refund_differs", message=_DIFFERS.format(item, credit.org))
             if outcome.status not in ("applied", "planned", "replayed"):
                 break
+        if item.standing == "returned" and (outcome.reason in _WAITS or not operations):
+            # The payment has no cents left to record it. If other money comes back, older news of it would be booked.
+            return ObjectOutcome("unchanged", org=credit.org, keep=self._may_be_sent_again(item))
         if outcome.reason in _WAITS:
-            # A failed refund over the payment's limit needs no record: older news of it would be refused too.
-            return ObjectOutcome("unchanged") if item.standing == "returned" else outcome._replace(status="pending")
+            return outcome._replace(status="pending")
         return outcome._replace(keep=item.standing == "given" and self._is_cut(item, credit))
+
+    def _may_be_sent_again(self, item: Giveback) -> bool:
+        return instants.add_days(back_time(item) or item.at, RESENT_DAYS) > self._ledger.clock.now()
 
     def _is_cut(self, item: Giveback, credit: Credit) -> bool:
         """Return True if the payment's limit cut the clawback short; it may grow if other money comes back."""
