@@ -385,7 +385,20 @@ class History:
         for name in [name for name, sale in self.sales.items() if sale.basket]:
             about = {name, *self.refunds(name), *self.disputes(name)}
             expected |= {(kind, f"{one}:2") for kind, one in expected if one in about}
+            expected -= {
+                ("wrong_amount", one) for dispute in self.disputes(name) for one in self._equal_shares(dispute)
+            }
         return expected
+
+    def _equal_shares(self, dispute: str) -> list[str]:
+        """The parts of a basket whose rounded share of a dispute is the same before and after it was won in part."""
+        stated = self.account.objects["disputes"][dispute]
+        sale = next(sale for name, sale in self.sales.items() if dispute in self.disputes(name))
+        net = -sum(int(move["amount"]) for move in stated["balance_transactions"])
+        pairs = zip(self._share(sale, stated["amount"]), self._share(sale, net), strict=True)
+        return [
+            name for name, (all_of_it, lost) in zip((dispute, f"{dispute}:2"), pairs, strict=True) if all_of_it == lost
+        ]
 
     def given(self, session: str) -> Iterator[tuple[str, int, int]]:
         """Each refund and dispute whose money is gone, its cents, and the time it went."""

@@ -66,6 +66,14 @@ def back_time(item: Giveback) -> Instant | None:
     return item.back_at or (item.at if item.moves else None)
 
 
+def is_remembered(item: Giveback, credit: Credit) -> bool:
+    """Return True if the journal holds that the money came back, so that older news of the giveback is recognised."""
+    claws = [claw for claw in credit.clawbacks if base_of(claw.name) == item.id]
+    if item.currency != credit.currency or item.cents == 0:
+        return True  # older news would not be booked either
+    return bool(claws) and (item.moves < 3 or max(claw.at for claw in claws) >= (item.back_at or item.at))
+
+
 def _is_old_news(item: Giveback, claws: Sequence[Clawback], standing: Sequence[Clawback]) -> bool:
     """Return True if the journal holds later moves of a dispute's money.
 

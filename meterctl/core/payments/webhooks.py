@@ -14,7 +14,7 @@ from meterctl.core.domain.operations import Operation, Request, ReverseRefund
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
-from meterctl.core.payments.clawbacks import back_time, is_cut, steps
+from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
 from meterctl.core.payments.event_counts import TROUBLE, Events
 from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, shares
 from meterctl.core.payments.sale_book import Sale
@@ -240,25 +240,24 @@ class Settler:
                 outcome = outcome._replace(reason="refund_differs", message=_DIFFERS.format(item, credit.org))
             if outcome.status not in ("applied", "planned", "replayed"):
                 break
-        if item.standing == "returned" and (outcome.reason in _WAITS or not operations):
-            # The payment has no cents left to record it. If other money comes back, older news of it would be booked.
-            return ObjectOutcome("unchanged", org=credit.org, keep=self._may_be_sent_again(item))
-        if outcome.reason in _WAITS:
+        if outcome.reason in _WAITS and item.standing != "returned":
             return outcome._replace(status="pending")
-        return outcome._replace(keep=item.standing == "given" and self._is_cut(item, credit))
+        if outcome.reason in _WAITS:  # the payment has no cents left to record money that came back
+            outcome = ObjectOutcome("unchanged", None, "", credit.org)
+        return outcome._replace(keep=self._is_needed_again(item, credit))
 
-    def _may_be_sent_again(self, item: Giveback) -> bool:
-        return instants.add_days(back_time(item) or item.at, RESENT_DAYS) > self._ledger.clock.now()
+    def _is_needed_again(self, item: Giveback, credit: Credit) -> bool:
+        """Return True if the news must be kept, because the payment's limit left no room for it.
 
-    def _is_cut(self, item: Giveback, credit: Credit) -> bool:
-        """Return True if the payment's limit cut the clawback short; it may grow if other money comes back."""
+        There may be room once other money comes back. Then a cut clawback grows, and older news would be booked.
+        """
         now = next((one for one in credits_for(self._ledger.store, [credit.name]) if one.seq == credit.seq), credit)
-        standing = now.clawed(item.id)
-        return (
-            now.remaining_cents == 0
-            and sum(claw.cents for claw in standing) < item.cents
-            and (not standing or is_cut(now, standing))
-        )
+        if item.standing == "given":
+            claws = now.clawed(item.id)
+            is_short = sum(claw.cents for claw in claws) < item.cents and now.remaining_cents == 0
+            return is_short and (not claws or is_cut(now, claws))
+        resent_until = instants.add_days(back_time(item) or item.at, RESENT_DAYS)
+        return item.standing == "returned" and not is_remembered(item, now) and resent_until > self._ledger.clock.now()
 
     def _book(self, operation: Operation, at: Instant | None) -> Receipt:
         return self._ledger.one(Request(operation, self._booking.actor, self._booking.reason, at))

@@ -96,3 +96,23 @@ def test_a_dispute_withdrawn_twice_is_not_booked_beside_its_twin() -> None:
     result = settle(desk, [again])
     assert (counts(result), result.problems[0]["reason"]) == ({"refused": 1}, "clawed_by_hand")
     assert desk.balance() == 800
+
+
+def test_the_fourth_move_of_a_dispute_is_kept_without_room() -> None:
+    account, desk = StandIn(), Desk(now=NOW)
+    session = account.sell(at=T0)
+    failing = account.refund(session, 500, at=T0 + 10)
+    account.refund_becomes(failing, "failed", at=T0 + 20)
+    dispute = account.dispute(session, 500, at=T0 + 60)
+    account.dispute_closes(dispute, "won", at=T0 + 90)
+    account.dispute_moves(dispute, out=True, at=T0 + 120)
+    account.dispute_moves(dispute, out=False, at=T0 + 150)
+    paid, refunded, _, failed, _, withdrawn, _, won, third, fourth = account.events
+    settle(desk, [paid, withdrawn])
+    settle(desk, [won])
+    settle(desk, [refunded])
+    kept = bodies(settle(desk, [fourth]).to_keep)
+    assert fourth["id"] in {body["id"] for body in kept}
+    settle(desk, [failed])
+    settle(desk, [third, *kept])
+    assert desk.balance() == 1000
