@@ -1,6 +1,7 @@
 """Read the journal's side of payments: each credited pack, with the refunds booked on it."""
 
 from collections.abc import Iterable
+from sys import intern
 from typing import NamedTuple
 
 from meterctl.core.model import Entry, Instant
@@ -67,12 +68,12 @@ def credits_of(entries: Iterable[Entry]) -> list[Credit]:
     for entry in entries:
         if entry["kind"] == "topup":
             credits[entry["seq"]] = Credit(
-                entry["org"],
+                intern(entry["org"]),
                 entry["session"],
                 entry["seq"],
-                entry["pack"],
+                intern(entry["pack"]),
                 entry["paid_cents"],
-                entry["currency"],
+                intern(entry["currency"]),
                 undone=False,
                 names=tuple(entry.get("names", ())),
                 quantity=entry.get("quantity", 1),

@@ -48,7 +48,7 @@ def gather(
     since = None if since is None else instants.add_days(since, -SESSION_LIFE_DAYS)
     stripe = _StripeSide(gateway, notes, Span(since, until))
     stripe.read(progress)
-    ours = _JournalSide(store, since)
+    ours = _JournalSide(store, stripe.book, since)
     ours.read(progress)
     matches = _Matches(stripe, ours.credits)
     if matches.orphans:
@@ -305,37 +305,48 @@ def _as_credited(credit: Credit) -> Payment:
 class _JournalSide:
     """The journal's side: every credit of a Stripe payment, and the names of the ``recent`` ones."""
 
-    def __init__(self, store: Store, since: Instant | None) -> None:
+    def __init__(self, store: Store, book: SaleBook, since: Instant | None) -> None:
         self.credits: list[Credit] = []
         self.recent: dict[str, None] = {}
         self.count = 0
         self.others = 0
         self._store = store
+        self._book = book
         self._since = since or Instant("")
 
     def read(self, progress: Progress) -> None:
-        journal, names = self._store.journal, self._names()
+        journal = self._store.journal
         for number, org in enumerate(journal.orgs(), 1):
-            entries = list(journal.read(org, EntryFilter(kinds=_KINDS)))
-            for credit in credits_of(entries):
-                more = names.get((org, credit.name))
-                self._add(credit._replace(names=tuple(more)) if more else credit)
+            for credit in credits_of(journal.read(org, EntryFilter(kinds=_KINDS))):
+                self.credits.append(self._sharing_text(credit))
             if number % 1000 == 0:
                 progress(f"orgs: {number:,}")
+        self._add_later_names()
+        of_stripe = [credit for credit in self.credits if any(map(payments.is_stripes, credit.all_names))]
+        self.count, self.others = len(of_stripe), len(self.credits) - len(of_stripe)
+        self.credits = of_stripe
+        self.recent = {base_of(credit.name): None for credit in of_stripe if credit.at >= self._since}
 
-    def _names(self) -> dict[tuple[str, str], list[str]]:
-        """Return the other names of payments, including those from later events."""
-        names: dict[tuple[str, str], list[str]] = {}
+    def _sharing_text(self, credit: Credit) -> Credit:
+        """Return the credit with the texts of Stripe's side where they are equal: most are, and are held once."""
+        sale = self._book.find(credit.all_names) or ()
+        for part in sale:
+            if part.session == credit.name and part.names == credit.names:
+                return credit._replace(
+                    name=part.session, names=part.names, at=part.at if part.at == credit.at else credit.at
+                )
+        held = {name: name for part in sale for name in part.all_names}
+        return credit._replace(
+            name=held.get(credit.name, credit.name), names=tuple(held.get(name, name) for name in credit.names)
+        )
+
+    def _add_later_names(self) -> None:
+        """Add the names that later events told: they are claimed, but not on the topup."""
+        positions: dict[str, list[int]] = {}
+        for position, credit in enumerate(self.credits):
+            positions.setdefault(credit.name, []).append(position)
         for claim in sound(self._store.claims.read()):
-            if claim.name != claim.session:
-                names.setdefault((claim.org, claim.session), []).append(claim.name)
-        return names
-
-    def _add(self, credit: Credit) -> None:
-        if not any(payments.is_stripes(name) for name in credit.all_names):
-            self.others += 1
-            return
-        self.count += 1
-        self.credits.append(credit)
-        if credit.at >= self._since:
-            self.recent[base_of(credit.name)] = None
+            for position in positions.get(claim.session, ()):
+                credit = self.credits[position]
+                if credit.org == claim.org and claim.name not in credit.all_names:
+                    self.credits[position] = credit._replace(names=(*credit.names, claim.name))

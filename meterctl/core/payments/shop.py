@@ -1,6 +1,7 @@
 """Find the org and pack of a payment in the shop's own fields, and skip sales that are not ours."""
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.checks import check_org
@@ -87,7 +88,7 @@ class Shop(NamedTuple):
             if value is None:
                 continue
             try:
-                return check_org(value), None
+                return intern(check_org(value)), None
             except BadInput as problem:
                 bad = bad or Problem("bad_org", f"{place} holds {value!r}, which is not an org id: {problem.hint}")
         return None, bad
@@ -111,7 +112,7 @@ class Shop(NamedTuple):
     def _pack_named(self, name_or_units: str) -> str | None:
         """Return the pack of that name, or the only pack of that many units."""
         if name_or_units in self.packs:
-            return name_or_units
+            return intern(name_or_units)
         # A longer number matches no pack, and Python refuses to parse thousands of digits.
         number = int(name_or_units) if name_or_units.isdecimal() and len(name_or_units) <= 20 else 0
         matches = [name for name, pack in self.packs.items() if pack.units == number > 0]

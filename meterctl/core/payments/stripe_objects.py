@@ -1,6 +1,7 @@
 """Read Stripe's objects as payments."""
 
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.policy import PaymentKind
@@ -64,10 +65,10 @@ def payments_of(item: Json, shop: Shop, event_time: int | None = None) -> list[P
         None,
         None,
         purchase.cents,
-        purchase.currency,
+        intern(purchase.currency),
         when,
         purchase.paid,
-        purchase.status,
+        intern(purchase.status),
         live if isinstance(live, bool) else None,
         None if purchase.lines is None else 1,
         purchase.tax,

@@ -4,7 +4,7 @@ Only the needed fields are expanded, and each answer is checked against the requ
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from meterctl.core.domain.instants import to_millis
@@ -194,15 +194,17 @@ class Reader:
     def _all(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield every object of a list, page after page."""
         query = {name: value for name, value in {**params, "limit": PAGE}.items() if value != []}
-        more = True
-        while more:  # bounded: by Stripe's list
+        after: dict[str, Any] | None = {}
+        while after is not None:  # bounded: by Stripe's list
+            query |= after
             page = self._page(path, query)
-            data = page.get("data")
+            data = page.pop("data", None)
             items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
-            yield from (self._of_this_mode(item) for item in items)
-            more = bool(page.get("has_more") and items)
-            if more:
-                query |= {"page": page["next_page"]} if "next_page" in page else {"starting_after": items[-1].get("id")}
+            after = _next_page(page, items)
+            del page, data  # a page is freed before the next one is read
+            items.reverse()
+            while items:
+                yield self._of_this_mode(items.pop())
 
     def _page(self, path: str, query: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -343,6 +345,13 @@ _FIELDS = {
     "invoice": ("customer", "subscription"),
     "subscription": ("customer",),
 }
+
+
+def _next_page(page: Json, items: Sequence[Json]) -> dict[str, Any] | None:
+    """Return the parameters that continue a list after this page, or None at its end."""
+    if not page.get("has_more") or not items:
+        return None
+    return {"page": page["next_page"]} if "next_page" in page else {"starting_after": items[-1].get("id")}
 
 
 def _id(item: Json) -> str:

@@ -31,8 +31,9 @@ from meterctl.core.stores.sqlite.transactions import log_ahead, transaction
 #: Generated columns came with this version.
 _OLDEST_SQLITE = (3, 31, 0)
 
-#: Pages that a connection may cache, as KiB: enough to keep the indexes of a large batch at hand.
-_CACHE_KIB = 32 * 1024
+#: Pages that a connection may cache, as KiB. A read passes over a page once; a large batch of writes needs the indexes
+#: at hand.
+_READ_CACHE_KIB, _WRITE_CACHE_KIB = 4 * 1024, 32 * 1024
 
 #: Pages in the write-ahead log after which they are copied into the file. Fewer cost batches a third of their
 #: speed; the log stays below some 20 MB either way, which takes milliseconds to read again after a crash.
@@ -158,6 +159,8 @@ class SqliteDatabase:
             if connection.in_transaction:
                 yield connection
                 return
+            if link.durable is None:
+                connection.execute(f"PRAGMA cache_size = -{_WRITE_CACHE_KIB}")
             if durable != link.durable:
                 # In this mode FULL syncs the log on every commit, NORMAL only before it is copied into the file. Both
                 # survive a crash of the process; only FULL survives a loss of power.
@@ -293,7 +296,7 @@ class SqliteDatabase:
         connection = link.connection
         assert connection is not None
         try:
-            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
             connection.execute(
                 "PRAGMA cell_size_check = TRUE"
             )  # report pages whose cells overlap as soon as they are read
