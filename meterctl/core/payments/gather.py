@@ -4,7 +4,7 @@ The provider is read first, up to one instant, then the journal. A payment credi
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from meterctl.core.domain import instants
 from meterctl.core.errors import StripeUnavailable, sound
@@ -187,10 +187,7 @@ class _StripeSide:
     def look_up(self, names: list[str]) -> None:
         """Read payments that are on no list, each by its name."""
         if len(names) > MOST_LOOKUPS and self._span.since is not None:
-            older = Span(None, self._span.since)
-            requested = set(names)
-            older_payments = [one for one in self._gateway.sessions(older) if isinstance(one, Payment)]
-            matching = [one for one in older_payments if requested & set(one.all_names)]
+            matching = list(self._older_payments(names))
             self.looked_up |= {one.session for one in matching}
             self._add_all(matching)
             names = [name for name in names if self.book.find([name]) is None]
@@ -202,6 +199,19 @@ class _StripeSide:
                     [part._replace(names=tuple(dict.fromkeys([*part.names, name]))) for part in sale[:1]] + sale[1:]
                 )
             self.not_found |= set() if sale else {name}
+
+    def _older_payments(self, names: Iterable[str]) -> Iterator[Payment]:
+        """Yield the sessions from before the lists that have one of these names; stop once all names are known."""
+        requested = set(names)
+        missing = set(requested)
+        for one in self._gateway.sessions(Span(None, cast(Instant, self._span.since))):
+            if isinstance(one, Broken):
+                continue
+            if not requested.isdisjoint(one.all_names):
+                missing.difference_update(one.all_names)
+                yield one
+            elif not missing:
+                return
 
     def read_full(self) -> None:
         """Read the sessions once more, with their items."""

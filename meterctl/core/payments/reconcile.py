@@ -51,7 +51,7 @@ def mendable(
     Each request is rehearsed. If a credit cannot be undone any more, the case is mended with the credit in place. A
     finding whose requests are still refused keeps none, and gives the reason.
     """
-    findings = {case.session: compare(case, mender) for case in cases}
+    findings = {case.session: differences for case in cases if (differences := compare(case, mender))}
     refused = _refused(findings, rehearse)
     in_place = replace(mender, movable=False)
     stuck = {session for session, _ in refused}
