@@ -107,7 +107,7 @@ def reading_rate(place: Place, count: int, entries: Iterable[Entry]) -> Measured
 
 
 def debit(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A debit by one call in this process, at longer and longer histories, each after one raw insert, all in turns."""
+    """Time a debit by one call in this process, at longer and longer histories, each after a raw insert."""
     store, floor = opened(place, "debit"), place.floor()
     booked = Ledger(store, SystemClock(), TERMS)
     stories.book(store, [Adjust("warm", 2**40, "grant", None)])
@@ -141,7 +141,7 @@ def one_debit(booked: Ledger, org: str, ref: str) -> Entry:
 
 
 def replaced(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """The same debit in the design that was replaced, as far as one document goes."""
+    """Time the same debit in the design that was replaced, as far as one document goes."""
     if place.kind != "mongod":
         return
     store = opened(place, "replaced")
@@ -168,7 +168,7 @@ def debiting_replaced(old: ReplacedDesign, size: int) -> Callable[[int], bool]:
 
 
 def _most(old: ReplacedDesign) -> int:
-    """The longest ledger that fits a document, to the nearest thousand below."""
+    """Return the longest ledger that fits a document, to the nearest thousand below."""
     low, high = 1, 1024
     while high - low > 1:  # bounded: halves
         middle = (low + high) // 2
@@ -180,7 +180,7 @@ def _most(old: ReplacedDesign) -> int:
 
 
 def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A file from the command line, end to end, beside raw inserts of the very entries; then a check of them."""
+    """Backfill a file from the command line, end to end, beside raw inserts of its entries; then check them."""
     for workers in (1, 2):
         yield from backfill_by(place, sizes.lines, workers)
 
@@ -243,7 +243,7 @@ def sweep_by(place: Place, due: int, sweep: tuple[str, str, Callable[[int, Insta
 
 
 def few(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A few due orgs among very many, beside as many due among as few: the sweep by itself, and the whole command."""
+    """Sweep a few due orgs among very many, beside as many due among as few: by itself, and as a command."""
     rounds = 5
     many, home = opened(place, "many"), Home()
     hours = [add_millis(stories.START, 3_600_000 * (turn + 1)) for turn in range(2 * rounds)]
@@ -297,7 +297,7 @@ def _swept_by_command(place: Place, home: "Home", store: str, due: int, at: Inst
 
 
 def reads(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """What reads of a very long journal cost, and that none needs memory for its length."""
+    """Read a very long journal: print the cost of each read and its memory, which must not grow with the length."""
     store, home = opened(place, "reads"), Home()
     stories.grow(store, ORG, 1, sizes.entries)
     stories.grow(store, "short", 1, 10)
@@ -339,7 +339,7 @@ def _pages(store: Store, place: Place, sizes: Sizes, home: "Home") -> Iterator[F
 
 
 def checkers(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A check of many journals beside the check of as many transactions in other ledgers, all in turns."""
+    """Check many journals beside the check of as many transactions in other ledgers, all in turns."""
     store, home = opened(place, "checkers"), Home()
     stories.book_lines(store, sizes.checked, max(10, sizes.checked // 1000))
     commands = {
@@ -363,7 +363,7 @@ def checkers(place: Place, sizes: Sizes) -> Iterator[Figure]:
 
 
 def _in_turns(commands: Mapping[str, list[str]], rounds: int = 3) -> dict[str, Run]:
-    """The middle one of each command's runs, by the time it took."""
+    """Return the middle one of each command's runs, by the time it took."""
     runs: dict[str, list[Run]] = {what: [] for what in commands}
     for _ in range(rounds):
         for what, command in commands.items():
@@ -372,7 +372,7 @@ def _in_turns(commands: Mapping[str, list[str]], rounds: int = 3) -> dict[str, R
 
 
 def medici(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A guarded debit beside one of medici, the nearest neighbour on MongoDB, on the same server."""
+    """Time a guarded debit beside one of medici, the nearest neighbour on MongoDB, on the same server."""
     if not isinstance(place, MongodPlace):
         return
     theirs = peers.medici_milliseconds(with_database(place.server.uri, "medici"), sizes.calls)
@@ -453,7 +453,7 @@ class Home:
         return meterctl("--json", "--store", place.url(store), "--config", config, *arguments)
 
     def printed(self) -> dict[str, Any]:
-        """The document that the last command printed."""
+        """Return the document that the last command printed."""
         document: dict[str, Any] = json.loads((self.path / "out").read_text())
         return document
 

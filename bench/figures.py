@@ -50,7 +50,7 @@ class Figure(NamedTuple):
 
 
 def median_seconds(calls: int, *actions: Callable[[int], object]) -> list[float]:
-    """The median duration of each action, taken in turns, so that what else the machine does falls on all alike."""
+    """Return the median duration of each action, in turns, so that other load falls on all alike."""
     taken: list[list[float]] = [[] for _ in actions]
     for call in range(calls):
         for action, durations in zip(actions, taken, strict=True):

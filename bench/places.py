@@ -31,7 +31,7 @@ class Floor(Protocol):
     """The barest way to store documents durably."""
 
     def ready(self, entries: Sequence[Entry]) -> list[Any]:
-        """The entries as this store takes them, so that making them is no part of what is measured."""
+        """Return the entries as this store takes them, so that making them is no part of what is measured."""
         ...
 
     def store(self, ready: Sequence[Any]) -> None:
@@ -70,14 +70,14 @@ class Place(Protocol):
 
 
 def floor_at(address: str) -> Floor:
-    """The floor of a store that a place has emptied, for another process."""
+    """Return the floor of a store that a place has emptied, for another process."""
     if address.startswith("mongodb:"):
         return _MongodFloor(MongoClient(address))
     return _SqliteFloor(Path(address))
 
 
 def opened(place: Place, name: str) -> Store:
-    """The store ``name``, empty."""
+    """Return the store ``name``, empty."""
     place.drop(name)
     store = open_store(place.url(name))
     store.init()
@@ -195,7 +195,7 @@ class MongodPlace:
 
 @contextmanager
 def places(kinds: Sequence[str]) -> Iterator[list[Place]]:
-    """The places of these kinds, empty, and gone in the end."""
+    """Yield the places of these kinds, empty; remove them in the end."""
     directory = Path(tempfile.mkdtemp(prefix="meterctl-bench-", dir=os.environ.get("METERCTL_BENCH_DIR")))
     server = Mongod(cache_gb=CACHE_GB).start() if "mongod" in kinds else None
     found: dict[str, Place] = {"sqlite": SqlitePlace(directory)}

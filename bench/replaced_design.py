@@ -29,7 +29,7 @@ class ReplacedDesign:
         self._clock = SystemClock()
 
     def open(self, org: str, ledger: list[Document]) -> None:
-        """An org with this ledger already in it."""
+        """Return an org with this ledger already in it."""
         balance = sum(entry["amount"] for entry in ledger)
         now = self._clock.now()
         fields = {"cachedBalance": balance, "cachedBalanceAt": now, "createdAt": now, "updatedAt": now, "__v": 0}
@@ -81,7 +81,7 @@ def entry(kind: str, amount: int, ref: str, at: str) -> Document:
 
 
 def history(length: int) -> list[Document]:
-    """A topup and debits of one unit, as they lie in the array."""
+    """Return a topup and debits of one unit, as they lie in the array."""
     at = SystemClock().now()
     debits = [entry("debit", -1, f"{number:024x}:step", at) for number in range(1, length)]
     return [entry("topup", 2**40, "grant", at), *debits]

@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 def year_of(org: str, weeks: int, chance: random.Random) -> Iterator[tuple[Instant, Operation]]:
-    """What happens to one org: a plan, a pack a month, runs that now and then go beyond the quota, a debit a week."""
+    """Return the history of one org: a plan, a pack a month, runs that may exceed the quota, a debit a week."""
     yield stories.START, AssignPlan(org, "pro", "signup")
     for week in range(weeks):
         monday = add_days(stories.START, 7 * week)

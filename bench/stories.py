@@ -67,19 +67,19 @@ def publish(store: Store, quota: int, *, plan: str = "free") -> None:
 
 
 def expiring(number: int, expires_at: Instant) -> Operation:
-    """A grant of 100 units to an org of its own, which expires."""
+    """Return a grant of 100 units to an org of its own, which expires."""
     return Adjust(name(number), 100, "grant", expires_at)
 
 
 def metered(number: int, _: Instant) -> Operation:
-    """A run of an org of its own that goes 200 units beyond a quota of 500."""
+    """Return a run of an org of its own that goes 200 units beyond a quota of 500."""
     return Attribute(name(number), "run-1", "main", None, 700, None)
 
 
 def fill(
     store: Store, numbers: Sequence[int], of: Callable[[int, Instant], Operation], due_at: Callable[[int], Instant]
 ) -> None:
-    """An org with one entry for each number, decided in memory and stored as it is."""
+    """Return an org with one entry for each number, decided in memory and stored as it is."""
     plans = store.plans.all()
     for chunk in chunks(numbers):
         scratch = MemoryStore()
@@ -92,7 +92,7 @@ def fill(
 
 
 def spread(number: int) -> Instant:
-    """An instant of its own for each org: things become due at all times."""
+    """Return an instant of its own for each org: things become due at all times."""
     return add_millis(START, 1000 + number)
 
 
@@ -115,7 +115,7 @@ def book_lines(store: Store, count: int, orgs: int) -> None:
 
 
 def lines(count: int, orgs: int) -> Iterator[str]:
-    """A backfill file: orgs that buy a pack now and then, and use it in runs and debits."""
+    """Yield the lines of a backfill file: orgs that buy a pack now and then, and use it in runs and debits."""
     for number in range(count):
         org, turn = name(number % orgs), number // orgs
         if turn % 50 == 0:

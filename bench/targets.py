@@ -46,7 +46,7 @@ Bench = Callable[[Place, Sizes], Iterable[Figure]]
 
 
 def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A backfill on MongoDB by two processes, beside raw inserts."""
+    """Time a backfill on MongoDB by two processes, beside raw inserts."""
     if place.kind == "mongod":
         yield from (row for row in benches.backfill_by(place, sizes.lines, 2) if row.against == "raw inserts")
 
@@ -186,7 +186,7 @@ def _reconcile_before(pair: Pair, home: Home, sizes: Sizes) -> Figure:
 
 
 def memory(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """The largest process of a backfill of a million lines, and of one for an org with a thousand lots."""
+    """Measure the largest process of a backfill of a million lines, and one for an org with a thousand lots."""
     if place.kind != "sqlite":
         return
     for what, lines in (

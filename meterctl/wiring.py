@@ -350,7 +350,7 @@ class Wiring:
         return gateway
 
     def devkit(self, uri: str | None) -> "DevkitDatabase":
-        """The old database that ``uri`` names, else METERCTL_DEVKIT. It is read, never written to."""
+        """Return the old database that ``uri`` names, else METERCTL_DEVKIT. It is read, never written to."""
         from meterctl.core.stores.mongo.devkit import connect_devkit
 
         return self._cleanup.enter_context(closing(connect_devkit(uri or self.environ.get("METERCTL_DEVKIT"))))

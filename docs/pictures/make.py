@@ -82,7 +82,7 @@ def draw(folder: Path) -> None:
 
 
 def _settle(place: Path) -> None:
-    """An environment that says nothing about this machine."""
+    """Return an environment that says nothing about this machine."""
     config = place / "meterctl.toml"
     config.write_text(CONFIG, encoding="utf-8")
     os.environ.clear()
@@ -97,7 +97,7 @@ def _settle(place: Path) -> None:
 
 
 def _printed(line: str, now: str) -> str:
-    """What a command prints on a terminal."""
+    """Return the output of a command on a terminal."""
     screen, talk = Screen(), io.StringIO()
     with redirect_stdout(screen), redirect_stderr(talk):
         code = main(["--now", now, *shlex.split(line)])
@@ -115,7 +115,7 @@ def _picture(name: str, line: str, printed: str) -> str:
 
 
 def _placed(run: re.Match[str]) -> str:
-    """A run in parts, each with a place of its own: so they stand in columns, whichever fonts a viewer finds."""
+    """Return a run in parts, each with a place of its own: so they stand in columns, whichever fonts a viewer finds."""
     head, start, y, length, tail, escaped = run.groups()
     text = unescape(escaped).replace("\xa0", " ")
     wide = float(length) / len(text)

@@ -29,7 +29,7 @@ def means(description: str, *, discriminator: str | None = None) -> Meaning:
 
 
 def number(meaning: str, *, least: int = 0, most: int = MAX_UNITS) -> Meaning:
-    """An integer that every JSON reader keeps exact."""
+    """Return the JSON Schema of an integer that every JSON reader keeps exact."""
     return Meaning(meaning, least, most)
 
 

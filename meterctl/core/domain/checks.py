@@ -186,7 +186,7 @@ def check_feature(value: object) -> str:
 
 
 def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS) -> int:
-    """An integer given as such or in digits. ``120.0``, ``1e3``, ``True`` and blanks are none."""
+    """Return an integer given as such or in digits. Refuse ``120.0``, ``1e3``, ``True`` and blanks."""
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     # What was stored may come back as a subclass: a store's driver has one for long integers.
@@ -203,7 +203,7 @@ def check_integer(value: object, what: str, *, least: int, most: int = MAX_UNITS
 
 
 def check_ratio(feature: str, ratio: str) -> str:
-    """The ratio of a plan for ``feature`` (``default`` for the rest): a decimal number >= 0, exactly as written."""
+    """Return a plan's ratio for ``feature`` (``default`` for the rest): a decimal number >= 0, exactly as written."""
     if feature != "default":
         check_feature(feature)
     return _matches(_RATIO, "a ratio", ratio, "a decimal number such as 1.25")

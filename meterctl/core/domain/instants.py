@@ -71,7 +71,7 @@ def day_after(day: str) -> str:
 
 
 def parse(text: str) -> Instant:
-    """The instant that ``text`` (ISO 8601) names.
+    """Return the instant that ``text`` (ISO 8601) names.
 
     A date alone is its midnight, a time without a zone is UTC, digits beyond the millisecond are cut off.
     """
@@ -127,7 +127,7 @@ def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
 
 
 def parse_ahead(text: str) -> int:
-    """The milliseconds in a span such as ``90m``, ``36h``, ``14d`` or ``3w``."""
+    """Return the milliseconds in a span such as ``90m``, ``36h``, ``14d`` or ``3w``."""
     match = _SPAN.fullmatch(text)
     if not match:
         raise BadInput(f"{text!r} is not a span of time", hint=_SPAN_HINT)
@@ -149,7 +149,7 @@ def add_millis(instant: Instant, millis: int) -> Instant:
 
 
 def from_datetime(moment: datetime) -> Instant:
-    """The instant of an aware datetime, cut to the millisecond; a naive one is a `ValueError`, for it names none."""
+    """Return the instant of an aware datetime, cut to the millisecond. Raise `ValueError` for a naive one."""
     if moment.tzinfo is None:
         raise ValueError("a datetime without a zone names no instant")
     try:
@@ -165,7 +165,7 @@ def to_datetime(instant: Instant) -> datetime:
 
 
 def from_millis(millis: int) -> Instant:
-    """The instant ``millis`` milliseconds after 1970-01-01 00:00 UTC, exactly."""
+    """Return the instant ``millis`` milliseconds after 1970-01-01 00:00 UTC, exactly."""
     try:
         moment = _EPOCH + timedelta(milliseconds=millis)
     except OverflowError:
@@ -202,7 +202,7 @@ def _parse_written(text: str, hint: str) -> Instant:
 
 
 def _zone(match: re.Match[str]) -> timezone:
-    """The zone a time was written in; UTC where it says none."""
+    """Return the zone a time was written in; UTC where it says none."""
     if match["sign"] is None:
         return UTC
     offset = timedelta(hours=int(match["hours"]), minutes=int(match["minutes"] or 0))

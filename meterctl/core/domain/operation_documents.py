@@ -171,7 +171,7 @@ FIELDS = _ENVELOPE.union(*(form.fields for form in _FORMS.values()))
 
 
 def request_from_document(document: Mapping[str, Any], *, actor: str, reason: str | None = None) -> Request:
-    """A request from one input line: ``op``, ``org``, the operation's fields, and optionally ``at``, ``actor`` and
+    """Read a request from one input line: ``op``, ``org``, the operation's fields, and optionally ``at``, ``actor`` and
     ``reason`` (else the given ones). A field that is null counts as left out. Raises `BadInput`."""
     name = document.get("op")
     form = _FORMS.get(name) if isinstance(name, str) else None
@@ -195,7 +195,7 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
 
 
 def request_document(request: Request) -> dict[str, Any]:
-    """A request as a line of an input file: `request_from_document` reads it back."""
+    """Return a request as a line of an input file: `request_from_document` reads it back."""
     operation = request.operation
     envelope = {"at": request.at, "actor": request.actor, "reason": request.reason}
     parameters = {name: value for name, value in operation.document().items() if value is not None}

@@ -143,13 +143,14 @@ class PlanBook:
         return list(self._versions(plan) or ())
 
     def newest(self, plan: str) -> PlanVersion | None:
-        """The last version of ``plan`` that was published, in force yet or not."""
+        """Return the last version of ``plan`` that was published, in force yet or not."""
         versions = self._versions(plan)
         return versions[-1] if versions else None
 
     def in_force(self, plan: str, at: Instant) -> PlanVersion:
-        """The highest version with ``effective_from <= at``; before the first, the first; version 0 (quota 0, ratio 1)
-        for a plan that nobody published."""
+        """Return the highest version with ``effective_from <= at``; before the first, the first.
+
+        A plan without any version has version 0: quota 0, ratio 1."""
         versions = self._versions(plan)
         if not versions:
             return unpublished(plan, at)

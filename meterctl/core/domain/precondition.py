@@ -70,7 +70,7 @@ class Basis(NamedTuple):
         return Refusal("moved", f"{org} has moved since it was planned: {self._describe_strangers(seq, by_seq)}")
 
     def changed(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
-        """A refusal unless ``entries`` are the last of those reviewed: they rest on config and plan versions too."""
+        """Return a refusal unless ``entries`` are the last of those reviewed: they depend on config and plans too."""
         if [place_of(entry) for entry in entries] == list(self.entries[-len(entries) :]):
             return self._misread(org, entries)
         last = entries[-1]
@@ -78,7 +78,7 @@ class Basis(NamedTuple):
         return Refusal("moved", f"config or plans have changed since it was planned: for {org} this would now be {now}")
 
     def _misread(self, org: str, entries: Sequence[Entry]) -> Refusal | None:
-        """A refusal if the reviewer read other figures than those of ``entries``: somebody edited the plan."""
+        """Return a refusal if the reviewer read other figures than those of ``entries``: somebody edited the plan."""
         for entry, read in zip(entries, self.figures[-len(entries) :], strict=True):
             if (right := figures_of(entry)) != read:
                 names = sorted(name for name in {*right, *read} if right.get(name) != read.get(name))
@@ -87,7 +87,7 @@ class Basis(NamedTuple):
         return None
 
     def strangers(self, seq: int, by_seq: BySeq, most: int) -> list[Entry]:
-        """The entries up to ``seq`` that the plan did not know of, oldest first, at most ``most`` of them."""
+        """Return the entries up to ``seq`` that the plan did not know of, oldest first, at most ``most`` of them."""
         first = self._last_known(by_seq) + 1
         entries = (by_seq(number) for number in range(first, min(seq, first + most - 1) + 1))
         return [entry for entry in entries if entry is not None and place_of(entry) not in self.entries]

@@ -29,7 +29,7 @@ class Priced(NamedTuple):
 
 
 def _exact(text: str) -> "Decimal | None":
-    """The number that ``text`` is a cost of; None if it is none."""
+    """Return ``text`` as a number, or None if it is no cost."""
     return _short_exact(text) if len(text) <= _LONGEST_COST else None
 
 
@@ -41,7 +41,7 @@ def _short_exact(text: str) -> "Decimal | None":
 
 
 def parse_cost(text: str) -> "Decimal":
-    """A cost in US dollars, exactly as written. Raises `InvalidCost`."""
+    """Return a cost in US dollars, exactly as written. Raises `InvalidCost`."""
     cost = _exact(text)
     if cost is None:
         raise InvalidCost(f"{text[:60]!r} is not a cost in US dollars")
@@ -68,7 +68,7 @@ def _factor(ratio: str, dollars_to_units: str) -> tuple[int, int]:
 
 
 def ratio_for(ratios: Mapping[str, str], feature: str) -> str:
-    """The ratio of ``feature``: its own, else ``default``, else 1."""
+    """Return the ratio of ``feature``: its own, else ``default``, else 1."""
     return ratios.get(feature) or ratios.get("default") or "1"
 
 
@@ -99,7 +99,7 @@ def price_run(
 
 
 def scale_to(breakdown: Mapping[str, int], total: int) -> dict[str, int]:
-    """The buckets scaled to sum to ``total`` by largest remainder, ties by name; empty buckets are left out."""
+    """Return the buckets scaled to sum to ``total`` by largest remainder, ties by name; empty buckets are left out."""
     whole = sum(breakdown.values())
     buckets = {name: units * total // whole for name, units in breakdown.items()}
     by_remainder = sorted(breakdown, key=lambda name: (-(breakdown[name] * total % whole), name))

@@ -15,17 +15,17 @@ _WEEK = timedelta(weeks=1)
 
 
 def week_key(instant: Instant) -> str:
-    """The week that ``instant`` lies in."""
+    """Return the week that ``instant`` lies in."""
     return _key_of_day(instant[:10])
 
 
 def week_start(when: str) -> Instant:
-    """The Monday 00:00 UTC that begins a week, given by its key or by any instant in it."""
+    """Return the Monday 00:00 UTC that begins a week, given by its key or by any instant in it."""
     return _midnight(_monday(_as_key(when)))
 
 
 def week_end(when: str) -> Instant:
-    """The Monday 00:00 UTC that ends a week, given by its key or by any instant in it: the next week's start.
+    """Return the Monday 00:00 UTC that ends a week, given by its key or by any instant in it: the next week's start.
 
     Raises `BadInput` for the calendar's very last week, which has no end.
     """

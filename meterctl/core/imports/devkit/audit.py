@@ -68,8 +68,10 @@ class Audit:
         return AuditFinding(org, "in_two_orgs", entry.id, None, f"{name} is booked in another org too")
 
     def _not_expired(self, org: str, walk: Replay) -> Iterator[AuditFinding]:
-        """A journal has no lots beside debt: there, units taken after an expiry come from the expired credit, and
-        less of it expires. The difference is adjusted."""
+        """Find credits that the old system should have expired.
+
+        A journal has no lots beside debt. There, units taken after an expiry come from the expired credit, so less
+        of it expires: the finding adjusts that difference."""
         uncovered = walk.uncovered
         for credit in walk.credits.values():
             expires_at = credit.entry.expires_at
