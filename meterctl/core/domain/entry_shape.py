@@ -5,12 +5,12 @@ nearly always it equals the expected one, and so has its shape.
 """
 
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
 
 from meterctl.core.domain.value_shape import (
+    Form,
+    Integer,
     Test,
     breakdown,
     debt,
@@ -19,8 +19,6 @@ from meterctl.core.domain.value_shape import (
     filled,
     flag,
     instant,
-    integer,
-    is_number,
     list_of,
     lot_marks,
     natural,
@@ -34,7 +32,7 @@ from meterctl.core.domain.value_shape import (
     week_key,
     whole,
 )
-from meterctl.core.model import FORMAT_VERSION, MAX_UNITS
+from meterctl.core.model import FORMAT_VERSION
 
 
 def malformed(entry: object) -> str | None:
@@ -44,11 +42,13 @@ def malformed(entry: object) -> str | None:
     kind = entry.get("kind")
     if not isinstance(kind, str) or kind not in _EFFECTS:
         return f"the kind cannot be {reprlib.repr(kind)}"
-    shape = _shape(kind, tuple(entry))
-    if shape.problem is not None or shape.fits(entry):
-        return shape.problem
-    wrong = next((name for name, test in shape.tests.items() if not test(entry[name])), None)
-    return None if wrong is None else f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
+    given = entry.get("input")
+    op = given.get("op") if isinstance(given, dict) else None
+    form = _form(kind, op if isinstance(op, str) else "", tuple(entry))
+    if isinstance(form, str) or form(entry):
+        return form if isinstance(form, str) else None
+    wrong = next(name for name, test in form.tests.items() if not test(entry[name]))
+    return f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
 
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
@@ -113,20 +113,10 @@ _INPUTS: dict[str, dict[str, Test]] = {
 }
 
 
-def _input_of(kind: str) -> Test:
-    tests = _INPUTS[kind]
-
-    def test(value: Any) -> bool:
-        op = value.get("op") if isinstance(value, dict) else None
-        return isinstance(op, str) and op in tests and tests[op](value)
-
-    return test
-
-
 # --------------------------------------------------------------------------------------------- which fields there are
 
 _EVERY: dict[str, Test] = {
-    "v": integer(FORMAT_VERSION, FORMAT_VERSION),
+    "v": Integer(FORMAT_VERSION, FORMAT_VERSION),
     "org": text,
     "seq": positive,
     "key": text,
@@ -227,53 +217,21 @@ _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
 _MAYBE = {"occurred_at", "low", "imported", "approved_by"}
 
 
-class _Shape:
-    """The tests for the fields of an entry, or why these cannot be its fields."""
-
-    def __init__(self, tests: Mapping[str, Test], problem: str | None = None) -> None:
-        self.tests = tests
-        self.problem = problem
-        if problem is None:
-            self._gather()
-
-    def _gather(self) -> None:
-        """Get ready to ask for all numbers and all texts at once."""
-        of = {test: [name for name in self.tests if self.tests[name] is test] for test in _GATHERED}
-        # Every entry has a seq: asking for it twice beside the others makes sure that each answer is a tuple.
-        self._whole = itemgetter(*of[whole], "seq", "seq")
-        self._naturals = itemgetter(*of[natural], "seq", "seq")
-        self._positives = itemgetter(*of[positive], "seq")
-        self._texts = itemgetter(*of[text])
-        self._others = [(name, test) for name, test in self.tests.items() if test not in _GATHERED]
-
-    def fits(self, entry: Mapping[str, Any]) -> bool:
-        """Whether ``entry`` passes all tests with integers and plain texts: nearly every entry does."""
-        whole, naturals, positives = self._whole(entry), self._naturals(entry), self._positives(entry)
-        numbers, texts = (*whole, *naturals, *positives), self._texts(entry)
-        if not all(map(is_number, set(map(type, numbers)))) or max(numbers) > MAX_UNITS or min(whole) < -MAX_UNITS:
-            return False
-        if min(naturals) < 0 or min(positives) < 1 or set(map(type, texts)) != _STR or not all(texts):
-            return False
-        for name, test in self._others:  # noqa: SIM110 - a generator takes twice the time
-            if not test(entry[name]):
-                return False
-        return True
-
-
-_GATHERED = (whole, natural, positive, text)
-_STR = {str}
-
-
 @lru_cache(maxsize=512)
-def _shape(kind: str, names: tuple[str, ...]) -> _Shape:
+def _form(kind: str, op: str, names: tuple[str, ...]) -> Form | str:
+    """Return the form of an entry with these fields, whose input names ``op``, or why these cannot be its fields."""
     present = {name for name in names if name not in _MAYBE}
     forms = [(_EVERY.keys() | set(must.split()), set(may.split())) for must, may in _EFFECTS[kind]]
     if not any(must <= present <= must | may for must, may in forms):
-        return _Shape({}, _misfit(kind, present, forms))
-    tests = {name: _FIELDS[name] for name in names} | {"input": _input_of(kind)}
+        return _misfit(kind, present, forms)
+    tests = {name: _FIELDS[name] for name in names} | {"input": _INPUTS[kind].get(op, _unknown)}
     if kind in ("hold", "release") and "expires_at" in tests:
         tests["expires_at"] = instant  # a hold never lasts for ever
-    return _Shape(tests)
+    return Form(tests, names)
+
+
+def _unknown(_: object) -> bool:
+    return False
 
 
 def _misfit(kind: str, present: set[str], forms: Iterable[tuple[set[str], set[str]]]) -> str:
