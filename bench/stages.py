@@ -8,15 +8,15 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from random import Random
 from time import process_time
 from typing import TypeVar
 
 from bench import stories
 from bench.places import Place, opened, places
 from bench.stories import chunks, name
-from meterctl.core.booking.chunk_writer import Writer
-from meterctl.core.booking.head_cache import HeadKeeper, head_of
+from meterctl.core.booking.chunk_decider import Batch, Decision
+from meterctl.core.booking.chunk_reader import ChunkReader
+from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.canonical import canonical_bytes, entry_hash
@@ -55,7 +55,7 @@ def measure(place: Place, orgs: int) -> Stages:
         tips = take("deciding: read tips", partial(store.journal.tips, page))
         entries = take("deciding: rules, entries, hashes", partial(_decided, ledger, tips))
         take("  of that: canonical form and hash", partial(_each, entry_hash, entries))
-        take("deciding: all, receipts with it", partial(_writer(ledger).decide, requests, OrgViews(store)))
+        take("deciding: all, receipts with it", partial(_outcomes, ledger, requests))
         take("  of appending: canonical form", partial(_each, canonical_bytes, entries))
         take("append", partial(store.journal.append, entries))
         take("put heads", partial(store.heads.put, _each(head_of, entries)))
@@ -63,9 +63,9 @@ def measure(place: Place, orgs: int) -> Stages:
     return stages
 
 
-def _writer(ledger: Ledger) -> Writer:
-    heads = HeadKeeper(ledger.store.heads)
-    return Writer(ledger.store, ledger.clock, ledger.terms, dry_run=False, patience=1.0, random=Random(), heads=heads)
+def _outcomes(ledger: Ledger, requests: Sequence[Request]) -> list[Decision]:
+    reader = ChunkReader(ledger.store, requests, OrgViews(ledger.store))
+    return Batch(reader, ledger.terms, ledger.clock.now()).decide()
 
 
 def _decided(ledger: Ledger, tips: Mapping[str, Entry]) -> list[Entry]:

@@ -252,8 +252,8 @@ class Wiring:
             return self._planner(self.plan)
         if self.options.dry_run:
             return self.rehearsal()
-        # An append on SQLite is this process's own work, on MongoDB mostly a wait.
-        overlap = self._alone and not self.embedded
+        # An append on a server is mostly a wait, on a file this process's own work.
+        overlap = self._alone and self.store.clock.has_server
         return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap)
 
     def rehearsal(self) -> "Ledger":

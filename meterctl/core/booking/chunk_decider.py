@@ -102,7 +102,8 @@ class Batch:
         at = max(request_time, tip.at)
         is_bound = request.guard is not None or request.basis is not None
         refusal = self._precondition(request, view) if is_bound else None
-        due = list(book_due(view.org, tip, at, self._terms, self._reader.plans, self._now))
+        is_due = tip.next_due is not None and tip.next_due <= at
+        due = list(book_due(view.org, tip, at, self._terms, self._reader.plans, self._now)) if is_due else []
         # A repeat books nothing, not even due events.
         if due and not self._reader.keys_are_read:
             if (first := self._reader.twin(request.operation, view)) is not None:
@@ -155,8 +156,10 @@ class Batch:
     def _balance(self, view: OrgView) -> int:
         """Return the balance of an org now, with every event due by now."""
         tip = view.tip
-        now = state_at(tip.state, tip.seq, max(self._now, tip.at), self._terms, self._reader.plans)
-        return view.pending[-1]["balance"] if view.pending and now is tip.state else now.balance
+        now = max(self._now, tip.at)
+        if tip.next_due is not None and tip.next_due <= now:
+            return state_at(tip.state, tip.seq, now, self._terms, self._reader.plans).balance
+        return view.pending[-1]["balance"] if view.pending else tip.state.balance
 
     def _nothing(self, request: Request, decision: Refusal | Idle) -> Decision:
         operation = request.operation

@@ -1,4 +1,4 @@
-"""Decide a chunk of requests and append its entries.
+"""Append the entries of a chunk that was decided.
 
 If another writer was first, the entries before that point stay booked, and the caller decides the rest again.
 """
@@ -6,14 +6,11 @@ If another writer was first, the entries before that point stay booked, and the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.core.booking.chunk_decider import Batch, Decision
-from meterctl.core.booking.chunk_reader import ChunkReader
+from meterctl.core.booking.chunk_decider import Decision
 from meterctl.core.booking.head_cache import HeadKeeper
-from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.booking.payment_names import claim_all
-from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Claim, Entry
@@ -86,12 +83,6 @@ class Writer:
     def too_slow(self) -> StoreUnreachable:
         """Return the trouble when entries grew too old before the store took them."""
         return StoreUnreachable(f"{self.store.describe()} is too slow: reading and claiming took {PATIENCE:.0f} s")
-
-    def decide(self, requests: Sequence[Request], views: OrgViews, **circumstances: Any) -> list[Decision]:
-        """Return the decisions on ``requests``; see `ChunkReader` for the ``circumstances``."""
-        now = self.clock.now()  # before anything is read
-        reader = ChunkReader(self.store, requests, views, **circumstances)
-        return Batch(reader, self.terms, now, dry_run=self.dry_run).decide()
 
     def book(self, outcomes: Sequence[Decision], entries: Sequence[Entry], pace: Pace) -> Booked:
         """Claim the payment names and append the ``entries`` of ``outcomes``, up to the first lost race."""

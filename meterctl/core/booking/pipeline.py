@@ -11,8 +11,8 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterctl.core.booking.chunk_decider import Decision
-from meterctl.core.booking.chunk_reader import NOTHING, TooEarly
+from meterctl.core.booking.chunk_decider import Batch, Decision
+from meterctl.core.booking.chunk_reader import NOTHING, ChunkReader, TooEarly
 from meterctl.core.booking.chunk_writer import PATIENCE, Booked, Pace, Writer
 from meterctl.core.booking.journal_view import Name, OrgViews
 from meterctl.core.domain.operations import Request
@@ -111,10 +111,13 @@ class Execution:
                 self._writer.heads.catch_up()
 
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
-        self._decided_at = self._writer.clock.elapsed()
+        writer = self._writer
+        self._decided_at, now = writer.clock.elapsed(), writer.clock.now()  # before anything is read
         flying = self._flight.names() if self._flight else NOTHING
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
-        return self._writer.decide(chunk, self._views, contended=self._contended_orgs, flying=flying, repeats=repeats)
+        contended = self._contended_orgs
+        reader = ChunkReader(writer.store, chunk, self._views, contended=contended, flying=flying, repeats=repeats)
+        return Batch(reader, writer.terms, now, dry_run=writer.dry_run).decide()
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:
         """Decide ``chunk`` on the premise that the chunk in flight is booked whole. Return None if that must be known

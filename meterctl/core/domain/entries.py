@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from meterctl.core.domain.canonical import canonical_bytes, chain_hash
-from meterctl.core.domain.due_events import due
+from meterctl.core.domain.due_events import due, next_due_of
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.model import (
@@ -67,21 +67,24 @@ def _seal(entry: dict[str, Any], prev: str) -> BookedEntry:
 
 
 class Tip(NamedTuple):
-    """The end of a journal, as far as the next entry needs it. `START` before the first."""
+    """The end of a journal, as far as the next entry needs it. `START` before the first. ``next_due`` is the instant of
+    the next due event, if the state has one."""
 
     seq: int
     at: Instant
     hash: str
     state: State
+    next_due: Instant | None
 
 
-START = Tip(0, Instant(""), NO_HASH, EMPTY)
+START = Tip(0, Instant(""), NO_HASH, EMPTY, None)
 
 
 def tip_of(entry: Entry | None) -> Tip:
-    return (
-        START if entry is None else Tip(entry["seq"], entry["at"], entry["hash"], state_from_document(entry["state"]))
-    )
+    if entry is None:
+        return START
+    state = state_from_document(entry["state"])
+    return Tip(entry["seq"], entry["at"], entry["hash"], state, next_due_of(state))
 
 
 def book(
@@ -118,7 +121,7 @@ def book(
     if stamp.approved_by is not None:
         entry["approved_by"] = stamp.approved_by
     sealed_entry = _seal(entry, tip.hash)
-    return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state)
+    return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state, next_due_of(state))
 
 
 def book_due(

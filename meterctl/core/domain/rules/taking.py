@@ -7,7 +7,7 @@ from meterctl.core.domain.rules.credit import decide_grant
 from meterctl.core.domain.rules.holds import admission
 from meterctl.core.domain.rules.lots import is_opened
 from meterctl.core.errors import Refusal
-from meterctl.core.model import NO_DEBT, Debt, Kind
+from meterctl.core.model import NO_DEBT, Kind
 
 
 def decide_debit(operation: Debit, context: Context) -> Decision:
@@ -32,7 +32,7 @@ def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -
             return _insufficient(units, total_units(draws), context)
         if context.state.holds and (refusal := _held(units, context)) is not None:
             return refusal
-    effects = {"units": units, "draws": draws, "debt": debt_document(Debt(owed, 0))}
+    effects = {"units": units, "draws": draws, "debt": {"owed": owed, "overage": 0}}
     return draft(kind, operation, -units, effects)
 
 

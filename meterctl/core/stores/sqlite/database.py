@@ -281,7 +281,8 @@ class SqliteDatabase:
             # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
             place = f"{self.path.as_uri()}?{self._way or 'mode=rw'}"
         else:
-            make_private(self.path)
+            if not os.path.exists(self.path):  # noqa: PTH110 - an error counts as absent
+                make_private(self.path)
             place = str(self.path)
         return sqlite3.connect(
             place,

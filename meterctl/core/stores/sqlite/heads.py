@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from meterctl.core.domain.canonical import canonical_text
+from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
@@ -59,7 +59,7 @@ class SqliteHeads:
     def _write(self, statement: str, heads: Sequence[Head]) -> None:
         # Heads can be rebuilt from the journal, so the write does not wait for the disk.
         with self._database.writing(durable=False) as connection:
-            rows = (head._replace(state=canonical_text(head.state)) for head in heads)  # type: ignore[arg-type]
+            rows = (head._replace(state=canonical_bytes(head.state).decode()) for head in heads)  # type: ignore[arg-type]
             connection.executemany(statement, rows)
 
 

@@ -30,6 +30,7 @@ class SqliteStore:
         self.heads = SqliteHeads(self._database)
         self.clock = SqliteClock(self._database)
         self.together: Callable[[], AbstractContextManager[object]] = self._database.writing
+        self.close: Callable[[], None] = self._database.close
 
     # Load these on first use: most commands need none of them.
 
@@ -67,6 +68,3 @@ class SqliteStore:
 
     def describe(self) -> str:
         return f"sqlite:{self._database.path}"
-
-    def close(self) -> None:
-        self._database.close()
