@@ -76,7 +76,7 @@ def _sum(facts: _Facts) -> Iterator[tuple[str, Cell]]:
     if total["held"]:
         yield "- on hold", words.units(total["held"])
     available = Styled(words.units(total["available"]), "good" if facts["allowed"] else "bad")
-    yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} short of running")
+    yield "= available", (available, "" if facts["allowed"] else f", {words.units(total['missing'])} more to run")
     if ahead := facts["forecast"]:
         weeks = ", ".join(f"{each['key']}: {words.units(each['used'])}" for each in ahead["weeks"])
         yield "pace", (f"{words.units(ahead['pace'])} a week", Styled(f" ({weeks})", "dim"))

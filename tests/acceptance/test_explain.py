@@ -87,7 +87,7 @@ def test_people_see_their_own_clock_beside_utc_and_scripts_only_utc(
 def test_every_format_has_the_answer(run: Shell, output: str) -> None:
     run.all(*STORY)
     answer = run(f"explain acme -o {output}")
-    assert (answer.code, "it is 70 units short" in answer.out) == (0, True)
+    assert (answer.code, "-70 units are available" in answer.out) == (0, True)
 
 
 def test_a_narrow_terminal_keeps_what_matters(run: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +104,8 @@ def test_an_earlier_instant_is_echoed_and_explained(run: Shell) -> None:
     run.all("debit acme 10 --ref r2 --allow-debt --yes", now="2026-11-18T12:00:00Z")
     answer = run("explain acme --as-of 2026-11-17", now="2026-11-18T12:00:00Z")
     assert "as of 2026-11-17T00:00:00.000Z" in answer.err
-    assert "it is 70 units short" in answer.out
-    assert "it is 80 units short" in run("explain acme", now="2026-11-18T12:00:00Z").out
+    assert "-70 units are available" in answer.out
+    assert "-80 units are available" in run("explain acme", now="2026-11-18T12:00:00Z").out
 
 
 @pytest.mark.parametrize("words", ["explain", "explain a,b", "explain acme --as-of someday", "explain acme more"])

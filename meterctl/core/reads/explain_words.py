@@ -28,7 +28,7 @@ def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lacking(total: Mapping[str, Any]) -> str:
-    return "nothing is available" if total["available"] == 0 else f"it is {_units(-total['available'])} short"
+    return "nothing is available" if total["available"] == 0 else f"{total['available']:,} units are available"
 
 
 def _quota_sentence(facts: Mapping[str, Any]) -> str:

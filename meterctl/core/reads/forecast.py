@@ -103,7 +103,10 @@ def forecast(
 
 
 class _Stock:
-    """The remaining units, consumed at an even rate."""
+    """The remaining units, consumed at an even rate.
+
+    Held units count as remaining: a hold ends in use, which the pace includes, or gives them back.
+    """
 
     def __init__(self, state: State, quota: int) -> None:
         used = 0 if state.week is None else state.week.used

@@ -108,7 +108,7 @@ def test_an_org_that_is_cut_off_hears_what_would_help_and_when(desk: Desk) -> No
     assert (facts["allowed"], facts["sum"]["missing"]) == (False, 31)
     assert facts["allowed_again"] == {"at": "2026-11-23T00:00:00.000Z", "available": 70, "quota": 100}
     assert facts["said"] == [
-        "acme may not run: it is 30 units short.",
+        "acme may not run: -30 units are available.",
         "Its plan free grants 100 units a week; this week (2026-W47) it has used 130, so none is left.",
         "No lot holds any units.",
         "It owes 30 units used beyond quota and lots, since Monday 16 November 2026; its next pack pays that first.",
