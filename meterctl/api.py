@@ -267,8 +267,6 @@ class Client:
         if receipt.status == "failed" or _is_not_found(receipt):
             kind = NotFound if receipt.status == "refused" else MeterctlError
             raise kind(receipt.message, code=receipt.reason, hint=receipt.hint)
-        if wiring.is_pinned:
-            wiring.warn_of_pinned_clock(receipt)
         return receipt
 
     def _for_writing(self) -> Wiring:

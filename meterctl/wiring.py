@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.core.payments.stripe_reader import Reader
     from meterctl.core.ports import Clock, Store
     from meterctl.core.reads.queries import Reads
-    from meterctl.core.results import Result, SweepCommand
+    from meterctl.core.results import Result, SweepCommand, Warning
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import PageBooker, Sweeper
@@ -159,9 +159,18 @@ class Wiring:
         """Add a warning to the result of a write, because the clock is pinned."""
         from meterctl.core.results import WriteResult
 
-        if isinstance(result, WriteResult):
-            message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
-            result.warn("clock_pinned", message)
+        notice = self._clock_notice()
+        if notice is not None and isinstance(result, WriteResult) and notice not in result.warnings:
+            result.warn(*notice)
+
+    def _clock_notice(self) -> "Warning | None":
+        """Return the warning for every receipt that the clock is pinned; None if it is not."""
+        if not self.is_pinned:
+            return None
+        from meterctl.core.results import Warning
+
+        message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
+        return Warning("clock_pinned", message)
 
     def _checked_clock(self, *, writes: bool) -> "CheckedClock":
         from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
@@ -254,13 +263,14 @@ class Wiring:
             return self.rehearsal()
         # An append on a server is mostly a wait, on a file this process's own work.
         overlap = self._alone and self.store.clock.has_server
-        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap)
+        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap, notice=self._clock_notice())
 
     def rehearsal(self) -> "Ledger":
         """Return a ledger that books on a scratch layer and leaves the store unchanged."""
         from meterctl.core.booking.ledger import Ledger
 
-        return Ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, dry_run=True)
+        clock = self._checked_clock(writes=False)
+        return Ledger(self._scratch(), clock, self.settings.terms, dry_run=True, notice=self._clock_notice())
 
     def _scratch(self) -> "OverlayStore":
         from tempfile import TemporaryDirectory

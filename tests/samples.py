@@ -284,7 +284,8 @@ def history(**fields: Any) -> Listing:
         week(key="2026-W46", cycle=2, used=0, breakdown={}) | closed | {"seq": 25},
         week(key="2026-W45", plan="free", version=1, quota=0, used=90) | closed | {"seq": 10},
     ]
-    known: dict[str, Any] = {"name": "history", "plural": "weeks", "items": weeks, "about": {"org": "acme"}}
+    about = {"org": "acme", "known": True}
+    known: dict[str, Any] = {"name": "history", "plural": "weeks", "items": weeks, "about": about}
     return Listing(**(known | fields))
 
 
@@ -295,7 +296,7 @@ def lots() -> Listing:
     gone = {**live, "id": 4, "state": "voided", "kind": "adjustment", "remaining": 0, "expires_at": None}
     gone |= {"paid": False, "pack": None, "session": None}
     items = [live | fates | {"used": 120}, gone | fates | {"voided": 1000}]
-    return Listing("lots", "lots", items, {"org": "acme", "as_of": NOW})
+    return Listing("lots", "lots", items, {"org": "acme", "known": True, "as_of": NOW})
 
 
 def alerts() -> Listing:
@@ -307,7 +308,7 @@ def alerts() -> Listing:
         dict.fromkeys(reached | {"percent": 0, "used": 0})
         | {"org": "acme", "at": NOW, "recorded_at": NOW, "kind": "balance", "below": 0, "balance": -50, "seq": 6},
     ]
-    about = {"org": None, "since": Instant("2026-11-21T10:03:00.000Z"), "until": None, "next": None}
+    about = {"org": None, "known": True, "since": Instant("2026-11-21T10:03:00.000Z"), "until": None, "next": None}
     return Listing("alerts", "alerts", items, about)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from meterctl.commands.click import Context, NumberCommand
-from meterctl.commands.options import METRICS, PLANNING, SHARED, WRITING
+from meterctl.commands.options import METRICS, PLANNING, READING, SHARED, WRITING
 from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
 from meterctl.options import Options
 from meterctl.wiring import Wiring
@@ -24,13 +24,14 @@ if TYPE_CHECKING:  # ``--help`` does not need these imports
     from meterctl.core.results import Result
 
 
-def report_no_journal(org: str | None, place: str, outcome: str) -> None:
-    """Print that ``place`` has no journal, and the ``outcome``.
+def report_no_journal(wiring: Wiring, org: str | None, outcome: str, file: str | None = None) -> None:
+    """Print that the store, or ``file``, has no journal, at all or of ``org``, and the ``outcome``.
 
     It is not an error, but after a mistyped name an empty result would look like a proof.
     """
     journal = "no journal" if org is None else f"no journal of {org}"
-    typer.echo(f"{journal} in {place}: {outcome}", err=True)
+    near = "" if org is None or file is not None else _suggestion(wiring, org)
+    typer.echo(f"{journal} in {file or wiring.describe_store()}: {outcome}{'.' if near else ''}{near}", err=True)
 
 
 def new_app() -> typer.Typer:
@@ -76,7 +77,8 @@ def command(
     that ``writes`` also has ``--plan-out``, unless ``plans`` is False. ``formats``: its further output formats.
     ``metrics``: its name in metrics for Prometheus.
     """
-    shared = SHARED + (WRITING + (PLANNING if plans else []) if writes else []) + (METRICS if metrics else [])
+    shared = SHARED + WRITING + (PLANNING if plans else []) if writes else READING
+    shared = shared + (METRICS if metrics else [])
     names = [parameter.name for parameter in shared]
 
     def register(function: "Callable[..., Result | None]") -> Callable[..., int]:
@@ -186,7 +188,7 @@ def _call_with_metrics(
 def _answer(wiring: Wiring, result: "Result") -> None:
     from meterctl.render import write
 
-    if getattr(result, "known", True) is False:
+    if getattr(result, "known", True) is False or _is_refused_without_journal(wiring, result):
         _report_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
     if wiring.options.quiet and result.exit_code == DONE:
         for warning in getattr(result, "warnings", ()):
@@ -196,12 +198,24 @@ def _answer(wiring: Wiring, result: "Result") -> None:
         write(result, wiring.output, sys.stderr if getattr(result, "answers_printed", False) else sys.stdout)
 
 
+def _is_refused_without_journal(wiring: Wiring, result: "Result") -> bool:
+    """Return True for a refused operation on an org without a journal: its id may be mistyped."""
+    org = getattr(result, "org", None)
+    if getattr(result, "status", None) != "refused" or org is None:
+        return False
+    return wiring.store.journal.tip(org) is None
+
+
 def _report_unknown(wiring: Wiring, org: str) -> None:
     """Print that ``org`` has no journal, with a similar org as a suggestion."""
+    typer.echo(f'No journal for "{org}".{_suggestion(wiring, org)}', err=True)
+
+
+def _suggestion(wiring: Wiring, org: str) -> str:
     from meterctl.core.reads.near_orgs import nearest_org
 
     near = nearest_org(wiring.store.heads, org)
-    typer.echo(f'No journal for "{org}".' + (f" Did you mean {near}?" if near else ""), err=True)
+    return f" Did you mean {near}?" if near else ""
 
 
 @contextmanager

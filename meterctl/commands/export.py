@@ -43,7 +43,7 @@ def export(
     texts = entry_texts(wiring.store, None if org is None else check_org(org), filter_time(wiring, "since", since))
     first = next(texts, None)
     if first is None:
-        report_no_journal(org, wiring.describe_store(), "nothing was exported")
+        report_no_journal(wiring, org, "nothing was exported")
     with answering():
         # Bytes, not text: the hashes cover UTF-8, and the terminal may use another encoding.
         sys.stdout.flush()

@@ -65,10 +65,12 @@ def worker_count(text: str | None) -> int:
 Org = Annotated[str, argument("ORG", "The org's id.", completer("complete_orgs"))]
 
 
-def _text(name: str, metavar: str, description: str, *also: str, complete: str = "") -> inspect.Parameter:
+def _text(
+    name: str, metavar: str, description: str, *also: str, complete: str = "", hidden: bool = False
+) -> inspect.Parameter:
     offer = completer(complete) if complete else None
     declaration = typer.Option(
-        f"--{name}".replace("_", "-"), *also, metavar=metavar, help=description, autocompletion=offer
+        f"--{name}".replace("_", "-"), *also, metavar=metavar, help=description, autocompletion=offer, hidden=hidden
     )
     return _shared(name.replace("-", "_"), str | None, declaration, None)
 
@@ -81,6 +83,11 @@ def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Paramete
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
+_AUTHOR = _text("actor", "NAME", "The author of the write (else the login name).")
+
+#: On a read it looks like a filter: not offered there, and refused with a hint.
+_NO_AUTHOR = _text("actor", "NAME", "Only for writes.", hidden=True)
+
 #: Options of every command, accepted before the command's name too.
 SHARED = [
     _text("store", "URL", "sqlite:PATH or mongodb://..."),
@@ -88,10 +95,14 @@ SHARED = [
     _text("profile", "NAME", "A profile of the config: its store and actor.", complete="complete_profiles"),
     _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o", complete="complete_formats"),
     _flag("json", "Short for -o json."),
-    _text("actor", "NAME", "The author of the write (else the login name)."),
+    _AUTHOR,
     _text("now", "TIME", "Pin the clock, for tests and rehearsals."),
     _text("log-format", "FORM", "Lines on standard error as json or text, with time and run."),
 ]
+
+
+#: The same for commands that only read.
+READING = [_NO_AUTHOR if parameter is _AUTHOR else parameter for parameter in SHARED]
 
 
 #: Options of every command that writes.

@@ -64,7 +64,7 @@ def run_sweep(wiring: Wiring, name: SweepCommand, options: SweepChoice) -> Sweep
     else:
         sweep = wiring.sweeper(name).one(options.org, require_journal=options.require_journal)
     if not sweep.journal_found:
-        report_no_journal(options.org, wiring.describe_store(), "nothing is due")
+        report_no_journal(wiring, options.org, "nothing is due")
     return sweep
 
 

@@ -95,8 +95,7 @@ def verify(
             sealing.sound = result.ok
     result.journal_found = result.orgs > 0
     if result.ok and not result.entries:
-        place = wiring.describe_store() if file is None else display_name(file)
-        report_no_journal(org, place, "nothing was checked")
+        report_no_journal(wiring, org, "nothing was checked", None if file is None else display_name(file))
     return result
 
 

@@ -262,3 +262,19 @@ def test_a_process_a_hundred_days_ahead_sweeps_nothing(store_url: str, tmp_path:
     code = "clock_jump" if store_url.startswith("sqlite") else "clock_skew"
     assert (answer.code, answer.error["code"]) == (10, code)
     assert call("balance acme").doc["balance"] == 100
+
+
+def test_each_line_of_a_results_file_and_each_receipt_of_a_plan_says_that_the_clock_is_pinned(run: Shell) -> None:
+    line = {"op": "adjust", "org": "acme", "units": 5, "reason": "why"}
+    file = run.file("in.ndjson", "".join(json.dumps({**line, "ref": f"r{n}"}) + "\n" for n in range(3)))
+    run.all(f"backfill {file} --results {run.place / 'out.ndjson'}")
+    records = [json.loads(text) for text in (run.place / "out.ndjson").read_text().splitlines()]
+    assert [[warning["code"] for warning in record["warnings"]] for record in records] == [
+        ["new_org", "clock_pinned"],
+        ["clock_pinned"],
+        ["clock_pinned"],
+    ]
+    run.all("adjust acme 7 --ref p1 --reason why --plan-out plan.ndjson")
+    applied = run.doc("apply plan.ndjson")
+    for record in (applied, *applied["receipts"], run.doc("adjust acme 1 --ref p2 --reason why")):
+        assert [warning["code"] for warning in record["warnings"]] == ["clock_pinned"]

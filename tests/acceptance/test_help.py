@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from meterctl import cli, commands
+from meterctl.commands import catalogue
 from meterctl.commands.options import SHARED, WRITING
 from meterctl.core.errors import PARTIAL, REFUSALS, UNREACHABLE, USAGE
 from tests.acceptance.shell import Shell, hold_lock
@@ -193,3 +194,9 @@ def test_the_demo_tells_its_story_and_leaves_no_trace(run: Shell) -> None:
     for command in ("plan publish", "credit-pack", "meter attribute", "refund", "expire", "ledger"):
         assert f"$ meterctl {command}" in ended.stdout
     assert not list(run.place.glob("*.db*"))
+
+
+def test_an_author_is_offered_to_writes_only() -> None:
+    for command in catalogue.commands():
+        offered = any("--actor" in parameter["flags"] for parameter in command["parameters"])
+        assert offered is command["writes"], command["name"]

@@ -156,15 +156,46 @@ def test_a_new_org_is_told_and_typed(run: Shell) -> None:
     assert ended.code == 0, screen
 
 
-@pytest.mark.parametrize("line", ["balance acmee", "explain acmee", "meter show acmee", "ledger acmee"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("balance acmee", "explain acmee", "meter show acmee", "ledger acmee", "ledger acmee --chart"),
+        *("meter history acmee", "meter alerts acmee", "lot list acmee", "lot list acmee --all"),
+        "statement acmee --month 2026-11",
+    ],
+)
 def test_a_read_of_an_unknown_org_says_so(run: Shell, line: str) -> None:
     run.all("credit-pack acme small --session s1")
     answer = run.json(line)
     assert (answer.code, answer.doc["known"]) == (0, False)
-    assert answer.err == 'No journal for "acmee". Did you mean acme?\n'
+    assert answer.err.endswith('No journal for "acmee". Did you mean acme?\n')
     assert run(line).err.endswith('No journal for "acmee". Did you mean acme?\n')
     known = run.json(line.replace("acmee", "acme"))
-    assert (known.doc["known"], known.err) == (True, "")
+    assert (known.doc["known"], "No journal" in known.err) == (True, False)
+
+
+@pytest.mark.parametrize("line", ["export acmee", "verify acmee", "expire acmee", "reset-week acmee"])
+def test_so_does_a_command_that_finds_nothing_to_do(run: Shell, line: str) -> None:
+    run.all("credit-pack acme small --session s1")
+    answer = run(line)
+    assert (answer.code, answer.err.startswith("no journal of acmee in ")) == (0, True)
+    assert answer.err.endswith(". Did you mean acme?\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("debit acmee 5 --ref d1", 4),
+        ("meter hold acmee 5 --ref h1", 4),
+        ("refund acmee --session s1 --cents 5 --refund-id r1", 3),
+        ("undo acmee --ref d1 --reason why --yes", 3),
+    ],
+)
+def test_so_does_a_refused_write(run: Shell, line: str, code: int) -> None:
+    run.all("credit-pack acme small --session s1")
+    answer = run(line)
+    assert (answer.code, answer.err) == (code, 'No journal for "acmee". Did you mean acme?\n')
+    assert "No journal" not in run(line.replace("acmee", "acme").replace("5 --ref", "5000 --ref")).err
 
 
 def test_at_a_terminal_a_limit_is_lifted_by_the_org_s_id(limited: Shell) -> None:

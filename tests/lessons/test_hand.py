@@ -65,6 +65,10 @@ def test_l73_a_new_org_is_told_with_the_one_that_may_be_meant(desk: Desk) -> Non
         assert asked.balance(org).known is known
         assert asked.meter(org).known is known
         assert asked.ledger(org, LedgerQuery()).known is known
+        assert asked.chart(org, None, None).known is known
+        for listing in (asked.history(org), asked.alerts(org, None), asked.lots(org, all_lots=True)):
+            assert (listing.org, listing.fields()["known"], listing.known) == (org, known, known)
+    assert asked.alerts(None, None).known
     assert asked.balance("acme", Instant("2020-01-01T00:00:00.000Z")).known
 
 

@@ -57,6 +57,13 @@ def test_writes_answer_with_typed_receipts(meter: Client) -> None:
     assert [entry["kind"] for entry in meter.ledger("acme", all_kinds=True).entries][-1] == "topup"
 
 
+def test_every_receipt_says_that_the_clock_is_pinned(meter: Client) -> None:
+    documents = [{"op": "adjust", "org": "acme", "units": 5, "ref": f"b{n}", "reason": "why"} for n in range(2)]
+    for receipt in (meter.adjust("acme", 5, ref="a1", reason="why"), *meter.book(documents)):
+        assert [warning.code for warning in receipt.warnings][-1] == "clock_pinned"
+        assert len(receipt.warnings) <= 2
+
+
 def test_a_no_and_a_conflict_are_receipts(meter: Client) -> None:
     refused = meter.debit("acme", 5, ref="r1")
     assert (refused.status, refused.reason, refused.entry) == ("refused", "insufficient_balance", None)

@@ -15,7 +15,7 @@ from meterctl.core.booking.pipeline import Execution
 from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Terms
 from meterctl.core.ports import Clock, Store
-from meterctl.core.results import Receipt
+from meterctl.core.results import Receipt, Warning
 
 if TYPE_CHECKING:
     from random import Random
@@ -50,9 +50,10 @@ class Ledger:
         random: "Random | None" = None,
         overlap: bool = True,
         recorder: Recorder | None = None,
+        notice: Warning | None = None,
     ) -> None:
-        """With ``overlap`` a long chunk is appended while the next one is decided. That saves waiting for the store,
-        and costs a sixth of the processor time."""
+        """``notice`` is put on every receipt. With ``overlap`` a long chunk is appended while the next one is decided.
+        That saves waiting for the store, and costs a sixth of the processor time."""
         self.store = store
         self.clock = clock
         self.terms = terms
@@ -61,6 +62,7 @@ class Ledger:
         self._random = random
         self._overlap = overlap
         self._recorder = recorder
+        self._notice = notice
 
     def one(self, request: Request) -> Receipt:
         """Book one request. Raise `StoreUnreachable` if the store does not confirm it, `Damaged` if the org's journal
@@ -82,7 +84,15 @@ class Ledger:
 
     def execute_chunks(self, chunks: Chunks) -> Iterator[list[Receipt]]:
         """Book requests that come in chunks, as `execute` does. The receipts of one chunk may come in several lists."""
-        return self._run(chunks) if self._recorder is None else self._recorder.record(chunks, self._run)
+        run = self._run if self._notice is None else self._run_with_notice
+        return run(chunks) if self._recorder is None else self._recorder.record(chunks, run)
+
+    def _run_with_notice(self, chunks: Chunks) -> Iterator[list[Receipt]]:
+        assert self._notice is not None
+        for receipts in self._run(chunks):
+            for receipt in receipts:
+                receipt.warn(*self._notice)
+            yield receipts
 
     def _run(self, chunks: Chunks) -> Iterator[list[Receipt]]:
         heads = HeadKeeper(self.store.heads)

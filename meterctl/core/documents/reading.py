@@ -93,6 +93,7 @@ class HistoryDocument(TypedDict):
 
     schema: Literal["meterctl.history.v1"]
     org: Org
+    known: Annotated[bool, means("false: the org has no journal")]
     weeks: list[ClosedWeek]
 
 
@@ -124,6 +125,7 @@ class LotsDocument(TypedDict):
 
     schema: Literal["meterctl.lots.v1"]
     org: Org
+    known: Annotated[bool, means("false: the org has no journal")]
     as_of: Annotated[Instant, instant("the instant these figures are true of")]
     lots: list[LotState]
 
@@ -150,6 +152,7 @@ class Alerts(TypedDict):
 
     schema: Literal["meterctl.alerts.v1"]
     org: Annotated[Org | None, means("null: all orgs")]
+    known: Annotated[bool, means("false: the org has no journal")]
     since: Annotated[Instant | None, instant("crossed from then on")]
     until: Annotated[Instant | None, instant("of a feed: booked before then; later entries are not settled yet")]
     next: Annotated[str | None, text("of a feed: the cursor to go on with, opaque")]

@@ -47,6 +47,11 @@ def opened_at(start: Instant, marks: Iterable[SeriesPoint]) -> Iterator[SeriesPo
         yield opening
 
 
+def slices_between(marks: Iterable[SeriesPoint], start: Instant, end: Instant) -> Iterator[Slice]:
+    """Yield the slices of a time that may begin between two of the ``marks``."""
+    return slices_of(opened_at(start, marks), start, end)
+
+
 def slices_of(marks: Iterable[SeriesPoint], start: Instant, end: Instant, slices: int = SLICES) -> Iterator[Slice]:
     """Yield ``marks`` grouped into at most ``slices`` equal slices of the time from ``start`` to ``end``.
 

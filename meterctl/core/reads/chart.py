@@ -34,6 +34,7 @@ class LedgerChart(Result):
             "balance stays. With a since after the first entry, the first point is the balance at that instant"
         ),
     ]
+    known: Annotated[bool, means("false: the org has no journal")] = True
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.points

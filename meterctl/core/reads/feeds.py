@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from meterctl.core.domain.checks import check_org
 from meterctl.core.domain.instants import add_millis, parse
@@ -65,3 +65,21 @@ def alerts_behind(journal: Journal, clock: Clock, after: Recorded) -> tuple[list
     page = list(islice(journal.alerts_recorded(after, until), MOST))
     last = page[-1] if page else None
     return page, after if last is None else Recorded(last["recorded_at"], last["org"], last["seq"]), until
+
+
+def alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
+    """Yield a record for each threshold that an entry crossed, and for each balance that it fell below."""
+    week = entry["state"]["week"]
+    about = {"at": entry["at"], "recorded_at": entry["recorded_at"], "seq": entry["seq"]}
+    none = dict.fromkeys(("week", "cycle", "percent", "used", "quota"))
+    for percent in entry.get("alerts", ()):
+        counts = {name: week[name] for name in ("cycle", "used", "quota")}
+        about_week = {"kind": "threshold", "week": week["key"], "percent": percent, "below": None, **counts}
+        yield {"org": entry["org"], **about_week, "balance": entry["balance"], **about}
+    for level in entry.get("low", ()):
+        yield {"org": entry["org"], "kind": "balance", **none, "below": level, "balance": entry["balance"], **about}
+
+
+def is_alert(entry: Entry) -> bool:
+    """Return True if ``entry`` crossed a threshold or fell below a balance."""
+    return "alerts" in entry or "low" in entry

@@ -13,7 +13,7 @@ _KINDS: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expira
 
 
 def list_lots(
-    journal: Journal, org: str, at: Instant, state: State, pending: Sequence[Entry], *, all_lots: bool
+    journal: Journal, org: str, at: Instant, state: State, pending: Sequence[Entry], *, all_lots: bool, known: bool
 ) -> Listing:
     """Return the live lots of an org in draw order, then with ``all_lots`` the past ones, newest first.
 
@@ -29,7 +29,7 @@ def list_lots(
         story = stories.of(number, live[number].remaining if number in live else 0)
         if story is not None:
             lots.append(_record(story, number in live, expiries))
-    return Listing("lots", "lots", lots, {"org": org, "as_of": at})
+    return Listing("lots", "lots", lots, {"org": org, "known": known, "as_of": at})
 
 
 def _opens(entry: Entry) -> bool:

@@ -18,7 +18,7 @@ from meterctl.core.model import Entry, Instant, Lot, NextPlan, State, state_afte
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.chart import LedgerChart
-from meterctl.core.reads.feeds import LedgerFeed, alerts_behind, cursor_of, follow, place_of
+from meterctl.core.reads.feeds import LedgerFeed, alert_records, alerts_behind, cursor_of, follow, is_alert, place_of
 from meterctl.core.reads.ledger_query import LedgerQuery
 from meterctl.core.reads.past import entry_at
 from meterctl.core.results import Balance, LedgerPage, Listing, Meter
@@ -61,9 +61,7 @@ class Reads:
         return newest, at, _state_at(newest, at, self._terms, self.plans)
 
     def balance(self, org: str, as_of: Instant | None = None) -> Balance:
-        """Return units, debt, the next expiry, and live lots with pack and session.
-
-        A future ``as_of`` shows the effect of time alone."""
+        """Return units, debt, next expiry, and lots with pack and session. A future ``as_of`` shows time's effect."""
         newest, at, state = self.standing(org, as_of)
         return Balance(
             org,
@@ -97,7 +95,7 @@ class Reads:
 
         newest, at, state = self.standing(org, None)
         pending = [entry for entry, _ in book_due(org, tip_of(newest), at, self._terms, self.plans, at)]
-        return list_lots(self._store.journal, org, at, state, pending, all_lots=all_lots)
+        return list_lots(self._store.journal, org, at, state, pending, all_lots=all_lots, known=newest is not None)
 
     # -- the meter
 
@@ -154,23 +152,21 @@ class Reads:
         where = EntryFilter(kinds=("reset",))
         pending = (entry for entry in self._pending(org) if entry["kind"] == "reset")
         resets = chain(pending, self._store.journal.read(org, where, newest_first=True))
-        closed = [
-            {**entry["closed"], "settled": entry["settled"], "closed_at": entry["at"], "seq": entry["seq"]}
-            for entry in islice(resets, limit)
-        ]
-        return Listing("history", "weeks", closed, {"org": org})
+        closed = [_closed_week(entry) for entry in islice(resets, limit)]
+        return Listing("history", "weeks", closed, {"org": org, "known": self._is_known(org)})
 
     def alerts(self, org: str | None, since: Instant | None) -> Listing:
         """Return the thresholds crossed since an instant, oldest first: one record for each percent of an entry.
 
-        Due events that are not booked yet are included for one org; for all orgs that would mean reading each."""
+        Includes due events that are not booked yet only for one org: for all orgs that would mean reading each."""
         start = since or Instant("")
         entries = self._store.journal.alerts(start, org=None if org is None else check_org(org))
         if org is not None:
-            due = (entry for entry in reversed(self._pending(org)) if _is_alert(entry))
+            due = (entry for entry in reversed(self._pending(org)) if is_alert(entry))
             entries = chain(entries, (entry for entry in due if entry["at"] >= start))
-        records = (record for entry in entries for record in _alert_records(entry))
-        return Listing("alerts", "alerts", records, {"org": org, "since": since, "until": None, "next": None})
+        records = (record for entry in entries for record in alert_records(entry))
+        about = {"org": org, "known": org is None or self._is_known(org), "since": since, "until": None, "next": None}
+        return Listing("alerts", "alerts", records, about)
 
     def alert_feed(self, after: str) -> Listing:
         """Return a page of all orgs' thresholds as they were recorded, after the cursor or instant ``after``.
@@ -178,8 +174,8 @@ class Reads:
         ``next`` is the cursor for the next page. Records of the last minute wait for a later page, because another
         writer's may still arrive before them: so none is missed and none comes twice."""
         entries, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
-        records = [record for entry in entries for record in _alert_records(entry)]
-        about = {"org": None, "since": None, "until": until, "next": cursor_of(last)}
+        records = [record for entry in entries for record in alert_records(entry)]
+        about = {"org": None, "known": True, "since": None, "until": until, "next": cursor_of(last)}
         return Listing("alerts", "alerts", records, about)
 
     # -- the ledger
@@ -221,16 +217,14 @@ class Reads:
         """Return the balance of ``org`` over time: ``since`` (else its first entry) <= at < ``until`` (else now).
 
         Reads every entry of that time that moved units."""
-        _, now, _ = self.standing(org, None)
+        newest, now, _ = self.standing(org, None)
         end = now if until is None else min(until, now)
         if since is not None and since >= end:
             raise BadInput(f"--since {since} is not before {end}", hint="choose an earlier --since")
         first = self._store.journal.by_seq(org, 1) if since is None else None
-        start = first["at"] if first is not None else since
+        start = since if first is None else first["at"]
         marks = takewhile(lambda mark: until is None or mark.at < until, self._marks(org, since))
-        slices = (
-            [] if start is None else list(balance_series.slices_of(balance_series.opened_at(start, marks), start, end))
-        )
+        slices = [] if start is None else list(balance_series.slices_between(marks, start, end))
         return LedgerChart(
             org,
             slices[-1].last.balance if slices else 0,
@@ -239,6 +233,7 @@ class Reads:
             _mark_record(balance_series.lowest(slices)),
             _mark_record(balance_series.highest(slices)),
             points_of(slices),
+            newest is not None,
         )
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesPoint]:
@@ -309,6 +304,9 @@ class Reads:
         entry = self._entry_before(org, instant)
         return 0 if entry is None else entry["seq"]
 
+    def _is_known(self, org: str) -> bool:
+        return self._store.journal.tip(org) is not None
+
     def _pending(self, org: str) -> Sequence[Entry]:
         """Return the due entries that are not booked yet, newest first."""
         newest = self._store.journal.tip(org)
@@ -356,6 +354,10 @@ def _state_at(newest: Entry | None, at: Instant, terms: Terms, plans: PlanBook) 
     return state_at(state_after(newest), 0 if newest is None else newest["seq"], at, terms, plans)
 
 
+def _closed_week(reset: Entry) -> dict[str, Any]:
+    return {**reset["closed"], "settled": reset["settled"], "closed_at": reset["at"], "seq": reset["seq"]}
+
+
 def _mark_record(mark: balance_series.SeriesPoint | None) -> "BalanceMark | None":
     return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
 
@@ -381,20 +383,3 @@ def next_expiry(state: State) -> "NextExpiry | None":
 
 def _next_plan(coming: NextPlan) -> dict[str, Any]:
     return {"plan": coming.plan, "from": coming.from_at, "entry": coming.entry}
-
-
-def _alert_records(entry: Entry) -> Iterator[dict[str, Any]]:
-    """Yield a record for each threshold that an entry crossed, and for each balance that it fell below."""
-    week = entry["state"]["week"]
-    about = {"at": entry["at"], "recorded_at": entry["recorded_at"], "seq": entry["seq"]}
-    none = dict.fromkeys(("week", "cycle", "percent", "used", "quota"))
-    for percent in entry.get("alerts", ()):
-        counts = {name: week[name] for name in ("cycle", "used", "quota")}
-        about_week = {"kind": "threshold", "week": week["key"], "percent": percent, "below": None, **counts}
-        yield {"org": entry["org"], **about_week, "balance": entry["balance"], **about}
-    for level in entry.get("low", ()):
-        yield {"org": entry["org"], "kind": "balance", **none, "below": level, "balance": entry["balance"], **about}
-
-
-def _is_alert(entry: Entry) -> bool:
-    return "alerts" in entry or "low" in entry

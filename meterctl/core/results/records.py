@@ -21,6 +21,16 @@ class Listing(WriteResult):
     about: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[Warning] = ()
 
+    @property
+    def org(self) -> str | None:
+        """The one org that the records are about; None: of several."""
+        return self.about.get("org")
+
+    @property
+    def known(self) -> bool:
+        """False if that org has no journal."""
+        return self.about.get("known", True) is True
+
     def fields(self) -> dict[str, Any]:
         warnings = {"warnings": self.warning_records()} if self.warnings else {}
         return {**self.about, self.plural: list(self.items), **warnings}
