@@ -218,14 +218,12 @@ def _week_with_usage(week: Week, effects: Mapping[str, Any]) -> Week:
     breakdown = dict(week.breakdown)
     for feature, units in effects["breakdown"].items():
         breakdown[feature] = breakdown.get(feature, 0) + units
-    return Week(
-        *week[:5],
-        used=week.used + effects["units"],
-        uncovered=week.uncovered + effects["uncovered"],
-        breakdown=breakdown,
-        alerts=week.alerts,
-        overflow=with_overflow(week.overflow, effects) if effects["overflow"] else week.overflow,
-    )
+    key, cycle, plan, version, quota, used, uncovered, _, alerts, overflow = week
+    used, uncovered = used + effects["units"], uncovered + effects["uncovered"]
+    if effects["overflow"]:
+        overflow = with_overflow(overflow, effects)
+    # By place: by name it takes twice as long, and this is done for each run.
+    return Week(key, cycle, plan, version, quota, used, uncovered, breakdown, alerts, overflow)
 
 
 def _week_without_usage(week: Week, uncounted: Mapping[str, Any]) -> Week:

@@ -57,8 +57,13 @@ def _is_day(text: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=1024)  # an entry has its instants twice or more
+def _is_instant(text: str) -> bool:
+    return _CLOCK.fullmatch(text, 10) is not None and _is_day(text[:10])
+
+
 def instant(value: Any) -> bool:
-    return isinstance(value, str) and _CLOCK.fullmatch(value, 10) is not None and _is_day(value[:10])
+    return isinstance(value, str) and _is_instant(value)
 
 
 @lru_cache(maxsize=256)
@@ -167,24 +172,3 @@ is_state: Test = object_of(
     plan=nullable(text),
     week=nullable(week),
 )
-
-
-#: The types that stand in a state beside integers.
-_PLAIN = {str, type(None), dict, list}
-
-
-def is_plain(state: Mapping[str, Any]) -> bool:
-    """Return True if a state document that equals a right one is written like it: 1.0 and true equal 1 in Python."""
-    types = set(map(type, state["debt"].values()))
-    for lot in state["lots"]:
-        types.update(map(type, lot.values()))
-        if lot.get("paid") is True:
-            types.discard(bool)
-    for hold in state.get("holds", ()):
-        types.update(map(type, hold.values()))
-    types.update(map(type, state.get("next_plan", {}).values()))
-    if (week := state["week"]) is not None:
-        types.update(map(type, week.values()), map(type, week["breakdown"].values()), map(type, week["alerts"]))
-        types.update(type(part["units"]) for part in week.get("overflow", ()))
-        types.update(type(part["from"]) for part in week.get("overflow", ()))
-    return all(map(is_number, types - _PLAIN))

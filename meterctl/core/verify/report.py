@@ -152,13 +152,7 @@ class Run:
 
 def readable(items: Iterable[Item], note: Callable[[str], None]) -> Iterator[Item]:
     """Yield ``items`` up to the first that cannot be read; report that one to ``note``."""
-    stream = iter(items)
-    while True:  # bounded: by the items
-        try:
-            item = next(stream)
-        except StopIteration:
-            return
-        except StoreDamaged as problem:
-            note(f"from here on the store cannot be read: {problem.message}")
-            return
-        yield item
+    try:
+        yield from items
+    except StoreDamaged as problem:
+        note(f"from here on the store cannot be read: {problem.message}")

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from meterctl.core.domain import weeks
-from meterctl.core.domain.due_events import CLOSE_WEEK, EXPIRE, PLAN_DUE, RUN_OUT, next_of
+from meterctl.core.domain.due_events import CLOSE_WEEK, EXPIRE, PLAN_DUE, RUN_OUT, next_due_of, next_of
 from meterctl.core.domain.effects import draw, total_units
 from meterctl.core.model import Entry, Instant, Lot, State
 from meterctl.core.verify.checks import Check, Note
@@ -42,15 +42,13 @@ _ENDED = {
 
 def check_overdue(step: JournalStep) -> None:
     """Check that nothing is booked while an older event is due."""
-    coming = next_of(step.state)
-    if coming is None:
+    soonest, operation = next_due_of(step.state), step.entry["input"]
+    due = _DUE.get(operation["op"])
+    if soonest is None or (due is None and soonest > step.entry["at"]):
         return
-    operation = step.entry["input"]
-    if operation["op"] in _DUE:
-        is_next = (operation["op"], operation[_DUE[operation["op"]][1]]) == (coming.op, coming.name)
-    else:
-        is_next = coming.instant > step.entry["at"]
-    if not is_next:
+    coming = next_of(step.state)
+    assert coming is not None  # it is due then
+    if due is None or (operation["op"], operation[due[1]]) != (coming.op, coming.name):
         event = _ENDED[coming.op].format(name=coming.name, instant=coming.instant)
         step.note(_DUE[coming.op][0], f"{event}, and was not booked before it")
 
