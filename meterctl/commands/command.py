@@ -16,7 +16,7 @@ import typer
 
 from meterctl.commands.click import Context, NumberCommand
 from meterctl.commands.options import METRICS, PLANNING, READING, SHARED, WRITING
-from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted
+from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted, shell_command
 from meterctl.options import Options
 from meterctl.wiring import Wiring
 
@@ -254,6 +254,6 @@ def _save_plan(wiring: Wiring, path: str) -> None:
     header = wiring.plan.save()
     if header.operations:
         count = f"{header.operations:,} operation{'' if header.operations == 1 else 's'}"
-        typer.echo(f"saved a plan of {count}; to carry it out: meterctl apply {path}", err=True)
+        typer.echo(f"saved a plan of {count}; to carry it out: {shell_command('apply', path)}", err=True)
     else:
         typer.echo(f"saved a plan without any operation: applying {path} would book nothing", err=True)

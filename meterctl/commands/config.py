@@ -9,7 +9,7 @@ from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.options import argument, switch
 from meterctl.config.settings import Profile, unnamed_configs
 from meterctl.core.domain.policy import Pack
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, shell_command
 from meterctl.core.results import Facts
 from meterctl.core.stores.url import without_secret
 from meterctl.wiring import Wiring
@@ -87,7 +87,7 @@ def init(
         with path.open("x", encoding="utf-8") as new:
             new.write(text)
     except FileExistsError:
-        hint = f"show it with: meterctl config show --config {path}; or name another file"
+        hint = f"show it with: {shell_command('config', 'show', '--config', path)}; or name another file"
         raise BadInput(f"{path} exists and was not changed", hint=hint, code="file_exists") from None
     except OSError as problem:
         hint = "name a file in a directory that you may write to"

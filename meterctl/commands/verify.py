@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict
 from meterctl.commands.command import command, new_app, report_no_journal
 from meterctl.commands.options import argument, core_count, option, switch, worker_count
 from meterctl.core.domain.checks import check_org
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, shell_command
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.sources import display_name, open_file, open_file_or_standard_input, unzip
 from meterctl.core.results import Facts, Result, Verification
@@ -78,7 +78,7 @@ def verify(
         if not all_orgs or seal is not None or against is not None or workers is not None:
             target = "heads" if heads else "claims"
             message = f"--repair-{target} needs --all, and cannot be combined with --seal, --against or --workers"
-            raise BadInput(message, hint=f"meterctl verify --all --repair-{target}", code="usage")
+            raise BadInput(message, hint=shell_command("verify", "--all", f"--repair-{target}"), code="usage")
         return _repair(wiring, claims=claims)
     if seal is not None:
         check_apart("--seal", seal, file, *wiring.own_files)

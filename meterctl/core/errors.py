@@ -83,6 +83,16 @@ def shell_word(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
 
 
+def shell_command(*words: object) -> str:
+    """Return a meterctl command to suggest: each word is quoted for a shell where it has to be."""
+    return " ".join(("meterctl", *(shell_word(str(word)) for word in words)))
+
+
+def with_org(hint: str, org: str) -> str:
+    """Return a hint with the org's id in place of the word ORG."""
+    return re.sub(r"(?<!\S)ORG(?=[\s;,]|$)", lambda _: shell_word(org), hint)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean …?" with the known word nearest to ``word``; empty if none is near."""
     from difflib import get_close_matches
@@ -179,8 +189,8 @@ class Damaged(StoreDamaged):
         seq: int | None = None,
         plan: str | None = None,
     ) -> None:
-        scope = "--all" if org is None else shell_word(org)
-        see = f"see all damage with: meterctl verify {scope}; then restore a backup"
+        check = shell_command("verify", "--all" if org is None else org)
+        see = f"see all damage with: {check}; then restore a backup"
         super().__init__(message, hint=hint or see)
         self.org = org
         self.seq = seq

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from meterctl.core.errors import shell_word
+from meterctl.core.errors import shell_command, with_org
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import Facts, LedgerPage, Receipt
 from meterctl.views import words
@@ -78,7 +78,7 @@ def show_ledger_chart(chart: LedgerChart) -> Iterable[Block]:
     yield Pairs([("highest", _extreme(chart.highest)), ("lowest", _extreme(chart.lowest))])
     if chart.lowest["balance"] < 0:
         before = chart.lowest["seq"] + 1
-        yield Note(f"entries before the lowest point: meterctl ledger {shell_word(chart.org)} --before {before}")
+        yield Note(f"entries before the lowest point: {shell_command('ledger', chart.org, '--before', before)}")
 
 
 def _extreme(mark: _Entry) -> Cell:
@@ -264,7 +264,7 @@ def _answer(receipt: Receipt) -> Iterable[Block]:
         yield Note(f"warning [{warning.code}]: {warning.message}", "warn")
     yield Pairs([*_entry_pairs(receipt), ("balance", _balance(receipt))])
     if receipt.hint:
-        yield Note(f"try: {receipt.hint.replace('ORG', shell_word(receipt.org))}")
+        yield Note(f"try: {with_org(receipt.hint, receipt.org)}")
 
 
 def _difference(diff: Mapping[str, Mapping[str, Any]]) -> Grid:

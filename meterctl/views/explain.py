@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from meterctl.core.domain.instants import to_datetime
-from meterctl.core.errors import shell_word
+from meterctl.core.errors import shell_command
 from meterctl.core.model import Instant
 from meterctl.core.reads.explain import Explanation
 from meterctl.core.reads.lot_history import FATES
@@ -39,9 +39,7 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
     if facts["lots"]:
         yield _lots(facts["lots"])
     if facts["more_lots"]:
-        yield Note(
-            f"and {words.plural(facts['more_lots'], 'live lot')} more: meterctl balance {shell_word(facts['org'])}"
-        )
+        yield Note(f"and {words.plural(facts['more_lots'], 'live lot')} more: {shell_command('balance', facts['org'])}")
     if not all(lot["complete"] for lot in facts["lots"]):
         yield Note("* opened before the entries read here: units clawed back earlier are shown as used")
     if facts["upcoming"]:
@@ -49,8 +47,8 @@ def show_explanation(explanation: Explanation) -> Iterable[Block]:
     for oddity in facts["oddities"]:
         yield Note(("! ", oddity["message"], _entries(oddity["seqs"])), "warn")
     if seq := facts["seq"]:
-        options = f"{shell_word(facts['org'])} --all-kinds --before {seq + 1} --limit 1"
-        yield Note(f"show an entry, such as {seq}: meterctl ledger {options}")
+        show = shell_command("ledger", facts["org"], "--all-kinds", "--before", seq + 1, "--limit", 1)
+        yield Note(f"show an entry, such as {seq}: {show}")
 
 
 # -- the sum

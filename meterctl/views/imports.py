@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from meterctl.core.errors import shell_command
 from meterctl.core.imports.devkit.audit_report import Audited
 from meterctl.core.imports.devkit.importer import DevkitImported
 from meterctl.core.imports.report import Imported
@@ -71,7 +72,7 @@ def show_audit(audit: Audited) -> Iterable[Block]:
     if count > SHOWN:
         yield Note(f"{words.plural(count - SHOWN, 'finding')} more: -o json or -o ndjson lists them")
     if audit.plan_out is not None:
-        yield Note(f"to carry out the adjustments: meterctl apply {audit.plan_out}")
+        yield Note(f"to carry out the adjustments: {shell_command('apply', audit.plan_out)}")
 
 
 @view("devkit-import")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from meterctl.core.errors import shell_command
 from meterctl.core.payments.event_counts import TROUBLE, Events
 from meterctl.core.payments.findings import Discrepancy, Receipts, Reconciliation
 from meterctl.views import words
@@ -62,7 +63,8 @@ def _advice(result: Reconciliation) -> str:
     if not operations:
         return "no operation can fix these: see -o json for the details of each"
     if result.plan_out is not None:
-        return f"{words.plural(operations, 'operation')} saved; review them, then run: meterctl apply {result.plan_out}"
+        apply = shell_command("apply", result.plan_out)
+        return f"{words.plural(operations, 'operation')} saved; review them, then run: {apply}"
     return f"{words.plural(operations, 'operation')} would fix as much as possible: save them with --plan-out FILE"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from meterctl.core.domain.operations import Operation, Refund, ReverseRefund
-from meterctl.core.errors import PaymentRefused, shell_word
+from meterctl.core.errors import PaymentRefused, shell_command
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.payments import DISPUTE_PREFIXES, REFUND_PREFIXES, Giveback, base_of, free_name, names_of
@@ -147,16 +147,14 @@ def _check_twin(item: Giveback, credit: Credit) -> None:
             f"{item.id} gave back {item.cents} {item.currency}, and entry {twin.seq} already claws back "
             f"the same amount for {twin.name}"
         )
-        hint = (
-            "if both are the same refund, reverse the older one first: "
-            f"meterctl refund {shell_word(credit.org)} --reverse {shell_word(twin.name)}"
-        )
+        reverse = shell_command("refund", credit.org, "--reverse", twin.name)
+        hint = f"if both are the same refund, reverse the older one first: {reverse}"
         raise PaymentRefused(message, hint=hint, code="clawed_by_hand")
 
 
 def _check_currency(item: Giveback, credit: Credit) -> None:
     if item.currency != credit.currency:
-        command = f"meterctl refund {shell_word(credit.org)} --session {shell_word(credit.name)} --refund-id {item.id}"
+        command = shell_command("refund", credit.org, "--session", credit.name, "--refund-id", item.id, "--cents", "N")
         hint = f"book its value in {credit.currency} by hand: {command}"
         message = f"{item.id} gave back {item.cents} {item.currency}, but its payment is booked in {credit.currency}"
         raise PaymentRefused(message, hint=hint, code="currency_mismatch")

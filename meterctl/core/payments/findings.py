@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from meterctl.core import errors
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import AssignPlan, CreditPack, Operation, Refund, Request, ReverseRefund, Undo
-from meterctl.core.errors import shell_word
+from meterctl.core.errors import shell_command
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.payments import Giveback, Payment
@@ -140,23 +140,26 @@ class Receipts(WriteResult):
 def command_of(operation: Operation) -> str:
     """Return the command line that books an operation."""
     match operation:
-        case CreditPack():
-            more = f" --quantity {operation.quantity}" if operation.quantity != 1 else ""
-            more += f" --tax-cents {operation.tax_cents}" if operation.tax_cents else ""
-            paid = f"--session {shell_word(operation.session)} --paid-cents {operation.paid_cents}"
-            return f"meterctl credit-pack {shell_word(operation.org)} {shell_word(operation.pack)} {paid}{more}"
+        case CreditPack(org, pack, session):
+            more = [] if operation.quantity == 1 else ["--quantity", operation.quantity]
+            more += ["--tax-cents", operation.tax_cents] if operation.tax_cents else []
+            more += ["--currency", operation.currency] if operation.currency else []
+            more += [word for name in operation.names for word in ("--name", name)]
+            return shell_command(
+                "credit-pack", org, pack, "--session", session, "--paid-cents", operation.paid_cents, *more
+            )
         case Refund(org, session, cents, refund_id):
-            names = f"--session {shell_word(session)} --cents {cents} --refund-id {shell_word(refund_id)}"
-            return f"meterctl refund {shell_word(org)} {names}"
+            return shell_command("refund", org, "--session", session, "--cents", cents, "--refund-id", refund_id)
         case ReverseRefund(org, refund_id):
-            return f"meterctl refund {shell_word(org)} --reverse {shell_word(refund_id)}"
-        case Undo():
+            return shell_command("refund", org, "--reverse", refund_id)
+        case Undo(org):
             session = operation.key.removeprefix("undo:session:")
-            return f"meterctl undo {shell_word(operation.org)} --session {shell_word(session)} --reason TEXT"
+            return shell_command("undo", org, "--session", session, "--reason", "TEXT")
         case AssignPlan(org, plan, ref):
-            return f"meterctl plan assign {shell_word(org)} {shell_word(plan)} --ref {shell_word(ref)}"
+            later = () if operation.from_at is None else ("--from", operation.from_at)
+            return shell_command("plan", "assign", org, plan, "--ref", ref, *later)
         case _:
-            return f"meterctl {operation.name} {shell_word(operation.org)}"
+            return shell_command(operation.name, operation.org)
 
 
 def unreadable(broken: Broken) -> Discrepancy:

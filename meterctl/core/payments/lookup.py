@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from meterctl.core.errors import BadInput, NotFound, PaymentRefused, shell_word
+from meterctl.core.errors import BadInput, NotFound, PaymentRefused, shell_command, shell_word
 from meterctl.core.payments.booked import CreditedPart, credits_for, in_parts
 from meterctl.core.payments.payments import (
     DISPUTE_PREFIXES,
@@ -57,7 +57,8 @@ def credited_parts(store: Store, sale: list[Payment], org: str | None) -> list[C
     if not credits:
         raise NotFound(
             f"{sale[0].session} is not credited yet, so its refund cannot be booked: it stays pending",
-            hint=f"credit it first, then run this again: meterctl credit-pack --from-stripe {sale[0].session}",
+            hint="credit it first, then run this again: "
+            + shell_command("credit-pack", "--from-stripe", sale[0].session),
             code="unknown_session",
         )
     parts = in_parts(credits)

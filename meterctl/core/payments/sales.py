@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack
-from meterctl.core.errors import PaymentRefused, shell_word
+from meterctl.core.errors import PaymentRefused, shell_command, shell_word
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.payments import Payment
 
@@ -64,13 +64,12 @@ def _same_credit(payment: Payment, org: str, pack: str, credits: Iterable[Credit
 
 
 def _choose(payment: Payment, what: str, requested: str | None, own: str | None) -> str:
+    by_hand = shell_command("credit-pack", "ORG", "PACK", "--from-stripe", payment.session)
     if requested is None and payment.problem is not None and payment.problem.code == f"bad_{what}":
-        hint = (
-            f"correct it in Stripe, or name the {what}: meterctl credit-pack ORG PACK --from-stripe {payment.session}"
-        )
+        hint = f"correct it in Stripe, or name the {what}: {by_hand}"
         raise _refused(payment.problem.code, f"{payment.session}: {payment.problem.message}", hint)
     if requested is None and own is None:
-        hint = f"name the {what}: meterctl credit-pack ORG PACK --from-stripe {payment.session}"
+        hint = f"name the {what}: {by_hand}"
         message = f"{payment.session} names no {what} in any field listed under [stripe] {what} in the config"
         raise _refused(f"no_{what}", message, hint)
     if requested is not None and own is not None and requested != own:

@@ -16,7 +16,7 @@ from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Admission, admission
-from meterctl.core.errors import Damaged, shell_word
+from meterctl.core.errors import Damaged, shell_command
 from meterctl.core.model import Entry, Instant, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.debt_age import debt_began
@@ -364,9 +364,7 @@ def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
 def _pending_oddity(standing: _OrgStanding) -> dict[str, Any]:
     since = _minute(standing.pending[0]["at"])
     events = _count(len(standing.pending), "due event")
-    message = (
-        f"{events} not booked yet, the oldest since {since}; book with: meterctl expire {shell_word(standing.org)}"
-    )
+    message = f"{events} not booked yet, the oldest since {since}; book with: {shell_command('expire', standing.org)}"
     return _oddity("overdue", message, [])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from meterctl.core.errors import FINDINGS, MeterctlError, shell_word
+from meterctl.core.errors import FINDINGS, MeterctlError, shell_command
 from meterctl.core.model import Entry, Instant
 
 #: Movements in the order in which a statement prints them.
@@ -88,7 +88,7 @@ def parts_of(entry: Entry) -> list[MovementPart]:
 
 def _broken(entry: Entry, problem: str) -> DoesNotAddUp:
     org, seq = entry["org"], entry["seq"]
-    return DoesNotAddUp(f"entry {seq} of {org}: {problem}", hint=f"check it with: meterctl verify {shell_word(org)}")
+    return DoesNotAddUp(f"entry {seq} of {org}: {problem}", hint=f"check it with: {shell_command('verify', org)}")
 
 
 def _topup(entry: Entry) -> list[MovementPart]:

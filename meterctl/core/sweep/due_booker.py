@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
-from meterctl.core.errors import Damaged, StoreUnusable, shell_word
+from meterctl.core.errors import Damaged, StoreUnusable, shell_command
 from meterctl.core.model import Entry, Instant
 from meterctl.core.results import Receipt
 
@@ -100,7 +100,7 @@ class DueBooker:
         except StoreUnusable as problem:
             if not _lies_with_an_org(problem):
                 raise
-            message = f"cannot be booked: {problem}; check it with: meterctl verify {shell_word(org)}"
+            message = f"cannot be booked: {problem}; check it with: {shell_command('verify', org)}"
             return Receipt(BookDue.name, org, "", "failed", 0, message)
 
     def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> SweepTally:

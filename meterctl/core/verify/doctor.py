@@ -22,7 +22,7 @@ from meterctl.core.errors import (
     StoreUnreachable,
     StoreUnusable,
     did_you_mean,
-    shell_word,
+    shell_command,
     sound,
 )
 from meterctl.core.model import Entry, Instant
@@ -153,7 +153,8 @@ class Doctor:
         if plan in known:
             return Observation("default plan", True, plan)
         problem = f"{plan!r} is neither published nor in the config{did_you_mean(plan, known)}"
-        fix = f"correct default_plan in the config, or: meterctl plan publish {plan} --quota N"
+        publish = shell_command("plan", "publish", plan, "--quota", "N")
+        fix = f"correct default_plan in the config, or: {publish}"
         return Observation("default plan", None, f"orgs without a plan have quota 0: {problem}", fix)
 
     def _plans(self) -> Observation:
@@ -180,7 +181,8 @@ class Doctor:
         if not stale:
             return Observation("locks", True, f"{len(leases)} held" if leases else "none held")
         names = ", ".join(self._stale(lease) for lease in stale)
-        break_it = f"the next sweep takes it over, or: meterctl lock break {stale[0].name} --reason TEXT"
+        command = shell_command("lock", "break", stale[0].name, "--reason", "TEXT")
+        break_it = f"the next sweep takes it over, or: {command}"
         if any(lease.expires_at > self._now for lease in stale):
             return Observation("locks", False, f"stale: {names}", f"set the clock of its machine by NTP; {break_it}")
         return Observation("locks", False, f"stale: {names}", f"its process died; {break_it}")
@@ -247,7 +249,8 @@ class Doctor:
         org, key = missing[0]
         session = key.partition(":")[2]
         summary = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
-        fix = f"a credit was interrupted: run it again, meterctl credit-pack {shell_word(org)} PACK --session {session}"
+        credit = shell_command("credit-pack", org, "PACK", "--session", session)
+        fix = f"a credit was interrupted: run it again, {credit}"
         return Observation("claims", False, summary, fix)
 
     def _not_booked(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

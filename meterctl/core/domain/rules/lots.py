@@ -3,7 +3,7 @@
 from meterctl.core.domain.effects import debt_document, draft
 from meterctl.core.domain.operations import ExtendLot, VoidLot
 from meterctl.core.domain.rules.context import Context, Decision, plural
-from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.errors import Damaged, Refusal, shell_command
 from meterctl.core.model import NO_DEBT, PRIORITY, Entry, Lot
 
 
@@ -80,11 +80,10 @@ def _end_of(operation: ExtendLot | VoidLot, context: Context) -> str:
 def _way_out(operation: ExtendLot | VoidLot, context: Context) -> str:
     """Return the command that would give back what expired of a lot, for an operator who meant to extend it."""
     if isinstance(operation, VoidLot):
-        return f"nothing is left to void; see what became of it with: meterctl lot list {operation.org} --all"
+        history = shell_command("lot", "list", operation.org, "--all")
+        return f"nothing is left to void; see its history with: {history}"
     expiration = context.history.by_key(f"expire:{operation.lot}")
     units = "UNITS" if expiration is None else expiration["units"]
-    until = "" if operation.expires_at is None else f" --expires {operation.expires_at}"
-    return (
-        f"a lot that is gone cannot be extended; grant it anew with: "
-        f"meterctl adjust {operation.org} +{units} --ref {operation.ref}{until} --reason TEXT"
-    )
+    until = () if operation.expires_at is None else ("--expires", operation.expires_at)
+    grant = shell_command("adjust", operation.org, f"+{units}", "--ref", operation.ref, *until, "--reason", "TEXT")
+    return f"a lot that is gone cannot be extended; grant it anew with: {grant}"

@@ -9,7 +9,7 @@ from meterctl.core.domain.overflow import removal
 from meterctl.core.domain.rules.context import Context, Decision, plural
 from meterctl.core.domain.rules.giving_back import give_back, give_back_parts
 from meterctl.core.domain.rules.refunds import refundable
-from meterctl.core.errors import Refusal
+from meterctl.core.errors import Refusal, shell_command
 from meterctl.core.model import Debt, Entry
 
 
@@ -89,5 +89,5 @@ def _week_closed(operation: Undo, entry: Entry) -> Refusal:
     if not took:
         return Refusal("week_closed", message, "it took nothing from the balance, so there is nothing to make good")
     ref = f"undo-{entry['key']}"
-    grant = f"meterctl adjust {operation.org} +{took} --ref {ref[:200]} --reason TEXT"
+    grant = shell_command("adjust", operation.org, f"+{took}", "--ref", ref[:200], "--reason", "TEXT")
     return Refusal("week_closed", message, f"make good what it took with: {grant}")
