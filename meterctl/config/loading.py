@@ -5,7 +5,6 @@ Only a command that finds a config file loads the reader behind it (`meterctl.co
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from meterctl.config.settings import Settings, find_config
 from meterctl.core.errors import BadConfig
@@ -19,18 +18,14 @@ def load_settings(requested: str | None = None, environ: Mapping[str, str] = os.
     path = find_config(requested, environ)
     if path is None:
         return Settings()
-    text = _read(path)
-    from meterctl.config.file import read_settings
-
-    return read_settings(path, text)
-
-
-def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise BadConfig(f"the config {path} is longer than 1 MiB", hint="check --config and the file")
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as problem:
         raise BadConfig(f"cannot read the config {path}: {problem}", hint="check --config and the file") from None
+    from meterctl.config.file import read_settings
+
+    return read_settings(path, text)

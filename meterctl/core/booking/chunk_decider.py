@@ -63,7 +63,8 @@ class Batch:
             first = self._reader.first(request.operation, view)
             if first is not None:
                 return self._again(request, first, view)
-            return self._first_time(request, view)
+            outcome = self._attempt(request, view)
+            return outcome if outcome.entries else self._made_sure(outcome, request, view)
         except Damaged as problem:
             view.keep(pending)
             return Decision(request, answers.failed(operation, problem))
@@ -83,9 +84,9 @@ class Batch:
             claims = self._reader.names.concede(operation, view)
         return Decision(request, receipt, tip=tip, claims=claims)
 
-    def _first_time(self, request: Request, view: OrgView) -> Decision:
-        outcome = self._attempt(request, view)
-        if not outcome.entries and self._reader.make_sure(view):
+    def _made_sure(self, outcome: Decision, request: Request, view: OrgView) -> Decision:
+        """Return ``outcome``, which books nothing, or what a fresh look at the org makes of the request."""
+        if self._reader.make_sure(view):
             request = self._reader.resolved(request, view)
             outcome = self._attempt(request, view)
         # The cause of a refusal may be the same request, booked by another process.

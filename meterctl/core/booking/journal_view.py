@@ -200,6 +200,16 @@ class OrgViews:
         """
         if self._views:
             self._renew(orgs)
+        if len(orgs) == 1 and orgs[0] not in self._views:
+            self._views[orgs[0]] = OrgView(self._store, orgs[0], self._tip(orgs[0]), exact=True)
+            count = 1
+        else:
+            count = self._load_pages(orgs, exactly)
+        if len(self._views) > len(orgs):
+            self._forget_oldest(orgs)
+        return count
+
+    def _load_pages(self, orgs: Sequence[str], exactly: Collection[str]) -> int:
         count, lots, page = 0, 0, orgs[:_FIRST_PAGE]
         while page:
             self._load(page, exactly)
@@ -211,8 +221,6 @@ class OrgViews:
                 break
             # As many as fit if they have as many lots as those so far.
             page = orgs[count : count + 1 + (MOST_LOTS - lots) * count // max(1, lots)]
-        if len(self._views) > len(orgs):
-            self._forget_oldest(orgs)
         return count
 
     def _load(self, orgs: Sequence[str], exactly: Collection[str]) -> None:

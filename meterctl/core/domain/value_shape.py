@@ -120,6 +120,8 @@ class Form:
             elif test is text and kind is str:
                 if not item:
                     return False
+            elif test is flag and kind is bool:
+                continue
             elif not test(item):
                 return False
         return True
