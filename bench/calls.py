@@ -1,24 +1,28 @@
-"""What one line and one entry cost in calls: ``python -m bench.calls``.
+"""What one line, one entry and one org cost in calls: ``python -m bench.calls``.
 
 Counts the functions that Python calls, its own and those of the interpreter, for each line of a backfill, each entry
-that is checked, and each entry that is exported. The counts depend on the code alone: they guard against a slower path
-on any machine, whatever else it does. A change that costs more has to say so by raising a bound here.
+that is checked, exported or imported, and each org of a sweep. The counts depend on the code alone: they guard against
+a slower path on any machine, whatever else it does. A change that costs more has to say so by raising a bound here.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import NamedTuple
 
 from bench import stories
+from meterctl.core.imports.export_file import import_export
 from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.core.sweep.due_orgs import EVERYTHING
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import verify_all
 
 #: Bounds, some 5 % above the counts of today's code on Python 3.11.
-BOOKED, VERIFIED, EXPORTED = 243, 230, 11
+BOOKED, VERIFIED, EXPORTED, IMPORTED, SWEPT = 232, 176, 10, 209, 292
 
 #: Lines of the sample, and the orgs that they are about.
 LINES, ORGS = 1000, 10
@@ -48,24 +52,44 @@ def calls_of(action: Callable[[], object]) -> int:
     return count
 
 
-def _booked(path: Path) -> SqliteStore:
+def _empty(path: Path) -> SqliteStore:
     store = SqliteStore(str(path))
     store.init()
+    return store
+
+
+def _booked(path: Path) -> SqliteStore:
+    store = _empty(path)
     stories.book_lines(store, LINES, ORGS)
     return store
+
+
+def _swept(path: Path) -> Count:
+    """Count the calls for each org of a sweep that expires a lot of each."""
+    store = _empty(path)
+    stories.fill(store, range(LINES), stories.expiring, stories.spread)
+    sweeper = Sweeper(stories.ledger(store, stories.END, overlap=False), "expire", "bench")
+    calls = calls_of(lambda: sweeper.all(EVERYTHING))
+    assert sweeper.sweep.done == LINES, sweeper.sweep
+    store.close()
+    return Count("an org swept", calls / LINES, SWEPT)
 
 
 def measure() -> Iterator[Count]:
     """Count on a fresh SQLite file."""
     with TemporaryDirectory(prefix="meterctl-calls-") as directory:
         _booked(Path(directory, "warm.db")).close()  # what is made once is made by now
-        store = SqliteStore(str(Path(directory, "calls.db")))
-        store.init()
+        store = _empty(Path(directory, "calls.db"))
         yield Count("a line booked", calls_of(lambda: stories.book_lines(store, LINES, ORGS)) / LINES, BOOKED)
         verify_all(store)
         yield Count("an entry verified", calls_of(lambda: verify_all(store)) / LINES, VERIFIED)
         yield Count("an entry exported", calls_of(lambda: list(store.journal.texts())) / LINES, EXPORTED)
+        export = b"".join(each.text + b"\n" for each in store.journal.texts())
         store.close()
+        copy = _empty(Path(directory, "copy.db"))
+        yield Count("an entry imported", calls_of(lambda: import_export(BytesIO(export), "-", copy)) / LINES, IMPORTED)
+        copy.close()
+        yield _swept(Path(directory, "due.db"))
 
 
 def main() -> int:

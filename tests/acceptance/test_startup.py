@@ -71,6 +71,31 @@ def test_a_debit_for_scripts_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert not loaded(tmp_path, "debit acme 5 --ref r1 --json") & EMBEDDED
 
 
+LATER = """
+import json, sys
+from meterctl.process.lazy_modules import load_lazily
+load_lazily()
+from meterctl.cli import main
+code = main(sys.argv[1:])
+sys.stderr.write(json.dumps(sorted({%s} & set(sys.modules))))
+sys.exit(code)
+"""
+
+
+def test_a_debit_starts_without_what_others_need(tmp_path: Path) -> None:
+    """Each of these took more than a hundredth of its start."""
+    store = ["--store", f"sqlite:{tmp_path}/meterctl.db", "--json"]
+    late = ["_hashlib", "decimal", "random", "selectors", "_bz2", "_lzma"]
+    late += [f"meterctl.core.results.{name}" for name in ("answers", "findings", "records", "runs")]
+    probe = LATER % ", ".join(map(repr, late))
+    found = []
+    for line in ("adjust acme 5 --ref a1 --reason why", "debit acme 5 --ref r1 --yes"):
+        command = [sys.executable, "-c", probe, *store, *line.split()]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
+        found += json.loads(ended.stderr.splitlines()[-1])
+    assert found == []
+
+
 def test_a_config_is_read_without_a_library(tmp_path: Path) -> None:
     text = (
         "[packs.p]\nunits = 5\nprice_cents = 5\ncurrency = 'usd'\n[plans.pro]\nweekly_quota = 5\nratios = { a = 1.5 }"
