@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.errors import shell_command
-from meterctl.core.payments.event_counts import TROUBLE, Events
+from meterctl.core.payments.event_counts import STATUSES, TROUBLE, Events
 from meterctl.core.payments.findings import Discrepancy, Receipts, Reconciliation
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, Tone
@@ -68,29 +68,11 @@ def _advice(result: Reconciliation) -> str:
     return f"{words.plural(operations, 'operation')} would fix as much as possible: save them with --plan-out FILE"
 
 
-#: Outcomes of the objects of events, in the order they are shown.
-_COUNTS = (
-    "applied",
-    "planned",
-    "replayed",
-    "unchanged",
-    "waiting",
-    "pending",
-    "unpaid",
-    "refused",
-    "conflict",
-    "failed",
-    "foreign",
-    "other",
-    "invalid",
-)
-
-
 @view("events")
 def show_events(events: Events) -> Iterable[Block]:
     outcome = Styled("✗ done, with problems", "bad") if events.problems else Styled("✓ done", "good")
     yield Heading((outcome, f": {words.plural(events.events, 'event')}"))
-    names = [name for name in _COUNTS if getattr(events, name) or name in ("applied", "replayed")]
+    names = [name for name in STATUSES if getattr(events, name) or name in ("applied", "replayed")]
     yield Pairs([(name, Styled(words.units(getattr(events, name)), _tone(name, events))) for name in names])
     if events.problems:
         columns = [Column("line", right=True), Column("object", least=12), Column("status"), Column("reason", least=24)]

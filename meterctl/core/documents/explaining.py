@@ -4,13 +4,17 @@ from typing import Annotated, Literal, TypedDict
 
 from meterctl.core.documents.fields import (
     Actor,
+    Available,
     Balance,
     Breakdown,
     Currency,
     Cycle,
     Expiry,
+    Held,
     HoldId,
     Org,
+    Overage,
+    Owed,
     Pack,
     Paid,
     Percent,
@@ -42,11 +46,11 @@ class Sum(TypedDict):
     used: Used
     quota_left: Annotated[int, units("the rest of the quota")]
     in_lots: Annotated[int, units("units in live lots")]
-    owed: Annotated[int, units("debt of clawbacks and forced debits")]
-    overage: Annotated[int, units("debt of usage beyond quota and lots")]
-    held: Annotated[int, units("units on hold: reserved for runs that are under way")]
+    owed: Owed
+    overage: Overage
+    held: Held
     balance: Balance
-    available: Annotated[int, signed("the rest of the quota plus the balance, less units on hold")]
+    available: Available
     missing: Annotated[int, units("units that would have to come in before it may run; 0: it may run")]
 
 

@@ -4,11 +4,15 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from meterctl.core.documents.entries import DebtDocument, DrawDocument, WeekDocument
 from meterctl.core.documents.fields import (
+    Available,
     Balance,
     Currency,
     Cycle,
     Expiry,
+    Held,
     Org,
+    Overage,
+    Owed,
     Pack,
     Paid,
     Percent,
@@ -164,11 +168,11 @@ class OrgRecord(TypedDict):
 
     org: Org
     balance: Balance
-    available: Annotated[int, signed("the rest of the quota plus the balance, less units on hold")]
+    available: Available
     allowed: Annotated[bool, means("true: it may run; false: it is blocked")]
-    held: Annotated[int, units("units on hold: reserved for runs that are under way")]
-    owed: Annotated[int, units("debt of clawbacks and forced debits")]
-    overage: Annotated[int, units("debt of usage beyond quota and lots")]
+    held: Held
+    owed: Owed
+    overage: Overage
     debt_since: Annotated[Instant | None, instant("begin of today's debt; null: none, or not looked up")]
     lots: Annotated[int, number("live lots")]
     next_expiry: Expiry | None

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from meterctl.core import errors
 from meterctl.core.payments.webhook_file import Rejection, Source
@@ -24,6 +24,9 @@ EventStatus = Literal[
     "other",
     "invalid",
 ]
+
+#: Every outcome, in the order it is shown.
+STATUSES: tuple[EventStatus, ...] = get_args(EventStatus)
 
 #: Outcomes that need an operator, or another event.
 TROUBLE = ("pending", "refused", "conflict", "failed", "invalid")
@@ -68,11 +71,7 @@ class Events(WriteResult):
         return errors.PARTIAL if self.problems else errors.DONE
 
     def fields(self) -> dict[str, Any]:
-        names = (
-            "events applied planned replayed unchanged waiting pending unpaid refused conflict failed foreign other "
-            "invalid problems more"
-        )
-        counts = {name: getattr(self, name) for name in names.split()}
+        counts = {name: getattr(self, name) for name in ("events", *STATUSES, "problems", "more")}
         return counts | {"seconds": round(self.seconds, 3), "warnings": self.warning_records()}
 
     def count(self, status: str) -> None:
