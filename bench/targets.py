@@ -14,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 
 from bench import benches, stories
 from bench.benches import Home, Sizes
@@ -22,6 +22,11 @@ from bench.figures import Figure, Run, run
 from bench.places import MongodPlace, Place, opened
 from bench.replaced_design import ReplacedDesign, history
 from bench.stories import name
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain.operations import Debit, Request
+from meterctl.core.domain.policy import Terms
+from meterctl.core.stores.url import open_store
+from meterctl.process.clock import SystemClock
 from tests.stripe_server import KEY, StandIn, seconds, serving
 
 #: The last commit before the work on speed.
@@ -203,10 +208,41 @@ def memory(place: Place, sizes: Sizes) -> Iterator[Figure]:
 
 
 def many_lots(lots: int, debits: int) -> Iterator[str]:
-    for number in range(lots):
-        yield f'{{"op":"adjust","org":"acme","units":1000,"ref":"lot-{number}","reason":"bench"}}\n'
+    yield from some_lots("acme", lots)
     for number in range(debits):
         yield f'{{"op":"debit","org":"acme","units":1,"ref":"debit-{number}"}}\n'
+
+
+# -- live lots
+
+
+def lots(place: Place, sizes: Sizes) -> Iterator[Figure]:
+    """A debit at 1,000 live lots beside one at 10, in turns, by processor time: as a command, and as a call."""
+    opened(place, "lots").close()
+    home, counts = Home(), (10, 1000)
+    lines = (line for count in counts for line in some_lots(f"org-{count}", count))
+    run(home.command(place, "lots", "backfill", str(home.file("lots.ndjson", lines)), "--workers", "1"))
+    store, taken = open_store(place.url("lots")), {count: ([], []) for count in counts}  # type: ignore[var-annotated]
+    ledger = Ledger(store, SystemClock(), Terms())
+    for call in range(max(10, sizes.repeats)):
+        for count, (commands, calls) in taken.items():
+            order = ("debit", f"org-{count}", "1", "--ref", f"command-{call}", "--yes")
+            commands.append(run(home.command(place, "lots", *order)).cpu)
+            began = process_time()
+            for number in range(10):
+                ledger.one(Request(Debit(f"org-{count}", 1, f"call-{call}-{number}"), "bench"))
+            calls.append((process_time() - began) / 10)
+    store.close()
+    home.close()
+    (few, few_calls), (many, many_calls) = ([median(each) * 1e3 for each in taken[count]] for count in counts)
+    yield Figure("lots", place.kind, "debit at 1,000 lots", many, "ms of CPU", few, "one at 10 lots", "<= 2")
+    what = "the same as a call, without start-up"
+    yield Figure("lots", place.kind, what, many_calls, "ms of CPU", few_calls, "one at 10 lots")
+
+
+def some_lots(org: str, lots: int) -> Iterator[str]:
+    for number in range(lots):
+        yield f'{{"op":"adjust","org":"{org}","units":1000,"ref":"lot-{number}","reason":"bench"}}\n'
 
 
 # -- the report
@@ -230,6 +266,7 @@ TARGETS: tuple[tuple[Bench, int], ...] = (
     (sweep, ROUNDS),
     (before, 1),
     (memory, 1),
+    (lots, 1),
 )
 
 

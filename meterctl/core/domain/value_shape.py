@@ -146,6 +146,29 @@ is_positive: Test = positive
 is_instant: Test = instant
 
 lot_marks: Mapping[str, Test] = {"priority": priority, "paid": _true}
+_is_lot = object_of(lot_marks, id=positive, remaining=positive, expires_at=nullable(instant))
+
+
+def lots(value: Any) -> bool:
+    """Test the lots of a state. The usual forms are tested in place: an entry carries up to 1,000 lots, and to test
+    them one function at a time took a third of the time of a debit."""
+    if not isinstance(value, list):
+        return False
+    for lot in value:
+        is_usual = (
+            type(lot) is dict
+            and (len(lot) == 3 or (len(lot) == 4 and lot.get("paid") is True))
+            and type(number := lot.get("id")) is int
+            and 0 < number <= MAX_UNITS
+            and type(units := lot.get("remaining")) is int
+            and 0 < units <= MAX_UNITS
+            and ((until := lot.get("expires_at", "")) is None or instant(until))
+        )
+        if not (is_usual or _is_lot(lot)):
+            return False
+    return True
+
+
 draw = object_of(lot=positive, units=positive)
 debt = object_of(owed=natural, overage=natural)
 breakdown = values_of(positive)
@@ -169,7 +192,7 @@ is_state: Test = object_of(
         "next_plan": Form({"plan": text, "from": instant, "entry": positive}, ("plan", "from", "entry")),
         "holds": filled(list_of(object_of(id=text, units=positive, expires_at=instant))),
     },
-    lots=list_of(object_of(lot_marks, id=positive, remaining=positive, expires_at=nullable(instant))),
+    lots=lots,
     debt=debt,
     plan=nullable(text),
     week=nullable(week),

@@ -127,7 +127,7 @@ def undamaged(item: Item | Damaged) -> Item:
 def balance_of(state: Mapping[str, Any]) -> int:
     """Return the balance of a state document: its lots less its debt."""
     debt = state["debt"]
-    total: int = sum(lot["remaining"] for lot in state["lots"]) - debt["owed"] - debt["overage"]
+    total: int = sum([lot["remaining"] for lot in state["lots"]]) - debt["owed"] - debt["overage"]
     return total
 
 
