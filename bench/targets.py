@@ -217,7 +217,7 @@ def many_lots(lots: int, debits: int) -> Iterator[str]:
 
 
 def lots(place: Place, sizes: Sizes) -> Iterator[Figure]:
-    """A debit at 1,000 live lots beside one at 10, in turns, by processor time: as a command, and as a call."""
+    """Compare a debit at 1,000 live lots with one at 10, in turns, by processor time: as a command and as a call."""
     opened(place, "lots").close()
     home, counts = Home(), (10, 1000)
     lines = (line for count in counts for line in some_lots(f"org-{count}", count))
