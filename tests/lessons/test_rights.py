@@ -43,11 +43,12 @@ STORY = [
     "meter attribute ended{n} run --units 7 --at {before}",
     "meter attribute open{n} run --units 7",
     "plan publish pro --quota 40{n}",
-    "adjust acme 5 --ref pa{n} --reason why --plan-out plan{n}.ndjson",
+    "adjust planned{n} 5 --ref pa{n} --reason why --plan-out plan{n}.ndjson",
 ]
 
 #: Lines of every command that writes, each of which has something to write after the story.
 WRITES = {
+    "lock break": ["lock break sweep --reason why"],
     "credit-pack": ["credit-pack acme small --session cs_b{n} --paid-cents 500"],
     "debit": ["debit acme 5 --ref d{n} --reason why"],
     "refund": [
@@ -70,7 +71,6 @@ WRITES = {
     "apply": ["apply plan{n}.ndjson"],
     "events": ["events events{n}.ndjson --unsigned --pending pending{n}.ndjson"],
     "import": ["import export{n}.ndjson"],
-    "lock break": ["lock break sweep --reason why"],
 }
 
 #: Lines of every command that only reads, and of writes that only show what they would do.
@@ -155,7 +155,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def go(line: str, uri: str) -> tuple[int, str]:
         capsys.readouterr()
-        asked = ["--yes"] if line.startswith("undo") or "--force" in line else []
+        asked = ["--yes"] if line.startswith(("undo", "lot void")) or "--force" in line else []
         code = main([*line.split(), "--json", "--store", uri, "--config", "c.toml", *asked])
         said = capsys.readouterr()
         return code, said.out + said.err
