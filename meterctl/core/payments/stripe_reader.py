@@ -102,6 +102,8 @@ class Reader:
 
     def sessions(self, span: Span, *, full: bool = False) -> Iterator[Payment | Broken]:
         """List complete sessions, newest first; ``full`` with their items and the time of their charge."""
+        if not self.shop.takes("checkout"):
+            return iter(())
         expand = [f"data.{root}" for root in self.shop.roots]
         if full:
             expand = [*expand, "data.payment_intent.latest_charge", "data.line_items"]
@@ -223,7 +225,7 @@ class Reader:
         intent = self._intent_of(reference)
         if intent is None:
             return []
-        session = next(self._all(SESSIONS, {"payment_intent": intent}), None)
+        session = next(self._all(SESSIONS, {"payment_intent": intent}), None) if self.shop.takes("checkout") else None
         if session is not None and stripe_fields.id_of(session.get("payment_intent")) == intent:
             return self._session(_id(session))
         item = self.object("payment_intent", intent, ["latest_charge", *self._expand("", "payment_intent")])
