@@ -47,13 +47,20 @@ REPORT = Sizes(
 
 ROUNDS = 3
 
+#: Seconds after which nothing more is repeated, so that a slow machine is done within some twelve minutes.
+LONG = 420
+
 Bench = Callable[[Place, Sizes], Iterable[Figure]]
 
 
 def backfill(place: Place, sizes: Sizes) -> Iterator[Figure]:
     """Time a backfill on MongoDB by two processes, beside raw inserts."""
-    if place.kind == "mongod":
-        yield from (row for row in benches.backfill_by(place, sizes.lines, 2) if row.against == "raw inserts")
+    if place.kind != "mongod":
+        return
+    store, home = opened(place, "backfill"), Home()
+    yield from benches.backfill_by(place, store, home, sizes.lines, 2)
+    store.close()
+    home.close()
 
 
 def sweep(place: Place, sizes: Sizes) -> Iterator[Figure]:
@@ -283,10 +290,12 @@ def middle_of(rounds: Sequence[Sequence[Figure]]) -> list[Figure]:
 
 def measure(there: Sequence[Place], sizes: Sizes = REPORT, only: Sequence[str] = ()) -> Iterator[Figure]:
     """Yield a figure for each target."""
+    start = perf_counter()
     for bench, rounds in TARGETS:
         for place in there if not only or bench.__name__ in only else ():
             began = perf_counter()
-            figures = middle_of([list(bench(place, sizes)) for _ in range(rounds)])
+            several = rounds if began - start < LONG else 1
+            figures = middle_of([list(bench(place, sizes)) for _ in range(several)])
             if figures:
                 sys.stderr.write(f"{bench.__name__} on {place.kind}: {perf_counter() - began:.0f} s\n")
             yield from (figure for figure in figures if figure.bound)
