@@ -54,13 +54,18 @@ def read_subscription(item: Json, shop: Shop) -> Subscription | None:
         _STANDINGS.get(status, "waits"),
         status,
         created if type(created) is int else 0,
-        _ends_at(item, lines) if item.get("cancel_at_period_end") is True else None,
+        _ends_at(item, lines),
     )
 
 
 def _ends_at(item: Json, lines: Iterable[Any]) -> Instant | None:
-    """Return the end of the period: since 2025 from the item, before from the subscription itself."""
-    ends = [item.get("cancel_at"), item.get("current_period_end"), *(line.get("current_period_end") for line in lines)]
+    """Return the end of a subscription that is cancelled but still runs.
+
+    That is its own date, or the end of the period: since 2025 from the item, before from the subscription itself.
+    """
+    ends = [item.get("cancel_at")]
+    if item.get("cancel_at_period_end") is True:
+        ends += [item.get("current_period_end"), *(line.get("current_period_end") for line in lines)]
     seconds = next((end for end in ends if type(end) is int), None)
     return None if seconds is None else instants.from_millis(seconds * 1000)
 
