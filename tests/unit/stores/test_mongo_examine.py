@@ -38,8 +38,10 @@ class Deployment:
     """What `examine` asks of a database, with everything as it should be but for what a test changes."""
 
     name = "credits"
+    prefix = ""
 
     def __init__(self) -> None:
+        self.catalog: list[dict[str, Any]] = []
         self.hello = dict(HELLO)
         self.version = [6, 0, 5, 0]
         self.concern = dict(SAFE)
@@ -54,8 +56,11 @@ class Deployment:
 
     @property
     def client(self) -> Any:
+        catalog = SimpleNamespace(get_collection=lambda _: SimpleNamespace(find=lambda _: self.catalog))
         return SimpleNamespace(
-            admin=SimpleNamespace(command=self._command), server_info=lambda: {"versionArray": self.version}
+            admin=SimpleNamespace(command=self._command),
+            server_info=lambda: {"versionArray": self.version},
+            get_database=lambda _: catalog,
         )
 
     def _command(self, command: Any) -> dict[str, Any]:
@@ -93,6 +98,7 @@ def test_all_is_as_it_should_be() -> None:
         ({"version": [4, 4, 0, 0]}, "store", True, "MongoDB 4.4.0"),
         ({"version": [4, 2, 25, 0]}, "store", False, "MongoDB 4.2.25"),
         ({"hello": HELLO | {"msg": "isdbgrid"}}, "topology", True, "sharded cluster"),
+        ({"hello": HELLO | {"msg": "isdbgrid"}}, "shard keys", None, "not sharded"),
         ({"hello": {"localTime": HELLO["localTime"]}}, "topology", None, "a single server"),
         ({"hello": HELLO | {"hosts": ["a:1"]}}, "topology", None, "replica set rs0 of 1, primary a:1"),
         ({"hello": HELLO | {"hosts": ["a:1", "b:1"], "passives": ["c:1"]}}, "topology", True, "rs0 of 3"),

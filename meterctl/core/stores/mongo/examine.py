@@ -12,6 +12,7 @@ from meterctl.core.errors import StoreUnusable
 from meterctl.core.ports import Clock, Observation
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import Document, MongoDatabase
+from meterctl.core.stores.mongo.sharding import check_keys, is_sharded
 
 _INIT = "complete it with: meterctl init"
 
@@ -48,6 +49,7 @@ def examine(database: MongoDatabase, clock: Clock) -> list[Observation]:
         _write_concern(database, hello),
         _skew(before, after, hello),
         *_indexes(database),
+        *_shard_keys(database, hello),
         _observe(database, "validator", partial(_validator, database)),
         _observe(database, "rights", partial(_rights, database)),
     ]
@@ -61,7 +63,7 @@ def _version(version: tuple[int, ...]) -> Observation:
 
 
 def _topology(hello: Mapping[str, Any]) -> Observation:
-    if hello.get("msg") == "isdbgrid":
+    if is_sharded(hello):
         return Observation("topology", True, "sharded cluster")
     hosts = [*hello.get("hosts", []), *hello.get("passives", [])]
     if not hosts:
@@ -102,6 +104,10 @@ def _indexes(database: MongoDatabase) -> Iterator[Observation]:
     collections = {schema.JOURNAL: database.journal, schema.HEADS: database.heads}
     for name, expected in schema.expected_indexes().items():
         yield _observe(database, f"indexes of {name}", partial(_compare, collections[name], expected))
+
+
+def _shard_keys(database: MongoDatabase, hello: Mapping[str, Any]) -> list[Observation]:
+    return [_observe(database, "shard keys", partial(check_keys, database))] if is_sharded(hello) else []
 
 
 def _observe(database: MongoDatabase, name: str, look: Callable[[], _Finding]) -> Observation:

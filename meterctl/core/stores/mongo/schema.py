@@ -1,10 +1,4 @@
-"""The schema of the database: collections, indexes, the journal's validator, and the roles to use them.
-
-On a sharded cluster shard ``journal`` by ``{org: 1}``, ``heads`` by ``{_id: 1}`` (an org too) and ``claims`` by
-``{_id: "hashed"}``. A unique index of a sharded collection must begin with the shard key, as ``(org, seq)`` does;
-``_id`` is then unique only within each shard. That suffices, because it begins with the org, and an org lives on one
-shard.
-"""
+"""The schema of the database: collections, indexes, the journal's validator, and the roles to use them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -19,6 +19,7 @@ from meterctl.core.stores.mongo.heads import MongoHeads
 from meterctl.core.stores.mongo.journal import MongoJournal
 from meterctl.core.stores.mongo.locks import MongoLocks
 from meterctl.core.stores.mongo.plans import MongoPlans
+from meterctl.core.stores.mongo.sharding import shard
 from meterctl.core.stores.prefix import PREFIX_OPTION
 
 DEFAULT_DATABASE = "meterctl"
@@ -63,7 +64,7 @@ class MongoStore:
         with self._database.answered():
             self._database.journal.index_information()  # fail fast if no server answers
         with self._database.answered(BUILD_SECONDS):
-            lines = self._database.complete()
+            lines = [*self._database.complete(), *shard(self._database)]
         uses = {"role": "for the user that books", "reader_role": "for a user that only reads"}
         return [*lines, *(f"{use}: {self._database.in_shell(self.roles()[name])}" for name, use in uses.items())]
 
