@@ -372,6 +372,7 @@ def play(desk: Desk, steps: list[tuple[str, int]], name: str, *, force: bool = F
         if kind == "run":
             desk.run(ref, units)
         elif kind == "grant":
-            desk.adjust(units, ref)
+            # Lots of every priority, some of which expire, though not while this lasts.
+            desk.adjust(units, ref, priority=units % 3 * 30, expires="2027-01-01" if units % 2 else None)
         else:
             desk.debit(units, ref, allow_debt=force or kind == "forced")
