@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.errors import StoreUnreachable, sound
+from meterctl.core.domain.operations import CreditPack
+from meterctl.core.errors import Damaged, StoreUnreachable, sound
 from meterctl.core.model import Claim
 from meterctl.core.ports import Store
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.verify import Check, verify_all
 from meterctl.core.verify.claim_repair import repair_claims
-from tests.desk import Desk, tap
+from tests.desk import Desk, request, tap
 from tests.memory_store import MemoryStore
 
 
@@ -164,3 +165,14 @@ def test_a_dry_run_takes_no_session_off_a_claim(desk: Desk) -> None:
     rehearsal = Desk(OverlayStore(desk.store, MemoryStore()))
     assert rehearsal.credit("cs_1", "small", "pi_1").status == "conflict"
     assert claims(desk) == before
+
+
+def test_a_damaged_claim_stops_only_the_credit_that_asks_for_it(desk: Desk) -> None:
+    def holders(real: Any, names: Any) -> Any:
+        if "cs_1" in list(names):
+            raise Damaged("the claim 'cs_1' is damaged")
+        return real(names)
+
+    desk.store.claims.on("holders", holders)  # type: ignore[attr-defined]
+    requests = [request(CreditPack("acme", "small", session)) for session in ("cs_1", "cs_2")]
+    assert [receipt.status for receipt in desk.ledger.execute(requests)] == ["failed", "applied"]
