@@ -427,15 +427,18 @@ def startup(place: Place, sizes: Sizes) -> Iterator[Figure]:
     if place.kind == "mongod":
         lines = dict(list(lines.items())[2:])
     commands = [[sys.executable, "-c", "pass"], *(line for line, _ in lines.values())]
-    least, *taken = median_seconds(sizes.repeats, *map(_starting, commands))
-    for (what, (_, bound)), value in zip(lines.items(), taken, strict=True):
-        yield Figure("startup", place.kind, what, value * 1e3, "ms", least * 1e3, "python -c pass", f"<= {bound}")
+    runs = [[_started(command, call) for command in commands] for call in range(sizes.repeats)]
+    least, *taken = (median(run.seconds for run in some) for some in zip(*runs, strict=True))
+    idle, *used = (median(run.cpu for run in some) * 1e6 for some in zip(*runs, strict=True))
+    for (what, (_, bound)), value, cpu in zip(lines.items(), taken, used, strict=True):
+        figure = partial(Figure, "startup", place.kind, what, value * 1e3, "ms", least * 1e3, "python -c pass")
+        yield figure(f"<= {bound}", cpu=(cpu, idle))
     home.close()
 
 
-def _starting(command: list[str]) -> Callable[[int], object]:
-    """Run it; one that ends in ``--ref`` with a ref of its own each time."""
-    return lambda call: run([*command, f"ref-{call}"] if command[-1] == "--ref" else command)
+def _started(command: list[str], call: int) -> Run:
+    """Run a command; one that ends in ``--ref`` gets a ref of its own each time."""
+    return run([*command, f"ref-{call}"] if command[-1] == "--ref" else command)
 
 
 class Home:
