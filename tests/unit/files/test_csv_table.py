@@ -237,6 +237,27 @@ def test_a_line_that_is_too_long_stops_the_file_only_if_a_quote_is_in_it() -> No
     assert refs(f'{HEADER}debit,acme,1,t-1,"Hi\n{"x" * (MAX_RECORD + 9)}\n"\n{GRANT}\n') == ["open_quote"]
 
 
+def test_a_record_with_two_lines_that_are_not_utf_8_is_one_problem() -> None:
+    text = f'{HEADER}debit,acme,1,t-1,"f\xfcr\n\xfcber"\ndebit,acme,2,t-2,x\n'
+    assert refs(text.encode("latin-1")) == ["bad_encoding", "t-2"]
+
+
+def test_an_empty_flag_is_left_out() -> None:
+    ((_, document),) = read("op,org,units,ref,allow_debt\ndebit,acme,5,r1,\n")
+    assert "allow_debt" not in document
+
+
+def test_a_file_that_cannot_be_read_on_ends_with_that_problem() -> None:
+    class Broken(io.BytesIO):
+        def readline(self, limit: int | None = -1, /) -> bytes:
+            if line := super().readline(limit):
+                return line
+            raise OSError(5, "Input/output error")
+
+    rows = list(csv_documents("input", all_lines(Broken(f"{HEADER}debit,acme,1,t-1,x\n".encode())), whole=True))
+    assert [getattr(row, "code", "") for _, row in rows] == ["", "bad_file"]
+
+
 def test_a_long_cell_is_read() -> None:
     ((_, document),) = read(f"{HEADER}debit,acme,1,t-1,{'x' * 500_000}\n")
     assert len(document["reason"]) == 500_000
