@@ -164,8 +164,8 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/effects',
-        'week.uncovered + effects["uncovered"]',
-        'week.uncovered',
+        'uncovered + effects["uncovered"]',
+        'uncovered',
         'uncovered units are not counted',
     ),
     Mutation(
