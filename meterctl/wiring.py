@@ -160,13 +160,11 @@ class Wiring:
         from meterctl.core.results import WriteResult
 
         notice = self._clock_notice()
-        if notice is not None and isinstance(result, WriteResult) and notice not in result.warnings:
+        if isinstance(result, WriteResult) and notice not in result.warnings:
             result.warn(*notice)
 
-    def _clock_notice(self) -> "Warning | None":
-        """Return the warning for every receipt that the clock is pinned; None if it is not."""
-        if not self.is_pinned:
-            return None
+    def _clock_notice(self) -> "Warning":
+        """Return the warning for every receipt that the clock is pinned."""
         from meterctl.core.results import Warning
 
         message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
@@ -263,14 +261,16 @@ class Wiring:
             return self.rehearsal()
         # An append on a server is mostly a wait, on a file this process's own work.
         overlap = self._alone and self.store.clock.has_server
-        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap, notice=self._clock_notice())
+        notice = self._clock_notice() if self.is_pinned else None
+        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap, notice=notice)
 
     def rehearsal(self) -> "Ledger":
         """Return a ledger that books on a scratch layer and leaves the store unchanged."""
         from meterctl.core.booking.ledger import Ledger
 
         clock = self._checked_clock(writes=False)
-        return Ledger(self._scratch(), clock, self.settings.terms, dry_run=True, notice=self._clock_notice())
+        notice = self._clock_notice() if self.is_pinned else None
+        return Ledger(self._scratch(), clock, self.settings.terms, dry_run=True, notice=notice)
 
     def _scratch(self) -> "OverlayStore":
         from tempfile import TemporaryDirectory
@@ -324,7 +324,8 @@ class Wiring:
         from meterctl.core.domain.operations import Request
 
         reason, rules = self.options.reason, self.in_force
-        check_reason(operation.name, reason, rules.require_reason, rules.reason_pattern)
+        if rules.require_reason or rules.reason_pattern:
+            check_reason(operation.name, reason, rules.require_reason, rules.reason_pattern)
         return Request(operation, self.actor, reason, self.at or at, guard=self.guard)
 
     @cached_property

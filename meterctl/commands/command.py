@@ -188,7 +188,8 @@ def _call_with_metrics(
 def _answer(wiring: Wiring, result: "Result") -> None:
     from meterctl.render import write
 
-    if getattr(result, "known", True) is False or _is_refused_without_journal(wiring, result):
+    is_refused = getattr(result, "status", None) == "refused"
+    if getattr(result, "known", True) is False or (is_refused and _has_no_journal(wiring, result)):
         _report_unknown(wiring, getattr(result, "org", None) or result.fields()["org"])
     if wiring.options.quiet and result.exit_code == DONE:
         for warning in getattr(result, "warnings", ()):
@@ -198,12 +199,10 @@ def _answer(wiring: Wiring, result: "Result") -> None:
         write(result, wiring.output, sys.stderr if getattr(result, "answers_printed", False) else sys.stdout)
 
 
-def _is_refused_without_journal(wiring: Wiring, result: "Result") -> bool:
-    """Return True for a refused operation on an org without a journal: its id may be mistyped."""
+def _has_no_journal(wiring: Wiring, result: "Result") -> bool:
+    """Return True if the org of ``result`` has no journal: its id may be mistyped."""
     org = getattr(result, "org", None)
-    if getattr(result, "status", None) != "refused" or org is None:
-        return False
-    return wiring.store.journal.tip(org) is None
+    return org is not None and wiring.store.journal.tip(org) is None
 
 
 def _report_unknown(wiring: Wiring, org: str) -> None:

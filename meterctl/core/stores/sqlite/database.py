@@ -92,7 +92,7 @@ class _Link:
         if self.connection is not None:
             self.connection.close()
         self.connection = None
-        self.durable = None
+        self.durable = self.standing = None
 
 
 class SqliteDatabase:
@@ -264,7 +264,8 @@ class SqliteDatabase:
             with link.lock:
                 if link.connection is None:
                     link.connection = self._connect()
-                    link.standing = standing_of(self.path) if self.is_still else None
+                    if self._way is not None and self.is_still:
+                        link.standing = standing_of(self.path)
                     self._prepare(link)
                 yield link, link.connection
         except sqlite3.Error as error:
