@@ -57,13 +57,8 @@ def _is_day(text: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=1024)  # an entry has its instants twice or more
-def _is_instant(text: str) -> bool:
-    return _CLOCK.fullmatch(text, 10) is not None and _is_day(text[:10])
-
-
 def instant(value: Any) -> bool:
-    return isinstance(value, str) and _is_instant(value)
+    return isinstance(value, str) and _CLOCK.fullmatch(value, 10) is not None and _is_day(value[:10])
 
 
 @lru_cache(maxsize=256)
