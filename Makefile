@@ -8,7 +8,8 @@
 #   make simulate   let simulated workers crash, race and lose answers, and check the outcome
 #   make fuzz     feed it 200,000 damaged files, events, saved plans, exports, configs and command lines
 #   make types    check types
-#   make package  build the wheel, install it outside this checkout, and run its demo
+#   make package  build wheel and sdist twice, compare them to the byte, install both outside this checkout, run the demo of each
+#   make sbom     list every pinned package with version and hash in dist/meterctl.cdx.json, for CycloneDX readers
 #   make pictures redraw docs/pictures from the output of the commands
 #   make man      write the man pages to build/man, from the help texts
 #   make lock     pin every installed package to a version and hash, after a change of pyproject.toml
@@ -21,7 +22,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 
-.PHONY: demo test bench lint types clean mutations simulate fuzz package pictures man lock
+.PHONY: demo test bench lint types clean mutations simulate fuzz package sbom pictures man lock
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.runtime
@@ -55,12 +56,27 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-package: $(VENV)/.pip
+# The same tree gives the same bytes: hatchling dates every file by SOURCE_DATE_EPOCH.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+HATCH := $(BIN)/python -m hatchling build -t sdist -t wheel
+
+package: $(VENV)/.runtime
 	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
-	$(PYTHON) -m venv --without-pip dist/venv
-	$(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile dist/*.whl
-	cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null
+	$(HATCH) -d dist
+	$(HATCH) -d dist/again
+	for file in dist/*.whl dist/*.tar.gz; do cmp "$$file" "dist/again/$${file##*/}" || exit 1; done
+	rm -rf dist/again
+	for file in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf dist/venv && $(PYTHON) -m venv --without-pip dist/venv && \
+	  $(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile "$$file" && \
+	  (cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null) || exit 1; \
+	done
+
+# From the pinned versions, so that it names what `make demo` and the image install.
+sbom: $(VENV)/.pip
+	$(PIP) 'cyclonedx-bom==7.*'
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/meterctl.cdx.json requirements/runtime.txt
 
 man: $(VENV)/.runtime
 	$(BIN)/python -m docs.man.make build/man
