@@ -63,12 +63,13 @@ def _has_foreign_rules(name: str, collection: Collection[Document], options: Doc
     expected = schema.expected_validator() if name == schema.JOURNAL else {}
     if options.get("validator") not in (None, {}, expected):
         return True
-    return any(index.get("unique") for index in _indexes(collection))
+    return any(index.get("unique") for index in _other_indexes(collection))
 
 
-def _indexes(collection: Collection[Document]) -> Iterable[Mapping[str, Any]]:
+def _other_indexes(collection: Collection[Document]) -> Iterable[Mapping[str, Any]]:
+    """Return the indexes of the collection but the one of ``_id``, which every collection has."""
     try:
-        return collection.index_information().values()
+        return [index for name, index in collection.index_information().items() if name != schema.BY_ID]
     except OperationFailure as error:
         if is_denied(error):  # the user of `init` has this right
             return ()
