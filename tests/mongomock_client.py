@@ -69,9 +69,10 @@ class _Database(_mock.database.Database):  # type: ignore[misc]
         if command == "hello":
             return {"localTime": datetime.now(UTC)}
         if "listCollections" in command:
-            return {"cursor": {"firstBatch": [{"options": self._store.__dict__.get("options", {})}]}}
+            options = self._store.__dict__.get("options", {})
+            return {"cursor": {"firstBatch": [{"options": options.get(command["filter"]["name"], {})}]}}
         if "collMod" in command:
-            self._store.options = {"validator": command["validator"]}
+            self._store.__dict__.setdefault("options", {})[command["collMod"]] = {"validator": command["validator"]}
             return {"ok": 1.0}
         return super().command(command, **options)
 

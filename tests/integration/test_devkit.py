@@ -1,9 +1,13 @@
 """Bringing devkit's data in, on a real mongod: every defect that its data is known to have is found, and no other."""
 
 import json
+import sqlite3
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -314,3 +318,42 @@ def test_ten_thousand_orgs(run: Shell, old: str) -> None:
     assert balances(run) == {str(org.id): org.total for org in orgs}
     assert run.json("verify --all").doc["ok"]
     assert run.doc(f"import devkit --from {old}")["imported"] == 0
+
+
+def test_an_import_killed_again_and_again_brings_everything_once(run: Shell, old: str, tmp_path: Path) -> None:
+    orgs = generate(150, seed=11)
+    fill(old, orgs)
+    target, whole = f"sqlite:{tmp_path}/killed.db", f"sqlite:{tmp_path}/whole.db"
+    command = [sys.executable, "-m", "meterctl", "--store", target, "import", "devkit", "--from", old, "--json"]
+    killed = 0
+    for part in range(1, 6):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and journals_in(tmp_path / "killed.db") < part * len(orgs) // 15:
+                time.sleep(0.002)
+            killed += process.poll() is None
+            process.kill()
+    assert killed >= 3, "the kills came too late"
+    assert 0 < journals_in(tmp_path / "killed.db") < len(orgs)
+    assert run.doc(f"--store {target} import devkit --from {old}")["failed"] == 0
+    assert run.doc(f"--store {whole} import devkit --from {old}")["failed"] == 0
+    assert contents(run, target) == contents(run, whole)
+    report = run.json(f"--store {target} verify --all").doc
+    assert report["findings"] == []
+    assert run.doc(f"--store {target} import devkit --from {old}")["imported"] == 0
+
+
+def journals_in(file: Path) -> int:
+    """The number of orgs with a journal, 0 before the file is complete."""
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as database:
+            return int(database.execute("SELECT count(DISTINCT org) FROM journal").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def contents(run: Shell, store: str) -> list[tuple[Any, ...]]:
+    """Every entry, without the instant of its import and the hashes that depend on it."""
+    entries = [json.loads(line) for line in run(f"--store {store} export --all").out.splitlines()]
+    return [
+        (entry["org"], entry["seq"], entry["key"], entry["at"], entry["amount"], entry["state"]) for entry in entries
+    ]

@@ -1,12 +1,12 @@
 """Append finished entries, after their claims and before the heads of their orgs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.payment_names import claim_all, claims_of
 from meterctl.core.errors import MOVED, MeterctlError
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store
+from meterctl.core.ports import Head, Store
 
 
 class JournalMoved(MeterctlError):
@@ -47,6 +47,13 @@ class Appender:
                 done += 1
         newest = {entry["org"]: entry for entry in entries}
         self._store.heads.put([head_of(entry) for entry in newest.values()])
+
+    def catch_up(self, orgs: Collection[str]) -> None:
+        """Put the heads of these orgs that are behind: an import killed after the entries has left them so."""
+        heads = self._store.heads.get(orgs)
+        seqs = {org: head.seq if isinstance(head := heads.get(org), Head) else 0 for org in orgs}
+        tips = map(self._store.journal.tip, self._store.journal.grown(seqs))
+        self._store.heads.put([head_of(tip) for tip in tips if tip is not None])
 
     def _check_ours(self, entry: Entry) -> None:
         """Raise `JournalMoved` unless another run of the same import stored this entry."""

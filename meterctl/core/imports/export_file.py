@@ -59,8 +59,10 @@ def import_export(
         appender = Appender(store)
         appender.undone = plan.undone
         source.seek(start)
-        for entries in _ImportPlan(store).new_entries(source):
+        plan = _ImportPlan(store)
+        for entries in plan.new_entries(source):
             appender.append(entries)
+            appender.catch_up(plan.window_orgs)
     return result
 
 
@@ -99,6 +101,7 @@ class _ImportPlan:
         self.orgs = self.entries = self.known = 0
         self.versions: list[PlanVersion] = []
         self.undone: set[tuple[str, int]] = set()
+        self.window_orgs: set[str] = set()
         self._topups: list[Entry] = []
         self._plans: set[str] = set()
         self._org = ""
@@ -111,7 +114,8 @@ class _ImportPlan:
         documents = (parse_json(line) for line in lines if not line.isspace())
         while window := list(islice(documents, WINDOW)):  # bounded: by the lines
             entries = [document for document in window if not self._take_plan(document)]
-            tips = self._tips({entry["org"] for entry in entries} - {self._org})
+            self.window_orgs = {entry["org"] for entry in entries}
+            tips = self._tips(self.window_orgs - {self._org})
             new: list[Entry] = []
             for org, group in groupby(entries, key=lambda entry: str(entry["org"])):
                 if org != self._org:

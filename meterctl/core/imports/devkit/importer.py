@@ -111,8 +111,9 @@ class DevkitImporter:
 
     def _store_all(self, built: list[_Built]) -> Iterator[OrgReport]:
         entries = [entry for done in built for entry in done.entries]
-        if entries and not self._dry_run:
+        if not self._dry_run:
             self._appender.append(entries)
+            self._appender.catch_up([done.report["org"] for done in built])
         yield from (done.report for done in built)
 
     def _build(self, documents: OrgDocuments) -> _Built:
