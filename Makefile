@@ -69,12 +69,14 @@ package: $(VENV)/.runtime
 	for file in dist/*.whl dist/*.tar.gz; do \
 	  rm -rf dist/venv && $(PYTHON) -m venv --without-pip dist/venv && \
 	  $(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile "$$file" && \
-	  (cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null) || exit 1; \
+	  (cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null) && \
+	  (cd / && $(CURDIR)/dist/venv/bin/python $(CURDIR)/.ci/every_help.py $(CURDIR)/dist/venv/bin/meterctl) || exit 1; \
 	done
+	rm -rf dist/venv
 
 # From the pinned versions, so that it names what `make demo` and the image install.
-sbom: $(VENV)/.pip
-	$(PIP) 'cyclonedx-bom==7.*'
+sbom: $(VENV)/.dev
+	$(PIP) --require-hashes -r requirements/release.txt
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/meterctl.cdx.json requirements/runtime.txt
 
@@ -89,6 +91,7 @@ lock: $(VENV)/.pip
 	$(LOCK) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) --group build -o requirements/build.txt
 	$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	$(LOCK) --group release -o requirements/release.txt
 
 pictures: $(VENV)/.runtime
 	$(BIN)/python -m docs.pictures.make

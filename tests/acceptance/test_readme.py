@@ -16,6 +16,7 @@ from tests.acceptance.shell import Shell, without_clock
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "README.md"
+SCREEN = 50
 BLOCK = re.compile(r"<!-- play (\S+) -->\n```console\n(.*?)```\n", re.DOTALL)
 
 
@@ -47,6 +48,11 @@ def test_the_tour_shows_what_the_commands_answer(desk: Shell) -> None:
         page = now
     assert now == page
     assert len(BLOCK.findall(page)) == 9
+
+
+def test_every_section_fits_on_a_screen() -> None:
+    sections = PAGE.read_text(encoding="utf-8").split("\n## ")
+    assert [section.splitlines()[0] for section in sections if section.count("\n") > SCREEN] == []
 
 
 def _same_every_time(text: str) -> str:

@@ -274,6 +274,10 @@ def test_every_example_of_the_page_gives_what_it_says(tmp_path: Path, monkeypatc
     documented_examples("docs/api.md", tmp_path, monkeypatch)
 
 
+def test_the_example_of_the_readme_gives_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documented_examples("README.md", tmp_path, monkeypatch)
+
+
 def test_every_public_method_is_on_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     names = [name for name in vars(Client) if not name.startswith("_")] + meterctl.__all__

@@ -34,6 +34,7 @@ def group(name: str) -> list[str]:
     [
         ("runtime", PROJECT["project"]["dependencies"]),
         ("build", PROJECT["dependency-groups"]["build"]),
+        ("release", PROJECT["dependency-groups"]["release"]),
         ("dev", [*PROJECT["project"]["dependencies"], *group("dev")]),
     ],
 )
