@@ -163,10 +163,19 @@ def _remove_left_over() -> None:
 
 class Mongod:
     """One mongod on 127.0.0.1, by default a replica set of its own. ``auth`` makes it ask for a password; ``uri`` is
-    then the root user's."""
+    then the root user's. ``tls`` is a folder with ``ca.pem`` and ``server.pem``: it then answers over TLS alone."""
 
-    def __init__(self, *, replica_set: str = "rs0", auth: bool = False, alone: bool = True, cache_gb: float = 0.25):
+    def __init__(
+        self,
+        *,
+        replica_set: str = "rs0",
+        auth: bool = False,
+        alone: bool = True,
+        cache_gb: float = 0.25,
+        tls: Path | None = None,
+    ):
         self.replica_set = replica_set
+        self.tls = tls
         self.auth = auth
         self.alone = alone
         self.cache_gb = cache_gb
@@ -183,7 +192,8 @@ class Mongod:
     @property
     def uri(self) -> str:
         user = f"{ROOT_USER}:{ROOT_PASSWORD}@" if self.auth else ""
-        return f"mongodb://{user}{self.address}/?replicaSet={self.replica_set}"
+        tls = "" if self.tls is None else f"&tls=true&tlsCAFile={self.tls / 'ca.pem'}"
+        return f"mongodb://{user}{self.address}/?replicaSet={self.replica_set}{tls}"
 
     def start(self) -> "Mongod":
         """Start and wait until it takes writes (``alone``) or answers."""
@@ -260,6 +270,10 @@ class Mongod:
         if self.auth:
             options["keyFile"] = self._key_file()
         command = [sys.executable, "-c", LAUNCHER, str(mongod_binary()), "--quiet", "--nounixsocket"]
+        if self.tls is not None:
+            options |= {"tlsMode": "requireTLS", "tlsCAFile": self.tls / "ca.pem"}
+            options["tlsCertificateKeyFile"] = self.tls / "server.pem"
+            command.append("--tlsAllowConnectionsWithoutCertificates")
         command += [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
@@ -292,7 +306,10 @@ class Mongod:
                 client.admin.command("createUser", ROOT_USER, pwd=ROOT_PASSWORD, roles=["root"])
 
     def _direct(self) -> Client:
-        return MongoClient(self.address, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=20_000)
+        tls: dict[str, Any] = {} if self.tls is None else {"tls": True, "tlsCAFile": str(self.tls / "ca.pem")}
+        return MongoClient(
+            self.address, directConnection=True, serverSelectionTimeoutMS=500, socketTimeoutMS=20_000, **tls
+        )
 
 
 def initiate(client: Client, name: str, members: Sequence[Mapping[str, Any]]) -> None:
