@@ -31,6 +31,7 @@ TESTS = (
     "tests/unit/domain/test_canonical.py",
     "tests/unit/booking/test_chunk_decider.py",
     "tests/unit/booking/test_ledger.py",
+    "tests/unit/booking/test_payment_names.py",
     "tests/unit/booking/test_pipeline.py",
     "tests/unit/payments/test_payments.py",
 )
