@@ -185,6 +185,8 @@ def test_what_is_held_is_promised_once() -> None:
     desk.adjust(50, "a")
     desk.hold(120, "h1")
     assert desk.hold(31, "h2").reason == "insufficient_balance"
+    for units in (31, 999):
+        assert "30 available" in desk.debit(units, f"d{units}").message
     assert desk.debit(31, "d").reason == "insufficient_balance"
     assert desk.debit(30, "d").applied
     assert desk.debit(5, "e", allow_debt=True).applied

@@ -38,7 +38,9 @@ def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -
 
 def _insufficient(units: int, available: int, context: Context) -> Refusal:
     balance, held = context.state.balance, context.state.held
-    also = f", {plural(held)} of which are held" if held else ""
+    if held:
+        available = max(0, min(available, admission(context.state, context.quota()).available))
+    also = f", and {plural(held)} are held" if held else ""
     return Refusal(
         "insufficient_balance",
         f"{plural(units)} asked, {available:,} available: the balance is {balance:,}{also}",
@@ -47,17 +49,12 @@ def _insufficient(units: int, available: int, context: Context) -> Refusal:
 
 def _held(units: int, context: Context) -> Refusal | None:
     """Return a refusal if taking ``units`` would leave less than the held units."""
-    held = context.state.held
-    if not held:
+    if not context.state.held:
         return None
     available = admission(context.state, context.quota()).available
     if available >= units:
         return None
-    return Refusal(
-        "insufficient_balance",
-        f"{plural(units)} asked, {max(0, available):,} available: the balance is {context.state.balance:,}, "
-        f"and {plural(held)} are held",
-    )
+    return _insufficient(units, available, context)
 
 
 def _take_from_lot(operation: Adjust, lot_id: int, units: int, context: Context) -> Decision:
