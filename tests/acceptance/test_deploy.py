@@ -172,14 +172,16 @@ def test_the_image_runs_without_root_and_holds_compiled_code() -> None:
 @pytest.mark.long
 def test_the_steps_that_build_the_image_work_elsewhere(tmp_path: Path) -> None:
     """Its own commands, with its directories in the test's: no daemon is needed for that."""
-    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").partition("\nFROM ")[0]
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[1].replace("\\\n", " ")
     source = tmp_path / "src"
     source.mkdir()
     for names, target in re.findall(r"^COPY (.*) (\S+)$", text, re.MULTILINE):
         for name in names.split():
             place = source / target
             _ = shutil.copytree(ROOT / name, place) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, source)
-    for step in re.findall(r"^RUN (.*)$", text, re.MULTILINE):
+    steps = re.findall(r"^RUN (.*)$", text, re.MULTILINE)
+    assert len(steps) == 4
+    for step in steps:
         words = [word.replace("/opt/meterctl", str(tmp_path / "opt")) for word in shlex.split(step)]
         subprocess.run(words, cwd=source, check=True, timeout=600, capture_output=True)
     done = subprocess.run([str(tmp_path / "opt" / "bin" / "meterctl"), "demo"], timeout=120, check=False, cwd=tmp_path)
