@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 
 from meterctl.core.domain.entries import Tip, tip_of, undo_key
+from meterctl.core.domain.rules.context import History
 from meterctl.core.errors import Damaged
-from meterctl.core.model import MAX_UNITS, Entry
+from meterctl.core.model import MAX_UNITS, Claim, Entry
 from meterctl.core.ports import EntryFilter, Store
 
 #: Orgs that are kept from chunk to chunk: enough for most files, and a bound for files with a million orgs.
@@ -135,7 +136,7 @@ class OrgView:
             if name in entry.get("names", ()):
                 return entry["session"]
         claim = self._store.claims.holders([name]).get(name)
-        if claim is None or claim.org != self.org or self.by_key(f"session:{claim.session}") is None:
+        if claim is None or claim.org != self.org or topup_of(claim, self) is None:
             return None
         return claim.session
 
@@ -174,6 +175,11 @@ class OrgView:
 def _names_of(entry: Entry) -> tuple[str, ...]:
     """Return the names of the payment that ``entry`` credits."""
     return (entry["session"], *entry.get("names", ())) if entry["kind"] == "topup" else ()
+
+
+def topup_of(claim: Claim, history: History) -> Entry | None:
+    """Return the topup that follows ``claim`` in the ``history`` of its org, or None if there is none."""
+    return None if claim.topup_key is None else history.by_key(claim.topup_key)
 
 
 def unread(store: Store, org: str) -> OrgView:
@@ -225,12 +231,11 @@ class OrgViews:
 
     def _load(self, orgs: Sequence[str], exactly: Collection[str]) -> None:
         missing = [org for org in orgs if org not in self._views]
-        exact = missing if len(missing) == 1 else [org for org in missing if org in exactly]
-        newest: dict[str, Entry | Damaged | None] = {org: self._tip(org) for org in exact}
-        if others := [org for org in missing if org not in newest]:
-            newest |= self._tips(others)
+        exact = {org: self._tip(org) for org in missing if org in exactly or len(missing) == 1}
+        others = [org for org in missing if org not in exact]
+        newest = {**exact, **self._tips(others)} if others else exact
         for org in missing:
-            self._views[org] = OrgView(self._store, org, newest.get(org), exact=org in exactly or len(missing) == 1)
+            self._views[org] = OrgView(self._store, org, newest.get(org), exact=org in exact)
 
     def make_sure(self, orgs: Iterable[str]) -> None:
         """Make the views of these orgs exact, in few queries for all.

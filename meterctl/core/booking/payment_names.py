@@ -11,7 +11,7 @@ answered with the other one takes the session off them: the org keeps the names,
 
 from collections.abc import Iterable, Sequence
 
-from meterctl.core.booking.journal_view import OrgView, OrgViews, unread
+from meterctl.core.booking.journal_view import OrgView, OrgViews, topup_of, unread
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.rules import History
@@ -60,7 +60,7 @@ class PaymentNames:
                 raise self._damage[name]
         own = [claim for name in operation.all_names if (claim := self._own(operation, name)) is not None]
         for claim in own:
-            if claim.topup_key is not None and (topup := view.by_key(claim.topup_key)) is not None:
+            if (topup := topup_of(claim, view)) is not None:
                 return topup
         return view.topup_named(operation.all_names) if own else None
 
@@ -81,7 +81,7 @@ class PaymentNames:
 
     def _session_claimed(self, operation: CreditPack, claim: Claim) -> Refusal:
         label = _label(claim.name, operation)
-        is_pending = claim.topup_key is not None and self._views.of(claim.org).by_key(claim.topup_key) is not None
+        is_pending = topup_of(claim, self._views.of(claim.org)) is not None
         if is_pending or not _is_idle(self._store, claim):
             return Refusal("session_claimed", f"{label} was credited to {claim.org}")
         message = f"{label} is kept for {claim.org}, where a credit was begun and not booked"
@@ -106,11 +106,7 @@ class PaymentNames:
         """Return the claims without a topup that a credit leaves behind when it is answered with the booking of another
         name of its payment: without their session."""
         own = (claim for name in operation.all_names if (claim := self._own(operation, name)) is not None)
-        return tuple(
-            claim._replace(session="")
-            for claim in own
-            if claim.topup_key is not None and view.by_key(claim.topup_key) is None
-        )
+        return tuple(claim._replace(session="") for claim in own if claim.session and topup_of(claim, view) is None)
 
 
 def _label(name: str, operation: CreditPack) -> str:
@@ -142,7 +138,7 @@ def _move(store: Store, holder: Claim, to: Claim) -> bool:
 
 def _is_idle(store: Store, claim: Claim) -> bool:
     """Return True if the claim's topup was never appended."""
-    return claim.topup_key is None or unread(store, claim.org).by_key(claim.topup_key) is None
+    return topup_of(claim, unread(store, claim.org)) is None
 
 
 def undo_is_booked(store: Store, claim: Claim) -> bool:
@@ -154,5 +150,5 @@ def undo_is_booked(store: Store, claim: Claim) -> bool:
 
 
 def topup_is_undone(claim: Claim, history: History) -> bool:
-    topup = None if claim.topup_key is None else history.by_key(claim.topup_key)
+    topup = topup_of(claim, history)
     return topup is not None and history.by_key(undo_key(topup)) is not None

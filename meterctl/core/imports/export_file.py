@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
+from meterctl.core.booking.journal_view import topup_of, unread
 from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.entries import undo_key
@@ -62,7 +63,7 @@ def import_export(
         plan = _ImportPlan(store)
         for entries in plan.new_entries(source):
             appender.append(entries)
-            appender.catch_up(plan.window_orgs)
+            appender.catch_up(plan.window_orgs - {entry["org"] for entry in entries})
     return result
 
 
@@ -199,8 +200,7 @@ class _ImportPlan:
                     raise OtherJournal(message)
 
     def _is_valid(self, claim: Claim) -> bool:
-        key = (claim.org, f"session:{claim.session}")
-        topup = self._store.journal.by_keys([key]).get(key)
+        topup = topup_of(claim, unread(self._store, claim.org))
         if topup is None or (claim.org, topup["seq"]) in self.undone:
             return False
         undo = (claim.org, undo_key(topup))

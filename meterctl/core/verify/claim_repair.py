@@ -1,6 +1,6 @@
 """Rebuild claims from the journals."""
 
-from meterctl.core.booking.journal_view import unread
+from meterctl.core.booking.journal_view import topup_of, unread
 from meterctl.core.booking.payment_names import claims_of, topup_is_undone, undo_is_booked
 from meterctl.core.errors import StoreDamaged
 from meterctl.core.model import Claim
@@ -44,6 +44,5 @@ def _claim(store: Store, claim: Claim) -> bool:
 
 def _move(store: Store, holder: Claim, claim: Claim) -> bool:
     """Move a claim whose holder did not book the payment, or undid it; return True if moved."""
-    key = (holder.org, f"session:{holder.session}")
-    is_valid = key in store.journal.by_keys([key]) and not undo_is_booked(store, holder)
+    is_valid = topup_of(holder, unread(store, holder.org)) is not None and not undo_is_booked(store, holder)
     return not is_valid and store.claims.move(holder, claim)
