@@ -49,7 +49,10 @@ class Appender:
         self._store.heads.put([head_of(entry) for entry in newest.values()])
 
     def catch_up(self, orgs: Collection[str]) -> None:
-        """Put the heads of these orgs that are behind: an import killed after the entries has left them so."""
+        """Put the heads of these orgs, to which nothing was appended, if they are behind: an import killed between
+        entries and heads has left them so."""
+        if not orgs:
+            return
         heads = self._store.heads.get(orgs)
         seqs = {org: head.seq if isinstance(head := heads.get(org), Head) else 0 for org in orgs}
         tips = map(self._store.journal.tip, self._store.journal.grown(seqs))

@@ -113,7 +113,7 @@ class DevkitImporter:
         entries = [entry for done in built for entry in done.entries]
         if not self._dry_run:
             self._appender.append(entries)
-            self._appender.catch_up([done.report["org"] for done in built])
+            self._appender.catch_up([done.report["org"] for done in built if not done.entries])
         yield from (done.report for done in built)
 
     def _build(self, documents: OrgDocuments) -> _Built:
