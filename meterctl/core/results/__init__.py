@@ -12,22 +12,26 @@ it is first used: a debit makes no class but that of its receipt.
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from meterctl.core.results.answers import Balance, LedgerPage, Meter
-    from meterctl.core.results.base import (
-        Receipt,
-        Result,
-        Status,
-        Warning,
-        WriteResult,
-        document_names,
-        hidden,
-        schema_name,
-        shown,
-    )
-    from meterctl.core.results.findings import Finding, Verification
-    from meterctl.core.results.records import Facts, Listing
-    from meterctl.core.results.runs import Backfill, Sweep, SweepCommand
+if TYPE_CHECKING:  # `as` hands a name on
+    from meterctl.core.results.answers import Balance as Balance
+    from meterctl.core.results.answers import LedgerPage as LedgerPage
+    from meterctl.core.results.answers import Meter as Meter
+    from meterctl.core.results.base import Receipt as Receipt
+    from meterctl.core.results.base import Result as Result
+    from meterctl.core.results.base import Status as Status
+    from meterctl.core.results.base import Warning as Warning
+    from meterctl.core.results.base import WriteResult as WriteResult
+    from meterctl.core.results.base import document_names as document_names
+    from meterctl.core.results.base import hidden as hidden
+    from meterctl.core.results.base import schema_name as schema_name
+    from meterctl.core.results.base import shown as shown
+    from meterctl.core.results.findings import Finding as Finding
+    from meterctl.core.results.findings import Verification as Verification
+    from meterctl.core.results.records import Facts as Facts
+    from meterctl.core.results.records import Listing as Listing
+    from meterctl.core.results.runs import Backfill as Backfill
+    from meterctl.core.results.runs import Sweep as Sweep
+    from meterctl.core.results.runs import SweepCommand as SweepCommand
 
 #: Each name, by its module.
 _NAMES = {
@@ -47,28 +51,6 @@ _NAMES = {
     "records": ("Facts", "Listing"),
     "runs": ("Backfill", "Sweep", "SweepCommand"),
 }
-
-__all__ = [
-    "Backfill",
-    "Balance",
-    "Facts",
-    "Finding",
-    "LedgerPage",
-    "Listing",
-    "Meter",
-    "Receipt",
-    "Result",
-    "Status",
-    "Sweep",
-    "SweepCommand",
-    "Verification",
-    "Warning",
-    "WriteResult",
-    "document_names",
-    "hidden",
-    "schema_name",
-    "shown",
-]
 
 
 def __getattr__(name: str) -> Any:
