@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.core.ports import Store
+from meterctl.core.stores.url import open_store
 from tests.mongod import own_database
 
 
@@ -16,3 +18,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     with own_database() as uri:
         yield uri
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Store]:
+    """The store at ``url``, made and open."""
+    store = open_store(url)
+    store.init()
+    yield store
+    store.close()

@@ -33,7 +33,7 @@ from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import Check, repair_heads, verify_all
 from tests.desk import Desk, HandClock, booked
 from tests.memory_store import MemoryStore
-from tests.mongod import Mongod, own_database, require_mongod_binary, with_database
+from tests.mongod import Mongod, require_mongod_binary, with_database
 from tests.property.invariants import check_entries
 from tests.waiting import SECONDS, wait_for
 
@@ -86,21 +86,9 @@ class Place:
         return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@pytest.fixture(params=["sqlite", "mongod"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "sqlite":
-        yield Place(f"sqlite:{tmp_path}/meterctl.db", tmp_path)
-        return
-    with own_database() as uri:
-        yield Place(uri, tmp_path)
-
-
 @pytest.fixture
-def opened(place: Place) -> Iterator[Store]:
-    store = open_store(place.url)
-    store.init()
-    yield store
-    store.close()
+def place(url: str, tmp_path: Path) -> Place:
+    return Place(url, tmp_path)
 
 
 # What is booked

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -13,11 +12,9 @@ import pytest
 from meterctl.core.errors import sound
 from meterctl.core.model import Entry
 from meterctl.core.ports import Store
-from meterctl.core.stores.url import open_store
 from meterctl.core.verify import Check, repair_heads, verify_all
 from tests.desk import Desk
 from tests.integration.test_kill import Place
-from tests.mongod import own_database
 from tests.property.invariants import check_entries
 from tests.waiting import SECONDS
 
@@ -49,21 +46,9 @@ for number in range(int(first), int(last)):
 """
 
 
-@pytest.fixture(params=["sqlite", "mongod"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "sqlite":
-        yield Place(f"sqlite:{tmp_path}/meterctl.db", tmp_path)
-        return
-    with own_database() as uri:
-        yield Place(uri, tmp_path)
-
-
 @pytest.fixture
-def opened(place: Place) -> Iterator[Store]:
-    store = open_store(place.url)
-    store.init()
-    yield store
-    store.close()
+def place(url: str, tmp_path: Path) -> Place:
+    return Place(url, tmp_path)
 
 
 class Holder:

@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,24 +20,10 @@ from meterctl.core.errors import StoreUnreachable, StoreUnusable, sound
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
-from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.verify import verify_all
 from meterctl.process.clock import FixedClock
 from tests.builders import holders
 from tests.desk import NOON, PACKS, Desk, contents, request, tap
-from tests.memory_store import MemoryStore
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(str(tmp_path / "meterctl.db"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(store: Store) -> Desk:
-    return Desk(tap(store))
 
 
 def rival_of(desk: Desk) -> Desk:

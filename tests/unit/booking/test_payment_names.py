@@ -1,7 +1,6 @@
 """One payment under several names, between writers that race, lose or crash."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,25 +8,11 @@ import pytest
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import Damaged, StoreUnreachable, sound
 from meterctl.core.model import Claim
-from meterctl.core.ports import Store
 from meterctl.core.stores.overlay import OverlayStore
-from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.verify import Check, verify_all
 from meterctl.core.verify.claim_repair import repair_claims
-from tests.desk import Desk, request, tap
+from tests.desk import Desk, request
 from tests.memory_store import MemoryStore
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else SqliteStore(str(tmp_path / "meterctl.db"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(store: Store) -> Desk:
-    return Desk(tap(store))
 
 
 def claims(desk: Desk) -> set[tuple[str, str, str]]:

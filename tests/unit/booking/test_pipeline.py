@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,25 +22,16 @@ from meterctl.core.domain.operations import (
 )
 from meterctl.core.errors import StoreUnreachable, sound
 from meterctl.core.model import Entry
-from meterctl.core.ports import Store
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
-from meterctl.core.stores.sqlite import SqliteStore
 from tests.builders import holders
-from tests.desk import Desk, booked, request, tap
+from tests.desk import Desk, booked, request
 from tests.memory_store import MemoryStore
 
 
 @pytest.fixture(autouse=True)
 def in_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "WORTH_A_THREAD", 1)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
-    store: Store = MemoryStore() if request.param == "memory" else SqliteStore(str(tmp_path / "meterctl.db"))
-    yield Desk(tap(store))
-    store.close()
 
 
 def in_chunks(desk: Desk, *chunks: Sequence[Operation]) -> list[Receipt]:
