@@ -67,7 +67,7 @@ class MongoDatabase:
         self.name = name
         self.place = place
         self.prefix = prefix
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._database = client[name]
         self.journal = self._collection(schema.JOURNAL)
         self.claims = self._collection(schema.CLAIMS)
@@ -81,13 +81,13 @@ class MongoDatabase:
         """Limit the time of the block and translate its errors. The first use checks that the collections are ours."""
         if self._live is None:
             self._live = self._indexes_of_ours()
-        return answered(self.place, self._timeout if seconds is None else seconds)
+        return answered(self.place, self.timeout_seconds if seconds is None else seconds)
 
     def _indexes_of_ours(self) -> Mapping[str, Any]:
         """Return the journal's indexes; raise `StoreUnusable` if another application has a collection of ours."""
         ours = (self.journal, self.heads, self.claims, self.plans, self.locks)
         names = (schema.JOURNAL, schema.HEADS, schema.CLAIMS, schema.PLANS, schema.LOCKS)
-        with answered(self.place, self._timeout):
+        with answered(self.place, self.timeout_seconds):
             try:
                 live = self.journal.index_information()
                 if schema.BY_SEQ not in live:

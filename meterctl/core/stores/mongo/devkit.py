@@ -100,8 +100,14 @@ def connect_devkit(uri: str | None) -> DevkitDatabase:
         hint = "--from mongodb://host/database, or METERCTL_DEVKIT"
         raise BadInput("the old database is not named", hint=hint, code="usage")
     store = connect(uri)
-    name = store._database.name
-    return DevkitDatabase(store._database.client, name, store.describe())
+    database = store._database
+    try:
+        with answered(store.describe(), database.timeout_seconds):  # a query may take longer than a sign of life
+            database.client.admin.command("ping")
+    except BaseException:
+        store.close()
+        raise
+    return DevkitDatabase(database.client, database.name, store.describe())
 
 
 def _plain(value: Any) -> Any:
