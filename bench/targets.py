@@ -7,7 +7,7 @@ command in an earlier state of the program, the memory of the largest inputs, an
 import os
 import subprocess
 import sys
-import tarfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from compileall import compile_dir
 from contextlib import contextmanager
@@ -93,14 +93,14 @@ def replaced_sweep(place: MongodPlace, orgs: int) -> float:
 def earlier_code(commit: str = BEFORE) -> Iterator[Path | None]:
     """Yield a directory with the program as it was at ``commit``; None, with a line on standard error, without it."""
     with TemporaryDirectory(prefix="meterctl-before-") as directory:
-        command = ["git", "-C", str(ROOT), "archive", commit, "meterctl"]
+        command = ["git", "-C", str(ROOT), "archive", "--format=zip", commit, "meterctl"]
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)
         if done.returncode:
             sys.stderr.write(f"the program at {commit} is left out: {done.stderr.decode().strip()}\n")
             yield None
             return
-        with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-            archive.extractall(directory, filter="data")
+        with zipfile.ZipFile(BytesIO(done.stdout)) as archive:
+            archive.extractall(directory)
         subprocess.run([sys.executable, "-m", "compileall", "-q", directory], timeout=300, check=False)
         yield Path(directory)
 
