@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.core.domain.guard import Guard
     from meterctl.core.domain.operations import Operation, Request
     from meterctl.core.model import Instant
-    from meterctl.core.payments.shop import Shop
-    from meterctl.core.payments.stripe_reader import Reader
+    from meterctl.core.payments.stripe.reader import Reader
+    from meterctl.core.payments.stripe.shop import Shop
     from meterctl.core.ports import Clock, Store
     from meterctl.core.reads.queries import Reads
     from meterctl.core.results import Result, SweepCommand, Warning
@@ -344,7 +344,7 @@ class Wiring:
     @cached_property
     def shop(self) -> "Shop":
         """The settings for reading payments."""
-        from meterctl.core.payments.shop import Shop
+        from meterctl.core.payments.stripe.shop import Shop
 
         plans = {price: name for name, spec in self.settings.plans.items() for price in spec.stripe_prices}
         terms = self.settings.terms
@@ -354,7 +354,7 @@ class Wiring:
     def stripe(self) -> "Reader":
         """Stripe, with the key from the environment. Raises if the store holds payments of the other mode."""
         from meterctl.core.payments.modes import check_mode
-        from meterctl.core.payments.stripe_gateway import connect
+        from meterctl.core.payments.stripe.gateway import connect
 
         gateway = connect(self.environ, self.clock.sleep, shop=self.shop)
         check_mode(gateway, self.store)

@@ -23,7 +23,7 @@ OWNED = {
     "pymongo": "meterctl/core/stores/mongo/",
     "bson": "meterctl/core/stores/mongo/",
     "jinja2": "meterctl/views/page.py",
-    "stripe": "meterctl/core/payments/stripe_gateway.py",
+    "stripe": "meterctl/core/payments/stripe/gateway.py",
     "sqlite3": "meterctl/core/stores/sqlite/",
     "orjson": "meterctl/core/domain/canonical.py",
 }
@@ -315,7 +315,7 @@ def test_a_rule_finds_what_breaks_it(rule: Callable[[Source], Iterable[Finding]]
     ("path", "text"),
     [
         ("core/stores/mongo/store.py", "from pymongo import MongoClient\nfrom meterctl.core.ports import Store"),
-        ("core/payments/stripe_gateway.py", "import stripe"),
+        ("core/payments/stripe/gateway.py", "import stripe"),
         ("commands/click.py", "from typer._click.core import Context"),
         ("core/stores/sqlite/__init__.py", "import sqlite3"),
         ("core/domain/rules.py", "import json\nfrom meterctl.core.domain import instants, weeks"),

@@ -87,7 +87,7 @@ def credit_pack(
 def _from_stripe(
     wiring: Wiring, reference: str, org: str | None, pack: str | None, *, accept_paid: bool, accept_discount: bool
 ) -> Result:
-    from meterctl.core.payments.lookup import find_payment
+    from meterctl.core.payments.stripe.lookup import find_payment
 
     sale = find_payment(wiring.stripe, reference)
     return _credit(wiring, sale, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
@@ -97,7 +97,7 @@ def _from_line(
     wiring: Wiring, path: str, org: str | None, pack: str | None, *, accept_paid: bool, accept_discount: bool
 ) -> Result:
     from meterctl.core.files.sources import display_name, open_file_or_standard_input
-    from meterctl.core.payments.neutral import BadLine, read_payments
+    from meterctl.core.payments.reconcile.neutral import BadLine, read_payments
 
     with open_file_or_standard_input(path) as file, name_source(display_name(path)):
         lines = list(islice(read_payments(file), 2))
@@ -121,7 +121,7 @@ def _credit(
 ) -> Result:
     """Credit every part of a payment; check all parts before booking any."""
     from meterctl.core.payments.booked import credits_for
-    from meterctl.core.payments.findings import Receipts
+    from meterctl.core.payments.reconcile.findings import Receipts
     from meterctl.core.payments.sales import Seller, credit_for
 
     shop = wiring.shop

@@ -12,12 +12,12 @@ from meterctl.core.errors import BadInput, name_source
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.locked import locked
 from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
-from meterctl.core.payments.event_counts import Events
-from meterctl.core.payments.stripe_reader import Span
-from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_file import lines, rejected_lines
-from meterctl.core.payments.webhook_intake import Intake, Trust, listed_events
-from meterctl.core.payments.webhooks import Booking, Settler
+from meterctl.core.payments.stripe.reader import Span
+from meterctl.core.payments.webhooks.deliveries import lines, rejected_lines
+from meterctl.core.payments.webhooks.event_counts import Events
+from meterctl.core.payments.webhooks.feed import Feed
+from meterctl.core.payments.webhooks.intake import Intake, Trust, listed_events
+from meterctl.core.payments.webhooks.settler import Booking, Settler
 from meterctl.process.clock import SystemClock
 from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
@@ -153,7 +153,7 @@ def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
     secrets = wiring.environ.get("STRIPE_WEBHOOK_SECRET", "").split()
     if not secrets:
         return None
-    from meterctl.core.payments.stripe_gateway import verify
+    from meterctl.core.payments.stripe.gateway import verify
 
     return lambda body, header: any(verify(body, header, secret) for secret in secrets)
 

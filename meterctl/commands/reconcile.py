@@ -8,14 +8,14 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
-from meterctl.core.payments.findings import Discrepancy, Reconciliation
+from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation
 from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:
-    from meterctl.core.payments.books import Mender
-    from meterctl.core.payments.gather import Both
+    from meterctl.core.payments.reconcile.gather import Both
+    from meterctl.core.payments.reconcile.repairs import Mender
 
 app = new_app()
 
@@ -44,7 +44,7 @@ def reconcile(
       meterctl reconcile stripe --plan-out mend.ndjson
       meterctl reconcile payments.ndjson
     """
-    from meterctl.core.payments.books import Mender
+    from meterctl.core.payments.reconcile.repairs import Mender
 
     prepare_long_run()
     shop = wiring.shop
@@ -61,9 +61,9 @@ def reconcile(
 def _stripe(
     wiring: Wiring, since: str | None, plan_out: str | None, resume: str | None, mender: "Mender"
 ) -> Reconciliation:
-    from meterctl.core.payments.gather import gather
-    from meterctl.core.payments.notes import Notes
-    from meterctl.core.payments.subscriptions import plan_findings
+    from meterctl.core.payments.reconcile.gather import gather
+    from meterctl.core.payments.reconcile.notes import Notes
+    from meterctl.core.payments.stripe.subscriptions import plan_findings
 
     began, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)
@@ -77,7 +77,7 @@ def _stripe(
         both = both._replace(more=list(plans))
     findings = _findings(wiring, both, mender, plan_out)
     notes.drop()
-    from meterctl.core.payments.findings import count_kinds
+    from meterctl.core.payments.reconcile.findings import count_kinds
 
     counts = both.counts | count_kinds(findings)
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - began)
@@ -86,9 +86,9 @@ def _stripe(
 def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> Reconciliation:
     from meterctl.core.files.atomic import check_apart
     from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
-    from meterctl.core.payments.findings import count_kinds
-    from meterctl.core.payments.gather_file import gather_file
-    from meterctl.core.payments.neutral import read_payments
+    from meterctl.core.payments.reconcile.findings import count_kinds
+    from meterctl.core.payments.reconcile.gather_file import gather_file
+    from meterctl.core.payments.reconcile.neutral import read_payments
 
     began, now = wiring.elapsed(), wiring.now
     if plan_out is not None:
@@ -102,8 +102,8 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> 
 
 
 def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Discrepancy]:
-    from meterctl.core.payments.findings import unreadable
-    from meterctl.core.payments.reconcile import mendable, mending
+    from meterctl.core.payments.reconcile.compare import mendable, mending
+    from meterctl.core.payments.reconcile.findings import unreadable
 
     findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
     findings += [*both.more, *map(unreadable, both.broken)]

@@ -97,9 +97,9 @@ def _unused_cents(wiring: Wiring, org: str, session: str) -> int:
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
-    from meterctl.core.payments.findings import Receipts
-    from meterctl.core.payments.lookup import credited_parts, find_givebacks
     from meterctl.core.payments.payments import shares
+    from meterctl.core.payments.reconcile.findings import Receipts
+    from meterctl.core.payments.stripe.lookup import credited_parts, find_givebacks
 
     result = find_givebacks(wiring.stripe, reference)
     parts = credited_parts(wiring.ledger.store, result.sale, org)

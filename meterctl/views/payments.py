@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.errors import shell_command
-from meterctl.core.payments.event_counts import STATUSES, TROUBLE, Events
-from meterctl.core.payments.findings import Discrepancy, Receipts, Reconciliation
+from meterctl.core.payments.reconcile.findings import Discrepancy, Receipts, Reconciliation
+from meterctl.core.payments.webhooks.event_counts import STATUSES, TROUBLE, Events
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, Tone
 from meterctl.views.entries import show_receipt

@@ -7,12 +7,12 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_days, from_millis
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.policy import StripeSettings, Terms
-from meterctl.core.payments.books import Mender
-from meterctl.core.payments.gather import gather
-from meterctl.core.payments.notes import Notes
-from meterctl.core.payments.reconcile import mendable
-from meterctl.core.payments.shop import Shop
-from meterctl.core.payments.stripe_gateway import connect
+from meterctl.core.payments.reconcile.compare import mendable
+from meterctl.core.payments.reconcile.gather import gather
+from meterctl.core.payments.reconcile.notes import Notes
+from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.stripe.gateway import connect
+from meterctl.core.payments.stripe.shop import Shop
 from meterctl.core.stores.sqlite import SqliteStore
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, InProcess, StandIn, seconds

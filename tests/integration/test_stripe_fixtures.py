@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from meterctl.core.domain.policy import Pack, StripeSettings
-from meterctl.core.payments.shop import Shop
-from meterctl.core.payments.stripe_fields import dispute_of, refund_of
-from meterctl.core.payments.stripe_objects import payments_of
-from meterctl.core.payments.subscriptions import read_subscription
+from meterctl.core.payments.stripe.fields import dispute_of, refund_of
+from meterctl.core.payments.stripe.objects import payments_of
+from meterctl.core.payments.stripe.shop import Shop
+from meterctl.core.payments.stripe.subscriptions import read_subscription
 
 FILE = os.environ.get("METERCTL_STRIPE_FIXTURES", "")
 PACKS = {"small": Pack(1000, 1000, "usd", stripe_prices=("price_1PgafmB7WZ01zgkW02Hf9z6c",))}

@@ -18,20 +18,20 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request, ReverseRefund, Undo
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
-from meterctl.core.payments.books import Mender
-from meterctl.core.payments.event_counts import Events
-from meterctl.core.payments.findings import Discrepancy
-from meterctl.core.payments.gather import gather
-from meterctl.core.payments.notes import Notes
 from meterctl.core.payments.payments import base_of
-from meterctl.core.payments.reconcile import mendable, mending
-from meterctl.core.payments.shop import Shop
-from meterctl.core.payments.stripe_gateway import connect
-from meterctl.core.payments.stripe_reader import Reader
-from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_file import lines
-from meterctl.core.payments.webhook_intake import Intake, Trust
-from meterctl.core.payments.webhooks import Booking, Settler
+from meterctl.core.payments.reconcile.compare import mendable, mending
+from meterctl.core.payments.reconcile.findings import Discrepancy
+from meterctl.core.payments.reconcile.gather import gather
+from meterctl.core.payments.reconcile.notes import Notes
+from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.stripe.gateway import connect
+from meterctl.core.payments.stripe.reader import Reader
+from meterctl.core.payments.stripe.shop import Shop
+from meterctl.core.payments.webhooks.deliveries import lines
+from meterctl.core.payments.webhooks.event_counts import Events
+from meterctl.core.payments.webhooks.feed import Feed
+from meterctl.core.payments.webhooks.intake import Intake, Trust
+from meterctl.core.payments.webhooks.settler import Booking, Settler
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.stores.sqlite import SqliteStore

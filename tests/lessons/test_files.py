@@ -12,7 +12,7 @@ from meterctl.core.backfill.booker import Backfiller, FileAuthor
 from meterctl.core.backfill.sorting import sorted_lines
 from meterctl.core.files.local_times import time_zone, with_instants
 from meterctl.core.files.operation_lines import open_input
-from meterctl.core.payments.neutral import BadLine, read_payments
+from meterctl.core.payments.reconcile.neutral import BadLine, read_payments
 from tests.desk import Desk
 
 

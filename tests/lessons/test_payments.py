@@ -19,19 +19,19 @@ from meterctl.core.domain.policy import StripeSettings
 from meterctl.core.errors import PaymentRefused
 from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
-from meterctl.core.payments.books import Mender
-from meterctl.core.payments.event_counts import MOST_PROBLEMS, Events
-from meterctl.core.payments.findings import Discrepancy
-from meterctl.core.payments.gather import gather
 from meterctl.core.payments.modes import check_name, store_mode
-from meterctl.core.payments.notes import Notes
-from meterctl.core.payments.reconcile import mendable
-from meterctl.core.payments.shop import Shop
-from meterctl.core.payments.stripe_gateway import connect, verify
-from meterctl.core.payments.stripe_reader import Reader
-from meterctl.core.payments.webhook_feed import Feed
-from meterctl.core.payments.webhook_intake import Intake, Trust
-from meterctl.core.payments.webhooks import Booking, Settler
+from meterctl.core.payments.reconcile.compare import mendable
+from meterctl.core.payments.reconcile.findings import Discrepancy
+from meterctl.core.payments.reconcile.gather import gather
+from meterctl.core.payments.reconcile.notes import Notes
+from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.stripe.gateway import connect, verify
+from meterctl.core.payments.stripe.reader import Reader
+from meterctl.core.payments.stripe.shop import Shop
+from meterctl.core.payments.webhooks.event_counts import MOST_PROBLEMS, Events
+from meterctl.core.payments.webhooks.feed import Feed
+from meterctl.core.payments.webhooks.intake import Intake, Trust
+from meterctl.core.payments.webhooks.settler import Booking, Settler
 from meterctl.core.results import Receipt
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.process.long_run import prepare_long_run

@@ -15,7 +15,7 @@ from meterctl.core.domain.operations import Adjust
 from meterctl.core.errors import StoreUnreachable
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback
-from meterctl.core.payments.webhook_feed import Feed
+from meterctl.core.payments.webhooks.feed import Feed
 from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.mongo import failures
 from meterctl.core.stores.mongo import journal as mongo_journal

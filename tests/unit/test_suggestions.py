@@ -10,7 +10,7 @@ import pytest
 
 from meterctl.core.domain.operations import AssignPlan, BookDue, CreditPack, Operation, Refund, ReverseRefund, Undo
 from meterctl.core.errors import shell_command, shell_word, with_org
-from meterctl.core.payments.findings import command_of
+from meterctl.core.payments.reconcile.findings import command_of
 from tests.desk import Desk
 
 SOURCES = Path(__file__).parents[2] / "meterctl"

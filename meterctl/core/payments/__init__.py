@@ -1,1 +1,5 @@
-"""Payments: book and compare Stripe's payments and refunds. Only `stripe_gateway` talks to Stripe."""
+"""Payments and their credits, for any provider.
+
+`stripe` reads Stripe's objects and talks to its API, `webhooks` books the events of a file, and `reconcile` compares a
+provider's payments with the journal.
+"""

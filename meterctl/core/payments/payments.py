@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple, Protocol
 
 from meterctl.core.model import Instant
-from meterctl.core.payments.shop import Problem
+from meterctl.core.payments.stripe.shop import Problem
 
 #: State of a giveback. ``waiting``: undecided. ``given``: the money is gone. ``returned``: it was gone and came back
 #: (the refund failed, the dispute was won). ``void``: it never left (cancelled, or only an inquiry).

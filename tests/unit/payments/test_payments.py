@@ -9,11 +9,13 @@ from meterctl.core.domain.operations import CreditPack, Operation, Refund, Rever
 from meterctl.core.domain.policy import Pack, StripeSettings
 from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.model import Instant
-from meterctl.core.payments import clawbacks, payments, stripe_fields, stripe_objects
+from meterctl.core.payments import clawbacks, payments
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.payments import Giveback, Payment
 from meterctl.core.payments.sales import Seller, credit_for
-from meterctl.core.payments.shop import Shop
+from meterctl.core.payments.stripe.fields import dispute_of, refund_of
+from meterctl.core.payments.stripe.objects import payments_of
+from meterctl.core.payments.stripe.shop import Shop
 
 T0 = 1_763_000_000
 AT = from_millis(T0 * 1000)
@@ -41,7 +43,7 @@ SHOP = Shop(StripeSettings(), PACKS)
 
 
 def only(item: dict[str, Any], event_time: int | None = None, shop: Shop = SHOP) -> Payment:
-    (made,) = stripe_objects.payments_of(item, shop, event_time)
+    (made,) = payments_of(item, shop, event_time)
     return made
 
 
@@ -117,7 +119,7 @@ def test_an_event_tells_when_where_the_object_does_not() -> None:
 
 
 def test_a_setup_moves_no_money() -> None:
-    assert stripe_objects.payments_of(session(mode="setup"), SHOP) == []
+    assert payments_of(session(mode="setup"), SHOP) == []
 
 
 @pytest.mark.parametrize("missing", ["id", "amount_total", "currency", "created"])
@@ -143,13 +145,13 @@ REFUND = {"id": "re_1", "object": "refund", "amount": 100, "created": T0, "curre
     ],
 )
 def test_a_refund_stands_as_its_status_says(status: str | None, standing: str) -> None:
-    found = stripe_fields.refund_of({**REFUND, "status": status, "charge": {"id": "ch_1"}})
+    found = refund_of({**REFUND, "status": status, "charge": {"id": "ch_1"}})
     assert found == Giveback("re_1", "pi_1", "ch_1", 100, "usd", standing, AT)  # type: ignore[arg-type]
 
 
 def test_a_refund_came_back_when_its_event_says() -> None:
-    assert stripe_fields.refund_of({**REFUND, "status": "failed"}, T0 + 7).back_at == from_millis((T0 + 7) * 1000)
-    assert stripe_fields.refund_of({**REFUND, "status": "succeeded"}, T0 + 7).back_at is None
+    assert refund_of({**REFUND, "status": "failed"}, T0 + 7).back_at == from_millis((T0 + 7) * 1000)
+    assert refund_of({**REFUND, "status": "succeeded"}, T0 + 7).back_at is None
 
 
 def dispute(status: str, *moves: int, **fields: Any) -> dict[str, Any]:
@@ -192,14 +194,14 @@ def dispute(status: str, *moves: int, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_a_dispute_is_what_its_money_did(item: dict[str, Any], told: str, cents: int, standing: str) -> None:
-    found = stripe_fields.dispute_of(item, None, told)
+    found = dispute_of(item, None, told)
     assert (found.cents, found.standing) == (cents, standing)
     assert found.is_dispute
 
 
 def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
     item = {name: value for name, value in dispute("lost").items() if name != "balance_transactions"}
-    assert stripe_fields.dispute_of(item).standing == "waiting"
+    assert dispute_of(item).standing == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,7 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
 def test_a_dispute_happens_when_its_money_moves(
     item: dict[str, Any], event_time: int | None, at: int, back_at: int | None
 ) -> None:
-    found = stripe_fields.dispute_of(item, event_time)
+    found = dispute_of(item, event_time)
     expected = None if back_at is None else from_millis(back_at * 1000)
     assert (found.at, found.back_at) == (from_millis(at * 1000), expected)
 

@@ -1,0 +1,184 @@
+"""The differences between a provider's payments and the journal, as `reconcile` reports them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from meterctl.core import errors
+from meterctl.core.domain.operation_documents import request_document
+from meterctl.core.domain.operations import AssignPlan, CreditPack, Operation, Refund, Request, ReverseRefund, Undo
+from meterctl.core.errors import shell_command
+from meterctl.core.model import Instant
+from meterctl.core.payments.booked import Credit
+from meterctl.core.payments.payments import Giveback, Payment
+from meterctl.core.payments.stripe.reader import Broken
+from meterctl.core.results import Receipt, Result, Warning, WriteResult
+
+FindingKind = Literal[
+    "paid_not_credited",
+    "credited_not_paid",
+    "duplicate",
+    "wrong_org",
+    "wrong_pack",
+    "wrong_amount",
+    "refunded_not_clawed",
+    "clawed_not_refunded",
+    "failed_refund_clawed",
+    "clawed_by_hand",
+    "unknown_to_stripe",
+    "unreadable",
+    "plan_differs",
+]
+
+
+TOGETHER = "mended together with the payment's first finding"
+
+
+class Case(NamedTuple):
+    """One payment (None: unknown to the provider), its givebacks, and all its credits, undone ones too.
+
+    A ``partial`` payment is older than the period read, so only its newer givebacks are known.
+    """
+
+    session: str
+    payment: Payment | None
+    givebacks: tuple[Giveback, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    partial: bool = False
+
+
+class Discrepancy(NamedTuple):
+    """One difference. ``requests`` would mend it, in their order.
+
+    They are empty if no operation can, or if an earlier finding of the session mends it too.
+    """
+
+    kind: FindingKind
+    session: str
+    org: str | None
+    refund_id: str | None
+    expected: str
+    found: str
+    message: str
+    requests: tuple[Request, ...] = ()
+    fix: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "org": self.org,
+            "session": self.session,
+            "refund_id": self.refund_id,
+            "expected": self.expected,
+            "found": self.found,
+            "message": self.message,
+            "fix": self.fix or "; ".join(command_of(request.operation) for request in self.requests),
+            "operations": [request_document(request) for request in self.requests],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation(Result):
+    """The differences between both sides, with ``counts`` of sessions, givebacks and credits, and findings by kind."""
+
+    name = "reconcile"
+
+    mode: Literal["live", "test"] | None
+    since: Instant | None
+    until: Instant
+    counts: Mapping[str, int]
+    findings: Sequence[Discrepancy]
+    plan_out: str | None = None
+    seconds: float = 0.0
+    provider: str = "Stripe"
+
+    @property
+    def exit_code(self) -> int:
+        return errors.FINDINGS if self.findings else errors.DONE
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "ok": not self.findings,
+            "mode": self.mode,
+            "since": self.since,
+            "until": self.until,
+            "counts": dict(self.counts),
+            "findings": [finding.document() for finding in self.findings],
+            "plan_out": self.plan_out,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [finding.document() for finding in self.findings]
+
+
+@dataclass(slots=True)
+class Receipts(WriteResult):
+    """The receipts of several operations that one command requested."""
+
+    name = "receipts"
+
+    command: str
+    receipts: Sequence[Receipt]
+    warnings: Sequence[Warning] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
+
+    def fields(self) -> dict[str, Any]:
+        receipts = [receipt.fields() for receipt in self.receipts]
+        return {"command": self.command, "receipts": receipts, "warnings": self.warning_records()}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [receipt.fields() for receipt in self.receipts]
+
+
+# -- operations as text
+
+
+def command_of(operation: Operation) -> str:
+    """Return the command line that books an operation."""
+    match operation:
+        case CreditPack(org, pack, session):
+            more = [] if operation.quantity == 1 else ["--quantity", operation.quantity]
+            more += ["--tax-cents", operation.tax_cents] if operation.tax_cents else []
+            more += ["--currency", operation.currency] if operation.currency else []
+            more += [word for name in operation.names for word in ("--name", name)]
+            return shell_command(
+                "credit-pack", org, pack, "--session", session, "--paid-cents", operation.paid_cents, *more
+            )
+        case Refund(org, session, cents, refund_id):
+            return shell_command("refund", org, "--session", session, "--cents", cents, "--refund-id", refund_id)
+        case ReverseRefund(org, refund_id):
+            return shell_command("refund", org, "--reverse", refund_id)
+        case Undo(org):
+            session = operation.key.removeprefix("undo:session:")
+            return shell_command("undo", org, "--session", session, "--reason", "TEXT")
+        case AssignPlan(org, plan, ref):
+            later = () if operation.from_at is None else ("--from", operation.from_at)
+            return shell_command("plan", "assign", org, plan, "--ref", ref, *later)
+        case _:
+            return shell_command(operation.name, operation.org)
+
+
+def unreadable(broken: Broken) -> Discrepancy:
+    """Return the finding for a payment that cannot be read."""
+    return Discrepancy(
+        "unreadable",
+        broken.id,
+        None,
+        None,
+        "a payment",
+        "unreadable",
+        f"{broken.id} cannot be read: {broken.message}",
+        fix=f"by hand: {broken.fix}",
+    )
+
+
+def count_kinds(findings: Iterable[Discrepancy]) -> dict[str, int]:
+    """Return the number of findings of each kind."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.kind] = counts.get(finding.kind, 0) + 1
+    return counts

@@ -1,0 +1,38 @@
+"""Match the payments of a file with the journal: the same cases for any provider."""
+
+from collections.abc import Collection, Iterable
+
+from meterctl.core.payments.booked import credits_for
+from meterctl.core.payments.reconcile.findings import Case
+from meterctl.core.payments.reconcile.gather import Both
+from meterctl.core.payments.reconcile.neutral import BadLine, NeutralPayment
+from meterctl.core.payments.stripe.reader import Broken
+from meterctl.core.ports import Store
+
+
+def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> Both:
+    """Return a case for each payment of the file; the last of several lines for one payment wins."""
+    by_session: dict[str, NeutralPayment] = {}
+    broken = []
+    foreign = 0
+    for line in lines:
+        if isinstance(line, BadLine):
+            fix = line.problem.hint or "correct the line, then compare again"
+            broken.append(Broken(f"line {line.line}", line.problem.message, fix))
+        elif any(name in ignore for name in line.payment.all_names):
+            foreign += 1
+        else:
+            by_session[line.payment.session] = line
+    cases = [
+        Case(name, one.payment, one.givebacks, tuple(credits_for(store, one.payment.all_names)))
+        for name, one in by_session.items()
+    ]
+    givebacks = [item for one in by_session.values() for item in one.givebacks]
+    counts = {
+        "payments": len(by_session),
+        "refunds": sum(not item.is_dispute for item in givebacks),
+        "disputes": sum(item.is_dispute for item in givebacks),
+        "credits": sum(len(case.credits) for case in cases),
+        "foreign": foreign,
+    }
+    return Both(cases, counts, broken)

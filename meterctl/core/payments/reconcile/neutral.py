@@ -1,0 +1,161 @@
+"""Read payments of any provider from a file: one line each, with its refunds.
+
+A line is ``{"id", "names", "org", "pack", "quantity", "paid_cents", "tax_cents", "currency", "paid_at", "refunds":
+[{"id", "cents", "status", "at"}]}``. See docs/payments.md.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
+
+from meterctl.core.domain.checks import check_integer, check_org, check_ref
+from meterctl.core.domain.file_times import file_instant
+from meterctl.core.errors import BadInput
+from meterctl.core.files.json_items import JsonItems
+from meterctl.core.model import Instant
+from meterctl.core.payments.payments import Giveback, Payment, Standing
+
+_FIELDS = frozenset(
+    {
+        "id",
+        "names",
+        "org",
+        "pack",
+        "quantity",
+        "paid_cents",
+        "tax_cents",
+        "discount_cents",
+        "currency",
+        "paid_at",
+        "status",
+    }
+    | {"refunds"}
+)
+_REFUND_FIELDS = frozenset({"id", "cents", "status", "at", "dispute", "currency"})
+
+#: Our standing for each status word of the providers.
+_STANDINGS: Mapping[str, Standing] = {
+    "succeeded": "given",
+    "completed": "given",
+    "refunded": "given",
+    "approved": "given",
+    "pending": "waiting",
+    "failed": "returned",
+    "reversed": "returned",
+    "won": "returned",
+    "canceled": "void",
+    "cancelled": "void",
+    "rejected": "void",
+}
+_PAID = ("paid", "succeeded", "completed")
+
+_HINT = "docs/payments.md has the fields of a payment line"
+
+
+class NeutralPayment(NamedTuple):
+    """A payment from a file, with its refunds."""
+
+    line: int
+    payment: Payment
+    givebacks: tuple[Giveback, ...]
+
+
+class BadLine(NamedTuple):
+    line: int
+    problem: BadInput
+
+
+def read_payments(file: IO[bytes]) -> Iterator[NeutralPayment | BadLine]:
+    """Read the payments in ``file`` one by one; a bad line does not stop the rest."""
+    for document in JsonItems(file):
+        try:
+            if document.problem is not None:
+                raise document.problem
+            yield _payment(document.line, document.value)
+        except BadInput as problem:
+            yield BadLine(document.line, problem)
+
+
+def _payment(line: int, fields: Any) -> NeutralPayment:
+    if not isinstance(fields, dict):
+        raise BadInput("the line is not a JSON object", hint=_HINT, code="bad_payment")
+    _check_fields(fields, _FIELDS, "a payment")
+    name = check_ref(fields.get("id"), "an id")
+    names = fields.get("names") or []
+    if not isinstance(names, list):
+        raise BadInput("names must be a list", hint=_HINT, code="bad_payment")
+    status = str(fields.get("status") or "paid")
+    cents = check_integer(fields.get("paid_cents"), "paid_cents", least=0)
+    paid_at = _instant(fields, "paid_at")
+    payment = Payment(
+        name,
+        tuple(dict.fromkeys(check_ref(one, "a name") for one in names if one != name)),
+        _text(fields, "org", check_org),
+        _text(fields, "pack", None),
+        cents,
+        _currency(fields),
+        paid_at,
+        status in _PAID,
+        status,
+        None,
+        check_integer(fields.get("quantity", 1), "quantity", least=1),
+        check_integer(fields.get("tax_cents", 0), "tax_cents", least=0, most=cents),
+        discount_cents=check_integer(fields.get("discount_cents", 0), "discount_cents", least=0),
+        whole=cents,
+        has_charge_time=True,
+    )
+    refunds = fields.get("refunds") or []
+    if not isinstance(refunds, list):
+        raise BadInput("refunds must be a list", hint=_HINT, code="bad_payment")
+    return NeutralPayment(line, payment, tuple(_refund(refund, payment) for refund in refunds))
+
+
+def _refund(fields: Any, payment: Payment) -> Giveback:
+    if not isinstance(fields, dict):
+        raise BadInput("a refund must be a JSON object", hint=_HINT, code="bad_payment")
+    _check_fields(fields, _REFUND_FIELDS, "a refund")
+    status = fields.get("status", "succeeded")
+    standing = _STANDINGS.get(status) if isinstance(status, str) else None
+    if standing is None:
+        words = ", ".join(_STANDINGS)
+        raise BadInput(f"{status!r} is not a refund status", hint=f"one of {words}", code="bad_payment")
+    return Giveback(
+        check_ref(fields.get("id"), "an id"),
+        None,
+        None,
+        check_integer(fields.get("cents"), "cents", least=1),
+        _currency(fields) if "currency" in fields else payment.currency,
+        standing,
+        _instant(fields, "at") if fields.get("at") is not None else payment.at,
+        is_dispute=fields.get("dispute") is True,
+        payment=payment.session,
+    )
+
+
+def _check_fields(fields: Mapping[str, Any], known: frozenset[str], what: str) -> None:
+    if unknown := sorted(fields.keys() - known):
+        raise BadInput(f"{what} has no field {unknown[0]!r}", hint=_HINT, code="bad_field")
+
+
+def _text(fields: Mapping[str, Any], name: str, check: Any) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise BadInput(f"{name} must be text", hint=_HINT, code="bad_payment")
+    value = value.strip()
+    return value if check is None else str(check(value))
+
+
+def _currency(fields: Mapping[str, Any]) -> str:
+    value = fields.get("currency")
+    if not isinstance(value, str) or len(value) != 3 or not value.isalpha():
+        raise BadInput(f"{value!r} is not a currency", hint="three letters such as usd", code="bad_payment")
+    return value.lower()
+
+
+def _instant(fields: Mapping[str, Any], name: str) -> Instant:
+    try:
+        return file_instant(fields.get(name))
+    except BadInput as problem:
+        hint = "write the time with its zone, as in 2026-11-22T10:03:00Z, or as seconds since 1970"
+        raise BadInput(f"{name}: {problem.message}", hint=hint, code=problem.code) from None

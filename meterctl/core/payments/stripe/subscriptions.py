@@ -1,0 +1,155 @@
+"""Put orgs on the plans of their subscriptions."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from meterctl.core.domain import instants
+from meterctl.core.domain.operations import AssignPlan, Request
+from meterctl.core.model import Instant
+from meterctl.core.payments.reconcile.findings import Discrepancy
+from meterctl.core.payments.stripe.fields import id_of, text
+from meterctl.core.payments.stripe.shop import Json, Shop
+from meterctl.core.ports import EntryFilter, Store
+
+#: ``on``: the org is on the plan. ``ended``: it is on the default plan again. ``waits``: nothing changes.
+Standing = Literal["on", "ended", "waits"]
+
+_STANDINGS: Mapping[str, Standing] = {
+    "active": "on",
+    "trialing": "on",
+    "canceled": "ended",
+    "incomplete_expired": "ended",
+}
+
+
+class Subscription(NamedTuple):
+    """A subscription to a plan of the config. ``ends_at`` is the end of a cancelled one that still runs."""
+
+    id: str
+    org: str | None
+    plan: str
+    standing: Standing
+    status: str
+    created: int
+    ends_at: Instant | None = None
+
+
+def read_subscription(item: Json, shop: Shop) -> Subscription | None:
+    """Return a subscription, or None if its price belongs to no plan.
+
+    Raises `shop.Unread` if another object names the org.
+    """
+    lines = (item.get("items") or {}).get("data") or ()
+    prices = [id_of(line.get("price")) or id_of(line.get("plan")) for line in lines]
+    plan = next((shop.plan_prices[price] for price in prices if price and price in shop.plan_prices), None)
+    if plan is None:
+        return None
+    status = str(item.get("status"))
+    org, _ = shop.org_of(item, "subscription")
+    created = item.get("created")
+    return Subscription(
+        text(item, "id"),
+        org,
+        plan,
+        _STANDINGS.get(status, "waits"),
+        status,
+        created if type(created) is int else 0,
+        _ends_at(item, lines),
+    )
+
+
+def _ends_at(item: Json, lines: Iterable[Any]) -> Instant | None:
+    """Return the end of a subscription that is cancelled but still runs.
+
+    That is its own date, or the end of the period: since 2025 from the item, before from the subscription itself.
+    """
+    ends = [item.get("cancel_at")]
+    if item.get("cancel_at_period_end") is True:
+        ends += [item.get("current_period_end"), *(line.get("current_period_end") for line in lines)]
+    seconds = next((end for end in ends if type(end) is int), None)
+    return None if seconds is None else instants.from_millis(seconds * 1000)
+
+
+class PlanHistory(NamedTuple):
+    """The plan of an org as booked, with the key of its current or coming assignment."""
+
+    plan: str
+    key: str
+    keys: tuple[str, ...]
+
+    def is_by(self, subscription: str) -> bool:
+        return self.key.startswith(f"plan:{subscription}:")
+
+    def has_newer(self, subscription: str, at: int) -> bool:
+        """Return True if an assignment by a newer event of the subscription (after ``at``) is booked."""
+        mine = (key.rpartition(":") for key in self.keys if key.startswith(f"plan:{subscription}:"))
+        return any(when.isdecimal() and int(when) > at for _, _, when in mine)
+
+
+def plan_history(store: Store, org: str, default_plan: str) -> PlanHistory:
+    """Return the plan that the newest assignment puts an org on."""
+    entries = list(store.journal.read(org, EntryFilter(kinds=("plan",))))
+    assignments = [entry for entry in entries if not entry["key"].startswith("plan-due:")]
+    last = assignments[-1] if assignments else None
+    keys = tuple(entry["key"] for entry in assignments)
+    return PlanHistory(str(last["plan"]) if last else default_plan, last["key"] if last else "", keys)
+
+
+def assignment(
+    subscription: Subscription, history: PlanHistory, shop: Shop, at: int, now: Instant
+) -> AssignPlan | None:
+    """Return the assignment that a subscription requires as of ``at``, or None for no change.
+
+    A subscription that ended changes only a plan that it assigned: another may have replaced it.
+    """
+    org, ref = subscription.org or "", f"{subscription.id}:{at}"
+    if subscription.standing == "waits" or history.has_newer(subscription.id, at):
+        return None
+    if subscription.standing == "ended":
+        plan = shop.default_plan if history.is_by(subscription.id) else history.plan
+        return None if plan == history.plan else AssignPlan(org, plan, ref)
+    if subscription.ends_at is not None and subscription.ends_at > now:
+        is_booked = history.plan == shop.default_plan and history.is_by(subscription.id)
+        if history.plan == subscription.plan:
+            return AssignPlan(org, shop.default_plan, ref, subscription.ends_at)
+        if is_booked:
+            return None
+    return None if history.plan == subscription.plan else AssignPlan(org, subscription.plan, ref)
+
+
+def plan_findings(
+    items: Iterable[Json], knowing: Callable[[Json], Shop], store: Store, actor: str, until: Instant
+) -> Iterator[Discrepancy]:
+    """Yield the orgs whose plan differs from their subscription's; ``knowing`` reads the referenced objects."""
+    shop = knowing({})
+    by_org: dict[str, list[Subscription]] = {}
+    for item in items:
+        subscription = read_subscription(item, knowing(item))
+        if subscription is not None and subscription.org is not None:
+            by_org.setdefault(subscription.org, []).append(subscription)
+    at = instants.to_millis(until) // 1000
+    for org, subscriptions in by_org.items():
+        # A running subscription decides, the newest first; then an unpaid one; then the last that ended.
+        order = {"on": 2, "waits": 1, "ended": 0}
+        chosen = max(subscriptions, key=lambda one: (order[one.standing], one.created))
+        history = plan_history(store, org, shop.default_plan)
+        if chosen.standing == "ended":
+            chosen = next((one for one in subscriptions if history.is_by(one.id)), chosen)
+        operation = assignment(chosen, history, shop, at, until)
+        if operation is not None:
+            yield _differs(chosen, history, operation, actor)
+
+
+def _differs(subscription: Subscription, history: PlanHistory, operation: AssignPlan, actor: str) -> Discrepancy:
+    later = f" from {operation.from_at}" if operation.from_at else ""
+    return Discrepancy(
+        "plan_differs",
+        subscription.id,
+        operation.org,
+        None,
+        f"plan {operation.plan}{later}",
+        f"plan {history.plan}",
+        f"subscription {subscription.id} of {operation.org} is {subscription.status}: plan {operation.plan}{later}, "
+        f"but the org is on {history.plan}",
+        (Request(operation, actor, f"reconcile: subscription {subscription.status}"),),
+    )

@@ -1,0 +1,1 @@
+"""Webhooks: deliveries are read, combined object by object, and booked."""

@@ -1,0 +1,351 @@
+"""Turn webhook events into operations: in any order, however often repeated, they lead to the same state.
+
+The contents of an event decide, not its time of arrival. The events of a run are combined by object first: a paid
+payment stays paid, and money that came back was gone before. The journal holds the rest. A refund that failed before
+it was booked is booked and reversed at once: if older news of its success arrives later, its key is already used.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from meterctl.core.booking.ledger import Ledger
+from meterctl.core.domain import instants
+from meterctl.core.domain.operations import Operation, Request, ReverseRefund
+from meterctl.core.errors import BadInput, PaymentRefused
+from meterctl.core.model import Instant
+from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
+from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
+from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, shares
+from meterctl.core.payments.sale_book import Sale
+from meterctl.core.payments.sales import Seller, credit_for
+from meterctl.core.payments.stripe.objects import payments_of
+from meterctl.core.payments.stripe.reader import Reader
+from meterctl.core.payments.stripe.shop import Json, Shop, Unread
+from meterctl.core.payments.stripe.subscriptions import Subscription, assignment, plan_history, read_subscription
+from meterctl.core.payments.webhooks.deliveries import Rejection
+from meterctl.core.payments.webhooks.event_counts import TROUBLE, Events
+from meterctl.core.payments.webhooks.events import with_object
+from meterctl.core.payments.webhooks.feed import Feed
+from meterctl.core.results import Receipt
+
+#: Refusals that another event may lift.
+_WAITS = ("unknown_session", "refund_exceeds_payment")
+
+#: Stripe keeps an event, and sends it again on request, for this many days.
+RESENT_DAYS = 30
+
+
+class Booking(NamedTuple):
+    """The actor and reason to book under, the shop, and the prices to accept."""
+
+    actor: str
+    reason: str | None = None
+    shop: Shop = Shop()
+    discounts: bool = False
+    accept_paid: frozenset[str] = frozenset()
+
+    def seller(self, payment: Payment) -> Seller:
+        accepts_amount = any(name in self.accept_paid for name in payment.all_names)
+        return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", accepts_amount)
+
+
+class ObjectOutcome(NamedTuple):
+    """The outcome for one object. ``keep``: its deliveries may be needed again."""
+
+    status: str
+    reason: str | None = None
+    message: str = ""
+    org: str | None = None
+    keep: bool = False
+
+
+class Settler:
+    """Books the contents of a feed. Without a ``gateway``, incomplete events stay pending."""
+
+    def __init__(self, ledger: Ledger, gateway: Reader | None, booking: Booking) -> None:
+        self._ledger = ledger
+        self._gateway = gateway
+        self._booking = booking
+        #: Payments read from Stripe only because of a refund; no event here concerns them.
+        self._looked_up_payments: set[str] = set()
+
+    def settle(self, feed: Feed, result: Events) -> None:
+        """Book everything in ``feed``, and record the outcomes in ``result``."""
+        self._read_thin(feed, result)
+        open_charges = self._complete(feed)
+        for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
+            for payment in sale if name not in self._looked_up_payments else ():
+                sources_of = dict.fromkeys([name, *_names(sale)])
+                self._note(sources_of, payment.session, self._settle_payment(payment), feed, result)
+        for charge in open_charges:
+            self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNNAMED_REFUND), feed, result)
+        for name, (event_time, item) in feed.subscriptions.items():
+            self._note([name], name, self._follow(item, event_time), feed, result)
+        result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
+        self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
+
+    # -- gaps in the events
+
+    def _read_thin(self, feed: Feed, result: Events) -> None:
+        """Read the objects that events name but do not hold."""
+        for (kind, name), event in feed.thin.items():
+            if self._gateway is None:
+                outcome = ObjectOutcome(
+                    "pending", "needs_key", f"the event only names {name}: set STRIPE_API_KEY to read it"
+                )
+                self._note([name], name, outcome, feed, result)
+                continue
+            item = self._gateway.object(kind, name)
+            full = event if item is None else with_object(event, item, self._booking.shop)
+            source = next(iter(feed.sources_of(name)), None)
+            if item is None or not feed.add(full._replace(thin=None), source):
+                result.count("other")
+
+    def _complete(self, feed: Feed) -> list[str]:
+        """Fill gaps in the events from Stripe, before booking; return the charges still incomplete."""
+        feed.link()
+        open_charges = feed.unexplained_charges()
+        for name, item in feed.items.items():
+            sale = payments_of(item, self._booking.shop)
+            if name in feed.sales and not any(part.unread for part in sale):
+                feed.add_sale(sale)
+        if self._gateway is None:
+            return [charge.charge for charge in open_charges]
+        for known_sale in list(feed.sales.values()):
+            if self._is_open(known_sale[0]):
+                full_sale = self._gateway.sale(known_sale[0].session)
+                feed.sales.pop(known_sale[0].session)
+                feed.add_sale(full_sale or known_sale)
+        for charge in open_charges:
+            payments = self._gateway.sale(charge.charge)
+            for giveback in self._gateway.givebacks_of(payments[0]) if payments else []:
+                feed.add_giveback(giveback)
+        self._link(feed, self._gateway)
+        return []
+
+    def _link(self, feed: Feed, gateway: Reader) -> None:
+        """Read the payments of givebacks if neither the events nor the journal have them."""
+        for item in feed.givebacks.values():
+            if item.standing == "waiting" or _is_identified(feed.find_sale(item.of)):
+                continue
+            credits = credits_for(self._ledger.store, item.of)
+            if credits and not shares_unknown(credits):
+                continue
+            sale = next((parts for name in item.of if (parts := gateway.sale(name))), [])
+            if sale:
+                self._looked_up_payments |= {part.session for part in sale} - feed.sales.keys()
+                feed.add_sale(sale)
+
+    def _is_open(self, payment: Payment) -> bool:
+        """Return True if Stripe's full object is needed to credit the payment."""
+        if payment.foreign or not payment.paid:
+            return False
+        if payment.unread is not None:
+            return True
+        try:
+            credit_for(payment, self._booking.seller(payment))
+        except (PaymentRefused, BadInput) as problem:
+            return payment.quantity is None and problem.code == "price_mismatch"
+        return False
+
+    # -- payments
+
+    def _settle_payment(self, payment: Payment) -> ObjectOutcome:
+        if payment.foreign:
+            return ObjectOutcome("foreign")
+        if not payment.paid:
+            return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
+        credits = credits_for(self._ledger.store, payment.all_names)
+        try:
+            operation = credit_for(payment, self._booking.seller(payment), credits=credits)
+        except (PaymentRefused, BadInput) as problem:
+            status = "pending" if problem.code == "needs_key" else "refused"
+            return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)
+        return _outcome(self._book(operation, payment.at))
+
+    def _follow(self, item: Json, event_time: int) -> ObjectOutcome:
+        """Put an org on the plan of its subscription."""
+        shop = self._booking.shop
+        try:
+            subscription = self._subscription(item)
+        except Unread as unread:
+            message = f"{item.get('id')} takes its org from {unread.name}: set STRIPE_API_KEY to read it"
+            return ObjectOutcome("pending", "needs_key", message)
+        if subscription is None:
+            return ObjectOutcome("foreign")
+        if subscription.org is None:
+            return ObjectOutcome("refused", "no_org", f"subscription {subscription.id} names no valid org")
+        if subscription.standing == "waits":
+            return ObjectOutcome("waiting", None, "", subscription.org)
+        history = plan_history(self._ledger.store, subscription.org, shop.default_plan)
+        if f"plan:{subscription.id}:{event_time}" in history.keys:
+            return ObjectOutcome("replayed", None, "", subscription.org)
+        operation = assignment(subscription, history, shop, event_time, self._ledger.clock.now())
+        at = instants.from_millis(event_time * 1000) if event_time else None
+        return ObjectOutcome("unchanged") if operation is None else _outcome(self._book(operation, at))
+
+    def _subscription(self, item: Json) -> Subscription | None:
+        try:
+            return read_subscription(item, self._booking.shop)
+        except Unread:
+            if self._gateway is None:
+                raise
+            return read_subscription(item, self._gateway.knowing(item))
+
+    # -- givebacks
+
+    def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
+        """Book givebacks oldest first; retry the refused ones while others free cents of the payment."""
+        # Returned money goes first: it frees cents of the payment.
+        rest = sorted(_by_time(items), key=lambda item: item.standing == "given")
+        progress = True
+        while rest and progress:  # bounded: each turn settles one, or is the last
+            outcomes = [(item, self._claw(item, feed)) for item in rest]
+            rest = [item for item, outcome in outcomes if outcome.status == "pending"]
+            progress = any(outcome.status in ("applied", "planned") for _, outcome in outcomes)
+            for item, outcome in outcomes:
+                if outcome.status != "pending" or not progress:
+                    sale = feed.find_sale(item.of)
+                    self._note([item.id], item.id, outcome, feed, result, _names(sale or ()))
+
+    def _claw(self, item: Giveback, feed: Feed) -> ObjectOutcome:
+        """Bring the journal up to date with a giveback, on every part of its payment."""
+        sale = feed.find_sale(item.of)
+        if not _is_identified(sale) and self._gateway is None:
+            sale = None
+        credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
+        if sale is not None and credits and sale[0].unread is not None:
+            sale = None  # without its items, only the journal has the payment's parts
+        if sale is None and (not credits or shares_unknown(credits)):
+            if self._gateway is None or not item.of:
+                return ObjectOutcome("pending", "unknown_payment", _UNLINKED.format(" or ".join(item.of)))
+            sale = ()  # Stripe has none either
+        if not credits:
+            if not sale or sale[0].foreign:
+                return ObjectOutcome("foreign")
+            return ObjectOutcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
+        outcomes = [self._claw_part(share, credit) for share, credit in _shared(item, sale, credits)]
+        return max(outcomes, key=_WORST.index_of)
+
+    def _claw_part(self, item: Giveback, credit: Credit) -> ObjectOutcome:
+        outcome = ObjectOutcome("unchanged", None, "", credit.org)
+        try:
+            operations = steps(item, credit, remember=True)
+        except (PaymentRefused, BadInput) as problem:
+            return ObjectOutcome("refused", problem.code, _with_hint(problem), credit.org)
+        for operation in operations:
+            at = back_time(item) if isinstance(operation, ReverseRefund) else item.at
+            outcome = _outcome(self._book(operation, at))
+            if outcome.status == "conflict":
+                outcome = outcome._replace(reason="refund_differs", message=_DIFFERS.format(item, credit.org))
+            if outcome.status not in ("applied", "planned", "replayed"):
+                break
+        if outcome.reason in _WAITS and item.standing != "returned":
+            return outcome._replace(status="pending")
+        if outcome.reason in _WAITS:  # the payment has no cents left to record money that came back
+            outcome = ObjectOutcome("unchanged", None, "", credit.org)
+        return outcome._replace(keep=self._is_needed_again(item, credit))
+
+    def _is_needed_again(self, item: Giveback, credit: Credit) -> bool:
+        """Return True if the news must be kept, because the payment's limit left no room for it.
+
+        There may be room once other money comes back. Then a cut clawback grows, and older news would be booked.
+        """
+        now = next((one for one in credits_for(self._ledger.store, [credit.name]) if one.seq == credit.seq), credit)
+        if item.standing == "given":
+            claws = now.clawed(item.id)
+            is_short = sum(claw.cents for claw in claws) < item.cents and now.remaining_cents == 0
+            return is_short and (not claws or is_cut(now, claws))
+        resent_until = instants.add_days(back_time(item) or item.at, RESENT_DAYS)
+        return item.standing == "returned" and not is_remembered(item, now) and resent_until > self._ledger.clock.now()
+
+    def _book(self, operation: Operation, at: Instant | None) -> Receipt:
+        return self._ledger.one(Request(operation, self._booking.actor, self._booking.reason, at))
+
+    def _note(
+        self,
+        names: Iterable[str],
+        about: str,
+        outcome: ObjectOutcome,
+        feed: Feed,
+        result: Events,
+        sale: Iterable[str] = (),
+    ) -> None:
+        result.count(outcome.status)
+        if outcome.keep or outcome.status in ("pending", "refused"):
+            # Keep the payment's own event too: it links the giveback to it.
+            result.to_keep += feed.sources_of(*names, *sale)
+        if outcome.status in ("refused", "conflict"):
+            result.rejections += [
+                Rejection(source, outcome.reason, outcome.message) for source in feed.sources_of(*names)
+            ]
+        if outcome.status not in TROUBLE:
+            return
+        tellers = feed.sources_of(*names)
+        result.add_problem(
+            outcome.status,
+            {
+                "line": tellers[0].line if tellers else None,
+                "event": tellers[0].event if tellers else None,
+                "object": about,
+                "org": outcome.org,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "message": outcome.message,
+            },
+        )
+
+
+class _Ranks(tuple[str, ...]):
+    def index_of(self, outcome: ObjectOutcome) -> int:
+        return self.index(outcome.status)
+
+
+#: Outcomes from best to worst: the worst of a payment's parts is reported for all.
+_WORST = _Ranks(
+    ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict", "foreign")
+)
+
+
+def _is_identified(sale: Sale | None) -> bool:
+    """Return True if the events identify the payment.
+
+    A foreign payment intent may still belong to one of our sessions or invoices.
+    """
+    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))
+
+
+def _names(sale: Iterable[Payment]) -> list[str]:
+    return list(dict.fromkeys(name for part in sale for name in part.all_names))
+
+
+def _shared(item: Giveback, sale: Sale | None, credits: Sequence[Credit]) -> Iterator[tuple[Giveback, Credit]]:
+    """Yield a giveback's share for each credit of its payment, in proportion to the parts' amounts."""
+    for part in in_parts(credits):
+        known = next((one for one in sale or () if set(one.all_names) & set(part.credit.all_names)), None)
+        if known is not None and sale is not None:
+            yield shares(item, sale)[sale.index(known)], part.credit
+        else:
+            yield part.share_of(item), part.credit
+
+
+def _with_hint(problem: PaymentRefused | BadInput) -> str:
+    return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
+
+
+_UNNAMED_REFUND = (
+    "the charge was refunded, but no event names the refund: send refund.created events too, or set STRIPE_API_KEY"
+)
+_DIFFERS = (
+    "{0.id} gave back {0.cents} {0.currency}, but the journal of {1} has another amount or payment for it: "
+    "to mend it, run meterctl reconcile"
+)
+_UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
+
+
+def _by_time(items: Iterable[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: (item.at, item[0]))
+
+
+def _outcome(receipt: Receipt) -> ObjectOutcome:
+    return ObjectOutcome(receipt.status, receipt.reason, receipt.message, receipt.org)
