@@ -42,13 +42,14 @@ def _diagnose(wiring: Wiring, sample: int) -> Diagnosis:
     with ExitStack() as stack:
         try:
             store = stack.enter_context(closing(open_store(wiring.store_url, only_look=True)))
-            now = wiring.now if diagnosis.ok else machine.now()
+            waiting = wiring.clock if diagnosis.ok else machine
+            now = waiting.now()
         except StoreUnreachable as problem:
             diagnosis.note_unreachable(problem)
             return diagnosis
         plans = (wiring.configured_plans(), wiring.settings.terms.default_plan) if diagnosis.ok else ()
         max_jump = (wiring.settings if diagnosis.ok else Settings()).max_clock_jump
-        Doctor(store, now, machine, sample, *plans, max_jump=max_jump).look(diagnosis)
+        Doctor(store, now, machine, sample, *plans, max_jump=max_jump, waiting=waiting).look(diagnosis)
     return diagnosis
 
 

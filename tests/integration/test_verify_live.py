@@ -1,4 +1,4 @@
-"""Verify while others write: a backfill runs in other processes, and nothing is found."""
+"""Verify and doctor while others write: a backfill runs in other processes, and nothing is found."""
 
 import json
 import subprocess
@@ -55,10 +55,12 @@ def test_a_check_of_all_during_a_backfill_finds_nothing(store: str, tmp_path: Pa
     file.write_text("\n".join(operations(lines)) + "\n", encoding="utf-8")
     argv = command(store, tmp_path, "backfill", str(file), "--workers", workers)
     checks = 0
+    subprocess.run(command(store, tmp_path, "init"), check=True, capture_output=True, timeout=60)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writing:
         try:
             while writing.poll() is None:
-                argv = command(store, tmp_path, "verify", "--all")
+                words = ["doctor"] if checks % 2 else ["verify", "--all"]
+                argv = command(store, tmp_path, *words)
                 done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
                 assert done.returncode == 0, (done.stdout[:3000], done.stderr[:3000])
                 checks += 1

@@ -170,6 +170,32 @@ def test_l77_a_head_or_a_topup_that_comes_a_moment_later_is_no_finding(desk: Des
     assert sum(late.slept) < 35
 
 
+def test_l77_the_doctor_waits_for_a_head_and_a_topup_as_verify_does(desk: Desk) -> None:
+    desk.credit("cs_1")
+    old = head_of(desk.tip())
+    desk.debit(1, "d1")
+    desk.store.heads.replace([old])
+    desk.store.claims.take([make_claim("cs_9", "org-9")])
+
+    class Meanwhile(HandClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 3:
+                desk.credit("cs_9", org="org-9")
+                desk.store.heads.put([head_of(desk.tip())])
+
+    def caches(clock: HandClock) -> dict[str, bool | None]:
+        desk.store.examine = lambda _: [Observation("store", True, "")]  # type: ignore[method-assign]
+        diagnosis = Diagnosis("a store")
+        Doctor(desk.store, desk.clock.now(), desk.clock, max_jump=LIMITS.jump, waiting=clock).look(diagnosis)
+        return {check.name: check.ok for check in diagnosis.checks if check.name in ("heads", "claims")}
+
+    late = HandClock(desk.clock.now())
+    assert caches(late) == {"heads": False, "claims": False}, "no writer came"
+    assert sum(late.slept) < 70
+    assert caches(Meanwhile(desk.clock.now())) == {"heads": True, "claims": True}
+
+
 def test_l78_a_sweep_that_finds_no_journal_says_so(desk: Desk, tmp_path: Any) -> None:
     file = MetricsFile(str(tmp_path / "meterctl.prom"), desk.clock)
     sweeper = Sweeper(desk.ledger, "expire", "cron")

@@ -29,6 +29,8 @@ from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Store
 from meterctl.core.results import Result
 from meterctl.core.sweep.lease import LEASE_MS
+from meterctl.core.verify.report import Doubt
+from meterctl.core.verify.second_look import persisting
 
 #: Default number of orgs, claims and due orgs to look at.
 SAMPLE = 200
@@ -85,7 +87,7 @@ class Doctor:
 
     Anything before ``now`` is due. ``clock`` is this machine's, to compare with the server's. ``config_versions`` are
     the plans of the config, to compare with the published ones. ``default_plan`` is the config's plan for orgs without
-    one; None if the config cannot be read.
+    one; None if the config cannot be read. By ``waiting``, writers get time to catch up with their heads and claims.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Doctor:
         default_plan: str | None = None,
         *,
         max_jump: float = MAX_JUMP,
+        waiting: Clock | None = None,
     ) -> None:
         self._store = store
         self._config_versions = config_versions
@@ -106,6 +109,7 @@ class Doctor:
         self._clock = clock
         self._sample = sample
         self._max_jump = max_jump
+        self._waiting = waiting
 
     def look(self, diagnosis: Diagnosis) -> None:
         """Add all observations to ``diagnosis``. A store that does not answer is a finding like any other."""
@@ -225,37 +229,28 @@ class Doctor:
     def _heads(self) -> Observation:
         orgs = list(islice(self._store.journal.orgs(), self._sample))
         heads = self._store.heads.get(orgs)
-        behind = [org for org in orgs if not self._is_current(org, heads.get(org))]
+        tips = {org: self._store.journal.tip(org) for org in orgs}
+        doubts = [Doubt(org, tip["seq"]) for org, tip in tips.items() if tip and not _is_of(heads.get(org), tip)]
+        behind = persisting(self._store, doubts, self._waiting)
         if not behind:
             return Observation("heads", True, f"{self._count(orgs)} looked at, all current")
-        summary = f"{len(behind)} of {self._count(orgs)} are behind or wrong, such as {behind[0]}"
+        summary = f"{len(behind)} of {self._count(orgs)} are behind or wrong, such as {behind[0].org}"
         return Observation("heads", False, summary, "sweeps may miss these orgs: meterctl verify --all --repair-heads")
-
-    def _is_current(self, org: str, head: Head | Damaged | None) -> bool:
-        """Return True if the head is that of the newest entry, with its hash and balance."""
-        tip = self._store.journal.tip(org)
-        if tip is None or _is_of(head, tip):
-            return True
-        # A writer stores the head a moment after the entry, so read both once more.
-        head, tip = self._store.heads.get([org]).get(org), self._store.journal.tip(org)
-        return tip is None or _is_of(head, tip)
 
     def _claims(self) -> Observation:
         claims = list(islice(sound(self._store.claims.read()), self._sample))
         keys = list(dict.fromkeys((claim.org, key) for claim in claims if (key := claim.topup_key) is not None))
-        missing = self._not_booked(self._not_booked(keys))  # a topup follows its claim by a moment
+        booked = self._store.journal.by_keys(keys) if keys else {}
+        doubts = [Doubt(org, 0, key) for org, key in keys if (org, key) not in booked]
+        missing = persisting(self._store, doubts, self._waiting)
         if not missing:
             return Observation("claims", True, f"{self._count(claims)} looked at, no credit is missing")
-        org, key = missing[0]
-        session = key.partition(":")[2]
+        org, _, key = missing[0]
+        session = (key or "").partition(":")[2]
         summary = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
         credit = shell_command("credit-pack", org, "PACK", "--session", session)
         fix = f"a credit was interrupted: run it again, {credit}"
         return Observation("claims", False, summary, fix)
-
-    def _not_booked(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        entries = self._store.journal.by_keys(keys) if keys else {}
-        return [key for key in keys if key not in entries]
 
     def _count(self, looked_at: Sequence[object]) -> str:
         return f"the first {self._sample:,}" if len(looked_at) == self._sample else f"{len(looked_at):,}"

@@ -28,15 +28,20 @@ REPAIR = "to repair it: meterctl verify --all --repair-heads"
 def settle(store: Store, run: Run, clock: Clock | None) -> None:
     """Report the run's doubts that persist. With a ``clock``, wait for writers to resolve them."""
     doubts, run.doubts = run.doubts, []
-    persisting = _still_open(store, doubts)
+    for doubt in persisting(store, doubts, clock):
+        _report(store, run, doubt)
+
+
+def persisting(store: Store, doubts: Sequence[Doubt], clock: Clock | None) -> list[Doubt]:
+    """Return the doubts that persist on a second look. With a ``clock``, wait for writers to resolve them."""
+    persist = _still_open(store, doubts)
     if clock is not None:
         end, pause = clock.elapsed() + SETTLING, _FIRST_PAUSE
-        while persisting and clock.elapsed() < end:
+        while persist and clock.elapsed() < end:
             clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
-            persisting = _still_open(store, persisting)
-    for doubt in persisting:
-        _report(store, run, doubt)
+            persist = _still_open(store, persist)
+    return persist
 
 
 def _still_open(store: Store, doubts: Sequence[Doubt]) -> list[Doubt]:
