@@ -62,6 +62,29 @@ def test_l83_the_hint_of_a_closed_week_holds_the_adjustment(desk: Desk) -> None:
     assert "meterctl adjust acme +130 " in str(refused.hint)
 
 
+@pytest.mark.parametrize("is_swept", [True, False])
+def test_l83_the_adjustment_leaves_out_units_that_another_undo_gave_back(desk: Desk, is_swept: bool) -> None:
+    desk.publish("free", 100)
+    desk.adjust(500, "grant")
+    for run, units in (("first", 90), ("second", 40), ("third", 20)):
+        desk.run(run, units)
+    desk.undo(of="run:first:main")
+    assert desk.balance() == 500
+    desk.go("2026-11-24")
+    if is_swept:
+        desk.sweep()
+    nothing = desk.undo(of="run:second:main")
+    assert "took 0 units" in nothing.message
+    assert "nothing to make good" in str(nothing.hint)
+    desk.run("fourth", 90)
+    desk.run("fifth", 60)
+    desk.run("sixth", 50)
+    desk.undo(of="run:fourth:main")
+    assert desk.balance() == 490
+    desk.go("2026-12-01")
+    assert "meterctl adjust acme +10 " in str(desk.undo(of="run:fifth:main").hint)
+
+
 def test_l84_one_lot_is_voided_or_extended_and_no_other_touched(desk: Desk) -> None:
     desk.credit("s", "forever")
     desk.adjust(100, "promo")

@@ -135,12 +135,12 @@ def _week_close(state: State, seq: int, week: Week, monday: Instant, terms: Term
         effects["alerts"] = alerts
     amount = settled + rollover.get("units", 0)
     operation = {"op": CLOSE_WEEK, "week": week.key, "cycle": week.cycle}
-    return Draft("reset", week_key_of(week), amount, operation, effects)
+    return Draft("reset", week_key_of(week.key, week.cycle), amount, operation, effects)
 
 
-def week_key_of(week: Week) -> str:
+def week_key_of(week: str, cycle: int) -> str:
     """Return the key under which the end of ``week`` is booked."""
-    return f"week:{week.key}" if week.cycle == 1 else f"week:{week.key}#{week.cycle}"
+    return f"week:{week}" if cycle == 1 else f"week:{week}#{cycle}"
 
 
 def _rollover(state: State, seq: int, week: Week, monday: Instant, settled: int, plans: PlanBook) -> dict[str, Any]:

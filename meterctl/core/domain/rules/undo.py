@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from meterctl.core.domain.due_events import week_key_of
 from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Undo
-from meterctl.core.domain.overflow import removal
+from meterctl.core.domain.overflow import UNCOVERED, removal
 from meterctl.core.domain.rules.context import Context, Decision, plural
 from meterctl.core.domain.rules.giving_back import give_back, give_back_parts
 from meterctl.core.domain.rules.refunds import refundable
@@ -67,7 +68,7 @@ def _uncount(operation: Undo, entry: Entry, context: Context) -> Decision:
         return Refusal("not_undoable", f"run {entry['run']} step {entry['step']} was taken back before")
     week = context.state.week
     if week is None or (week.key, week.cycle) != (entry["week"], entry["cycle"]):
-        return _week_closed(operation, entry)
+        return _week_closed(operation, entry, _standing(entry, context))
     overflow = removal(week.overflow, week.used - entry["units"], week.quota, entry["units"], entry["uncovered"])
     amount, effects = give_back_parts(entry, overflow.draws, Debt(0, overflow.debt), context)
     effects["uncounted"] = {
@@ -80,8 +81,17 @@ def _uncount(operation: Undo, entry: Entry, context: Context) -> Decision:
     return draft("reversal", operation, amount, effects)
 
 
-def _week_closed(operation: Undo, entry: Entry) -> Refusal:
+def _standing(entry: Entry, context: Context) -> int:
+    """Return the units that a run of a closed week took, without those that undos of other runs gave back."""
     took = -entry["amount"]
+    close = context.history.by_key(week_key_of(entry["week"], entry["cycle"]))
+    if close is None:
+        return took  # closed by hand, under a key that only its operator knows
+    parts = close["closed"].get("overflow", ())
+    return min(took, sum(part["units"] for part in parts if part["from"] != UNCOVERED))
+
+
+def _week_closed(operation: Undo, entry: Entry, took: int) -> Refusal:
     message = (
         f"its week {entry['week']} (cycle {entry['cycle']}) is closed: "
         f"run {entry['run']} step {entry['step']} took {plural(took)} beyond the quota"
