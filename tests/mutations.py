@@ -87,7 +87,7 @@ MUTATIONS = [
     ),
     Mutation(
         'domain/due_events',
-        'f"week:{week.key}" if week.cycle == 1 else',
+        'f"week:{week}" if cycle == 1 else',
         '',
         'the first cycle has the key of a later one',
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from meterctl.core.errors import shell_command, with_org
+from meterctl.core.errors import shell_command
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import Facts, LedgerPage, Receipt
 from meterctl.views import words
@@ -264,7 +264,7 @@ def _answer(receipt: Receipt) -> Iterable[Block]:
         yield Note(f"warning [{warning.code}]: {warning.message}", "warn")
     yield Pairs([*_entry_pairs(receipt), ("balance", _balance(receipt))])
     if receipt.hint:
-        yield Note(f"try: {with_org(receipt.hint, receipt.org)}")
+        yield Note(f"try: {receipt.hint}")
 
 
 def _difference(diff: Mapping[str, Mapping[str, Any]]) -> Grid:

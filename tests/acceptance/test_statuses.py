@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterctl.core.errors import REFUSALS
+from meterctl.core.errors import REFUSALS, with_org
 from meterctl.core.model import MAX_UNITS
 from meterctl.core.stores.url import without_secret
 from tests.acceptance.shell import EARLIER, NOW, Shell
@@ -69,7 +69,7 @@ def test_a_refusal_books_nothing_and_says_what_to_do(run: Shell, reason: str) ->
     receipt = answer.doc
     assert (receipt["status"], receipt["reason"], receipt["applied"]) == ("refused", reason, False)
     assert receipt["message"]
-    assert receipt["hint"] == hint or (receipt["hint"] and reason in OWN_HINTS)
+    assert receipt["hint"] == with_org(hint, "acme") or (receipt["hint"] and reason in OWN_HINTS)
     assert (receipt["entry"], receipt["also"]) == (None, [])
     assert run.journal() == journal
 

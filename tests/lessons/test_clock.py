@@ -185,9 +185,9 @@ def test_l77_the_doctor_waits_for_a_head_and_a_topup_as_verify_does(desk: Desk) 
                 desk.store.heads.put([head_of(desk.tip())])
 
     def caches(clock: HandClock) -> dict[str, bool | None]:
-        desk.store.examine = lambda _: [Observation("store", True, "")]  # type: ignore[method-assign]
         diagnosis = Diagnosis("a store")
-        Doctor(desk.store, desk.clock.now(), desk.clock, max_jump=LIMITS.jump, waiting=clock).look(diagnosis)
+        with patch.object(desk.store, "examine", lambda _: [Observation("store", True, "there")]):
+            Doctor(desk.store, desk.clock.now(), desk.clock, max_jump=LIMITS.jump, waiting=clock).look(diagnosis)
         return {check.name: check.ok for check in diagnosis.checks if check.name in ("heads", "claims")}
 
     late = HandClock(desk.clock.now())

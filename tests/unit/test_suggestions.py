@@ -58,6 +58,7 @@ def test_hints_of_refusals_quote_ids() -> None:
     for receipt in (desk.void(1, "v;2", org=ORG), desk.extend(1, "2027-01-01T00:00:00Z", "e;1", org=ORG)):
         assert receipt.hint is not None
         assert ORG in shlex.split(receipt.hint.partition("meterctl ")[2], comments=True)
+    assert shlex.quote(ORG) in str(desk.debit(9, "d;1", org=ORG).hint)
 
 
 def unquoted(tree: ast.AST) -> Iterator[int]:

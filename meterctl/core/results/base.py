@@ -155,4 +155,4 @@ class Receipt(WriteResult):
             )
         if self.status != "refused" or self.reason is None:
             return None
-        return self.own_hint or errors.REFUSALS[self.reason][1]
+        return self.own_hint or errors.with_org(errors.REFUSALS[self.reason][1], self.org)

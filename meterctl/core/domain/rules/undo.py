@@ -87,8 +87,8 @@ def _standing(entry: Entry, context: Context) -> int:
     close = context.history.by_key(week_key_of(entry["week"], entry["cycle"]))
     if close is None:
         return took  # closed by hand, under a key that only its operator knows
-    parts = close["closed"].get("overflow", ())
-    return min(took, sum(part["units"] for part in parts if part["from"] != UNCOVERED))
+    standing: int = sum(part["units"] for part in close["closed"].get("overflow", ()) if part["from"] != UNCOVERED)
+    return min(took, standing)
 
 
 def _week_closed(operation: Undo, entry: Entry, took: int) -> Refusal:
