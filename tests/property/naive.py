@@ -71,6 +71,7 @@ class Fact:
     forfeited: list[tuple[int, int]] = field(default_factory=list)
     expired: int = 0
     paid: int = 0
+    currency: str = ""
     clawed: int = 0
     aimed: int = 0
     reverses: int | None = None
@@ -397,6 +398,7 @@ class Book:
         self.is_sale = True
         fact = self.fact(at, operation)
         fact.paid, fact.units, fact.priority, fact.paid_lot = paid, units, pack.priority, True
+        fact.currency = currency
         expires = None if pack.expiry_days is None else said + timedelta(hours=24 * pack.expiry_days)
         if operation.expires_at is not None:
             expires = moment(operation.expires_at)
@@ -725,7 +727,8 @@ def same(first: Fact, now: Operation) -> bool:
         case CreditPack(), CreditPack():
             asked = (was.pack, was.quantity, was.tax_cents) == (now.pack, now.quantity, now.tax_cents)
             expires = None if now.expires_at is None else moment(now.expires_at)
-            return asked and now.paid_cents in (None, first.paid) and expires in (None, first.expires)
+            money = now.paid_cents in (None, first.paid) and now.currency in (None, first.currency)
+            return asked and money and expires in (None, first.expires)
         case Undo(), Undo():
             return True
         case Attribute(), Attribute():

@@ -30,16 +30,19 @@ class ChunkReader:
         *,
         contended: Collection[str] = (),
         flying: Mapping[Name, Entry] = NOTHING,
+        claimed: Collection[str] = (),
         repeats: bool = True,
     ) -> None:
         """Read the orgs of ``requests``, and with ``repeats`` the entries under their keys.
 
         The tips of ``contended`` orgs, whose last append clashed, are read exactly. ``flying`` entries are being
-        appended. Without ``repeats`` a key is looked up only if a reply depends on it: no key can be appended twice.
+        appended, and the payment names ``claimed`` for them. Without ``repeats`` a key is looked up only if a reply
+        depends on it: no key can be appended twice.
         """
         self._store = store
         self.views = views
         self._flying = flying
+        self._claimed = claimed
         # Not a method of this reader: each chunk would then wait for the garbage collector.
         self.plans = PlanBook(lambda: store.plans.all())  # noqa: PLW0108 - few commands load the plans of a store
         orgs = list(dict.fromkeys(request.operation.org for request in requests))
@@ -59,7 +62,9 @@ class ChunkReader:
         # Not a `cached_property`: until Python 3.12 that holds one lock for all readers while it reads the store.
         if self._names is None:
             self._names = PaymentNames(self._store, self.views)
-            self._names.load(self.requests, self._known)
+            # A credit that claims its other names and loses one of these could not free them again.
+            if any(name in self._claimed for name in self._names.load(self.requests, self._known)):
+                raise TooEarly
         return self._names
 
     def resolved(self, request: Request, view: OrgView) -> Request:

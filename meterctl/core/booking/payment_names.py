@@ -9,7 +9,7 @@ that crashed before. These claims cannot be freed, because a third writer may re
 answered with the other one takes the session off them: the org keeps the names, and `verify` expects no credit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from meterctl.core.booking.journal_view import OrgView, OrgViews, topup_of, unread
 from meterctl.core.domain.entries import undo_key
@@ -29,9 +29,9 @@ class PaymentNames:
         self._claims: dict[str, Claim] = {}
         self._damage: dict[str, Damaged] = {}
 
-    def load(self, requests: Iterable[Request], known: Iterable[tuple[str, str]]) -> None:
-        """Read the claims on all packs about to be credited, in one query. A credit that is ``known`` and has one name
-        alone needs none."""
+    def load(self, requests: Iterable[Request], known: Iterable[tuple[str, str]]) -> Collection[str]:
+        """Read the claims on all packs about to be credited, in one query, and return their names. A credit that is
+        ``known`` and has one name alone needs none."""
         known_keys = set(known)
         names = dict.fromkeys(
             name
@@ -42,6 +42,7 @@ class PaymentNames:
         )
         if names:
             self._claims = self._held(list(names)) | self._claims
+        return names
 
     def _held(self, names: Sequence[str]) -> dict[str, Claim]:
         """Read the claims on ``names``, but for damaged ones: those stop only the credits that ask for them."""

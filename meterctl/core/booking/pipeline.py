@@ -39,6 +39,10 @@ class _Flight(NamedTuple):
         entries = (entry for outcome in self.outcomes for entry in outcome.entries)
         return {(entry["org"], entry["key"]): entry for entry in entries}
 
+    def claimed(self) -> set[str]:
+        """Return the payment names that it claims."""
+        return {claim.name for outcome in self.outcomes for claim in outcome.claims}
+
 
 class _Repeats:
     """Predicts whether a chunk contains repeats, to skip key look-ups.
@@ -113,10 +117,12 @@ class Execution:
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         writer = self._writer
         self._decided_at, now = writer.clock.elapsed(), writer.clock.now()  # before anything is read
-        flying = self._flight.names() if self._flight else NOTHING
+        flying, claimed = (self._flight.names(), self._flight.claimed()) if self._flight else (NOTHING, set[str]())
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
         contended = self._contended_orgs
-        reader = ChunkReader(writer.store, chunk, self._views, contended=contended, flying=flying, repeats=repeats)
+        reader = ChunkReader(
+            writer.store, chunk, self._views, contended=contended, flying=flying, claimed=claimed, repeats=repeats
+        )
         return Batch(reader, writer.terms, now, dry_run=writer.dry_run).decide()
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:

@@ -168,6 +168,30 @@ def test_a_session_credited_by_two_orgs_goes_to_the_first(desk: Desk) -> None:
     assert statuses(receipts) == ["applied", "session_claimed"]
 
 
+def test_a_credit_refused_for_a_name_on_its_way_keeps_no_other_name(desk: Desk) -> None:
+    read_ahead, reads = threading.Event(), count(1)
+
+    def holders_read(real: Any, names: Sequence[str]) -> Any:
+        claims = real(names)
+        if next(reads) == 2:
+            read_ahead.set()
+        return claims
+
+    def take_late(real: Any, claims: Any) -> Any:
+        assert read_ahead.wait(30)  # so the next chunk finds none of these claims in the store
+        return real(claims)
+
+    desk.store.claims.on("holders", holders_read)  # type: ignore[attr-defined]
+    desk.store.claims.on("take", take_late)  # type: ignore[attr-defined]
+    chunks = [[CreditPack("acme", "small", "cs_1", names=("pi_1",))]]
+    chunks.append([CreditPack("bolt", "small", "cs_2", names=("ch_1", "pi_1"))])
+    assert statuses(in_chunks(desk, *chunks)) == ["applied", "session_claimed"]
+    assert holders(desk.store) == {"cs_1": "acme", "pi_1": "acme"}
+    # So the payment learns its names when it is repeated for the right org.
+    assert desk.do(CreditPack("acme", "small", "cs_2", names=("ch_1", "pi_1"))).status == "replayed"
+    assert desk.do(Refund("acme", "ch_1", 100, "re_1")).applied
+
+
 def test_due_events_cut_off_by_a_clash_are_told_across_chunks(desk: Desk) -> None:
     desk.adjust(5, "a", expires="2026-11-17")
     desk.go("2026-11-18")
