@@ -22,7 +22,7 @@ _FATES = {
     "clawed": "clawed",
     "expired": "expired",
     "forfeited": "forfeited",
-    "voided": "undone",
+    "voided": "voided",
 }
 
 
@@ -116,6 +116,8 @@ def _origin(lot: _Facts) -> str:
     opened = words.when(lot["opened_at"])[:10]
     if lot["kind"] == "topup":
         return f"{lot['pack']}, {words.money(lot['paid_cents'], lot['currency'])}, {lot['session']}, {opened}"
+    if lot["kind"] == "reset":
+        return f"rolled over, {opened}"
     verb = {"adjustment": "granted", "reversal": "given back"}.get(lot["kind"], lot["kind"])
     reason = f': "{lot["reason"]}"' if lot["reason"] else ""
     return f"{verb} by {lot['actor']}, {opened}{reason}"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -188,11 +189,30 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
 
 def test_the_demo_tells_its_story_and_leaves_no_trace(run: Shell) -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", *DEMO.split()], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", *DEMO.split()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "COLUMNS": "130"},
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    for command in ("plan publish", "credit-pack", "meter attribute", "refund", "expire", "ledger"):
+    commands = (
+        "plan publish",
+        "plan assign",
+        "credit-pack",
+        "adjust",
+        "meter hold",
+        "meter attribute",
+        "undo",
+        "refund",
+    )
+    for command in (*commands, "lot extend", "lot void", "lot list", "expire", "explain", "ledger", "verify"):
         assert f"$ meterctl {command}" in ended.stdout
+    for words in ("run-1 let go, 400 units", "lot 3: 200, lot 2: 20", "takes back entry 6", "voided"):
+        assert words in " ".join(ended.stdout.split()), words
+    assert "✓ all checks hold: 13 entries of 1 org" in ended.stdout
+    assert len(ended.stdout.splitlines()) < 150
     assert not list(run.place.glob("*.db*"))
 
 
