@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mongod import own_database
+
 #: What no help needs.
 HEAVY = {"pymongo", "stripe", "rich", "pydantic", "sqlite3", "tabulate", "plotille", "jinja2"}
 
@@ -85,7 +87,7 @@ sys.exit(code)
 def test_a_debit_starts_without_what_others_need(tmp_path: Path) -> None:
     """Each of these took more than a hundredth of its start."""
     store = ["--store", f"sqlite:{tmp_path}/meterctl.db", "--json"]
-    late = ["_hashlib", "decimal", "random", "selectors", "_bz2", "_lzma"]
+    late = ["_hashlib", "decimal", "random", "selectors", "_bz2", "_lzma", "getpass", "termios"]
     late += [f"meterctl.core.results.{name}" for name in ("answers", "findings", "records", "runs")]
     probe = LATER % ", ".join(map(repr, late))
     found = []
@@ -94,6 +96,20 @@ def test_a_debit_starts_without_what_others_need(tmp_path: Path) -> None:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
         found += json.loads(ended.stderr.splitlines()[-1])
     assert found == []
+
+
+#: Parts of libraries that a command on MongoDB does not need: a quarter of its start, and of its processor time.
+NOT_FOR_MONGODB = ["asyncio.base_events", "email.message", "importlib.metadata._meta", "tempfile"]
+NOT_FOR_MONGODB += ["pymongo.asynchronous.collection", "pymongo.asynchronous.pool", "dns", "gridfs", "requests"]
+
+
+def test_a_command_on_mongodb_starts_without_the_asynchronous_half(tmp_path: Path) -> None:
+    probe = LATER % ", ".join(map(repr, NOT_FOR_MONGODB))
+    with own_database() as store:
+        for line in ("init", "adjust acme 5 --ref a1 --reason why", "debit acme 1 --ref r1 --yes", "balance acme"):
+            command = [sys.executable, "-c", probe, "--store", store, "--json", *line.split()]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True)
+            assert json.loads(ended.stderr.splitlines()[-1]) == [], line
 
 
 def test_a_config_is_read_without_a_library(tmp_path: Path) -> None:
