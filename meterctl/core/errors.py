@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_PLAIN_WORD = r"[A-Za-z0-9_@%+=:,./-]+"
 
 DONE = 0
 UNEXPECTED = 1
@@ -78,7 +78,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
 
 def shell_word(word: str) -> str:
     """Return ``word`` quoted for a shell, because an id may contain a | or a #."""
-    if _PLAIN_WORD.fullmatch(word):
+    if re.fullmatch(_PLAIN_WORD, word):
         return word
     return "'" + word.replace("'", "'\\''") + "'"
 

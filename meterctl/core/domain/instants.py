@@ -22,7 +22,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _MIDNIGHT = "T00:00:00.000Z"
 
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_CANONICAL = lazy_pattern(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})T{_CLOCK}:[0-5][0-9]\.[0-9]{{3}}Z")
+#: The part of an instant after its day, in its stored form.
+STORED_TIME = lazy_pattern(rf"T{_CLOCK}:[0-5][0-9]\.[0-9]{{3}}Z")
 _WRITTEN = lazy_pattern(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})"
     rf"(?:[T ](?P<minute>{_CLOCK})(?::(?P<second>[0-5][0-9])(?:[.,](?P<fraction>[0-9]+))?)?"
@@ -58,7 +59,7 @@ class Written(NamedTuple):
 def read_written(text: str, hint: str = _TIME_HINT) -> Written:
     """Return the parts of ``text`` (ISO 8601). Raises `BadInput`."""
     match = _WRITTEN.fullmatch(text)
-    if not match or not _is_day(match["day"]):
+    if not match or not is_day(match["day"]):
         raise BadInput(f"{text!r} is not a time", hint=hint)
     millis = (match["fraction"] or "")[:3].ljust(3, "0")
     time = None if match["minute"] is None else f"{match['minute']}:{match['second'] or '00'}.{millis}"
@@ -80,8 +81,7 @@ def parse(text: str) -> Instant:
 
 def is_instant(text: str) -> bool:
     """Return True if ``text`` is an instant in its stored form, ``2026-11-22T10:03:00.000Z``."""
-    match = _CANONICAL.fullmatch(text)
-    return match is not None and _is_day(match[1])
+    return STORED_TIME.fullmatch(text, 10) is not None and is_day(text[:10])
 
 
 def parse_filter(text: str, now: Instant, *, ends: bool = False) -> Instant:
@@ -120,7 +120,7 @@ def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
     if _MONTH.fullmatch(text):
         start = parse(f"{text}-01")
         return start, Instant(add_days(start, 31)[:8] + "01" + _MIDNIGHT)
-    if _DAY.fullmatch(text) and _is_day(text):
+    if _DAY.fullmatch(text) and is_day(text):
         start = Instant(text + _MIDNIGHT)
         return start, add_days(start, 1)
     return None
@@ -179,12 +179,12 @@ def to_millis(instant: Instant) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _is_day(day: str) -> bool:
+def is_day(text: str) -> bool:
+    """Return True if ``text`` is a day in its stored form, ``2026-11-22``."""
     try:
-        date.fromisoformat(day)
+        return date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-    return True
 
 
 @lru_cache(maxsize=4096)

@@ -1,18 +1,15 @@
 """Test the shape of single values and of the documents inside an entry."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
-from meterctl.core.domain import instants, weeks
-from meterctl.core.domain.pattern import lazy_pattern
+from meterctl.core.domain import weeks
+from meterctl.core.domain.instants import STORED_TIME, is_day
 from meterctl.core.errors import BadInput
 from meterctl.core.model import MAX_UNITS
 
 Test = Callable[[Any], bool]
-
-_CLOCK = lazy_pattern(r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z", re.ASCII)
 
 
 class Integer:
@@ -49,16 +46,8 @@ def dictionary(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-@lru_cache(maxsize=4096)
-def _is_day(text: str) -> bool:
-    try:
-        return instants.parse(text)[:10] == text
-    except BadInput:
-        return False
-
-
 def instant(value: Any) -> bool:
-    return isinstance(value, str) and _CLOCK.fullmatch(value, 10) is not None and _is_day(value[:10])
+    return isinstance(value, str) and STORED_TIME.fullmatch(value, 10) is not None and is_day(value[:10])
 
 
 @lru_cache(maxsize=256)
