@@ -67,9 +67,6 @@ def credit_pack(
         raise BadInput("crediting a pack needs ORG, PACK and --session", hint=hint, code="usage")
     # A sale has a payment. A free pack has a price of 0 in the config, and a gift is an adjustment.
     paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
-    from meterctl.core.payments.modes import check_name
-
-    check_name(session, wiring.store)
     operation = CreditPack(
         org,
         pack,

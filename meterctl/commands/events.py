@@ -159,6 +159,6 @@ def _verify(wiring: Wiring) -> Callable[[str, str], bool] | None:
 
 
 def _store_mode(wiring: Wiring) -> bool | None:
-    from meterctl.core.payments.modes import store_mode
+    from meterctl.core.booking.payment_modes import store_mode
 
     return store_mode(wiring.store)

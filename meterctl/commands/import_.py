@@ -52,6 +52,7 @@ def import_journals(
 
 
 def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
+    from meterctl.core.booking.payment_modes import check_source, mode_by_marks
     from meterctl.core.imports.devkit.importer import DevkitImporter
     from meterctl.process.progress import Progress
 
@@ -63,6 +64,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     began, line = wiring.elapsed(), Progress("orgs")
     result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
+    check_source(mode_by_marks(lambda mark: database.has_session(mark, org)), database.place, wiring.store)
     importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock.now(), dry_run=dry_run)
     try:
         for report in importer.run(database.read(database.orgs() if org is None else [org])):

@@ -44,6 +44,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_plan": (NOT_FOUND, "see the plans with: meterctl plan list; publish one with: meterctl plan publish"),
     "unknown_plan_version": (NOT_FOUND, "see the versions with: meterctl plan show PLAN"),
     "session_claimed": (REFUSED, "undo the topup in the other org first, then credit this one"),
+    "mode_mismatch": (REFUSED, "check the id; name another store (--store), or undo those payments first"),
     "insufficient_balance": (REFUSED, "see the lots with: meterctl balance ORG; or take it as debt: --allow-debt"),
     "undone": (REFUSED, "that topup was undone, so there is nothing to claw back; credit the session to the right org"),
     "refund_exceeds_payment": (REFUSED, "see the refunds so far with: meterctl ledger ORG --session ID"),

@@ -22,6 +22,7 @@ REFUSED: dict[str, list[str]] = {
     "unknown_plan_version": [f"{RUN} --plan-version 9"],
     "not_as_expected": [CREDIT, f"{DEBIT} --expect-balance 999"],
     "session_claimed": [CREDIT, "credit-pack bolt small --session s1"],
+    "mode_mismatch": ["credit-pack acme small --session cs_live_1", "credit-pack acme small --session cs_test_1"],
     "insufficient_balance": [CREDIT, "debit acme 1001 --ref r1"],
     "undone": [CREDIT, "undo acme 1 --reason why --yes", REFUND],
     "refund_exceeds_payment": [CREDIT, REFUND, "refund acme --session s1 --cents 301 --refund-id re2"],

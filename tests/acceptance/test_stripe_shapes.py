@@ -136,7 +136,7 @@ def test_payments_of_the_other_mode_are_told_and_not_booked(run: Shell, account:
     assert (answer.code, answer.doc["invalid"], answer.doc["applied"]) == (7, 1, 0)
     assert answer.doc["problems"][0]["reason"] == "mode_mismatch"
     answer = run.json("credit-pack acme small --session cs_live_1")
-    assert (answer.code, answer.error["code"]) == (4, "mode_mismatch")
+    assert (answer.code, answer.doc["reason"]) == (4, "mode_mismatch")
 
 
 def test_nothing_else_in_the_account_makes_a_sound(run: Shell, account: StandIn, tmp_path: Path) -> None:

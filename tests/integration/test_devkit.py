@@ -357,3 +357,17 @@ def contents(run: Shell, store: str) -> list[tuple[Any, ...]]:
     return [
         (entry["org"], entry["seq"], entry["key"], entry["at"], entry["amount"], entry["state"]) for entry in entries
     ]
+
+
+def test_l70_a_test_database_is_not_imported_beside_live_payments(run: Shell, old: str) -> None:
+    org, other = healthy(Random(1)), healthy(Random(2))
+    fill(old, [org, other])
+    run.all("credit-pack shop small --session cs_test_0")
+    refused = run.json(f"import devkit --from {old}")
+    assert (refused.code, refused.error["code"]) == (4, "mode_mismatch")
+    assert "holds live payments, but the store holds test payments" in refused.error["message"]
+    assert run.doc("orgs")["orgs"][0]["org"] == "shop"
+    one = run.json(f"import devkit --from {old} --org {org.id} --dry-run")
+    assert (one.code, one.error["code"]) == (4, "mode_mismatch")
+    run.all("undo shop 1 --reason test --yes")
+    assert run.doc(f"import devkit --from {old}")["orgs"] == 2

@@ -13,13 +13,12 @@ from typing import IO, Any, cast
 import pytest
 
 from meterctl.core.booking.ledger import Ledger
+from meterctl.core.booking.payment_modes import store_mode
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Refund, Request, ReverseRefund
 from meterctl.core.domain.policy import StripeSettings
-from meterctl.core.errors import PaymentRefused
 from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
-from meterctl.core.payments.modes import check_name, store_mode
 from meterctl.core.payments.reconcile.compare import mendable
 from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import gather
@@ -142,8 +141,9 @@ def test_l70_a_payment_that_was_undone_gives_a_store_no_mode(desk: Desk) -> None
     live.sell(at=T0)
     assert settle(desk, live).applied == 1
     assert store_mode(desk.store) is True
-    with pytest.raises(PaymentRefused, match="cs_test_y is a test payment"):
-        check_name("cs_test_y", desk.store)
+    refused = desk.credit("cs_test_y")
+    assert (refused.reason, refused.exit_code) == ("mode_mismatch", 4)
+    assert refused.message == "cs_test_y is a test payment, but the store holds live payments"
 
 
 def test_l88_a_refund_of_any_later_run_finds_its_payment_without_a_key(desk: Desk) -> None:

@@ -79,7 +79,7 @@ class Batch:
         receipt = answers.repeated(operation, first, undo, self._balance(view), session)
         claims: tuple[Claim, ...] = ()
         if isinstance(operation, CreditPack) and receipt.status == "replayed" and receipt.undone_by is None:
-            claims = self._reader.names.learn(operation, first)
+            claims = self._reader.learn_names(operation, first)
         elif isinstance(operation, CreditPack) and first["session"] != operation.session:
             claims = self._reader.names.concede(operation, view)
         return Decision(request, receipt, tip=tip, claims=claims)
@@ -140,7 +140,7 @@ class Batch:
         decision = decide(operation, context)
         if isinstance(decision, (Refusal, Idle)):
             return decision
-        if isinstance(operation, CreditPack) and (refusal := self._reader.names.refusal(operation)) is not None:
+        if isinstance(operation, CreditPack) and (refusal := self._reader.refused_payment(operation)) is not None:
             return refusal
         stamp = Stamp(request.actor, request.reason, self._now, request.at, request.approved_by)
         entry, tip = book(view.org, before, at, decision, stamp, self._terms.balance_alerts)

@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from meterctl.core.booking.journal_view import MOST_LOTS, Name, OrgView, OrgViews
+from meterctl.core.booking.payment_modes import Evidence, PaymentModes, mode_of
 from meterctl.core.booking.payment_names import PaymentNames
 from meterctl.core.domain.entries import REVERSIBLE, undo_key
 from meterctl.core.domain.operations import CreditPack, Operation, Release, Request, Undo
 from meterctl.core.domain.policy import PlanBook
-from meterctl.core.errors import Damaged
-from meterctl.core.model import Entry
+from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Store
 
 NOTHING: Mapping[Name, Entry] = {}
@@ -53,6 +54,7 @@ class ChunkReader:
         self._undone: dict[Name, Entry] = {}
         self._damage: dict[Name, Damaged] = {}
         self._names: PaymentNames | None = None
+        self._modes: PaymentModes | None = None
         if repeats:
             self._read_keys()
 
@@ -66,6 +68,26 @@ class ChunkReader:
             if any(name in self._claimed for name in self._names.load(self.requests, self._known)):
                 raise TooEarly
         return self._names
+
+    def refused_payment(self, operation: CreditPack) -> Refusal | None:
+        """Return a refusal if another org holds the payment, or if the store holds payments of the other mode."""
+        if (refusal := self.names.refusal(operation)) is not None:
+            return refusal
+        if self._modes is None:
+            self._modes = PaymentModes(self._store.claims)
+        named = (self.views.flying_named, self.views.named)
+        decided = (self._flying, self._known, self._undone)
+        return self._modes.refusal(operation, Evidence(self._by_keys, decided, named))
+
+    def learn_names(self, operation: CreditPack, topup: Entry) -> tuple[Claim, ...]:
+        """Return the claims that a repeated credit adds, and remember the mode that they tell."""
+        claims = self.names.learn(operation, topup)
+        live = mode_of(claim.name for claim in claims)
+        if live is not None:
+            self.views.named[operation.org, topup["key"]] = live
+            if self._modes is not None:
+                self._modes.note_name(live)
+        return claims
 
     def resolved(self, request: Request, view: OrgView) -> Request:
         """Return ``request`` with the key of the entry that an undo names by number or by another payment name."""
@@ -119,6 +141,8 @@ class ChunkReader:
         self._known[name] = entry
         if entry["kind"] == "reversal":
             self._undone[name] = entry
+        if self._modes is not None:
+            self._modes.note(entry)
 
     def make_sure(self, view: OrgView, *, up_to: int = 0) -> bool:
         """Read the tip again before a reply that appends nothing, if it may be behind the journal or behind entry

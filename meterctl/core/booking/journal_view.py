@@ -194,6 +194,9 @@ class OrgViews:
         self._store = store
         self._most = most
         self._views: dict[str, OrgView] = {}
+        #: The modes of topups that got another name in this chunk, and in the chunk that is being appended.
+        self.named: dict[Name, bool] = {}
+        self.flying_named: dict[Name, bool] = {}
 
     def of(self, org: str) -> OrgView:
         """Return the view of ``org``. The view of an org that was not loaded has a history and no tip."""
@@ -254,16 +257,19 @@ class OrgViews:
             self._views[org].exact = True
 
     def launch(self, orgs: Iterable[str]) -> None:
+        self.flying_named, self.named = self.named, {}
         for org in orgs:
             self._views[org].launch()
 
     def land(self, orgs: Iterable[str]) -> None:
+        self.flying_named = {}
         for org in orgs:
             self.of(org).land()
 
     def forget(self) -> None:
         """Drop all views: another writer has appended."""
         self._views.clear()
+        self.named, self.flying_named = {}, {}
 
     def _tip(self, org: str) -> Entry | Damaged | None:
         try:

@@ -5,6 +5,7 @@ from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.booking.journal_view import topup_of, unread
+from meterctl.core.booking.payment_modes import JournalModes, check_source
 from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.entries import undo_key
@@ -43,7 +44,7 @@ def import_export(
 ) -> Imported:
     """Append the new entries of an export to the journals of ``store``. ``source`` must be seekable.
 
-    Raises `UnsoundExport`, `OtherJournal` or `SessionTaken` before anything is appended.
+    Raises `UnsoundExport`, `OtherJournal`, `PaymentRefused` or `SessionTaken` before anything is appended.
     """
     start = source.tell()
     _check_sound(verify_file(source, progress=progress, base=_StoredBase(store)), name)
@@ -52,6 +53,7 @@ def import_export(
     for _ in plan.new_entries(source):
         pass  # raise every refusal before the first append
     plan.check_claims()
+    check_source(plan.modes.live, name, store)
     result = Imported(name, plan.orgs, plan.entries, plan.known, plan.entries - plan.known, len(plan.versions))
     result.missing_plans, result.dry_run = plan.missing_plans(), dry_run
     if not dry_run:
@@ -103,6 +105,7 @@ class _ImportPlan:
         self.versions: list[PlanVersion] = []
         self.undone: set[tuple[str, int]] = set()
         self.window_orgs: set[str] = set()
+        self.modes = JournalModes()
         self._topups: list[Entry] = []
         self._plans: set[str] = set()
         self._org = ""
@@ -153,6 +156,7 @@ class _ImportPlan:
     def _is_new(self, entry: Entry) -> bool:
         self.entries += 1
         self._last = entry
+        self.modes.take(entry)
         tip = self._tip
         if tip is not None and entry["seq"] <= tip.seq:
             if entry["seq"] == tip.seq:
@@ -172,6 +176,7 @@ class _ImportPlan:
             self.undone.add((entry["org"], entry["reverses"]))
 
     def _end_org(self) -> None:
+        self.modes.end()
         last, tip = self._last, self._tip
         if last is None:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from meterctl.core.errors import Damaged, sound
+from meterctl.core.errors import Damaged, sound, undamaged
 from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Claims,
@@ -169,7 +169,23 @@ class _OverlayClaims:
         return self._layer.move(holder, to)
 
     def read(self, *, after: str = "") -> Iterator[Claim | Damaged]:
-        return self._below.read(after=after)
+        upper = undamaged(self._layer.read(after=after))
+        newer = next(upper, None)
+        for claim in self._below.read(after=after):
+            if isinstance(claim, Damaged):
+                yield claim
+                continue
+            while newer is not None and newer.name < claim.name:  # bounded: by the layer
+                yield newer
+                newer = next(upper, None)
+            if newer is not None and newer.name == claim.name:
+                yield newer
+                newer = next(upper, None)
+            else:
+                yield claim
+        if newer is not None:
+            yield newer
+            yield from upper
 
 
 class _OverlayPlans:

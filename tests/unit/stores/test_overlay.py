@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.errors import sound
+from meterctl.core.errors import Damaged, sound
 from meterctl.core.model import Instant
 from meterctl.core.ports import EntryFilter, Recorded, Store
 from meterctl.core.stores.overlay import OverlayStore
@@ -107,3 +107,13 @@ def test_it_says_what_it_is_and_makes_nothing(below: Store) -> None:
     assert store.describe() == "memory: (dry run)"
     assert store.init() == []
     store.close()
+
+
+def test_claims_are_read_in_order_from_both(below: Store) -> None:
+    store = OverlayStore(below, MemoryStore())
+    for name in ("a1", "t1", "s0"):
+        store.claims.take([make_claim(name, "bolt")])
+    assert store.claims.move(make_claim("s1", "acme"), make_claim("s1", "bolt"))
+    claims = [claim for claim in store.claims.read() if not isinstance(claim, Damaged)]
+    assert [(claim.name, claim.org) for claim in claims] == [(name, "bolt") for name in ("a1", "s0", "s1", "t1")]
+    assert [claim.name for claim in sound(store.claims.read(after="s0"))] == ["s1", "t1"]

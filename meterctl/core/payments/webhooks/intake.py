@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
+from meterctl.core.booking.payment_modes import MODES, differing
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.stripe.reader import Reader, Span
 from meterctl.core.payments.stripe.shop import Shop
@@ -93,10 +94,10 @@ def _checked(delivery: Delivery, trust: Trust, shop: Shop, live: bool | None) ->
         _check_signature(delivery, trust)
     event = read_event(delivery, shop)
     if live is not None and event.live is not None and event.live != live:
-        modes = {True: "live", False: "test"}
-        message = f"this is a {modes[event.live]} event, but the store holds {modes[live]} payments"
         raise BadInput(
-            message, hint="a store holds payments of one mode only: use another store (--store)", code="mode_mismatch"
+            differing(f"this is a {MODES[event.live]} event", live),
+            hint="a store holds payments of one mode only: use another store (--store)",
+            code="mode_mismatch",
         )
     return event
 

