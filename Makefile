@@ -8,7 +8,7 @@
 #   make simulate   let simulated workers crash, race and lose answers, and check the outcome
 #   make fuzz     feed it 200,000 damaged files, events, saved plans, exports, configs and command lines
 #   make types    check types
-#   make package  build wheel and sdist twice, compare them to the byte, install both outside this checkout, run the demo of each
+#   make package  build wheel and sdist twice, compare them to the byte, install both outside this checkout, check each, run its demo
 #   make sbom     list every pinned package with version and hash in dist/meterctl.cdx.json, for CycloneDX readers
 #   make pictures redraw docs/pictures from the output of the commands
 #   make man      write the man pages to build/man, from the help texts
@@ -70,7 +70,7 @@ package: $(VENV)/.runtime
 	  rm -rf dist/venv && $(PYTHON) -m venv --without-pip dist/venv && \
 	  $(BIN)/python -m pip --python dist/venv/bin/python install --quiet --disable-pip-version-check --compile "$$file" && \
 	  (cd / && $(CURDIR)/dist/venv/bin/meterctl demo > /dev/null) && \
-	  (cd / && $(CURDIR)/dist/venv/bin/python $(CURDIR)/.ci/every_help.py $(CURDIR)/dist/venv/bin/meterctl) || exit 1; \
+	  (cd / && $(CURDIR)/dist/venv/bin/python $(CURDIR)/.ci/check_installed.py $(CURDIR)/dist/venv/bin/meterctl) || exit 1; \
 	done
 	rm -rf dist/venv
 
