@@ -1,6 +1,7 @@
 """``meterctl expire``"""
 
 from meterctl.commands.command import command, new_app
+from meterctl.commands.options import RequireJournal
 from meterctl.commands.sweep_options import (
     AllOrgs,
     FailIfLocked,
@@ -8,7 +9,6 @@ from meterctl.commands.sweep_options import (
     MaxErrors,
     Metrics,
     OrgOrAll,
-    RequireJournal,
     ShardOption,
     SweepChoice,
     Workers,

@@ -63,6 +63,7 @@ def worker_count(text: str | None) -> int:
 
 
 Org = Annotated[str, argument("ORG", "The org's id.", completer("complete_orgs"))]
+RequireJournal = Annotated[bool, switch("--require-journal", "Exit 10 if there is no journal: for cron.")]
 
 
 def _text(

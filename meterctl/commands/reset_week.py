@@ -4,7 +4,7 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import option, switch
+from meterctl.commands.options import RequireJournal, option, switch
 from meterctl.commands.sweep_options import (
     AllOrgs,
     FailIfLocked,
@@ -12,7 +12,6 @@ from meterctl.commands.sweep_options import (
     MaxErrors,
     Metrics,
     OrgOrAll,
-    RequireJournal,
     ShardOption,
     SweepChoice,
     Workers,

@@ -29,8 +29,6 @@ Workers = Annotated[str | None, option("--workers", "N", "With --all: sweep in N
 FailIfLocked = Annotated[bool, switch("--fail-if-locked", "With --all: exit 9 if another sweep is running.")]
 Metrics = Annotated[str | None, option("--metrics-file", "FILE", "With --all: write metrics for Prometheus to FILE.")]
 
-RequireJournal = Annotated[bool, switch("--require-journal", "Exit 10 if there is no journal: for cron.")]
-
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
 

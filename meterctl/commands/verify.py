@@ -7,9 +7,9 @@ from functools import partial
 from typing import Annotated, TypedDict
 
 from meterctl.commands.command import command, new_app, report_no_journal
-from meterctl.commands.options import argument, core_count, option, switch, worker_count
+from meterctl.commands.options import RequireJournal, argument, core_count, option, switch, worker_count
 from meterctl.core.domain.checks import check_org
-from meterctl.core.errors import BadInput, shell_command
+from meterctl.core.errors import BadInput, NoJournal, shell_command
 from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.sources import display_name, open_file, open_file_or_standard_input, unzip
 from meterctl.core.results import Facts, Result, Verification
@@ -54,6 +54,7 @@ def verify(
     heads: Annotated[bool, switch("--repair-heads", "Only rebuild the cached heads.")] = False,
     claims: Annotated[bool, switch("--repair-claims", "Only rebuild the claims of credited payments.")] = False,
     workers: Annotated[str | None, option("--workers", "N", "With --all: check in N processes.")] = None,
+    require_journal: RequireJournal = False,
 ) -> Result:
     """Check journals against the rules. Books nothing.
 
@@ -91,12 +92,20 @@ def verify(
             "on_tip": sealing.on_tip if sealing else None,
         }
         result = _verify(wiring, org, file, workers, settings)
+        result.journal_found = result.orgs > 0
+        if result.ok and not result.entries:
+            _report_nothing(wiring, org, file, require_journal=require_journal)
         if sealing is not None:
             sealing.sound = result.ok
-    result.journal_found = result.orgs > 0
-    if result.ok and not result.entries:
-        report_no_journal(wiring, org, "nothing was checked", None if file is None else display_name(file))
     return result
+
+
+def _report_nothing(wiring: Wiring, org: str | None, file: str | None, *, require_journal: bool) -> None:
+    """Warn that nothing was checked, or raise `NoJournal`; either way no seal vouches for an empty store by mistake."""
+    place = None if file is None else display_name(file)
+    if require_journal:
+        raise NoJournal(f"{place or wiring.describe_store()} has no journal{'' if org is None else f' of {org}'}")
+    report_no_journal(wiring, org, "nothing was checked", place)
 
 
 class _CheckSettings(TypedDict):

@@ -207,6 +207,14 @@ def index_missing(place: str) -> StoreUnusable:
     )
 
 
+class NoJournal(MeterctlError):
+    """The store has no journal, and the command requires one."""
+
+    code = "no_journal"
+    exit_code = UNREACHABLE
+    hint = "check --store and METERCTL_STORE; for a new, empty store leave out --require-journal"
+
+
 class ClockSkew(MeterctlError):
     """This machine's clock differs too much from the database server's. Nothing was booked."""
 

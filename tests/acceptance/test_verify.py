@@ -45,6 +45,22 @@ def test_a_store_without_journal_is_no_error_and_told(run_anywhere: Shell, words
     assert "hold" not in shown.out
 
 
+@pytest.mark.parametrize(("words", "subject"), [("--all", ""), ("acme", " of acme"), ("--all --seal s.seal", "")])
+def test_a_check_can_require_a_journal(run_anywhere: Shell, words: str, subject: str) -> None:
+    answer = run_anywhere.json(f"verify {words} --require-journal --metrics-file out.prom")
+    assert (answer.code, answer.error["code"]) == (10, "no_journal")
+    assert answer.error["message"] == f"{without_secret(run_anywhere.store)} has no journal{subject}"
+    assert re.search(r"^meterctl_verify_success\{.*\} 0$", (run_anywhere.place / "out.prom").read_text(), re.MULTILINE)
+    assert not (run_anywhere.place / "s.seal").exists()
+    run_anywhere.all("credit-pack acme small --session s1", f"verify {words} --require-journal")
+
+
+def test_an_export_can_be_required_to_hold_a_journal(run: Shell) -> None:
+    run.file("empty", "")
+    answer = run.json("verify --file empty --require-journal")
+    assert (answer.code, answer.error["message"]) == (10, "empty has no journal")
+
+
 @pytest.mark.parametrize(("file", "place"), [("empty", "empty"), ("-", "standard input")])
 def test_an_export_without_journal_is_told(run: Shell, file: str, place: str) -> None:
     run.file("empty", "")

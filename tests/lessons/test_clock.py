@@ -11,13 +11,13 @@ from meterctl.core.booking.chunk_writer import PATIENCE
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_millis
-from meterctl.core.errors import ClockJump, ClockSkew, StoreUnreachable
+from meterctl.core.errors import ClockJump, ClockSkew, NoJournal, StoreUnreachable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Lease, Observation, Store
 from meterctl.core.reads.feeds import MARGIN
 from meterctl.core.sweep.due_orgs import LOCK_NAME
 from meterctl.core.sweep.prometheus import MetricsFile
-from meterctl.core.sweep.sweeper import NoJournal, Sweeper
+from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import Check, verify_all
 from meterctl.core.verify.doctor import Diagnosis, Doctor
 from meterctl.process.clock import SystemClock

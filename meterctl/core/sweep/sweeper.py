@@ -11,7 +11,7 @@ from typing import Protocol
 from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
-from meterctl.core.errors import REFUSED, UNREACHABLE, LockHeld, MeterctlError
+from meterctl.core.errors import REFUSED, LockHeld, MeterctlError, NoJournal
 from meterctl.core.model import Instant
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_booker import DueBooker, SweepTally
@@ -31,14 +31,6 @@ class InFuture(MeterctlError):
     code = "in_future"
     exit_code = REFUSED
     hint = "nothing can be booked before it is due: leave out --at"
-
-
-class NoJournal(MeterctlError):
-    """The store has no journal, and the sweep requires one. Nothing was booked."""
-
-    code = "no_journal"
-    exit_code = UNREACHABLE
-    hint = "check --store and METERCTL_STORE; for a new, empty store leave out --require-journal"
 
 
 class PageBooker(Protocol):
