@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from meterctl.process.clock import SystemClock
 from tests.acceptance.shell import Answer, Shell
 from tests.acceptance.terminal import at_terminal
 from tests.mongod import own_database
+from tests.programs import needed
 
 DAY_MS = 86_400_000
 
@@ -245,8 +245,9 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield uri
 
 
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="faketime is not installed")
 def test_a_process_a_hundred_days_ahead_sweeps_nothing(store_url: str, tmp_path: Path) -> None:
+    faketime = needed("faketime")
+
     def call(line: str, *prefix: str) -> Answer:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("METERCTL_")}
         environment |= {"METERCTL_STORE": store_url, "XDG_CONFIG_HOME": str(tmp_path)}
@@ -258,7 +259,7 @@ def test_a_process_a_hundred_days_ahead_sweeps_nothing(store_url: str, tmp_path:
 
     expires = add_millis(SystemClock().now(), 30 * DAY_MS)
     assert call(f"adjust acme 100 --ref a1 --reason why --expires {expires}").code == 0
-    answer = call("expire --all", "faketime", "-f", "+100d")
+    answer = call("expire --all", faketime, "-f", "+100d")
     code = "clock_jump" if store_url.startswith("sqlite") else "clock_skew"
     assert (answer.code, answer.error["code"]) == (10, code)
     assert call("balance acme").doc["balance"] == 100

@@ -1,19 +1,24 @@
-"""The files in deploy/ and the runbook: valid for who reads them, and every command in them works."""
+"""The files in deploy/ and the runbook: each is valid to the program that reads it, and every command in it works."""
 
 import json
 import re
 import shlex
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from cronsim import CronSim
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from meterctl.core.sweep import prometheus
 from tests.acceptance.shell import CONFIG, Shell
+from tests.programs import needed
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -94,28 +99,26 @@ def _mounts(job: dict[str, Any]) -> list[dict[str, Any]]:
 # systemd, cron, logrotate
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 @pytest.mark.parametrize("unit", UNITS)
 def test_systemd_takes_a_unit(unit: str, tmp_path: Path) -> None:
+    program = needed("systemd-analyze")
     for name in UNITS:
         text = (DEPLOY / "systemd" / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text.replace("/opt/meterctl/bin/meterctl", "/bin/true"))
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(tmp_path / unit)], capture_output=True, text=True, timeout=60, check=False
+        [program, "verify", str(tmp_path / unit)], capture_output=True, text=True, timeout=60, check=False
     )
     assert [line for line in done.stderr.splitlines() if str(tmp_path) in line] == []
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 @pytest.mark.parametrize("timer", [unit for unit in UNITS if unit.endswith(".timer")])
 def test_a_timer_names_a_time(timer: str) -> None:
+    program = needed("systemd-analyze")
     text = (DEPLOY / "systemd" / timer).read_text(encoding="utf-8")
     (when,) = re.findall(r"^OnCalendar=(.*)$", text, re.MULTILINE)
-    assert (
-        subprocess.run(["systemd-analyze", "calendar", when], capture_output=True, timeout=60, check=False).returncode
-        == 0
-    )
+    done = subprocess.run([program, "calendar", when], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def scheduled() -> list[str]:
@@ -141,20 +144,143 @@ def test_the_logs_that_cron_writes_are_rotated() -> None:
     assert all(f"{folder}/*" in rotated for folder in folders)
 
 
-# Grafana
+def test_cron_takes_each_line() -> None:
+    lines = (DEPLOY / "cron" / "meterctl").read_text(encoding="utf-8").splitlines()
+    jobs = [line for line in lines if not re.match(r"#|\w+=", line)]
+    assert len(jobs) == 2
+    for job in jobs:
+        *fields, user, command = job.split(maxsplit=6)
+        next(CronSim(" ".join(fields), datetime(2026, 11, 30)))  # noqa: DTZ001 - the machine's zone, as cron has it
+        assert (user, command.startswith("/opt/meterctl/bin/meterctl "), "%" in command) == ("meterctl", True, False)
 
 
-def test_the_dashboard_shows_figures_that_there_are() -> None:
-    board = json.loads((DEPLOY / "grafana" / "meterctl.json").read_text(encoding="utf-8"))
-    shown = {
-        name
-        for panel in board["panels"]
-        for target in panel["targets"]
-        for name in re.findall(r"meterctl_sweep_(\w+)", target["expr"])
-    }
-    assert shown
-    assert shown <= set(prometheus._MEANINGS)
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+def test_logrotate_takes_the_file(tmp_path: Path) -> None:
+    program = needed("logrotate")
+    text = (DEPLOY / "logrotate" / "meterctl").read_text(encoding="utf-8")
+    me, group = Path(tmp_path).owner(), Path(tmp_path).group()
+    config = tmp_path / "config"
+    config.write_text(
+        text.replace("/var/log/meterctl", str(tmp_path / "logs")).replace("meterctl meterctl", f"{me} {group}")
+    )
+    config.chmod(0o600)
+    (tmp_path / "logs").mkdir(mode=0o755)
+    (tmp_path / "logs" / "sweep.log").write_text("a line\n")
+    command = [program, "--force", "--verbose", "--state", str(tmp_path / "state"), str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
+    (kept,) = (tmp_path / "logs").glob("sweep.log-*")
+    assert kept.read_text() == "a line\n"
+
+
+# Prometheus and Grafana
+
+RULES = DEPLOY / "prometheus-rules.yml"
+BOARD = json.loads((DEPLOY / "grafana" / "meterctl.json").read_text(encoding="utf-8"))
+EXPRESSIONS = [target["expr"] for panel in BOARD["panels"] for target in panel["targets"]]
+
+#: Figures of a week, one each hour, that alarm nobody.
+HEALTHY = {
+    "meterctl_sweep_last_success_timestamp_seconds": "0+3600x168",
+    "meterctl_sweep_success": "1x168",
+    "meterctl_sweep_journal_found": "1x168",
+    "meterctl_verify_findings": "0x168",
+    "meterctl_verify_last_run_timestamp_seconds": "0+3600x168",
+    "meterctl_due_lag_seconds": "0x168",
+    "meterctl_negative_orgs": "3x168",
+    "meterctl_owed_units": "1000x168",
+    "meterctl_reconcile_success": "1x168",
+    "meterctl_events_failed": "0x168",
+    "meterctl_events_conflict": "0x168",
+    "meterctl_events_invalid": "0x168",
+    "meterctl_doctor_success": "1x168",
+}
+#: For each alarm, the figures that raise it. None: there are none.
+SICK: dict[str, dict[str, str | None]] = {
+    "MeterctlSweepOverdue": {"meterctl_sweep_last_success_timestamp_seconds": "0x168"},
+    "MeterctlSweepUnknown": {"meterctl_sweep_last_success_timestamp_seconds": None},
+    "MeterctlSweepFailed": {"meterctl_sweep_success": "0x168"},
+    "MeterctlSweepWithoutJournal": {"meterctl_sweep_journal_found": "0x168"},
+    "MeterctlJournalBroken": {"meterctl_verify_findings": "2x168"},
+    "MeterctlVerifyOverdue": {"meterctl_verify_last_run_timestamp_seconds": "-200000x168"},
+    "MeterctlVerifyUnknown": {"meterctl_verify_last_run_timestamp_seconds": None},
+    "MeterctlDueLag": {"meterctl_due_lag_seconds": "200000x168"},
+    "MeterctlNegativeOrgs": {"meterctl_negative_orgs": "51x168"},
+    "MeterctlOwedGrows": {"meterctl_owed_units": "0+10000x168"},
+    "MeterctlPaymentsDiffer": {"meterctl_reconcile_success": "0x168"},
+    "MeterctlEventsFailed": {"meterctl_events_conflict": "1x168"},
+    "MeterctlStoreUnsound": {"meterctl_doctor_success": "0x168"},
+}
+
+
+def test_every_alarm_fires_on_its_figures_and_on_no_others(tmp_path: Path) -> None:
+    (group,) = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    assert {rule["alert"] for rule in group["rules"]} == set(SICK)
+    cases: dict[str, dict[str, str | None]] = {"": {}, **SICK}
+    tests = [
+        {
+            "name": f"figures of {alert or 'a healthy week'}",
+            "interval": "1h",
+            "input_series": [
+                {"series": f'{name}{{store="s"}}', "values": values}
+                for name, values in {**HEALTHY, **figures}.items()
+                if values is not None
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                    "eval_time": "7d",
+                    "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if alert else [],
+                }
+            ],
+        }
+        for alert, figures in cases.items()
+    ]
+    file = tmp_path / "tests.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1h", "tests": tests}))
+    done = subprocess.run(
+        [needed("promtool"), "test", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_grafana_knows_every_field_of_the_dashboard() -> None:
+    """A field that its own types do not have would get lost on the way through them."""
+    register_default_plugins()
+
+    def through(board: dict[str, Any]) -> Any:
+        return json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
+
+    def lost(given: Any, back: Any) -> bool:
+        if isinstance(given, dict):
+            return any(key not in back or lost(value, back[key]) for key, value in given.items())
+        if isinstance(given, list):
+            return len(given) != len(back) or any(map(lost, given, back))
+        return bool(given != back)
+
+    assert not lost(BOARD, through(BOARD))
+    misspelt = {**BOARD, "panels": [{**BOARD["panels"][0], "gridPosition": {}}]}
+    assert lost(misspelt, through(misspelt))
+
+
+def test_prometheus_can_answer_the_dashboard(tmp_path: Path) -> None:
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(EXPRESSIONS)]
+    file = tmp_path / "expressions.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(
+        [needed("promtool"), "check", "rules", str(file)], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_dashboard_shows_figures_that_the_scheduled_jobs_write(prod: Shell) -> None:
+    written: set[str] = set()
+    for line in scheduled():
+        assert prod(here(prod, line)).code == 0
+    for file in prod.place.glob("*.prom"):
+        written |= set(re.findall(r"^(meterctl_\w+)", file.read_text(), re.MULTILINE))
+    shown = {name for expression in EXPRESSIONS for name in re.findall(r"meterctl_\w+", expression)}
+    assert shown <= written
+    assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
 
 
 # The image

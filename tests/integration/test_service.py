@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 import meterctl
 from meterctl.api import Client
 from tests.mongod import own_database
+from tests.programs import needed
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,10 +142,9 @@ def test_each_line_is_answered_before_the_next_is_sent(environment: dict[str, st
         assert bridge.stdout.read() == ""
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_node_books_through_the_bridge(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        ["node", str(ROOT / "examples" / "bridge.mjs")],
+        [needed("node", "nodejs"), str(ROOT / "examples" / "bridge.mjs")],
         capture_output=True,
         text=True,
         env=environment,
