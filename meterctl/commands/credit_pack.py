@@ -10,7 +10,7 @@ from meterctl.commands.options import argument, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, name_source
-from meterctl.core.results import Result
+from meterctl.core.results import Receipts, Result
 from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -118,11 +118,10 @@ def _credit(
 ) -> Result:
     """Credit every part of a payment; check all parts before booking any."""
     from meterctl.core.payments.booked import credits_for
-    from meterctl.core.payments.reconcile.findings import Receipts
-    from meterctl.core.payments.sales import Seller, credit_for
+    from meterctl.core.payments.sales import credit_for
 
-    shop = wiring.shop
-    seller = Seller(shop.packs, accept_discount or shop.settings.discounts == "accept", accept_paid)
+    accepted = frozenset(payment.session for payment in sale) if accept_paid else frozenset[str]()
+    seller = wiring.shop.seller(discounts=accept_discount, accept_paid=accepted)
     credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
     pack = pack if len(sale) == 1 else None
     operations = [

@@ -8,14 +8,14 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
-from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation
+from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation, count_kinds
 from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import StatusLine
 from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:
-    from meterctl.core.payments.reconcile.gather import Both
-    from meterctl.core.payments.reconcile.repairs import Mender
+    from meterctl.core.payments.reconcile.gather import BothSides
+    from meterctl.core.payments.reconcile.repairs import RepairPolicy
 
 app = new_app()
 
@@ -44,26 +44,24 @@ def reconcile(
       meterctl reconcile stripe --plan-out mend.ndjson
       meterctl reconcile payments.ndjson
     """
-    from meterctl.core.payments.reconcile.repairs import Mender
+    from meterctl.core.payments.reconcile.repairs import RepairPolicy
 
     prepare_long_run()
-    shop = wiring.shop
-    discounts = accept_discount or shop.settings.discounts == "accept"
-    mender = Mender(shop.packs, wiring.actor, True, discounts, frozenset(accept_paid or ()))
+    seller = wiring.shop.seller(discounts=accept_discount, accept_paid=frozenset(accept_paid or ()))
     if source == "stripe":
-        return _stripe(wiring, since, plan_out, resume, mender)
+        return _stripe(wiring, since, plan_out, resume, RepairPolicy(seller, wiring.actor))
     if since is not None or resume is not None:
         hint = "leave them out, and put only the payments to compare into the file"
         raise BadInput("--since and --resume only work with stripe", hint=hint, code="usage")
-    return _file(wiring, source, plan_out, mender)
+    return _file(wiring, source, plan_out, RepairPolicy(seller, wiring.actor, provider="the file"))
 
 
 def _stripe(
-    wiring: Wiring, since: str | None, plan_out: str | None, resume: str | None, mender: "Mender"
+    wiring: Wiring, since: str | None, plan_out: str | None, resume: str | None, policy: "RepairPolicy"
 ) -> Reconciliation:
     from meterctl.core.payments.reconcile.gather import gather
     from meterctl.core.payments.reconcile.notes import Notes
-    from meterctl.core.payments.stripe.subscriptions import plan_findings
+    from meterctl.core.payments.reconcile.plan_findings import plan_findings
 
     began, now = wiring.elapsed(), wiring.now
     earliest = filter_time(wiring, "since", since)
@@ -71,22 +69,19 @@ def _stripe(
     notes = Notes(None if resume is None else Path(resume), {"mode": mode, "since": earliest, "until": now})
     until = notes.about["until"]
     with _progress() as progress:
-        both = gather(wiring.stripe, wiring.store, earliest, until, progress=progress, notes=notes)
+        sides = gather(wiring.stripe, wiring.store, earliest, until, progress=progress, notes=notes)
     if wiring.shop.plan_prices:
-        plans = plan_findings(wiring.stripe.subscriptions(), wiring.stripe.knowing, wiring.store, wiring.actor, until)
-        both = both._replace(more=list(plans))
-    findings = _findings(wiring, both, mender, plan_out)
+        plans = plan_findings(wiring.stripe.subscriptions(), wiring.stripe.shop_for, wiring.store, wiring.actor, until)
+        sides = sides._replace(plan_findings=list(plans))
+    findings = _findings(wiring, sides, policy, plan_out)
     notes.drop()
-    from meterctl.core.payments.reconcile.findings import count_kinds
-
-    counts = both.counts | count_kinds(findings)
+    counts = sides.counts | count_kinds(findings)
     return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - began)
 
 
-def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> Reconciliation:
+def _file(wiring: Wiring, path: str, plan_out: str | None, policy: "RepairPolicy") -> Reconciliation:
     from meterctl.core.files.atomic import check_apart
     from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
-    from meterctl.core.payments.reconcile.findings import count_kinds
     from meterctl.core.payments.reconcile.gather_file import gather_file
     from meterctl.core.payments.reconcile.neutral import read_payments
 
@@ -94,21 +89,23 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, mender: "Mender") -> 
     if plan_out is not None:
         check_apart("--plan-out", plan_out, path)
     with open_file_or_standard_input(path) as file, name_source(display_name(path)):
-        both = gather_file(read_payments(cast(IO[bytes], unzip(file))), wiring.store, wiring.settings.stripe.ignore)
-    findings = _findings(wiring, both, mender, plan_out)
-    counts = both.counts | count_kinds(findings)
+        sides = gather_file(read_payments(cast(IO[bytes], unzip(file))), wiring.store, wiring.settings.stripe.ignore)
+    findings = _findings(wiring, sides, policy, plan_out)
+    counts = sides.counts | count_kinds(findings)
     spent = wiring.elapsed() - began
     return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=display_name(path))
 
 
-def _findings(wiring: Wiring, both: "Both", mender: "Mender", plan_out: str | None) -> Sequence[Discrepancy]:
-    from meterctl.core.payments.reconcile.compare import mendable, mending
-    from meterctl.core.payments.reconcile.findings import unreadable
+def _findings(
+    wiring: Wiring, sides: "BothSides", policy: "RepairPolicy", plan_out: str | None
+) -> Sequence[Discrepancy]:
+    from meterctl.core.payments.reconcile.compare import repair_requests, repairable_findings
+    from meterctl.core.payments.reconcile.findings import unreadable_finding
 
-    findings = mendable(both.cases, mender, lambda requests: list(wiring.rehearsal().execute(requests)))
-    findings += [*both.more, *map(unreadable, both.broken)]
+    findings = repairable_findings(sides.cases, policy, lambda requests: list(wiring.rehearsal().execute(requests)))
+    findings += [*sides.plan_findings, *map(unreadable_finding, sides.unreadable)]
     if plan_out is not None:
-        wiring.save_plan(plan_out, mending(findings))
+        wiring.save_plan(plan_out, repair_requests(findings))
     return findings
 
 

@@ -9,7 +9,7 @@ from meterctl.commands.options import argument, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.errors import BadInput
-from meterctl.core.results import Receipt, Result
+from meterctl.core.results import Receipt, Receipts, Result
 from meterctl.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -97,19 +97,18 @@ def _unused_cents(wiring: Wiring, org: str, session: str) -> int:
 
 
 def _from_stripe(wiring: Wiring, reference: str, org: str | None) -> Result:
-    from meterctl.core.payments.payments import shares
-    from meterctl.core.payments.reconcile.findings import Receipts
+    from meterctl.core.payments.payments import oldest_first, shares
     from meterctl.core.payments.stripe.lookup import credited_parts, find_givebacks
 
     result = find_givebacks(wiring.stripe, reference)
     parts = credited_parts(wiring.ledger.store, result.sale, org)
     receipts: list[Receipt] = []
-    for item in sorted(result.givebacks, key=lambda one: (one.at, one.id)):
-        falling = shares(item, result.sale)
+    for item in oldest_first(result.givebacks):
+        shares_of_parts = shares(item, result.sale)
         for part in parts:
             ids = set(part.credit.all_names)
             number = next((n for n, one in enumerate(result.sale) if ids & set(one.all_names)), 0)
-            receipts += _settle(wiring, part.credit, falling[number])
+            receipts += _settle(wiring, part.credit, shares_of_parts[number])
     return receipts[0] if len(receipts) == 1 else Receipts("refund", receipts)
 
 

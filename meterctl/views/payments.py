@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from meterctl.core.errors import shell_command
-from meterctl.core.payments.reconcile.findings import Discrepancy, Receipts, Reconciliation
+from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation
 from meterctl.core.payments.webhooks.event_counts import STATUSES, TROUBLE, Events
+from meterctl.core.results import Receipts
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, Tone
 from meterctl.views.entries import show_receipt
@@ -55,7 +56,7 @@ def _read_pairs(result: Reconciliation) -> Iterator[tuple[str, Cell]]:
 def _finding_row(finding: Discrepancy) -> Row:
     mend = words.plural(len(finding.requests), "operation") if finding.requests else finding.fix
     kind = finding.kind.replace("_", " ")
-    return Row([kind, finding.org or "-", finding.refund_id or finding.session, finding.expected, finding.found, mend])
+    return Row([kind, finding.org or "-", finding.refund_id or finding.session, finding.expected, finding.actual, mend])
 
 
 def _advice(result: Reconciliation) -> str:

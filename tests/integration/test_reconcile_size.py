@@ -7,10 +7,11 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_days, from_millis
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.policy import StripeSettings, Terms
-from meterctl.core.payments.reconcile.compare import mendable
+from meterctl.core.payments.reconcile.compare import repairable_findings
 from meterctl.core.payments.reconcile.gather import gather
 from meterctl.core.payments.reconcile.notes import Notes
-from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.shop import Shop
 from meterctl.core.stores.sqlite import SqliteStore
@@ -48,7 +49,7 @@ def test_memory_and_requests_grow_little_with_the_payments(tmp_path: Path) -> No
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert mendable(both.cases, Mender(PACKS, "tester"), lambda _: []) == []
+    assert repairable_findings(both.cases, RepairPolicy(Seller(PACKS), "tester"), lambda _: []) == []
     assert both.counts["credits"] == both.counts["sessions"] == SESSIONS
     assert len(account.requests) <= SESSIONS / 100 + 5
     assert held / SESSIONS < MOST_BYTES
@@ -76,5 +77,5 @@ def test_payments_credited_long_after_they_were_made_are_read_from_the_list() ->
         gateway, desk.store, add_days(desk.clock.now(), -7), desk.clock.now(), progress=lambda _: None, notes=notes
     )
     assert len(account.requests) == 5 + 1  # the sessions credited stand on the first page of older ones
-    assert mendable(both.cases, Mender(PACKS, "tester"), lambda _: []) == []
+    assert repairable_findings(both.cases, RepairPolicy(Seller(PACKS), "tester"), lambda _: []) == []
     assert len(both.cases) == 80

@@ -1,7 +1,7 @@
 """Random histories of payments: lost, repeated, reordered and partial events, and wrong bookings by hand.
 
 Each history happens at the stand-in; its events reach the journal by the real SDK and the real code, out of order and
-in parts. What was lost or booked wrong on purpose is what reconciling must find, exactly; after its mending, nothing.
+in parts. What was lost or booked wrong on purpose is what reconciling must find, exactly; after its repairs, nothing.
 """
 
 import io
@@ -19,11 +19,12 @@ from meterctl.core.domain.operation_documents import request_document
 from meterctl.core.domain.operations import CreditPack, Debit, Operation, Refund, Request, ReverseRefund, Undo
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
 from meterctl.core.payments.payments import base_of
-from meterctl.core.payments.reconcile.compare import mendable, mending
+from meterctl.core.payments.reconcile.compare import repair_requests, repairable_findings
 from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import gather
 from meterctl.core.payments.reconcile.notes import Notes
-from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.reader import Reader
 from meterctl.core.payments.stripe.shop import Shop
@@ -362,7 +363,7 @@ class History:
         notes = Notes(None, {})
         until = self.clock.now()
         both = gather(self.gateway, self.store, None, until, progress=lambda _: None, notes=notes)
-        return mendable(both.cases, Mender(PACKS, "fixer", discounts=True), self._rehearse)
+        return repairable_findings(both.cases, RepairPolicy(Seller(PACKS, discounts=True), "fixer"), self._rehearse)
 
     def by_chance(self) -> set[Difference]:
         """Findings that depend on the order of events: a refund of a payment that was booked twice by hand is clawed
@@ -500,16 +501,18 @@ def play(seed: int, store: Store) -> History:
     found = {about(finding) for finding in findings} - history.by_chance()
     if not any(kind == "unpredicted" for kind, _ in history.injected):
         assert found == history.expected(), f"seed {seed}"
-    for request in mending(findings):
+    for request in repair_requests(findings):
         assert json.loads(json.dumps(request_document(request)))["op"] == request.operation.name
-    history.check_plan(mending(findings))
+    history.check_plan(repair_requests(findings))
     if history.random.random() < 0.3:
         # An interrupted apply: the next reconcile plans the rest.
-        done = history.random.randint(0, len(mending(findings)))
-        assert all(receipt.applied for receipt in history.ledger.execute(mending(findings)[:done])), f"seed {seed}"
+        done = history.random.randint(0, len(repair_requests(findings)))
+        assert all(receipt.applied for receipt in history.ledger.execute(repair_requests(findings)[:done])), (
+            f"seed {seed}"
+        )
         findings = history.reconcile()
-        history.check_plan(mending(findings))
-    receipts = list(history.ledger.execute(mending(findings)))
+        history.check_plan(repair_requests(findings))
+    receipts = list(history.ledger.execute(repair_requests(findings)))
     assert all(receipt.applied for receipt in receipts), f"seed {seed}: {receipts}"
     left = {about(finding) for finding in history.reconcile()}
     assert left == {("unknown_to_stripe", name) for name in history.strangers}, f"seed {seed}"

@@ -19,11 +19,12 @@ from meterctl.core.domain.operations import Refund, Request, ReverseRefund
 from meterctl.core.domain.policy import StripeSettings
 from meterctl.core.files.atomic import Aside
 from meterctl.core.files.locked import locked
-from meterctl.core.payments.reconcile.compare import mendable
+from meterctl.core.payments.reconcile.compare import repairable_findings
 from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import gather
 from meterctl.core.payments.reconcile.notes import Notes
-from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
 from meterctl.core.payments.stripe.gateway import connect, verify
 from meterctl.core.payments.stripe.reader import Reader
 from meterctl.core.payments.stripe.shop import Shop
@@ -59,12 +60,12 @@ def paid(org: str = "acme") -> dict[str, Any]:
     return account.events[0]
 
 
-def settle(desk: Desk, account: StandIn, *numbers: int, shop: Shop = SHOP, disputed_cents: bool = False) -> Events:
+def settle(desk: Desk, account: StandIn, *numbers: int, shop: Shop = SHOP, with_gateway: bool = False) -> Events:
     """Book the account's events, or those of these numbers; ``asked``: with a key."""
     events = [account.events[number] for number in numbers] if numbers else account.events
     text = "\n".join(json.dumps(event) for event in events).encode()
     Intake(Trust(), shop, feed := Feed(), result := Events()).read(io.BytesIO(text))
-    gateway = reader(account, shop) if disputed_cents else None
+    gateway = reader(account, shop) if with_gateway else None
     Settler(desk.ledger, gateway, Booking("hook", shop=shop)).settle(feed, result)
     return result
 
@@ -80,7 +81,7 @@ def reconcile(desk: Desk, account: StandIn, shop: Shop = SHOP) -> list[Discrepan
         layer = OverlayStore(desk.store, MemoryStore())
         return list(Ledger(layer, desk.clock, desk.ledger.terms, dry_run=True).execute(requests))
 
-    return mendable(both.cases, Mender(shop.packs, "fixer"), rehearse)
+    return repairable_findings(both.cases, RepairPolicy(Seller(shop.packs), "fixer"), rehearse)
 
 
 def test_l64_no_way_in_books_a_pack_for_another_price(desk: Desk) -> None:
@@ -88,7 +89,7 @@ def test_l64_no_way_in_books_a_pack_for_another_price(desk: Desk) -> None:
     account.sell(cents=1500, at=T0)
     account.sell(pack="forever", cents=500, currency="eur", at=T0 + 1)
     two = account.sell("beta", cents=1000, quantity=2, at=T0 + 2)
-    result = settle(desk, account, disputed_cents=True)
+    result = settle(desk, account, with_gateway=True)
     assert [one["reason"] for one in result.problems] == ["price_mismatch", "price_mismatch"]
     assert (desk.balance("acme"), desk.balance("beta")) == (0, 2000)
     assert desk.tip("beta")["session"] == two
@@ -192,15 +193,13 @@ def test_l91_every_envelope_is_taken(desk: Desk) -> None:
     thin = {"id": "evt_t", "object": "v2.core.event", "type": "v1.checkout.session.completed", "livemode": False}
     thin["related_object"] = {"id": e["data"]["object"]["id"], "type": "checkout.session", "url": "/"}
     text = f"\ufeff{json.dumps(listed)}\n{json.dumps([bridge])}\n{bodies}\n{json.dumps(thin)}".encode()
-    for disputed_cents in (False, True):
+    for with_gateway in (False, True):
         Intake(Trust(), SHOP, feed := Feed(), result := Events()).read(io.BytesIO(text))
-        Settler(desk.ledger, reader(account) if disputed_cents else None, Booking("hook", shop=SHOP)).settle(
-            feed, result
-        )
+        Settler(desk.ledger, reader(account) if with_gateway else None, Booking("hook", shop=SHOP)).settle(feed, result)
         assert (result.invalid, result.pending, result.applied) == (
             0,
-            0 if disputed_cents else 1,
-            1 if disputed_cents else 4,
+            0 if with_gateway else 1,
+            1 if with_gateway else 4,
         )
     first, second = "whsec_old", WEBHOOK_SECRET
     either = Trust(lambda body, header: any(verify(body, header, one) for one in (first, second)))

@@ -22,7 +22,6 @@ _DAMAGE = (OSError, EOFError, zlib.error)
 #: Exceptions from parsing text that is not JSON, or nested too deeply.
 NO_JSON = (ValueError, RecursionError)
 
-_HINT = "pass events as Stripe delivered them"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -79,13 +78,14 @@ class _Depth:
 
 
 class JsonItems:
-    """Iterate over the JSON values in ``file``, and over the items of an array.
+    """Iterate over the JSON values in ``file``, and over the items of an array; ``hint`` is the one of its problems.
 
     Raises `BadInput` only if the rest of the file cannot be read.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], hint: str) -> None:
         self._file = file
+        self._hint = hint
         self._number = 0
         self._again: list[_Line] = []
         #: Items read of the open array, None outside of one.
@@ -100,7 +100,7 @@ class JsonItems:
             elif not line.text.isspace():
                 yield from self._values(line)
         if self._items is not None and not self._ends_badly:
-            problem = BadInput("the array has no end: the file is truncated", hint=_HINT, code="bad_json")
+            problem = BadInput("the array has no end: the file is truncated", hint=self._hint, code="bad_json")
             yield JsonItem(self._number, "", None, problem)
 
     # -- lines
@@ -123,13 +123,13 @@ class JsonItems:
             return None
         self._number += 1
         if self._number == 1:
-            raw = _start(raw)
+            raw = self._start(raw)
         if too_long:
-            return _Line(self._number, "", _too_long())
+            return _Line(self._number, "", self._too_long())
         try:
             return _Line(self._number, raw.decode() or "\n")
         except UnicodeDecodeError as bad:
-            problem = BadInput(f"byte {bad.start + 1} of the line is not UTF-8", hint=_HINT, code="bad_encoding")
+            problem = BadInput(f"byte {bad.start + 1} of the line is not UTF-8", hint=self._hint, code="bad_encoding")
             return _Line(self._number, "", problem, raw)
 
     # -- values
@@ -144,7 +144,7 @@ class JsonItems:
                 if text[place] == "[" and self._items is None:
                     self._items, place = 0, place + 1
                     continue
-                item, text = self._over_lines(number, text[place:], _bad_json(problem))
+                item, text = self._over_lines(number, text[place:], self._bad_json(problem))
                 number, place = self._number, 0
             yield from self._number_items(item)
 
@@ -181,9 +181,8 @@ class JsonItems:
         depth, held, size = _Depth(), [first], len(first)
         try:
             if (end := depth.feed(first)) is not None:
-                return bad._replace(text=first[:end]), first[
-                    end:
-                ]  # its brackets match, so later lines cannot complete it
+                # Its brackets match, so later lines cannot complete it.
+                return bad._replace(text=first[:end]), first[end:]
             while (line := self._next()) is not None:  # bounded: by the file
                 if line.problem is not None or line.text.startswith("{"):
                     self._again.append(line)  # a new value: pretty-printed objects indent their contents
@@ -195,34 +194,33 @@ class JsonItems:
                     continue  # too long to keep: only search for its end
                 if end is not None:
                     text = "".join(held)
-                    item = _parse(number, text) if size <= MAX_DOCUMENT else bad._replace(problem=_too_long())
+                    item = self._parse(number, text) if size <= MAX_DOCUMENT else bad._replace(problem=self._too_long())
                     return item, line.text[end:]
         except ValueError:
             pass
         return bad._replace(text="".join(held).rstrip("\n")), ""
 
+    def _parse(self, number: int, document: str) -> JsonItem:
+        try:
+            return JsonItem(number, document, json.loads(document))
+        except NO_JSON as problem:
+            return JsonItem(number, document, None, self._bad_json(problem))
 
-def _start(raw: bytes) -> bytes:
-    if raw.startswith(_UTF_16_MARKS):
-        raise BadInput("the file is not UTF-8", hint=_HINT, code="bad_file")
-    return raw.removeprefix(_BYTE_ORDER_MARK)
+    # -- problems
+
+    def _start(self, raw: bytes) -> bytes:
+        """Return the first line without its mark of the byte order. Raises `BadInput` for UTF-16."""
+        if raw.startswith(_UTF_16_MARKS):
+            raise BadInput("the file is not UTF-8", hint=self._hint, code="bad_file")
+        return raw.removeprefix(_BYTE_ORDER_MARK)
+
+    def _bad_json(self, problem: Exception) -> BadInput:
+        return BadInput(f"not valid JSON: {problem}", hint=self._hint, code="bad_json")
+
+    def _too_long(self) -> BadInput:
+        return BadInput(f"the value is longer than {MAX_DOCUMENT:,} bytes", hint=self._hint, code="line_too_long")
 
 
 def _after_space(text: str, place: int) -> int:
     space = _SPACE.match(text, place)
     return place if space is None else space.end()
-
-
-def _parse(number: int, document: str) -> JsonItem:
-    try:
-        return JsonItem(number, document, json.loads(document))
-    except NO_JSON as problem:
-        return JsonItem(number, document, None, _bad_json(problem))
-
-
-def _bad_json(problem: Exception) -> BadInput:
-    return BadInput(f"not valid JSON: {problem}", hint=_HINT, code="bad_json")
-
-
-def _too_long() -> BadInput:
-    return BadInput(f"the value is longer than {MAX_DOCUMENT:,} bytes", hint=_HINT, code="line_too_long")

@@ -6,7 +6,15 @@ from meterctl.core.domain.operations import Operation, Refund, ReverseRefund
 from meterctl.core.errors import PaymentRefused, shell_command
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
-from meterctl.core.payments.payments import DISPUTE_PREFIXES, REFUND_PREFIXES, Giveback, base_of, free_name, names_of
+from meterctl.core.payments.payments import (
+    DISPUTE_PREFIXES,
+    REFUND_PREFIXES,
+    Giveback,
+    base_of,
+    free_name,
+    names_of,
+    oldest_first,
+)
 
 
 def claims_on(payment_cents: int, givebacks: Sequence[Giveback], credit: Credit | None) -> dict[str, int]:
@@ -14,15 +22,15 @@ def claims_on(payment_cents: int, givebacks: Sequence[Giveback], credit: Credit 
 
     Cents that are rightly booked come first. The rest of the payment goes to the other givebacks, oldest first.
     """
-    final = sorted((item for item in givebacks if item.standing == "given"), key=lambda item: (item.at, item.id))
+    final = oldest_first(item for item in givebacks if item.standing == "given")
     clawed = {item.id: sum(claw.cents for claw in credit.clawed(item.id)) for item in final} if credit else {}
-    due = {item.id: min(item.cents, clawed.get(item.id, 0)) for item in final}
-    rest = payment_cents - sum(due.values())
+    claims = {item.id: min(item.cents, clawed.get(item.id, 0)) for item in final}
+    rest = payment_cents - sum(claims.values())
     for item in final:
-        more = max(0, min(item.cents - due[item.id], rest))
-        due[item.id] += more
+        more = max(0, min(item.cents - claims[item.id], rest))
+        claims[item.id] += more
         rest -= more
-    return due
+    return claims
 
 
 def steps(item: Giveback, credit: Credit, *, remember: bool = False) -> list[Operation]:
@@ -121,11 +129,8 @@ def _in_part(item: Giveback, credit: Credit) -> list[Operation]:
         return []
     first = _first_claw(item._replace(cents=item.disputed_cents), credit)
     again = Refund(credit.org, credit.name, item.cents, names_of(item.id)[1])
-    return (
-        [*first, ReverseRefund(credit.org, item.id), again]
-        if first and credit.remaining_cents >= item.disputed_cents
-        else []
-    )
+    has_room = credit.remaining_cents >= item.disputed_cents
+    return [*first, ReverseRefund(credit.org, item.id), again] if first and has_room else []
 
 
 def is_cut(credit: Credit, standing: Sequence[Clawback]) -> bool:

@@ -5,10 +5,9 @@ A *payment* buys one kind of pack, once or several times; a checkout of several 
 """
 
 from collections.abc import Collection, Iterable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from meterctl.core.model import Instant
-from meterctl.core.payments.stripe.shop import Problem
 
 #: State of a giveback. ``waiting``: undecided. ``given``: the money is gone. ``returned``: it was gone and came back
 #: (the refund failed, the dispute was won). ``void``: it never left (cancelled, or only an inquiry).
@@ -30,14 +29,34 @@ MAX_NAMES = 9
 MAX_PARTS = 20
 
 
-class Payment(NamedTuple):
-    """A payment for one kind of pack. ``paid``: all ``cents`` arrived; ``status`` is the provider's own word.
+class Problem(NamedTuple):
+    """An obstacle to crediting a payment: a code and a message."""
 
-    It is credited under ``session``; ``names`` are its other ids. The shop's objects name ``org`` and ``pack``;
-    ``problem`` is an obstacle to crediting it; ``unread`` is the id of an object to read first. ``cents`` include the
-    tax, and with ``tax_inside`` the price does too. ``quantity`` is None if the items are unknown. ``foreign`` marks a
-    sale that is not ours. A part begins at ``offset`` within a payment of ``whole`` cents. ``timed``: ``at`` is the
-    exact instant of the charge.
+    code: str
+    message: str
+
+
+class Unreadable(NamedTuple):
+    """A payment or giveback that cannot be read: its id or line, the cause, and the next step."""
+
+    id: str
+    message: str
+    fix: str = "look at it in Stripe's dashboard, or add it to ignore = [...] under [stripe]"
+
+
+class Payment(NamedTuple):
+    """A payment for one kind of pack, credited under ``session``; ``names`` are its other ids.
+
+    ``org`` and ``pack`` come from the shop's objects; None: they name none. ``paid``: all ``cents`` arrived, at ``at``;
+    ``status`` is the provider's own word. ``live`` is None if the object does not tell. ``has_charge_time``: ``at`` is
+    the exact instant of the charge, not that of an event or of the object's creation.
+
+    ``cents`` include the tax, and with ``tax_inside`` the price does too. ``quantity`` is None if the items are
+    unknown. ``composition`` shows the parts of the sum, for people. A part begins at ``offset`` within a payment of
+    ``whole`` cents; 0: not in parts.
+
+    ``foreign`` marks a sale that is not ours, ``problem`` is an obstacle to crediting it, and ``missing_object`` is the
+    id of an object to read first.
     """
 
     session: str
@@ -54,10 +73,10 @@ class Payment(NamedTuple):
     tax_cents: int = 0
     tax_inside: bool = False
     discount_cents: int = 0
-    makeup: str = ""
+    composition: str = ""
     foreign: bool = False
     problem: Problem | None = None
-    unread: str | None = None
+    missing_object: str | None = None
     whole: int = 0
     offset: int = 0
     has_charge_time: bool = False
@@ -66,17 +85,13 @@ class Payment(NamedTuple):
     def all_names(self) -> tuple[str, ...]:
         return (self.session, *self.names)
 
-    @property
-    def is_part(self) -> bool:
-        return self.whole not in (0, self.cents)
-
 
 class Giveback(NamedTuple):
     """Money that went back, or may. ``cents`` are gone, or were gone before they came back.
 
     ``payment`` names its payment if neither intent nor charge does. A share belongs to one part of a payment. ``moves``
     counts the moves of a dispute's money; ``at`` or ``back_at`` is the time of the last. ``disputed_cents`` is the
-    amount in dispute.
+    amount in dispute; 0 for a refund.
     """
 
     id: str
@@ -97,30 +112,6 @@ class Giveback(NamedTuple):
     def of(self) -> tuple[str, ...]:
         """Return the names of its payment, the most specific first."""
         return tuple(name for name in (self.payment, self.intent, self.charge) if name)
-
-
-class Gateway(Protocol):
-    """Read access to Stripe. Every method raises `StripeUnavailable` if Stripe does not answer."""
-
-    @property
-    def live(self) -> bool:
-        """Return True if the key is for live payments."""
-        ...
-
-    def sale(self, reference: str) -> list[Payment]:
-        """Return the full payment of a session, payment intent, invoice or charge, in its parts.
-
-        It is empty if Stripe has none. The payment intent of a session or invoice gives the payment of that object.
-        """
-        ...
-
-    def giveback(self, giveback_id: str) -> Giveback | None:
-        """Return a refund or a dispute by its id, or None."""
-        ...
-
-    def givebacks_of(self, payment: Payment) -> list[Giveback]:
-        """Return all refunds and disputes of a payment."""
-        ...
 
 
 # -- one thing under several names
@@ -165,9 +156,12 @@ def share_of(item: Giveback, *, part: int, offset: int, cents: int, whole: int) 
     """Return the share of a giveback for one part of its payment; the shares of all parts add up to it."""
     if whole in (0, cents):
         return item
-    share = (2 * item.cents * (offset + cents) + whole) // (2 * whole) - (2 * item.cents * offset + whole) // (
-        2 * whole
-    )
+
+    def share_up_to(place: int) -> int:
+        """Return the giveback's cents for the payment's first ``place`` cents, rounded half up."""
+        return (2 * item.cents * place + whole) // (2 * whole)
+
+    share = share_up_to(offset + cents) - share_up_to(offset)
     return item._replace(id=item.id if part < 2 else f"{item.id}:{part}", cents=share, is_share=True)
 
 
@@ -177,3 +171,8 @@ def shares(item: Giveback, parts: Iterable[Payment]) -> list[Giveback]:
         share_of(item, part=number, offset=part.offset, cents=part.cents, whole=part.whole)
         for number, part in enumerate(parts, 1)
     ]
+
+
+def oldest_first(givebacks: Iterable[Giveback]) -> list[Giveback]:
+    """Return givebacks in the order of their times; the id decides between equal ones."""
+    return sorted(givebacks, key=lambda item: (item.at, item.id))

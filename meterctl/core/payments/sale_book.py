@@ -15,7 +15,7 @@ class SaleBook:
         self._by_name: dict[str, str] = {}
 
     def add(self, payments: Iterable[Payment], names: Iterable[str] = ()) -> str:
-        """Add a payment, in its parts; return its name.
+        """Add a payment, in its parts; return its name, or an empty one if only ``names`` without a payment came.
 
         A session, its payment intent and its invoice are one payment. The object with the most detail is kept, under
         the ``names`` of all.
@@ -26,7 +26,7 @@ class SaleBook:
         sales = [sale for sale in (parts, *(self.sales.pop(key, ()) for key in keys)) if sale]
         if not sales:
             return ""
-        best = max(sales, key=_tells)
+        best = max(sales, key=_detail_rank)
         others = [name for sale in sales if len(sale) == 1 for name in sale[0].all_names]
         best = _with_names(best, dict.fromkeys([*names, *others]))
         self.sales[best[0].session] = best
@@ -48,10 +48,11 @@ class SaleBook:
 _KINDS = (SESSION_PREFIX, INVOICE_PREFIX, INTENT_PREFIX)
 
 
-def _tells(sale: Sale) -> tuple[bool, bool, bool, int, str]:
+def _detail_rank(sale: Sale) -> tuple[bool, bool, bool, int, str]:
+    """Return the rank of an object among those of one payment: the highest has the most detail."""
     first = sale[0]
     kind = next((number for number, prefix in enumerate(_KINDS) if first.session.startswith(prefix)), len(_KINDS))
-    return first.paid, not first.foreign, first.unread is None, -kind, first.at
+    return first.paid, not first.foreign, first.missing_object is None, -kind, first.at
 
 
 def _with_names(sale: Sale, names: Iterable[str]) -> Sale:

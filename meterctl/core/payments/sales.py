@@ -6,16 +6,22 @@ from typing import NamedTuple
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import PaymentRefused, shell_command, shell_word
-from meterctl.core.payments.booked import Credit
+from meterctl.core.payments.booked import Credit, standing_credit
 from meterctl.core.payments.payments import Payment
 
 
 class Seller(NamedTuple):
-    """The packs on sale, and the other amounts to accept: ``paid`` any, ``discounts`` a discounted price."""
+    """The packs on sale, and the amounts to accept besides their prices.
+
+    ``discounts`` accepts a discounted price, ``accept_paid`` any amount of the payments with these ids.
+    """
 
     packs: Mapping[str, Pack]
     discounts: bool = False
-    paid: bool = False
+    accept_paid: frozenset[str] = frozenset()
+
+    def accepts_amount_of(self, payment: Payment) -> bool:
+        return any(name in self.accept_paid for name in payment.all_names)
 
 
 def credit_for(
@@ -26,8 +32,8 @@ def credit_for(
     Raises `PaymentRefused` for a payment that is unpaid, names another org or pack, or differs from the pack's price.
     A payment among ``credits`` is repeated with the same values, so that the journal answers with a replay.
     """
-    if payment.unread is not None:
-        message = f"{payment.session} cannot be read without {payment.unread}"
+    if payment.missing_object is not None:
+        message = f"{payment.session} cannot be read without {payment.missing_object}"
         raise _refused("needs_key", message, "set STRIPE_API_KEY, so that meterctl can read it")
     if not payment.paid:
         raise _refused(
@@ -59,22 +65,24 @@ def _operation(payment: Payment, org: str, pack: str, quantity: int, tax_cents: 
 def _same_credit(payment: Payment, org: str, pack: str, credits: Iterable[Credit]) -> Credit | None:
     """Return the credit of this payment that is not undone: its price was accepted once and for all."""
     values = (org, pack, payment.cents, payment.currency)
-    same = [credit for credit in credits if (credit.org, credit.pack, credit.cents, credit.currency) == values]
-    return next((credit for credit in same if not credit.undone), None)
+    return standing_credit(
+        credit for credit in credits if (credit.org, credit.pack, credit.cents, credit.currency) == values
+    )
 
 
-def _choose(payment: Payment, what: str, requested: str | None, own: str | None) -> str:
+def _choose(payment: Payment, field: str, requested: str | None, own: str | None) -> str:
+    """Return the requested org or pack, else the payment's ``own``; ``field`` names it in errors."""
     by_hand = shell_command("credit-pack", "ORG", "PACK", "--from-stripe", payment.session)
-    if requested is None and payment.problem is not None and payment.problem.code == f"bad_{what}":
-        hint = f"correct it in Stripe, or name the {what}: {by_hand}"
+    if requested is None and payment.problem is not None and payment.problem.code == f"bad_{field}":
+        hint = f"correct it in Stripe, or name the {field}: {by_hand}"
         raise _refused(payment.problem.code, f"{payment.session}: {payment.problem.message}", hint)
     if requested is None and own is None:
-        hint = f"name the {what}: {by_hand}"
-        message = f"{payment.session} names no {what} in any field listed under [stripe] {what} in the config"
-        raise _refused(f"no_{what}", message, hint)
+        hint = f"name the {field}: {by_hand}"
+        message = f"{payment.session} names no {field} in any field listed under [stripe] {field} in the config"
+        raise _refused(f"no_{field}", message, hint)
     if requested is not None and own is not None and requested != own:
-        hint = f"leave out the {what}, or book by hand: meterctl credit-pack ORG PACK --session ID"
-        raise _refused(f"other_{what}", f"{payment.session} is for {what} {own!r}, not {requested!r}", hint)
+        hint = f"leave out the {field}, or book by hand: meterctl credit-pack ORG PACK --session ID"
+        raise _refused(f"other_{field}", f"{payment.session} is for {field} {own!r}, not {requested!r}", hint)
     return requested or own or ""
 
 
@@ -83,13 +91,15 @@ def _check_price(payment: Payment, name: str, pack: Pack, seller: Seller) -> Non
 
     Tax counts as part of the price only if the price includes it. Discounts and other items must be accepted.
     """
-    amount = f"the buyer paid {payment.cents} {payment.currency}" + (f" ({payment.makeup})" if payment.makeup else "")
+    amount = f"the buyer paid {payment.cents} {payment.currency}" + (
+        f" ({payment.composition})" if payment.composition else ""
+    )
     price = pack.price_cents if payment.currency == pack.currency else pack.prices.get(payment.currency)
     if price is None or (pack.unit_price_cents is not None and payment.currency != pack.currency):
         currencies = ", ".join([pack.currency, *pack.prices])
         hint = f"add its price in {payment.currency} to the config: prices under [packs.{name}]"
         raise _refused("currency_mismatch", f"{amount}, but pack {name!r} is sold in {currencies}", hint)
-    if seller.paid:
+    if seller.accepts_amount_of(payment):
         return
     accept = f"to book it for the amount paid, add: --accept-paid {shell_word(payment.session)}"
     if payment.problem is not None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # `as` hands a name on
     from meterctl.core.results.findings import Verification as Verification
     from meterctl.core.results.records import Facts as Facts
     from meterctl.core.results.records import Listing as Listing
+    from meterctl.core.results.records import Receipts as Receipts
     from meterctl.core.results.runs import Backfill as Backfill
     from meterctl.core.results.runs import Sweep as Sweep
     from meterctl.core.results.runs import SweepCommand as SweepCommand
@@ -48,7 +49,7 @@ _NAMES = {
         "shown",
     ),
     "findings": ("Finding", "Verification"),
-    "records": ("Facts", "Listing"),
+    "records": ("Facts", "Listing", "Receipts"),
     "runs": ("Backfill", "Sweep", "SweepCommand"),
 }
 

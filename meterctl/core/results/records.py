@@ -1,4 +1,4 @@
-"""Results that are plain records, under a name of their own."""
+"""Results that are plain records, and the receipts of several operations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meterctl.core import errors
-from meterctl.core.results.base import Warning, WriteResult
+from meterctl.core.results.base import Receipt, Warning, WriteResult
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -50,3 +50,25 @@ class Facts(WriteResult):
 
     def fields(self) -> dict[str, Any]:
         return {**self.facts, **({"warnings": self.warning_records()} if self.warnings else {})}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Receipts(WriteResult):
+    """The receipts of several operations that one command requested."""
+
+    name = "receipts"
+
+    command: str
+    receipts: Sequence[Receipt]
+    warnings: Sequence[Warning] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
+
+    def fields(self) -> dict[str, Any]:
+        receipts = [receipt.fields() for receipt in self.receipts]
+        return {"command": self.command, "receipts": receipts, "warnings": self.warning_records()}
+
+    def rows(self) -> Iterable[Mapping[str, Any]]:
+        return [receipt.fields() for receipt in self.receipts]

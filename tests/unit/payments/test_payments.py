@@ -100,7 +100,7 @@ LINE = {"id": "li_1", "amount_total": 500, "amount_tax": 0, "amount_discount": 0
         ({"line_items": {"data": [{**LINE, "quantity": 2}], "has_more": True}}, {"quantity": None}),
         (
             {"amount_subtotal": 600, "total_details": {"amount_discount": 200, "amount_tax": 100}},
-            {"makeup": "600 subtotal - 200 discount + 100 tax", "discount_cents": 200, "tax_cents": 100},
+            {"composition": "600 subtotal - 200 discount + 100 tax", "discount_cents": 200, "tax_cents": 100},
         ),
         ({"amount_subtotal": 500, "total_details": {"amount_tax": 80}}, {"tax_cents": 80, "tax_inside": True}),
         ({"currency": "EUR"}, {"currency": "eur"}),
@@ -214,6 +214,7 @@ def test_a_dispute_that_shows_no_money_at_all_waits() -> None:
         (dispute("won", -500), None, T0 + 10, None),
         (dispute("won"), T0 + 33, T0, T0 + 33),
         (dispute("needs_response"), None, T0, None),
+        (dispute("won", balance_transactions=[{"amount": -500}, {"amount": 500}]), T0 + 33, T0, T0 + 33),
     ],
 )
 def test_a_dispute_happens_when_its_money_moves(
@@ -237,7 +238,7 @@ def test_a_paid_session_credits_what_its_metadata_name() -> None:
         ({"paid": False}, {}, "not_paid"),
         ({"org": None}, {}, "no_org"),
         ({"pack": None}, {}, "no_pack"),
-        ({"unread": "cus_1"}, {}, "needs_key"),
+        ({"missing_object": "cus_1"}, {}, "needs_key"),
         ({}, {"org": "beta"}, "other_org"),
         ({}, {"pack": "euro"}, "other_pack"),
         ({"currency": "eur"}, {}, "currency_mismatch"),
@@ -272,12 +273,12 @@ def test_quantity_and_tax_are_no_mismatch(fields: dict[str, Any], booked: dict[s
 
 def test_the_refusal_shows_how_the_amount_comes_about() -> None:
     with pytest.raises(MeterctlError, match=r"the buyer paid 400 usd \(500 subtotal - 100 discount\).*costs 500 usd"):
-        credit_for(payment(cents=400, makeup="500 subtotal - 100 discount"), Seller(PACKS))
+        credit_for(payment(cents=400, composition="500 subtotal - 100 discount"), Seller(PACKS))
 
 
 @pytest.mark.parametrize("fields", [{"cents": 400}, {"quantity": 2, "cents": 700}, {"cents": 0}])
 def test_another_price_can_be_accepted(fields: dict[str, Any]) -> None:
-    booked = credit_for(payment(**fields), Seller(PACKS, paid=True))
+    booked = credit_for(payment(**fields), Seller(PACKS, accept_paid=frozenset({"cs_test_1"})))
     assert booked.paid_cents == fields["cents"]
 
 
@@ -298,7 +299,7 @@ def test_a_discount_that_explains_the_price_can_be_accepted(fields: dict[str, An
 
 def test_another_currency_never_can() -> None:
     with pytest.raises(MeterctlError, match="sold in eur"):
-        credit_for(payment(pack="euro"), Seller(PACKS, paid=True))
+        credit_for(payment(pack="euro"), Seller(PACKS, accept_paid=frozenset({"cs_test_1"})))
 
 
 def test_a_pack_that_is_unknown_is_left_to_the_journal_to_refuse() -> None:

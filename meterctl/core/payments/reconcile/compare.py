@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from meterctl.core.domain.operations import Request
-from meterctl.core.payments.reconcile.clawback_findings import clawbacks
+from meterctl.core.payments.reconcile.clawback_findings import clawback_findings
 from meterctl.core.payments.reconcile.credit_findings import (
     credited_not_paid,
     duplicate,
@@ -19,48 +19,52 @@ from meterctl.core.payments.reconcile.credit_findings import (
     wrong_credit,
 )
 from meterctl.core.payments.reconcile.findings import Case, Discrepancy
-from meterctl.core.payments.reconcile.repairs import Books, Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy, Repairs
 from meterctl.core.results import Receipt
 
 
-def compare(case: Case, mender: Mender) -> list[Discrepancy]:
+def compare(case: Case, policy: RepairPolicy) -> list[Discrepancy]:
     """Return the differences in ``case``, in an order in which they can be mended."""
     standing = [credit for credit in case.credits if not credit.undone]
-    books = Books(case, mender)
-    if case.payment is None:
+    repairs = Repairs(case, policy)
+    payment = case.payment
+    if payment is None:
         return [unknown(case, credit) for credit in standing]
-    if not case.payment.paid:
-        return [credited_not_paid(case, credit, books) for credit in standing]
-    keeper = find_keeper(case.payment, standing)
-    books.target = None if keeper is None else (keeper.org, keeper.name)
-    findings = [duplicate(credit, keeper, case, books) for credit in standing if credit is not keeper]
-    findings += [missing_credit(case.payment, books)] if keeper is None else wrong_credit(case, keeper, books)
-    return [*findings, *clawbacks(case, keeper, books)]
+    if not payment.paid:
+        return [credited_not_paid(case, payment, credit, repairs) for credit in standing]
+    keeper = find_keeper(payment, standing)
+    repairs.target = None if keeper is None else (keeper.org, keeper.name)
+    if keeper is None:
+        findings = [missing_credit(payment, repairs)]
+    else:
+        findings = [duplicate(credit, keeper, case, repairs) for credit in standing if credit is not keeper]
+        findings += wrong_credit(case, payment, keeper, repairs)
+    return [*findings, *clawback_findings(case, payment, keeper, repairs)]
 
 
-def mending(findings: Iterable[Discrepancy]) -> list[Request]:
+def repair_requests(findings: Iterable[Discrepancy]) -> list[Request]:
     """Return the operations that would mend the findings, in order."""
     return [request for finding in findings for request in finding.requests]
 
 
-def mendable(
-    cases: Sequence[Case], mender: Mender, rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
+def repairable_findings(
+    cases: Sequence[Case], policy: RepairPolicy, rehearse: Callable[[Sequence[Request]], Iterable[Receipt]]
 ) -> list[Discrepancy]:
     """Return the findings of all cases, with only those requests that the journal would accept now.
 
     Each request is rehearsed. If a credit cannot be undone any more, the case is mended with the credit in place. A
     finding whose requests are still refused keeps none, and gives the reason.
     """
-    findings = {case.session: differences for case in cases if (differences := compare(case, mender))}
+    findings = {case.session: differences for case in cases if (differences := compare(case, policy))}
     refused = _refused(findings, rehearse)
-    in_place = replace(mender, movable=False)
+    in_place = replace(policy, may_undo=False)
     stuck = {session for session, _ in refused}
     findings |= {case.session: compare(case, in_place) for case in cases if case.session in stuck}
     refused = _refused(findings, rehearse) if stuck else {}
     for (session, position), receipt in refused.items():
         finding = findings[session][position]
         findings[session][position] = finding._replace(requests=(), fix=f"by hand: {receipt.message}")
-    return [finding for of_case in findings.values() for finding in of_case]
+    return [finding for case_findings in findings.values() for finding in case_findings]
 
 
 def _refused(
@@ -69,8 +73,8 @@ def _refused(
     """Return by session and position the findings with a refused request, with its first refusal."""
     attempts = [
         (session, position, request)
-        for session, of_case in findings.items()
-        for position, finding in enumerate(of_case)
+        for session, case_findings in findings.items()
+        for position, finding in enumerate(case_findings)
         for request in finding.requests
     ]
     refused: dict[tuple[str, int], Receipt] = {}

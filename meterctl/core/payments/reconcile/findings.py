@@ -10,9 +10,8 @@ from meterctl.core.domain.operations import AssignPlan, CreditPack, Operation, R
 from meterctl.core.errors import shell_command
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
-from meterctl.core.payments.payments import Giveback, Payment
-from meterctl.core.payments.stripe.reader import Broken
-from meterctl.core.results import Receipt, Result, Warning, WriteResult
+from meterctl.core.payments.payments import Giveback, Payment, Unreadable
+from meterctl.core.results import Result
 
 FindingKind = Literal[
     "paid_not_credited",
@@ -31,6 +30,7 @@ FindingKind = Literal[
 ]
 
 
+#: The fix of a finding that has no requests of its own.
 TOGETHER = "mended together with the payment's first finding"
 
 
@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
 
 class Discrepancy(NamedTuple):
-    """One difference. ``requests`` would mend it, in their order.
+    """One difference. ``requests`` would mend it, in their order; ``fix`` is the next step without any.
 
     They are empty if no operation can, or if an earlier finding of the session mends it too.
     """
@@ -58,7 +58,7 @@ class Discrepancy(NamedTuple):
     org: str | None
     refund_id: str | None
     expected: str
-    found: str
+    actual: str
     message: str
     requests: tuple[Request, ...] = ()
     fix: str = ""
@@ -70,7 +70,7 @@ class Discrepancy(NamedTuple):
             "session": self.session,
             "refund_id": self.refund_id,
             "expected": self.expected,
-            "found": self.found,
+            "found": self.actual,
             "message": self.message,
             "fix": self.fix or "; ".join(command_of(request.operation) for request in self.requests),
             "operations": [request_document(request) for request in self.requests],
@@ -112,33 +112,11 @@ class Reconciliation(Result):
         return [finding.document() for finding in self.findings]
 
 
-@dataclass(slots=True)
-class Receipts(WriteResult):
-    """The receipts of several operations that one command requested."""
-
-    name = "receipts"
-
-    command: str
-    receipts: Sequence[Receipt]
-    warnings: Sequence[Warning] = ()
-
-    @property
-    def exit_code(self) -> int:
-        return max((receipt.exit_code for receipt in self.receipts), default=errors.DONE)
-
-    def fields(self) -> dict[str, Any]:
-        receipts = [receipt.fields() for receipt in self.receipts]
-        return {"command": self.command, "receipts": receipts, "warnings": self.warning_records()}
-
-    def rows(self) -> Iterable[Mapping[str, Any]]:
-        return [receipt.fields() for receipt in self.receipts]
-
-
 # -- operations as text
 
 
 def command_of(operation: Operation) -> str:
-    """Return the command line that books an operation."""
+    """Return the command line that repairs an operation."""
     match operation:
         case CreditPack(org, pack, session):
             more = [] if operation.quantity == 1 else ["--quantity", operation.quantity]
@@ -162,17 +140,17 @@ def command_of(operation: Operation) -> str:
             return shell_command(operation.name, operation.org)
 
 
-def unreadable(broken: Broken) -> Discrepancy:
+def unreadable_finding(item: Unreadable) -> Discrepancy:
     """Return the finding for a payment that cannot be read."""
     return Discrepancy(
-        "unreadable",
-        broken.id,
-        None,
-        None,
-        "a payment",
-        "unreadable",
-        f"{broken.id} cannot be read: {broken.message}",
-        fix=f"by hand: {broken.fix}",
+        kind="unreadable",
+        session=item.id,
+        org=None,
+        refund_id=None,
+        expected="a payment",
+        actual="unreadable",
+        message=f"{item.id} cannot be read: {item.message}",
+        fix=f"by hand: {item.fix}",
     )
 
 

@@ -3,19 +3,18 @@
 The provider is read first, up to one instant, then the journal. A payment credited in between is looked up singly.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from meterctl.core.domain import instants
 from meterctl.core.errors import StripeUnavailable, sound
 from meterctl.core.model import Instant, Kind
-from meterctl.core.payments import payments
-from meterctl.core.payments.booked import Credit, credits_for, credits_of
-from meterctl.core.payments.payments import Giveback, Payment, base_of, shares, whole_of
+from meterctl.core.payments.booked import Credit, credits_for, credits_of, standing_credit
+from meterctl.core.payments.payments import Giveback, Payment, Unreadable, base_of, is_stripes, shares, whole_of
 from meterctl.core.payments.reconcile.findings import Case, Discrepancy
-from meterctl.core.payments.reconcile.notes import Notes
+from meterctl.core.payments.reconcile.notes import Item, Notes
 from meterctl.core.payments.sale_book import Sale, SaleBook
-from meterctl.core.payments.stripe.reader import Broken, Reader, Span
+from meterctl.core.payments.stripe.reader import Reader, Span
 from meterctl.core.ports import EntryFilter, Store
 
 #: The kinds of entries that concern payments.
@@ -28,21 +27,23 @@ SESSION_LIFE_DAYS = 1
 MOST_LOOKUPS = 50
 
 Progress = Callable[[str], None]
-F = TypeVar("F", Payment, Giveback)
 
 
-class Both(NamedTuple):
-    """Both sides, as cases. ``counts`` are the objects read on each side, ``broken`` the unreadable ones."""
+class BothSides(NamedTuple):
+    """Both sides, as cases. ``counts`` are the objects read on each side, ``unreadable`` those without a case.
+
+    ``plan_findings`` are orgs on another plan than their subscription's.
+    """
 
     cases: list[Case]
     counts: dict[str, int]
-    broken: list[Broken]
-    more: list[Discrepancy] = []  # noqa: RUF012 - never changed
+    unreadable: list[Unreadable]
+    plan_findings: Sequence[Discrepancy] = ()
 
 
 def gather(
     gateway: Reader, store: Store, since: Instant | None, until: Instant, *, progress: Progress, notes: Notes
-) -> Both:
+) -> BothSides:
     """Return all payments made, refunded, disputed or booked since ``since``, as both sides have them."""
     # A session may be paid up to a day after its creation.
     since = None if since is None else instants.add_days(since, -SESSION_LIFE_DAYS)
@@ -60,7 +61,7 @@ def gather(
     counts["foreign"] = sum(sale[0].foreign for sale in stripe.book.sales.values())
     counts["unpaid"] = sum(not sale[0].paid and not sale[0].foreign for sale in stripe.book.sales.values())
     counts["other_payments"] = matches.other_payments()
-    return Both([_reread_unpaid(case, gateway, store) for case in cases], counts, stripe.broken)
+    return BothSides([_reread_unpaid(case, gateway, store) for case in cases], counts, stripe.unreadable)
 
 
 def _reread_unpaid(case: Case, gateway: Reader, store: Store) -> Case:
@@ -89,7 +90,7 @@ def _in_detail(cases: list[Case], stripe: "_StripeSide") -> Iterator[Case]:
         parts = sales[whole]
         if len(parts) <= 1:
             yield case._replace(payment=parts[0] if parts else case.payment)
-        elif case.session == parts[0].session or case.payment.unread is not None:
+        elif case.session == parts[0].session or case.payment.missing_object is not None:
             yield from _per_part(case, parts)
         else:
             yield case._replace(payment=next((one for one in parts if one.session == case.session), case.payment))
@@ -115,7 +116,7 @@ def _needs_detail(case: Case) -> bool:
         expected = (payment.org or credit.org, payment.pack or credit.pack, payment.cents)
         if (credit.org, credit.pack, credit.cents) == expected:
             return False
-    return payment.unread is not None or payment.quantity is None or not payment.has_charge_time
+    return payment.missing_object is not None or payment.quantity is None or not payment.has_charge_time
 
 
 class _StripeSide:
@@ -124,7 +125,7 @@ class _StripeSide:
     def __init__(self, gateway: Reader, notes: Notes, span: Span) -> None:
         self.book = SaleBook()
         self.givebacks: list[Giveback] = []
-        self.broken: list[Broken] = []
+        self.unreadable: list[Unreadable] = []
         self.not_found: set[str] = set()
         #: Sessions of payments older than the lists, which may lack some of their refunds.
         self.looked_up: set[str] = set()
@@ -140,8 +141,8 @@ class _StripeSide:
         self._add_all(self._read_list("sessions", Payment, lambda span: gateway.sessions(span, full=full), progress))
         self._add_all(self._read_list("intents", Payment, gateway.intents, progress))
         self._add_all(self._read_list("invoices", Payment, gateway.invoices, progress))
-        for name, ask in (("refunds", gateway.refunds), ("disputes", gateway.disputes)):
-            self.givebacks += self._read_list(name, Giveback, ask, progress)
+        for name, list_items in (("refunds", gateway.refunds), ("disputes", gateway.disputes)):
+            self.givebacks += self._read_list(name, Giveback, list_items, progress)
 
     def _add_all(self, items: Iterable[Payment]) -> None:
         parts: list[Payment] = []
@@ -154,8 +155,12 @@ class _StripeSide:
             self.book.add(parts)
 
     def _read_list(
-        self, name: str, shape: type[F], ask: Callable[[Span], Iterable[F | Broken]], progress: Progress
-    ) -> Iterator[F]:
+        self,
+        name: str,
+        shape: type[Item],
+        list_items: Callable[[Span], Iterable[Item | Unreadable]],
+        progress: Progress,
+    ) -> Iterator[Item]:
         """Yield the items noted by an interrupted run, then the rest of Stripe's list."""
         after = None
         for item in self._notes.saved_items(name, shape):
@@ -163,7 +168,7 @@ class _StripeSide:
             yield from self._count(name, item)
         if not self._notes.is_done(name):
             try:
-                for item in ask(self._span._replace(after=after)):
+                for item in list_items(self._span._replace(after=after)):
                     self._notes.note(name, item)
                     yield from self._count(name, item)
                     if self.counts[name] % 100 == 0:
@@ -171,14 +176,14 @@ class _StripeSide:
             except StripeUnavailable as problem:
                 if name != "invoices" or problem.code != "stripe_right_missing":
                     raise
-                way_out = 'grant that right, or remove "invoice" from payments under [stripe]'
-                progress(f"{name}: skipped: {problem.message}; {way_out}")
+                next_step = 'grant that right, or remove "invoice" from payments under [stripe]'
+                progress(f"{name}: skipped: {problem.message}; {next_step}")
             self._notes.done(name)
         progress(f"{name}: {self.counts[name]:,}, complete")
 
-    def _count(self, name: str, item: F | Broken) -> Iterator[F]:
-        if isinstance(item, Broken):
-            self.broken.append(item)
+    def _count(self, name: str, item: Item | Unreadable) -> Iterator[Item]:
+        if isinstance(item, Unreadable):
+            self.unreadable.append(item)
             return
         if not getattr(item, "offset", 0):
             self.counts[name] += 1  # count a payment in parts once
@@ -186,26 +191,28 @@ class _StripeSide:
 
     def look_up(self, names: list[str]) -> None:
         """Read payments that are on no list, each by its name."""
-        if len(names) > MOST_LOOKUPS and self._span.since is not None:
-            matching = list(self._older_payments(names))
+        since = self._span.since
+        if len(names) > MOST_LOOKUPS and since is not None:
+            matching = list(self._payments_before(since, names))
             self.looked_up |= {one.session for one in matching}
             self._add_all(matching)
             names = [name for name in names if self.book.find([name]) is None]
         for name in names[: 4 * MOST_LOOKUPS]:
             sale = self._gateway.sale(name)
-            if sale:
-                self.looked_up |= {part.session for part in sale} if self._span.since is not None else set()
-                self.book.add(
-                    [part._replace(names=tuple(dict.fromkeys([*part.names, name]))) for part in sale[:1]] + sale[1:]
-                )
-            self.not_found |= set() if sale else {name}
+            if not sale:
+                self.not_found.add(name)
+                continue
+            if since is not None:
+                self.looked_up |= {part.session for part in sale}
+            first, *others = sale
+            self.book.add([first._replace(names=tuple(dict.fromkeys([*first.names, name]))), *others])
 
-    def _older_payments(self, names: Iterable[str]) -> Iterator[Payment]:
-        """Yield the sessions from before the lists that have one of these names; stop once all names are known."""
+    def _payments_before(self, since: Instant, names: Iterable[str]) -> Iterator[Payment]:
+        """Yield the sessions from before ``since`` that have one of these names; stop once all names are known."""
         requested = set(names)
         missing = set(requested)
-        for one in self._gateway.sessions(Span(None, cast(Instant, self._span.since))):
-            if isinstance(one, Broken):
+        for one in self._gateway.sessions(Span(None, since)):
+            if isinstance(one, Unreadable):
                 continue
             if not requested.isdisjoint(one.all_names):
                 missing.difference_update(one.all_names)
@@ -223,6 +230,7 @@ class _StripeSide:
                     self._full[whole] = (*self._full.get(whole, ()), one)
 
     def detail(self, whole: str) -> Sale:
+        """Return the full payment of this id, in its parts."""
         held = (self._full or {}).get(whole)
         return held if held is not None else tuple(self._gateway.sale(whole))
 
@@ -278,7 +286,7 @@ class _Matches:
             if credits is not None:
                 items.setdefault(credits[0].name, (credits, []))[1].append(item)
         for name, (credits, givebacks) in items.items():
-            standing = next((credit for credit in credits if not credit.undone), None)
+            standing = standing_credit(credits)
             if standing is not None and base_of(name) not in self._stripe.not_found:
                 yield Case(base_of(name), _as_credited(standing), tuple(givebacks), (standing,), partial=True)
 
@@ -298,17 +306,18 @@ class _Matches:
 
 
 def _as_credited(credit: Credit) -> Payment:
+    """Return the payment of a credit, as far as the journal has it."""
     return Payment(
-        base_of(credit.name),
-        credit.names,
-        credit.org,
-        credit.pack,
-        credit.cents,
-        credit.currency,
-        credit.at,
-        True,
-        "paid",
-        None,
+        session=base_of(credit.name),
+        names=credit.names,
+        org=credit.org,
+        pack=credit.pack,
+        cents=credit.cents,
+        currency=credit.currency,
+        at=credit.at,
+        paid=True,
+        status="paid",
+        live=None,
     )
 
 
@@ -332,7 +341,7 @@ class _JournalSide:
             if number % 1000 == 0:
                 progress(f"orgs: {number:,}")
         self._add_later_names()
-        of_stripe = [credit for credit in self.credits if any(map(payments.is_stripes, credit.all_names))]
+        of_stripe = [credit for credit in self.credits if any(map(is_stripes, credit.all_names))]
         self.count, self.others = len(of_stripe), len(self.credits) - len(of_stripe)
         self.credits = of_stripe
         self.recent = {base_of(credit.name): None for credit in of_stripe if credit.at >= self._since}

@@ -3,22 +3,22 @@
 from collections.abc import Collection, Iterable
 
 from meterctl.core.payments.booked import credits_for
+from meterctl.core.payments.payments import Unreadable
 from meterctl.core.payments.reconcile.findings import Case
-from meterctl.core.payments.reconcile.gather import Both
+from meterctl.core.payments.reconcile.gather import BothSides
 from meterctl.core.payments.reconcile.neutral import BadLine, NeutralPayment
-from meterctl.core.payments.stripe.reader import Broken
 from meterctl.core.ports import Store
 
 
-def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> Both:
+def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> BothSides:
     """Return a case for each payment of the file; the last of several lines for one payment wins."""
     by_session: dict[str, NeutralPayment] = {}
-    broken = []
+    unreadable = []
     foreign = 0
     for line in lines:
         if isinstance(line, BadLine):
             fix = line.problem.hint or "correct the line, then compare again"
-            broken.append(Broken(f"line {line.line}", line.problem.message, fix))
+            unreadable.append(Unreadable(f"line {line.line}", line.problem.message, fix))
         elif any(name in ignore for name in line.payment.all_names):
             foreign += 1
         else:
@@ -35,4 +35,4 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
         "credits": sum(len(case.credits) for case in cases),
         "foreign": foreign,
     }
-    return Both(cases, counts, broken)
+    return BothSides(cases, counts, unreadable)

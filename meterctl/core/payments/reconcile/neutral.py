@@ -1,7 +1,6 @@
 """Read payments of any provider from a file: one line each, with its refunds.
 
-A line is ``{"id", "names", "org", "pack", "quantity", "paid_cents", "tax_cents", "currency", "paid_at", "refunds":
-[{"id", "cents", "status", "at"}]}``. See docs/payments.md.
+A line has the fields `_FIELDS`, and each of its refunds `_REFUND_FIELDS`. See docs/payments.md.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,8 +26,8 @@ _FIELDS = frozenset(
         "currency",
         "paid_at",
         "status",
+        "refunds",
     }
-    | {"refunds"}
 )
 _REFUND_FIELDS = frozenset({"id", "cents", "status", "at", "dispute", "currency"})
 
@@ -60,13 +59,15 @@ class NeutralPayment(NamedTuple):
 
 
 class BadLine(NamedTuple):
+    """A line that holds no payment."""
+
     line: int
     problem: BadInput
 
 
 def read_payments(file: IO[bytes]) -> Iterator[NeutralPayment | BadLine]:
     """Read the payments in ``file`` one by one; a bad line does not stop the rest."""
-    for document in JsonItems(file):
+    for document in JsonItems(file, _HINT):
         try:
             if document.problem is not None:
                 raise document.problem
@@ -86,19 +87,20 @@ def _payment(line: int, fields: Any) -> NeutralPayment:
     status = str(fields.get("status") or "paid")
     cents = check_integer(fields.get("paid_cents"), "paid_cents", least=0)
     paid_at = _instant(fields, "paid_at")
+    org = _text(fields, "org")
     payment = Payment(
-        name,
-        tuple(dict.fromkeys(check_ref(one, "a name") for one in names if one != name)),
-        _text(fields, "org", check_org),
-        _text(fields, "pack", None),
-        cents,
-        _currency(fields),
-        paid_at,
-        status in _PAID,
-        status,
-        None,
-        check_integer(fields.get("quantity", 1), "quantity", least=1),
-        check_integer(fields.get("tax_cents", 0), "tax_cents", least=0, most=cents),
+        session=name,
+        names=tuple(dict.fromkeys(check_ref(one, "a name") for one in names if one != name)),
+        org=None if org is None else check_org(org),
+        pack=_text(fields, "pack"),
+        cents=cents,
+        currency=_currency(fields),
+        at=paid_at,
+        paid=status in _PAID,
+        status=status,
+        live=None,
+        quantity=check_integer(fields.get("quantity", 1), "quantity", least=1),
+        tax_cents=check_integer(fields.get("tax_cents", 0), "tax_cents", least=0, most=cents),
         discount_cents=check_integer(fields.get("discount_cents", 0), "discount_cents", least=0),
         whole=cents,
         has_charge_time=True,
@@ -119,31 +121,30 @@ def _refund(fields: Any, payment: Payment) -> Giveback:
         words = ", ".join(_STANDINGS)
         raise BadInput(f"{status!r} is not a refund status", hint=f"one of {words}", code="bad_payment")
     return Giveback(
-        check_ref(fields.get("id"), "an id"),
-        None,
-        None,
-        check_integer(fields.get("cents"), "cents", least=1),
-        _currency(fields) if "currency" in fields else payment.currency,
-        standing,
-        _instant(fields, "at") if fields.get("at") is not None else payment.at,
+        id=check_ref(fields.get("id"), "an id"),
+        intent=None,
+        charge=None,
+        cents=check_integer(fields.get("cents"), "cents", least=1),
+        currency=_currency(fields) if "currency" in fields else payment.currency,
+        standing=standing,
+        at=_instant(fields, "at") if fields.get("at") is not None else payment.at,
         is_dispute=fields.get("dispute") is True,
         payment=payment.session,
     )
 
 
-def _check_fields(fields: Mapping[str, Any], known: frozenset[str], what: str) -> None:
+def _check_fields(fields: Mapping[str, Any], known: frozenset[str], label: str) -> None:
     if unknown := sorted(fields.keys() - known):
-        raise BadInput(f"{what} has no field {unknown[0]!r}", hint=_HINT, code="bad_field")
+        raise BadInput(f"{label} has no field {unknown[0]!r}", hint=_HINT, code="bad_field")
 
 
-def _text(fields: Mapping[str, Any], name: str, check: Any) -> str | None:
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
     if not isinstance(value, str):
         raise BadInput(f"{name} must be text", hint=_HINT, code="bad_payment")
-    value = value.strip()
-    return value if check is None else str(check(value))
+    return value.strip()
 
 
 def _currency(fields: Mapping[str, Any]) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from meterctl.core.errors import BadInput
-from meterctl.core.payments.payments import Giveback, Payment
-from meterctl.core.payments.stripe.reader import Broken
-from meterctl.core.payments.stripe.shop import Problem
+from meterctl.core.payments.payments import Giveback, Payment, Problem, Unreadable
 
-F = TypeVar("F", Payment, Giveback)
+#: An object of a list.
+Item = TypeVar("Item", Payment, Giveback)
 
 
 class Notes:
@@ -53,15 +52,16 @@ class Notes:
             elif "list" in line:
                 self._lists.setdefault(line["list"], []).append(line["item"])
 
-    def saved_items(self, name: str, shape: type[F]) -> Iterator[F | Broken]:
+    def saved_items(self, name: str, shape: type[Item]) -> Iterator[Item | Unreadable]:
         """Yield the items that an earlier run saved."""
         for fields in self._lists.get(name, ()):
-            yield Broken(*fields) if len(fields) <= len(Broken._fields) else _restore(shape, fields)
+            # A payment or giveback has more fields than an unreadable one.
+            yield Unreadable(*fields) if len(fields) <= len(Unreadable._fields) else _restore(shape, fields)
 
     def is_done(self, name: str) -> bool:
         return name in self._done
 
-    def note(self, name: str, item: Payment | Giveback | Broken) -> None:
+    def note(self, name: str, item: Payment | Giveback | Unreadable) -> None:
         self._append({"list": name, "item": list(item)})
 
     def done(self, name: str) -> None:
@@ -100,7 +100,7 @@ def _json(line: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _restore(shape: type[F], fields: list[Any]) -> F:
+def _restore(shape: type[Item], fields: list[Any]) -> Item:
     item = shape(*fields)
     if isinstance(item, Payment):
         problem = None if item.problem is None else Problem(*item.problem)

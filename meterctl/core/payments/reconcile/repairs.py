@@ -1,10 +1,9 @@
-"""Build the operations that mend a case, each under a name that its org has not used yet. Pure."""
+"""Build the operations that repair a case. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from meterctl.core.domain.operations import Operation, Refund, Request, ReverseRefund, Undo
-from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
@@ -15,31 +14,29 @@ from meterctl.core.payments.sales import Seller, credit_for
 
 
 @dataclass(frozen=True, slots=True)
-class Mender:
-    """The packs on sale and the actor for repairs. ``movable`` False: undo no credit, because one of them is in use."""
+class RepairPolicy:
+    """The amounts to accept, and the actor for repairs; ``provider`` names the payments' side in messages.
 
-    packs: Mapping[str, Pack]
+    ``may_undo`` is False if no credit can be undone, because one of them is in use.
+    """
+
+    seller: Seller
     actor: str
-    movable: bool = True
-    discounts: bool = False
-    accept_paid: frozenset[str] = frozenset()
-
-    def seller(self, payment: Payment) -> Seller:
-        accepts_amount = any(name in self.accept_paid for name in payment.all_names)
-        return Seller(self.packs, self.discounts, accepts_amount)
+    may_undo: bool = True
+    provider: str = "Stripe"
 
 
-class Books:
-    """Build the operations that mend a case, each under a name that the org has not used yet.
+class Repairs:
+    """Builds the operations that repair a case, each under a name that the org has not used yet.
 
     Refunds are booked on ``target``: the org, and the session's name after the repair. ``rebooks`` is True if the
     repair undoes the credit and its refunds first.
     """
 
-    def __init__(self, case: Case, mender: Mender) -> None:
+    def __init__(self, case: Case, policy: RepairPolicy) -> None:
         self.session = case.session
         self._credits = case.credits
-        self.mender = mender
+        self.policy = policy
         self.target: tuple[str, str] | None = None
         self.rebooks = False
         self._used: dict[str, set[str]] = {}
@@ -49,7 +46,7 @@ class Books:
 
     def take_back(self, credit: Credit, why: str) -> tuple[Request, ...]:
         """Return the requests that undo a credit and its refunds."""
-        if not self.mender.movable:
+        if not self.policy.may_undo:
             return ()
         reversals = [self.reverse(credit.org, claw, why) for claw in credit.clawbacks if claw.stands]
         return (*reversals, self._request(undo_of(credit), None, why))
@@ -57,7 +54,7 @@ class Books:
     def credit(self, payment: Payment, org: str | None, pack: str | None, why: str) -> Request | str:
         """Return the request that credits the payment, or the reason against it. The usual checks apply."""
         try:
-            operation = credit_for(payment._replace(org=org, pack=pack), self.mender.seller(payment))
+            operation = credit_for(payment._replace(org=org, pack=pack), self.policy.seller)
             name = self._free(operation.org, self.session)
             if name is None:
                 return "by hand: this payment was already booked and undone as often as meterctl allows"
@@ -68,7 +65,7 @@ class Books:
         return request
 
     def claw(self, giveback: Giveback, cents: int, why: str) -> tuple[Request, ...]:
-        """Return the request that books ``cents`` of a giveback on the target."""
+        """Return the request that repairs ``cents`` of a giveback on the target."""
         if self.target is None or cents == 0:
             return ()
         org, session = self.target
@@ -98,7 +95,7 @@ class Books:
         return name
 
     def _request(self, operation: Operation, at: Instant | None, why: str) -> Request:
-        return Request(operation, self.mender.actor, f"reconcile: {why}", at)
+        return Request(operation, self.policy.actor, f"reconcile: {why}", at)
 
 
 def undo_of(credit: Credit) -> Undo:

@@ -1,6 +1,6 @@
 """Read single values, refunds and disputes from Stripe's objects of any API version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from meterctl.core.domain import instants
@@ -8,6 +8,9 @@ from meterctl.core.errors import BadInput
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback, Standing
 from meterctl.core.payments.stripe.shop import Json, LineItem
+
+#: Exceptions from reading an object that does not have the shape of Stripe's.
+MISSHAPEN = (AttributeError, TypeError, KeyError, ValueError, RecursionError)
 
 # -- items
 
@@ -18,13 +21,13 @@ def session_lines(line_items: Any) -> list[LineItem] | None:
         return None
     return [
         LineItem(
-            str(item.get("id")),
-            _price(item),
-            _quantity(item),
-            whole(item, "amount_total"),
-            item.get("amount_tax") or 0,
-            item.get("amount_discount") or 0,
-            str(item.get("description") or ""),
+            id=str(item.get("id")),
+            price=_price(item),
+            quantity=_quantity(item),
+            cents=whole(item, "amount_total"),
+            tax=item.get("amount_tax") or 0,
+            discount=item.get("amount_discount") or 0,
+            text=str(item.get("description") or ""),
         )
         for item in line_items["data"]
     ]
@@ -42,14 +45,14 @@ def _invoice_line(item: Json) -> LineItem:
     taxes = [*(item.get("taxes") or ()), *(item.get("tax_amounts") or ())]
     on_top = [tax for tax in taxes if tax.get("tax_behavior", "exclusive") == "exclusive" and not tax.get("inclusive")]
     return LineItem(
-        str(item.get("id")),
-        _price(item),
-        _quantity(item),
-        whole(item, "amount") - discount + sum(tax["amount"] for tax in on_top),
-        sum(tax["amount"] for tax in taxes),
-        discount,
-        str(item.get("description") or ""),
-        bool(taxes) and not on_top,
+        id=str(item.get("id")),
+        price=_price(item),
+        quantity=_quantity(item),
+        cents=whole(item, "amount") - discount + sum(tax["amount"] for tax in on_top),
+        tax=sum(tax["amount"] for tax in taxes),
+        discount=discount,
+        text=str(item.get("description") or ""),
+        tax_inside=bool(taxes) and not on_top,
     )
 
 
@@ -79,23 +82,23 @@ def invoice_intents(item: Json) -> tuple[str, ...]:
 
 
 def refund_of(refund: Json, event_time: int | None = None) -> Giveback:
-    """Return the giveback in a refund object."""
-    standing: dict[str | None, Standing] = {
+    """Return the giveback in a refund object; ``event_time`` is the time of its event, in seconds."""
+    standings: dict[str | None, Standing] = {
         "succeeded": "given",
         "failed": "returned",
         "canceled": "void",
         None: "given",  # a refund had no status before 2018
     }
-    status = standing.get(refund.get("status"), "waiting")
+    standing = standings.get(refund.get("status"), "waiting")
     return Giveback(
-        text(refund, "id"),
-        id_of(refund.get("payment_intent")),
-        id_of(refund.get("charge")),
-        whole(refund, "amount"),
-        currency_of(refund),
-        status,
-        at(refund.get("created")),
-        at(event_time) if event_time is not None and status in ("returned", "void") else None,
+        id=text(refund, "id"),
+        intent=id_of(refund.get("payment_intent")),
+        charge=id_of(refund.get("charge")),
+        cents=whole(refund, "amount"),
+        currency=currency_of(refund),
+        standing=standing,
+        at=at(refund.get("created")),
+        back_at=at(event_time) if event_time is not None and standing in ("returned", "void") else None,
     )
 
 
@@ -106,7 +109,8 @@ _MOVED_NOTHING = ("lost", "warning_closed", "prevented")
 def dispute_of(dispute: Json, event_time: int | None = None, event_type: str = "") -> Giveback:
     """Return the giveback in a dispute object: the money withdrawn and not reinstated.
 
-    ``event_type`` is the type of its event: funds_withdrawn and funds_reinstated decide without balance transactions.
+    ``event_time`` and ``event_type`` are those of its event: funds_withdrawn and funds_reinstated decide without
+    balance transactions.
     """
     amount = whole(dispute, "amount")
     moves = [move for move in dispute.get("balance_transactions") or () if isinstance(move, Mapping)]
@@ -122,15 +126,21 @@ def dispute_of(dispute: Json, event_time: int | None = None, event_type: str = "
         standing = "void"
     times = sorted(whole(move, "created") for move in moves if "created" in move)
     came_back = standing == "returned"
+    withdrawn_at = dispute.get("created")
+    if times:
+        withdrawn_at = times[0] if came_back else times[-1]
+    returned_at = None
+    if came_back:
+        returned_at = times[-1] if back and times else event_time
     return Giveback(
-        text(dispute, "id"),
-        id_of(dispute.get("payment_intent")),
-        id_of(dispute.get("charge")),
-        cents,
-        currency_of(dispute),
-        standing,
-        at((times[0] if came_back else times[-1]) if times else dispute.get("created")),
-        at(times[-1] if back else event_time) if came_back and (back or event_time is not None) else None,
+        id=text(dispute, "id"),
+        intent=id_of(dispute.get("payment_intent")),
+        charge=id_of(dispute.get("charge")),
+        cents=cents,
+        currency=currency_of(dispute),
+        standing=standing,
+        at=at(withdrawn_at),
+        back_at=None if returned_at is None else at(returned_at),
         is_dispute=True,
         moves=len(moves),
         disputed_cents=amount,
@@ -161,16 +171,18 @@ def id_of(value: Any) -> str | None:
 
 
 def text(item: Json, name: str) -> str:
+    """Return the text of a field. Raises `BadInput` if the object lacks it."""
     value = item.get(name)
     if not isinstance(value, str) or not value:
-        raise lacks(item, name)
+        raise _lacks(item, name)
     return value
 
 
 def whole(item: Json, name: str) -> int:
+    """Return the whole number in a field. Raises `BadInput` if the object lacks it."""
     value = item.get(name)
     if type(value) is not int:
-        raise lacks(item, name)
+        raise _lacks(item, name)
     return value
 
 
@@ -179,6 +191,7 @@ def currency_of(item: Json) -> str:
 
 
 def at(seconds: Any) -> Instant:
+    """Return a time of Stripe's, in seconds since 1970, as an instant."""
     if type(seconds) is not int:
         raise BadInput("a Stripe object has no creation time", hint=_WHOLE_HINT, code="bad_payload")
     return instants.from_millis(seconds * 1000)
@@ -187,12 +200,6 @@ def at(seconds: Any) -> Instant:
 _WHOLE_HINT = "pass objects and events complete, as Stripe sent them"
 
 
-def lacks(item: Json, name: str) -> BadInput:
-    what = f"{item.get('object', 'object')} {item.get('id', '')}".strip()
-    return BadInput(f"Stripe's {what} lacks {name!r}", hint=_WHOLE_HINT, code="bad_payload")
-
-
-def items_of_list(value: Any) -> Sequence[Any]:
-    """Return the items of a list object."""
-    data = value.get("data") if isinstance(value, Mapping) else None
-    return data if isinstance(data, list) else ()
+def _lacks(item: Json, name: str) -> BadInput:
+    label = f"{item.get('object', 'object')} {item.get('id', '')}".strip()
+    return BadInput(f"Stripe's {label} lacks {name!r}", hint=_WHOLE_HINT, code="bad_payload")

@@ -70,6 +70,6 @@ def credited_parts(store: Store, sale: list[Payment], org: str | None) -> list[C
     return parts
 
 
-def _unknown(what: str, reference: str) -> NotFound:
+def _unknown(label: str, reference: str) -> NotFound:
     hint = "check the id, and that STRIPE_API_KEY belongs to the same account and mode (test or live)"
-    return NotFound(f"Stripe has no {what} for {reference}", hint=hint, code="unknown_payment")
+    return NotFound(f"Stripe has no {label} for {reference}", hint=hint, code="unknown_payment")

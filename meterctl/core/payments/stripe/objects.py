@@ -5,7 +5,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.policy import PaymentKind
-from meterctl.core.payments.payments import MAX_PARTS, Payment
+from meterctl.core.payments.payments import MAX_PARTS, Payment, Problem
 from meterctl.core.payments.stripe.fields import (
     at,
     currency_of,
@@ -16,7 +16,7 @@ from meterctl.core.payments.stripe.fields import (
     text,
     whole,
 )
-from meterctl.core.payments.stripe.shop import PRICE, Json, LineItem, Problem, Shop, Unread
+from meterctl.core.payments.stripe.shop import PRICE, Json, LineItem, MissingObject, Shop
 
 KINDS: Mapping[str, PaymentKind] = {
     "checkout.session": "checkout",
@@ -25,8 +25,8 @@ KINDS: Mapping[str, PaymentKind] = {
 }
 
 
-class _Whole(NamedTuple):
-    """A whole payment, before its org and packs are found."""
+class _Purchase(NamedTuple):
+    """A whole payment, before its org and packs are found. ``charged_at`` is in seconds since 1970."""
 
     kind: str
     id: str
@@ -38,7 +38,7 @@ class _Whole(NamedTuple):
     paid: bool
     status: str
     lines: list[LineItem] | None
-    makeup: str = ""
+    composition: str = ""
     charged_at: int | None = None
     subscribes: bool = False
     tax_inside: bool = False
@@ -60,28 +60,28 @@ def payments_of(item: Json, shop: Shop, event_time: int | None = None) -> list[P
     when = at(purchase.charged_at or event_time or item.get("created"))
     live = item.get("livemode")
     first = Payment(
-        purchase.id,
-        purchase.names,
-        None,
-        None,
-        purchase.cents,
-        intern(purchase.currency),
-        when,
-        purchase.paid,
-        intern(purchase.status),
-        live if isinstance(live, bool) else None,
-        None if purchase.lines is None else 1,
-        purchase.tax,
-        purchase.tax_inside,
-        purchase.discount,
-        purchase.makeup,
+        session=purchase.id,
+        names=purchase.names,
+        org=None,
+        pack=None,
+        cents=purchase.cents,
+        currency=intern(purchase.currency),
+        at=when,
+        paid=purchase.paid,
+        status=intern(purchase.status),
+        live=live if isinstance(live, bool) else None,
+        quantity=None if purchase.lines is None else 1,
+        tax_cents=purchase.tax,
+        tax_inside=purchase.tax_inside,
+        discount_cents=purchase.discount,
+        composition=purchase.composition,
         whole=purchase.cents,
         has_charge_time=purchase.charged_at is not None,
     )
     return _identify(item, purchase, first, shop)
 
 
-def _identify(item: Json, purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+def _identify(item: Json, purchase: _Purchase, first: Payment, shop: Shop) -> list[Payment]:
     """Return the payment's parts with the org and packs that the shop's fields name."""
     if not shop.takes(KINDS[purchase.kind]) or shop.ignores(first.all_names):
         return [first._replace(foreign=True)]
@@ -92,27 +92,27 @@ def _identify(item: Json, purchase: _Whole, first: Payment, shop: Shop) -> list[
         if pack is None:
             return [_without_pack(item, purchase, first, shop)]
         org, problem = shop.org_of(item, purchase.kind)
-    except Unread as unread:
-        return [first._replace(unread=unread.name)]
+    except MissingObject as missing:
+        return [first._replace(missing_object=missing.name)]
     first = first._replace(org=org, problem=problem)
     return _by_price(purchase, first, shop) if pack == PRICE else [_by_name(purchase, first, pack, shop)]
 
 
-def _without_pack(item: Json, purchase: _Whole, first: Payment, shop: Shop) -> Payment:
+def _without_pack(item: Json, purchase: _Purchase, first: Payment, shop: Shop) -> Payment:
     """Return a payment that names no pack.
 
     A checkout is still ours if it names an org or matches ``only``, unless packs are sold by price.
     """
     is_sale = purchase.kind == "checkout.session" and not purchase.subscribes
     if is_sale and shop.sells_by_price() and purchase.lines is None:
-        return first._replace(unread=purchase.id)
+        return first._replace(missing_object=purchase.id)
     if not is_sale or (shop.sells_by_price() and not shop.settings.only):
         return first._replace(foreign=True)
     org, problem = shop.org_of(item, purchase.kind, own=not shop.settings.only)
     return first._replace(org=org, problem=problem, foreign=not (shop.settings.only or org or problem))
 
 
-def _by_name(purchase: _Whole, first: Payment, name: str, shop: Shop) -> Payment:
+def _by_name(purchase: _Purchase, first: Payment, name: str, shop: Shop) -> Payment:
     """Return a payment whose fields name the pack; its items give the quantity."""
     pack = shop.packs.get(name)
     if pack is None or purchase.lines is None or pack.unit_price_cents is not None:
@@ -127,14 +127,14 @@ def _by_name(purchase: _Whole, first: Payment, name: str, shop: Shop) -> Payment
     return first._replace(pack=name, quantity=quantity, problem=first.problem or _other_items(others, purchase))
 
 
-def _other_items(lines: Sequence[LineItem], purchase: _Whole) -> Problem | None:
+def _other_items(lines: Sequence[LineItem], purchase: _Purchase) -> Problem | None:
     if not lines:
         return None
     items = ", ".join(f"{line.text or line.id} for {line.cents} {purchase.currency}" for line in lines)
     return Problem("price_mismatch", f"{purchase.id} also sells an item that is not a pack: {items}")
 
 
-def _by_price(purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
+def _by_price(purchase: _Purchase, first: Payment, shop: Shop) -> list[Payment]:
     """Return a payment for each pack whose price is among the items; for invoices, one for each item."""
     by_price, is_invoice = shop.by_price, purchase.kind == "invoice"
     groups: dict[str, list[LineItem]] = {}
@@ -150,18 +150,15 @@ def _by_price(purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
         problem = Problem(
             "too_many_packs", f"{purchase.id} buys {len(groups)} packs; one payment may buy at most {MAX_PARTS}"
         )
-    lone = len(groups) == 1
+    is_lone = len(groups) == 1
+    is_whole = is_lone and not others
     parts, offset = [], 0
     for number, (key, lines) in enumerate(groups.items(), 1):
-        cents = first.cents if lone and not others else sum(line.cents for line in lines)
-        mark = "" if lone and not others else f":{number}"
+        cents = first.cents if is_whole else sum(line.cents for line in lines)
         # With other items in the sale, the payment's names belong to more than this part, so each gets a number.
-        suffix = mark if others or number > 1 else ""
-        session = (
-            purchase.id
-            if number == 1 and not (is_invoice and not lone)
-            else f"{purchase.id}:{key if is_invoice else number}"
-        )
+        suffix = f":{number}" if others or number > 1 else ""
+        keeps_id = number == 1 and (is_lone or not is_invoice)
+        session = purchase.id if keeps_id else f"{purchase.id}:{key if is_invoice else number}"
         parts.append(
             first._replace(
                 session=session,
@@ -169,7 +166,7 @@ def _by_price(purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
                 pack=by_price.get(lines[0].price or ""),
                 cents=cents,
                 quantity=sum(line.quantity for line in lines),
-                tax_cents=first.tax_cents if lone and not others else sum(line.tax for line in lines),
+                tax_cents=first.tax_cents if is_whole else sum(line.tax for line in lines),
                 tax_inside=all(line.tax_inside for line in lines) if is_invoice else first.tax_inside,
                 discount_cents=sum(line.discount for line in lines),
                 problem=problem,
@@ -180,7 +177,7 @@ def _by_price(purchase: _Whole, first: Payment, shop: Shop) -> list[Payment]:
     return parts
 
 
-def _part_names(purchase: _Whole, session: str) -> tuple[str, ...]:
+def _part_names(purchase: _Purchase, session: str) -> tuple[str, ...]:
     """Return the names of a part, with the whole payment's id if the part is not credited under it."""
     return purchase.names if session == purchase.id else (purchase.id, *purchase.names)
 
@@ -188,27 +185,27 @@ def _part_names(purchase: _Whole, session: str) -> tuple[str, ...]:
 # -- the three kinds
 
 
-def _session(item: Json) -> _Whole:
+def _session(item: Json) -> _Purchase:
     details = item.get("total_details") or {}
     status, payment_status = item.get("status"), item.get("payment_status")
     intent, lines = item.get("payment_intent"), session_lines(item.get("line_items"))
     names = tuple(name for name in (id_of(intent), _charge_of(intent), id_of(item.get("invoice"))) if name)
-    return _Whole(
-        "checkout.session",
-        text(item, "id"),
-        names,
-        whole(item, "amount_total"),
-        details.get("amount_tax") or 0,
-        details.get("amount_discount") or 0,
-        currency_of(item),
+    return _Purchase(
+        kind="checkout.session",
+        id=text(item, "id"),
+        names=names,
+        cents=whole(item, "amount_total"),
+        tax=details.get("amount_tax") or 0,
+        discount=details.get("amount_discount") or 0,
+        currency=currency_of(item),
         # Old objects have no status: an event for a completed and paid session is enough.
-        status in ("complete", None) and payment_status in ("paid", "no_payment_required"),
-        f"{status or 'complete'}, {payment_status}",
-        lines,
-        _makeup(item, details),
-        _charged_at(intent),
-        item.get("mode") == "subscription",
-        _is_tax_inside(item, details),
+        paid=status in ("complete", None) and payment_status in ("paid", "no_payment_required"),
+        status=f"{status or 'complete'}, {payment_status}",
+        lines=lines,
+        composition=_composition(item, details),
+        charged_at=_charged_at(intent),
+        subscribes=item.get("mode") == "subscription",
+        tax_inside=_is_tax_inside(item, details),
     )
 
 
@@ -220,50 +217,50 @@ def _is_tax_inside(item: Json, details: Json) -> bool:
     return total == subtotal - (details.get("amount_discount") or 0) + (details.get("amount_shipping") or 0)
 
 
-def _makeup(item: Json, details: Json) -> str:
+def _composition(item: Json, details: Json) -> str:
+    """Return the parts of a session's sum, for people; empty if it has only one."""
     signs = {"amount_discount": ("-", "discount"), "amount_tax": ("+", "tax"), "amount_shipping": ("+", "shipping")}
     parts = [f"{sign} {details[name]} {word}" for name, (sign, word) in signs.items() if details.get(name)]
     return " ".join([f"{item.get('amount_subtotal')} subtotal", *parts]) if parts else ""
 
 
-def _intent(item: Json) -> _Whole:
+def _intent(item: Json) -> _Purchase:
     amount = item.get("amount_received")
     tax = ((item.get("amount_details") or {}).get("tax") or {}).get("total_tax_amount") or 0
     paid = item.get("status") == "succeeded"
     charge, invoice = _charge_of(item), id_of(item.get("invoice"))
     names = tuple(name for name in (charge, invoice) if name)
     cents = amount if paid and type(amount) is int and amount else whole(item, "amount")
-    status = str(item.get("status"))
-    return _Whole(
-        "payment_intent",
-        text(item, "id"),
-        names,
-        cents,
-        tax,
-        0,
-        currency_of(item),
-        paid,
-        status,
-        None,
+    return _Purchase(
+        kind="payment_intent",
+        id=text(item, "id"),
+        names=names,
+        cents=cents,
+        tax=tax,
+        discount=0,
+        currency=currency_of(item),
+        paid=paid,
+        status=str(item.get("status")),
+        lines=None,
         charged_at=_charged_at(item) if paid else None,
     )
 
 
-def _invoice(item: Json) -> _Whole:
+def _invoice(item: Json) -> _Purchase:
     status = str(item.get("status"))
     paid_at = (item.get("status_transitions") or {}).get("paid_at")
     taxes = item.get("total_taxes") or item.get("total_tax_amounts") or ()
-    return _Whole(
-        "invoice",
-        text(item, "id"),
-        invoice_intents(item),
-        whole(item, "total") if item.get("total") is not None else whole(item, "amount_paid"),
-        sum(tax.get("amount") or 0 for tax in taxes) or item.get("tax") or 0,
-        sum(discount.get("amount") or 0 for discount in item.get("total_discount_amounts") or ()),
-        currency_of(item),
-        status == "paid" or item.get("paid") is True,
-        status,
-        invoice_lines(item.get("lines")),
+    return _Purchase(
+        kind="invoice",
+        id=text(item, "id"),
+        names=invoice_intents(item),
+        cents=whole(item, "total") if item.get("total") is not None else whole(item, "amount_paid"),
+        tax=sum(tax.get("amount") or 0 for tax in taxes) or item.get("tax") or 0,
+        discount=sum(discount.get("amount") or 0 for discount in item.get("total_discount_amounts") or ()),
+        currency=currency_of(item),
+        paid=status == "paid" or item.get("paid") is True,
+        status=status,
+        lines=invoice_lines(item.get("lines")),
         charged_at=paid_at if type(paid_at) is int else None,
     )
 

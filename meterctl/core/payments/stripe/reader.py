@@ -5,7 +5,8 @@ Only the needed fields are expanded, and each answer is checked against the requ
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from itertools import chain, islice
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.errors import BadInput, MeterctlError, NotFound, PaymentRefused, StripeUnavailable
@@ -18,10 +19,13 @@ from meterctl.core.payments.payments import (
     SESSION_PREFIX,
     Giveback,
     Payment,
+    Unreadable,
 )
-from meterctl.core.payments.stripe.fields import dispute_of, id_of, invoice_intents, refund_of
+from meterctl.core.payments.stripe.fields import MISSHAPEN, dispute_of, id_of, invoice_intents, refund_of
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.shop import Json, Shop
+
+T = TypeVar("T")
 
 PAGE = 100
 
@@ -42,19 +46,6 @@ PATHS = {
     "payment_link": "/v1/payment_links",
 }
 
-#: Kinds by the prefix of their ids.
-PREFIXES = {
-    SESSION_PREFIX: "checkout.session",
-    INTENT_PREFIX: "payment_intent",
-    INVOICE_PREFIX: "invoice",
-    "cus_": "customer",
-    "sub_": "subscription",
-    "plink_": "payment_link",
-}
-
-#: Exceptions from reading an object that does not have the shape of Stripe's.
-MISSHAPEN = (AttributeError, TypeError, KeyError, ValueError, RecursionError)
-
 
 class NotExpandable(MeterctlError):
     """Stripe cannot expand a requested field."""
@@ -62,18 +53,15 @@ class NotExpandable(MeterctlError):
     code = "stripe_not_expandable"
 
 
-class Broken(NamedTuple):
-    """An unreadable payment: its id, or its line in a file, the reason, and the next step if it is not Stripe's."""
-
-    id: str
-    message: str
-    fix: str = "look at it in Stripe's dashboard, or add it to ignore = [...] under [stripe]"
-
-
 class Api(Protocol):
-    """Requests to Stripe. Raises `NotFound` for a 404, `StripeUnavailable` without an answer."""
+    """Requests to Stripe."""
 
-    def get(self, path: str, params: Mapping[str, Any], to: str) -> dict[str, Any]: ...
+    def get(self, path: str, params: Mapping[str, Any], to: str) -> dict[str, Any]:
+        """Return the object at ``path``; ``to`` is the purpose, for errors, such as ``read cs_1``.
+
+        Raises `NotFound` for a 404, `NotExpandable`, and `StripeUnavailable` without an answer.
+        """
+        ...
 
 
 class Span(NamedTuple):
@@ -84,6 +72,7 @@ class Span(NamedTuple):
     after: str | None = None
 
     def params(self) -> dict[str, Any]:
+        """Return the span as parameters of a list."""
         created = {"lte": to_millis(self.until) // 1000}
         if self.since is not None:
             created["gte"] = -(-to_millis(self.since) // 1000)
@@ -91,7 +80,10 @@ class Span(NamedTuple):
 
 
 class Reader:
-    """Implement `payments.Gateway` with an API."""
+    """Read access to Stripe. Every method raises `StripeUnavailable` if Stripe does not answer.
+
+    ``live`` is True if the key is for live payments.
+    """
 
     def __init__(self, api: Api, shop: Shop, *, live: bool) -> None:
         self._api = api
@@ -100,7 +92,7 @@ class Reader:
 
     # -- lists
 
-    def sessions(self, span: Span, *, full: bool = False) -> Iterator[Payment | Broken]:
+    def sessions(self, span: Span, *, full: bool = False) -> Iterator[Payment | Unreadable]:
         """List complete sessions, newest first; ``full`` with their items and the time of their charge."""
         if not self.shop.takes("checkout"):
             return iter(())
@@ -109,7 +101,7 @@ class Reader:
             expand = [*expand, "data.payment_intent.latest_charge", "data.line_items"]
         return self._payments(self._all(SESSIONS, {"status": "complete", "expand": expand, **span.params()}))
 
-    def intents(self, span: Span) -> Iterator[Payment | Broken]:
+    def intents(self, span: Span) -> Iterator[Payment | Unreadable]:
         """List the succeeded payment intents that name a pack, with a search if Stripe offers one."""
         keys = self._keys_on_intents()
         if not keys or not self.shop.takes("payment_intent"):
@@ -123,7 +115,7 @@ class Reader:
                 self._all(f"{INTENTS}/search", {"query": f"{clause} AND status:'succeeded' AND {times}"})
                 for clause in keys
             ]
-            first = [next(items, None) for items in searches]
+            firsts = [list(islice(items, 1)) for items in searches]  # the first request shows if Stripe can search
         except (NotFound, StripeUnavailable) as problem:
             if problem.code != "unknown_payment" and not _NO_SEARCH.search(problem.message):
                 raise
@@ -132,66 +124,50 @@ class Reader:
             )
             return
         ids: set[str] = set()
-        for head, rest in zip(first, searches, strict=True):
-            for item in (*([head] if head is not None else []), *rest):
-                if item.get("id") not in ids:
-                    ids.add(str(item.get("id")))
-                    yield from self._payments([item])
+        for item in chain.from_iterable(chain(*pair) for pair in zip(firsts, searches, strict=True)):
+            if _id(item) not in ids:
+                ids.add(_id(item))
+                yield from self._payments([item])
 
     def _keys_on_intents(self) -> list[str]:
         """Return search clauses for intents that may be our payments."""
-        only = [
-            f"metadata['{place.rpartition('metadata.')[2]}']:'{value}'"
-            for place, value in self.shop.settings.only.items()
-            if place.startswith(("metadata.", "payment_intent.metadata."))
+        settings = self.shop.settings
+        for place, value in settings.only.items():
+            if place.startswith(_INTENT_METADATA):
+                return [f"metadata['{_metadata_name(place)}']:'{value}'"]
+        if any(place.startswith("customer.") for place in settings.pack):
+            return []
+        return [
+            f"-metadata['{_metadata_name(place)}']:null"
+            for place in settings.pack
+            if place.startswith(_INTENT_METADATA)
         ]
-        packs = [
-            f"-metadata['{place.rpartition('metadata.')[2]}']:null"
-            for place in self.shop.settings.pack
-            if place.startswith(("metadata.", "payment_intent.metadata."))
-        ]
-        elsewhere = any(place.startswith("customer.") for place in self.shop.settings.pack)
-        return only[:1] or ([] if elsewhere else packs)
 
-    def invoices(self, span: Span) -> Iterator[Payment | Broken]:
+    def invoices(self, span: Span) -> Iterator[Payment | Unreadable]:
         """List the paid invoices."""
         if not self.shop.takes("invoice"):
             return
         expand = ["data.payments", *self._expand("data.", "invoice")]
         yield from self._payments(self._all(INVOICES, {"status": "paid", "expand": expand, **span.params()}))
 
-    def refunds(self, span: Span) -> Iterator[Giveback | Broken]:
-        return self._givebacks(refund_of, self._all(REFUNDS, span.params()))
+    def refunds(self, span: Span) -> Iterator[Giveback | Unreadable]:
+        """List the refunds, newest first."""
+        return _readable(self._all(REFUNDS, span.params()), lambda item: [refund_of(item)])
 
-    def disputes(self, span: Span) -> Iterator[Giveback | Broken]:
-        return self._givebacks(dispute_of, self._all(DISPUTES, span.params()))
+    def disputes(self, span: Span) -> Iterator[Giveback | Unreadable]:
+        """List the disputes, newest first."""
+        return _readable(self._all(DISPUTES, span.params()), lambda item: [dispute_of(item)])
 
     def events(self, span: Span) -> Iterator[dict[str, Any]]:
         """List the account's events, newest first: Stripe keeps them for 30 days."""
         return self._all(EVENTS, span.params())
 
     def subscriptions(self) -> Iterator[dict[str, Any]]:
+        """List all subscriptions, ended ones too."""
         return self._all(SUBSCRIPTIONS, {"status": "all", "expand": self._expand("data.", "subscription")})
 
-    def _payments(self, items: Iterable[dict[str, Any]]) -> Iterator[Payment | Broken]:
-        for item in items:
-            try:
-                yield from payments_of(item, self.knowing(item))
-            except BadInput as problem:
-                yield Broken(_id(item), problem.message)
-            except MISSHAPEN as problem:
-                yield Broken(_id(item), f"it does not look like a Stripe object: {problem}")
-
-    def _givebacks(
-        self, read: Callable[[dict[str, Any]], Giveback], items: Iterable[dict[str, Any]]
-    ) -> Iterator[Giveback | Broken]:
-        for item in items:
-            try:
-                yield read(item)
-            except BadInput as problem:
-                yield Broken(_id(item), problem.message)
-            except MISSHAPEN as problem:
-                yield Broken(_id(item), f"it does not look like a Stripe object: {problem}")
+    def _payments(self, items: Iterable[dict[str, Any]]) -> Iterator[Payment | Unreadable]:
+        return _readable(items, lambda item: payments_of(item, self.shop_for(item)))
 
     def _all(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield every object of a list, page after page."""
@@ -202,7 +178,9 @@ class Reader:
             page = self._page(path, query)
             data = page.pop("data", None)
             items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
-            after = _next_page(page, items)
+            place, after = after, _next_page(page, items)
+            if after is not None and after == place:
+                raise StripeUnavailable(f"Stripe's list {path} repeats a page", hint="run it again later")
             del page, data  # a page is freed before the next one is read
             items.reverse()
             while items:
@@ -218,6 +196,10 @@ class Reader:
     # -- one thing
 
     def sale(self, reference: str) -> list[Payment]:
+        """Return the full payment of a session, payment intent, invoice or charge, in its parts.
+
+        It is empty if Stripe has none. The payment intent of a session or invoice gives the payment of that object.
+        """
         if reference.startswith(SESSION_PREFIX):
             return self._session(reference)
         if reference.startswith(INVOICE_PREFIX):
@@ -242,10 +224,7 @@ class Reader:
         )
         if item is None:
             return []
-        lines = item.get("line_items")
-        if isinstance(lines, Mapping) and lines.get("has_more"):
-            data = list(self._all(f"{SESSIONS}/{session}/line_items", {}))
-            item |= {"line_items": {"data": data, "has_more": False}}
+        self._complete(item, "line_items", f"{SESSIONS}/{session}/line_items")
         invoice = id_of(item.get("invoice"))
         payments = self._read(item)
         if invoice and item.get("payment_intent") is None:
@@ -258,11 +237,14 @@ class Reader:
         item = self.object("invoice", invoice, ["payments", *self._expand("", "invoice")])
         if item is None:
             return []
-        lines = item.get("lines")
-        if isinstance(lines, Mapping) and lines.get("has_more"):
-            data = list(self._all(f"{INVOICES}/{invoice}/lines", {}))
-            item |= {"lines": {"data": data, "has_more": False}}
+        self._complete(item, "lines", f"{INVOICES}/{invoice}/lines")
         return self._read(item)
+
+    def _complete(self, item: dict[str, Any], name: str, path: str) -> None:
+        """Read the whole list at ``path`` if the object holds only its first page."""
+        lines = item.get(name)
+        if isinstance(lines, Mapping) and lines.get("has_more"):
+            item[name] = {"data": list(self._all(path, {})), "has_more": False}
 
     def _invoice_of(self, intent: str) -> str | None:
         """Return the invoice that a payment intent pays: since 2025 the intent itself does not name it."""
@@ -275,13 +257,13 @@ class Reader:
 
     def _read(self, item: dict[str, Any]) -> list[Payment]:
         try:
-            return payments_of(item, self.knowing(item))
+            return payments_of(item, self.shop_for(item))
         except MISSHAPEN as problem:
             hint = "look at it in Stripe's dashboard"
             message = f"{_id(item)} does not look like a Stripe object: {problem}"
             raise BadInput(message, hint=hint, code="bad_payload") from None
 
-    def knowing(self, item: Json) -> Shop:
+    def shop_for(self, item: Json) -> Shop:
         """Return the shop with the objects that ``item`` names but does not hold, read one by one."""
         known = {}
         for root in self.shop.roots:
@@ -299,6 +281,7 @@ class Reader:
         return None if charge is None else id_of(charge.get("payment_intent"))
 
     def giveback(self, giveback_id: str) -> Giveback | None:
+        """Return a refund or a dispute by its id, or None."""
         if giveback_id.startswith(DISPUTE_PREFIXES):
             dispute = self.object("dispute", giveback_id)
             return None if dispute is None else dispute_of(dispute)
@@ -306,6 +289,7 @@ class Reader:
         return None if refund is None else refund_of(refund)
 
     def givebacks_of(self, payment: Payment) -> list[Giveback]:
+        """Return all refunds and disputes of a payment; none if it has no payment intent."""
         intent = next((name for name in payment.all_names if name.startswith(INTENT_PREFIX)), None)
         if intent is None:
             return []
@@ -337,6 +321,9 @@ class Reader:
         return item
 
 
+#: Places of the config that a search for payment intents can name.
+_INTENT_METADATA = ("metadata.", "payment_intent.metadata.")
+
 #: Stripe's messages in countries without a search.
 _NO_SEARCH = re.compile(r"not (supported|available|enabled)|[Uu]nrecognized")
 
@@ -347,6 +334,24 @@ _FIELDS = {
     "invoice": ("customer", "subscription"),
     "subscription": ("customer",),
 }
+
+
+def _metadata_name(place: str) -> str:
+    """Return the key within the metadata that a place names."""
+    return place.rpartition("metadata.")[2]
+
+
+def _readable(
+    items: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], Iterable[T]]
+) -> Iterator[T | Unreadable]:
+    """Yield the contents of each object, or an `Unreadable` in their place."""
+    for item in items:
+        try:
+            yield from read(item)
+        except BadInput as problem:
+            yield Unreadable(_id(item), problem.message)
+        except MISSHAPEN as problem:
+            yield Unreadable(_id(item), f"it does not look like a Stripe object: {problem}")
 
 
 def _next_page(page: Json, items: Sequence[Json]) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from meterctl.core.domain.checks import check_org
 from meterctl.core.domain.policy import Pack, PaymentKind, StripeSettings
 from meterctl.core.errors import BadInput
+from meterctl.core.payments.payments import Problem
+from meterctl.core.payments.sales import Seller
 
 Json = Mapping[str, Any]
 
@@ -14,13 +16,6 @@ Json = Mapping[str, Any]
 ROOTS = ("payment_intent", "customer", "invoice", "subscription", "payment_link")
 
 PRICE = "price"
-
-
-class Problem(NamedTuple):
-    """An obstacle to crediting a payment: a code and a message."""
-
-    code: str
-    message: str
 
 
 class LineItem(NamedTuple):
@@ -36,7 +31,7 @@ class LineItem(NamedTuple):
     tax_inside: bool = False
 
 
-class Unread(Exception):
+class MissingObject(Exception):
     """The object ``name`` must be read first."""
 
     def __init__(self, name: str) -> None:
@@ -64,6 +59,10 @@ class Shop(NamedTuple):
         """Return the objects besides the payment whose metadata are needed."""
         places = (*self.settings.org, *self.settings.pack, *self.settings.only)
         return tuple(root for root in ROOTS if any(place.startswith(f"{root}.") for place in places))
+
+    def seller(self, *, discounts: bool = False, accept_paid: frozenset[str] = frozenset()) -> Seller:
+        """Return the packs on sale with the amounts to accept; the config may accept discounts too."""
+        return Seller(self.packs, discounts or self.settings.discounts == "accept", accept_paid)
 
     def takes(self, kind: PaymentKind) -> bool:
         return kind in self.settings.payments
@@ -94,11 +93,15 @@ class Shop(NamedTuple):
         return None, bad
 
     def pack_of(self, item: Json, kind: str, lines: list[LineItem] | None) -> str | None:
-        """Return the pack from the first place that names one; `PRICE` if the prices of the items do."""
+        """Return the pack from the first place that names one; `PRICE` if the prices of the items do.
+
+        If all places name unknown packs, return the first of these names.
+        """
         unknown = None
         for place in self.settings.pack:
             if place == PRICE:
-                if lines is not None and any(line.price in self.by_price for line in lines):
+                by_price = self.by_price
+                if lines is not None and any(line.price in by_price for line in lines):
                     return PRICE
                 continue
             value = self.text_at(item, kind, place)
@@ -133,7 +136,7 @@ class Shop(NamedTuple):
         return None if holder is None else _text(_metadata(holder), rest)
 
     def _holder(self, item: Json, kind: str, root: str) -> Json | None:
-        """Return the object that a payment refers to. Raises `Unread` if only its id is known."""
+        """Return the object that a payment refers to. Raises `MissingObject` if only its id is known."""
         if kind == "invoice" and root == "subscription":
             details = (item.get("parent") or {}).get("subscription_details") or item.get("subscription_details")
             if isinstance(details, Mapping) and isinstance(details.get("metadata"), Mapping):
@@ -144,7 +147,7 @@ class Shop(NamedTuple):
         if not isinstance(held, str) or not held:
             return None
         if held not in self.known:
-            raise Unread(held)
+            raise MissingObject(held)
         return self.known[held]
 
 

@@ -1,20 +1,19 @@
-"""Put orgs on the plans of their subscriptions."""
+"""Read subscriptions, and find the plan assignments that they require."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from meterctl.core.domain import instants
-from meterctl.core.domain.operations import AssignPlan, Request
+from meterctl.core.domain.operations import AssignPlan
 from meterctl.core.model import Instant
-from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.stripe.fields import id_of, text
 from meterctl.core.payments.stripe.shop import Json, Shop
 from meterctl.core.ports import EntryFilter, Store
 
 #: ``on``: the org is on the plan. ``ended``: it is on the default plan again. ``waits``: nothing changes.
-Standing = Literal["on", "ended", "waits"]
+SubscriptionStanding = Literal["on", "ended", "waits"]
 
-_STANDINGS: Mapping[str, Standing] = {
+_STANDINGS: Mapping[str, SubscriptionStanding] = {
     "active": "on",
     "trialing": "on",
     "canceled": "ended",
@@ -23,12 +22,15 @@ _STANDINGS: Mapping[str, Standing] = {
 
 
 class Subscription(NamedTuple):
-    """A subscription to a plan of the config. ``ends_at`` is the end of a cancelled one that still runs."""
+    """A subscription to a plan of the config.
+
+    ``created`` is in seconds since 1970, 0 if unknown. ``ends_at`` is the end of a cancelled one that still runs.
+    """
 
     id: str
     org: str | None
     plan: str
-    standing: Standing
+    standing: SubscriptionStanding
     status: str
     created: int
     ends_at: Instant | None = None
@@ -37,7 +39,7 @@ class Subscription(NamedTuple):
 def read_subscription(item: Json, shop: Shop) -> Subscription | None:
     """Return a subscription, or None if its price belongs to no plan.
 
-    Raises `shop.Unread` if another object names the org.
+    Raises `shop.MissingObject` if another object names the org.
     """
     lines = (item.get("items") or {}).get("data") or ()
     prices = [id_of(line.get("price")) or id_of(line.get("plan")) for line in lines]
@@ -48,13 +50,13 @@ def read_subscription(item: Json, shop: Shop) -> Subscription | None:
     org, _ = shop.org_of(item, "subscription")
     created = item.get("created")
     return Subscription(
-        text(item, "id"),
-        org,
-        plan,
-        _STANDINGS.get(status, "waits"),
-        status,
-        created if type(created) is int else 0,
-        _ends_at(item, lines),
+        id=text(item, "id"),
+        org=org,
+        plan=plan,
+        standing=_STANDINGS.get(status, "waits"),
+        status=status,
+        created=created if type(created) is int else 0,
+        ends_at=_ends_at(item, lines),
     )
 
 
@@ -98,7 +100,7 @@ def plan_history(store: Store, org: str, default_plan: str) -> PlanHistory:
 def assignment(
     subscription: Subscription, history: PlanHistory, shop: Shop, at: int, now: Instant
 ) -> AssignPlan | None:
-    """Return the assignment that a subscription requires as of ``at``, or None for no change.
+    """Return the assignment that a subscription requires as of ``at`` (seconds since 1970), or None for no change.
 
     A subscription that ended changes only a plan that it assigned: another may have replaced it.
     """
@@ -115,41 +117,3 @@ def assignment(
         if is_booked:
             return None
     return None if history.plan == subscription.plan else AssignPlan(org, subscription.plan, ref)
-
-
-def plan_findings(
-    items: Iterable[Json], knowing: Callable[[Json], Shop], store: Store, actor: str, until: Instant
-) -> Iterator[Discrepancy]:
-    """Yield the orgs whose plan differs from their subscription's; ``knowing`` reads the referenced objects."""
-    shop = knowing({})
-    by_org: dict[str, list[Subscription]] = {}
-    for item in items:
-        subscription = read_subscription(item, knowing(item))
-        if subscription is not None and subscription.org is not None:
-            by_org.setdefault(subscription.org, []).append(subscription)
-    at = instants.to_millis(until) // 1000
-    for org, subscriptions in by_org.items():
-        # A running subscription decides, the newest first; then an unpaid one; then the last that ended.
-        order = {"on": 2, "waits": 1, "ended": 0}
-        chosen = max(subscriptions, key=lambda one: (order[one.standing], one.created))
-        history = plan_history(store, org, shop.default_plan)
-        if chosen.standing == "ended":
-            chosen = next((one for one in subscriptions if history.is_by(one.id)), chosen)
-        operation = assignment(chosen, history, shop, at, until)
-        if operation is not None:
-            yield _differs(chosen, history, operation, actor)
-
-
-def _differs(subscription: Subscription, history: PlanHistory, operation: AssignPlan, actor: str) -> Discrepancy:
-    later = f" from {operation.from_at}" if operation.from_at else ""
-    return Discrepancy(
-        "plan_differs",
-        subscription.id,
-        operation.org,
-        None,
-        f"plan {operation.plan}{later}",
-        f"plan {history.plan}",
-        f"subscription {subscription.id} of {operation.org} is {subscription.status}: plan {operation.plan}{later}, "
-        f"but the org is on {history.plan}",
-        (Request(operation, actor, f"reconcile: subscription {subscription.status}"),),
-    )

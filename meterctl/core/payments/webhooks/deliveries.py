@@ -5,11 +5,13 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from meterctl.core.errors import BadInput
 from meterctl.core.files.json_items import NO_JSON, JsonItem, JsonItems
 from meterctl.core.files.raw_lines import MAX_LINE
+
+T = TypeVar("T")
 
 _HINT = "pass events as Stripe delivered them"
 
@@ -43,7 +45,7 @@ def deliveries(file: IO[bytes], signature: str | None = None) -> Iterator[Delive
     if signature is not None:
         yield _whole(file, signature)
         return
-    for document in JsonItems(file):
+    for document in JsonItems(file, _HINT):
         for item in _split_list(document):
             yield _open_envelope(item)
 
@@ -157,11 +159,13 @@ class PutAside:
         self._size = 0
 
     def put(self, delivery: Delivery, event: str = "") -> Source:
+        """Append a delivery; return its place."""
         place = self._size
         self._size += self._file.write(f"{delivery_line(delivery)}\n".encode())
         return Source(delivery.line, event, place, self)
 
     def line(self, place: int) -> bytes:
+        """Return the line at a place, with its end."""
         self._file.seek(place)
         line = self._file.readline()
         self._file.seek(self._size)
@@ -188,12 +192,7 @@ def _from_pending(line: int, value: Mapping[str, Any]) -> Delivery:
 
 def lines(sources: Iterable[Source]) -> Iterator[str]:
     """Yield the lines of a file that holds each of these deliveries once."""
-    digests: set[bytes] = set()
-    for source in sources:
-        line = source.aside.line(source.place)
-        if (digest := sha256(line).digest()) not in digests:
-            digests.add(digest)
-            yield line.decode()
+    return (line.decode() for line, _ in _distinct((source, None) for source in sources))
 
 
 class Rejection(NamedTuple):
@@ -206,12 +205,18 @@ class Rejection(NamedTuple):
 
 def rejected_lines(rejections: Iterable[Rejection]) -> Iterator[str]:
     """Yield the lines of a file that holds each refused delivery once, with the reason."""
+    for line, rejection in _distinct((rejection.source, rejection) for rejection in rejections):
+        yield json.dumps(json.loads(line) | {"reason": rejection.reason, "message": rejection.message})
+
+
+def _distinct(sources: Iterable[tuple[Source, T]]) -> Iterator[tuple[bytes, T]]:
+    """Yield the line of each source with the value beside it; of equal lines only the first."""
     digests: set[bytes] = set()
-    for source, reason, message in rejections:
+    for source, value in sources:
         line = source.aside.line(source.place)
         if (digest := sha256(line).digest()) not in digests:
             digests.add(digest)
-            yield json.dumps(json.loads(line) | {"reason": reason, "message": message})
+            yield line, value
 
 
 def parse_body(delivery: Delivery) -> Any:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from meterctl.core.errors import BadInput
 from meterctl.core.payments.payments import Giveback, Payment
-from meterctl.core.payments.stripe.fields import dispute_of, id_of, refund_of
+from meterctl.core.payments.stripe.fields import MISSHAPEN, dispute_of, id_of, refund_of
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.shop import Json, Shop
 from meterctl.core.payments.webhooks.deliveries import Delivery, parse_body
@@ -30,9 +30,6 @@ SUBSCRIPTION_EVENTS = "customer.subscription."
 THIN_KINDS = ("checkout.session", "payment_intent", "invoice", "refund", "dispute", "charge", "subscription")
 
 _EVENT_HINT = "pass events as Stripe delivered them"
-
-#: Exceptions from reading an object that does not have the shape of Stripe's.
-_MISSHAPEN = (AttributeError, KeyError, TypeError, UnicodeEncodeError, RecursionError)
 
 
 class RefundedSum(NamedTuple):
@@ -67,8 +64,10 @@ class Event(NamedTuple):
 def read_event(delivery: Delivery, shop: Shop) -> Event:
     """Return the event in a delivery. Raises `BadInput` if it is not a complete event."""
     event = parse_body(delivery)
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise _no_event("it has no type or no object")
+    if not isinstance(event, dict):
+        raise _no_event("it is not an object")
+    if not isinstance(event.get("type"), str):
+        raise _no_event("it has no type")
     if not isinstance(event.get("livemode"), bool | None):
         raise _no_event("its livemode is neither true nor false")
     account = event.get("account") or event.get("context")
@@ -87,12 +86,15 @@ def read_event(delivery: Delivery, shop: Shop) -> Event:
     data = event.get("data")
     item = data.get("object") if isinstance(data, dict) else None
     if not isinstance(item, dict):
-        raise _no_event("it has no type or no object")
+        raise _no_event("it has no object")
     return with_object(result, item, shop)
 
 
 def _thin(event: Json) -> tuple[str, str] | None:
-    """Return the kind and id of the object that an event names but does not hold, or None."""
+    """Return the kind and id of the object that an event names but does not hold, or None.
+
+    Both are empty for a thin event that names no object.
+    """
     target = event.get("related_object")
     is_thin = str(event.get("object", "")).startswith("v2.") or isinstance(target, Mapping)
     if not is_thin or isinstance((event.get("data") or {}).get("object"), Mapping):
@@ -111,7 +113,7 @@ def with_object(event: Event, item: Json, shop: Shop) -> Event:
         result = _with_contents(event, item, shop)
         # No store accepts half of a surrogate pair.
         json.dumps([result.id, result.payments, result.givebacks], ensure_ascii=False).encode()
-    except _MISSHAPEN as problem:
+    except MISSHAPEN as problem:
         raise _no_event(f"its object does not look like Stripe's: {problem}") from None
     return result
 
@@ -119,10 +121,10 @@ def with_object(event: Event, item: Json, shop: Shop) -> Event:
 def _with_contents(event: Event, item: Json, shop: Shop) -> Event:
     kind, event_time = event.type.removeprefix("v1."), event.created
     if kind in PAYMENT_EVENTS:
-        item = item if "object" in item else {**item, "object": _KINDS_OF_EVENTS[kind.rpartition(".")[0]]}
+        item = item if "object" in item else {**item, "object": kind.rpartition(".")[0]}
         payments = tuple(payments_of(item, shop, event_time))
-        unread = any(payment.unread for payment in payments)
-        return event._replace(payments=payments, item=item if unread else None)
+        is_incomplete = any(payment.missing_object for payment in payments)
+        return event._replace(payments=payments, item=item if is_incomplete else None)
     if kind in REFUND_EVENTS:
         return event._replace(givebacks=(refund_of(item, event_time),))
     if kind.startswith(DISPUTE_EVENTS):
@@ -136,10 +138,8 @@ def _with_contents(event: Event, item: Json, shop: Shop) -> Event:
     return _charge(event, item, event_time) if kind == CHARGE_EVENT else event
 
 
-_KINDS_OF_EVENTS = {"checkout.session": "checkout.session", "payment_intent": "payment_intent", "invoice": "invoice"}
-
-
 def _charge(event: Event, charge: Json, event_time: int | None) -> Event:
+    """Return the event with the refunds of its charge, as far as it holds them, and their sum."""
     refund_list = charge.get("refunds")
     refunds = refund_list.get("data", ()) if isinstance(refund_list, dict) else ()
     intent, cents = id_of(charge.get("payment_intent")), charge.get("amount_refunded")

@@ -6,7 +6,7 @@ it was booked is booked and reversed at once: if older news of its success arriv
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain import instants
@@ -15,12 +15,12 @@ from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
-from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, shares
+from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, oldest_first, shares
 from meterctl.core.payments.sale_book import Sale
 from meterctl.core.payments.sales import Seller, credit_for
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.reader import Reader
-from meterctl.core.payments.stripe.shop import Json, Shop, Unread
+from meterctl.core.payments.stripe.shop import Json, MissingObject, Shop
 from meterctl.core.payments.stripe.subscriptions import Subscription, assignment, plan_history, read_subscription
 from meterctl.core.payments.webhooks.deliveries import Rejection
 from meterctl.core.payments.webhooks.event_counts import TROUBLE, Events
@@ -36,7 +36,7 @@ RESENT_DAYS = 30
 
 
 class Booking(NamedTuple):
-    """The actor and reason to book under, the shop, and the prices to accept."""
+    """The actor and reason to book under, the shop, and the amounts to accept besides its prices."""
 
     actor: str
     reason: str | None = None
@@ -44,9 +44,9 @@ class Booking(NamedTuple):
     discounts: bool = False
     accept_paid: frozenset[str] = frozenset()
 
-    def seller(self, payment: Payment) -> Seller:
-        accepts_amount = any(name in self.accept_paid for name in payment.all_names)
-        return Seller(self.shop.packs, self.discounts or self.shop.settings.discounts == "accept", accepts_amount)
+    @property
+    def seller(self) -> Seller:
+        return self.shop.seller(discounts=self.discounts, accept_paid=self.accept_paid)
 
 
 class ObjectOutcome(NamedTuple):
@@ -75,8 +75,8 @@ class Settler:
         open_charges = self._complete(feed)
         for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
             for payment in sale if name not in self._looked_up_payments else ():
-                sources_of = dict.fromkeys([name, *_names(sale)])
-                self._note(sources_of, payment.session, self._settle_payment(payment), feed, result)
+                names = dict.fromkeys([name, *_names(sale)])
+                self._note(names, payment.session, self._settle_payment(payment), feed, result)
         for charge in open_charges:
             self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNNAMED_REFUND), feed, result)
         for name, (event_time, item) in feed.subscriptions.items():
@@ -107,7 +107,7 @@ class Settler:
         open_charges = feed.unexplained_charges()
         for name, item in feed.items.items():
             sale = payments_of(item, self._booking.shop)
-            if name in feed.sales and not any(part.unread for part in sale):
+            if name in feed.sales and not any(part.missing_object for part in sale):
                 feed.add_sale(sale)
         if self._gateway is None:
             return [charge.charge for charge in open_charges]
@@ -140,10 +140,10 @@ class Settler:
         """Return True if Stripe's full object is needed to credit the payment."""
         if payment.foreign or not payment.paid:
             return False
-        if payment.unread is not None:
+        if payment.missing_object is not None:
             return True
         try:
-            credit_for(payment, self._booking.seller(payment))
+            credit_for(payment, self._booking.seller)
         except (PaymentRefused, BadInput) as problem:
             return payment.quantity is None and problem.code == "price_mismatch"
         return False
@@ -157,7 +157,7 @@ class Settler:
             return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
         credits = credits_for(self._ledger.store, payment.all_names)
         try:
-            operation = credit_for(payment, self._booking.seller(payment), credits=credits)
+            operation = credit_for(payment, self._booking.seller, credits=credits)
         except (PaymentRefused, BadInput) as problem:
             status = "pending" if problem.code == "needs_key" else "refused"
             return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)
@@ -168,18 +168,18 @@ class Settler:
         shop = self._booking.shop
         try:
             subscription = self._subscription(item)
-        except Unread as unread:
-            message = f"{item.get('id')} takes its org from {unread.name}: set STRIPE_API_KEY to read it"
+        except MissingObject as missing:
+            message = f"{item.get('id')} takes its org from {missing.name}: set STRIPE_API_KEY to read it"
             return ObjectOutcome("pending", "needs_key", message)
         if subscription is None:
             return ObjectOutcome("foreign")
         if subscription.org is None:
             return ObjectOutcome("refused", "no_org", f"subscription {subscription.id} names no valid org")
         if subscription.standing == "waits":
-            return ObjectOutcome("waiting", None, "", subscription.org)
+            return ObjectOutcome("waiting", org=subscription.org)
         history = plan_history(self._ledger.store, subscription.org, shop.default_plan)
         if f"plan:{subscription.id}:{event_time}" in history.keys:
-            return ObjectOutcome("replayed", None, "", subscription.org)
+            return ObjectOutcome("replayed", org=subscription.org)
         operation = assignment(subscription, history, shop, event_time, self._ledger.clock.now())
         at = instants.from_millis(event_time * 1000) if event_time else None
         return ObjectOutcome("unchanged") if operation is None else _outcome(self._book(operation, at))
@@ -187,17 +187,17 @@ class Settler:
     def _subscription(self, item: Json) -> Subscription | None:
         try:
             return read_subscription(item, self._booking.shop)
-        except Unread:
+        except MissingObject:
             if self._gateway is None:
                 raise
-            return read_subscription(item, self._gateway.knowing(item))
+            return read_subscription(item, self._gateway.shop_for(item))
 
     # -- givebacks
 
     def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
         """Book givebacks oldest first; retry the refused ones while others free cents of the payment."""
         # Returned money goes first: it frees cents of the payment.
-        rest = sorted(_by_time(items), key=lambda item: item.standing == "given")
+        rest = sorted(oldest_first(items), key=lambda item: item.standing == "given")
         progress = True
         while rest and progress:  # bounded: each turn settles one, or is the last
             outcomes = [(item, self._claw(item, feed)) for item in rest]
@@ -206,7 +206,7 @@ class Settler:
             for item, outcome in outcomes:
                 if outcome.status != "pending" or not progress:
                     sale = feed.find_sale(item.of)
-                    self._note([item.id], item.id, outcome, feed, result, _names(sale or ()))
+                    self._note([item.id], item.id, outcome, feed, result, payment_names=_names(sale or ()))
 
     def _claw(self, item: Giveback, feed: Feed) -> ObjectOutcome:
         """Bring the journal up to date with a giveback, on every part of its payment."""
@@ -214,7 +214,7 @@ class Settler:
         if not _is_identified(sale) and self._gateway is None:
             sale = None
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
-        if sale is not None and credits and sale[0].unread is not None:
+        if sale is not None and credits and sale[0].missing_object is not None:
             sale = None  # without its items, only the journal has the payment's parts
         if sale is None and (not credits or shares_unknown(credits)):
             if self._gateway is None or not item.of:
@@ -225,10 +225,10 @@ class Settler:
                 return ObjectOutcome("foreign")
             return ObjectOutcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
         outcomes = [self._claw_part(share, credit) for share, credit in _shared(item, sale, credits)]
-        return max(outcomes, key=_WORST.index_of)
+        return max(outcomes, key=lambda outcome: _BADNESS[outcome.status])
 
     def _claw_part(self, item: Giveback, credit: Credit) -> ObjectOutcome:
-        outcome = ObjectOutcome("unchanged", None, "", credit.org)
+        outcome = ObjectOutcome("unchanged", org=credit.org)
         try:
             operations = steps(item, credit, remember=True)
         except (PaymentRefused, BadInput) as problem:
@@ -243,7 +243,7 @@ class Settler:
         if outcome.reason in _WAITS and item.standing != "returned":
             return outcome._replace(status="pending")
         if outcome.reason in _WAITS:  # the payment has no cents left to record money that came back
-            outcome = ObjectOutcome("unchanged", None, "", credit.org)
+            outcome = ObjectOutcome("unchanged", org=credit.org)
         return outcome._replace(keep=self._is_needed_again(item, credit))
 
     def _is_needed_again(self, item: Giveback, credit: Credit) -> bool:
@@ -269,24 +269,24 @@ class Settler:
         outcome: ObjectOutcome,
         feed: Feed,
         result: Events,
-        sale: Iterable[str] = (),
+        *,
+        payment_names: Iterable[str] = (),
     ) -> None:
+        """Record the outcome for the object ``about``; ``names`` find the deliveries that brought it."""
+        sources = feed.sources_of(*names)
         result.count(outcome.status)
         if outcome.keep or outcome.status in ("pending", "refused"):
             # Keep the payment's own event too: it links the giveback to it.
-            result.to_keep += feed.sources_of(*names, *sale)
+            result.to_keep += [*sources, *feed.sources_of(*payment_names)]
         if outcome.status in ("refused", "conflict"):
-            result.rejections += [
-                Rejection(source, outcome.reason, outcome.message) for source in feed.sources_of(*names)
-            ]
+            result.rejections += [Rejection(source, outcome.reason, outcome.message) for source in sources]
         if outcome.status not in TROUBLE:
             return
-        tellers = feed.sources_of(*names)
         result.add_problem(
             outcome.status,
             {
-                "line": tellers[0].line if tellers else None,
-                "event": tellers[0].event if tellers else None,
+                "line": sources[0].line if sources else None,
+                "event": sources[0].event if sources else None,
                 "object": about,
                 "org": outcome.org,
                 "status": outcome.status,
@@ -296,15 +296,9 @@ class Settler:
         )
 
 
-class _Ranks(tuple[str, ...]):
-    def index_of(self, outcome: ObjectOutcome) -> int:
-        return self.index(outcome.status)
-
-
 #: Outcomes from best to worst: the worst of a payment's parts is reported for all.
-_WORST = _Ranks(
-    ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict", "foreign")
-)
+_STATUSES = ("disabled", "unchanged", "replayed", "planned", "applied", "pending", "failed", "refused", "conflict")
+_BADNESS = {status: rank for rank, status in enumerate(_STATUSES)}
 
 
 def _is_identified(sale: Sale | None) -> bool:
@@ -341,10 +335,6 @@ _DIFFERS = (
     "to mend it, run meterctl reconcile"
 )
 _UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
-
-
-def _by_time(items: Iterable[Any]) -> list[Any]:
-    return sorted(items, key=lambda item: (item.at, item[0]))
 
 
 def _outcome(receipt: Receipt) -> ObjectOutcome:

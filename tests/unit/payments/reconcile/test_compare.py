@@ -13,10 +13,11 @@ from meterctl.core.domain.policy import Pack
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.payments import MAX_NAMES, Giveback, Payment, names_of
-from meterctl.core.payments.reconcile.compare import compare, mendable, mending
-from meterctl.core.payments.reconcile.findings import Case, Discrepancy, Receipts, command_of
-from meterctl.core.payments.reconcile.repairs import Mender
-from meterctl.core.results import Receipt
+from meterctl.core.payments.reconcile.compare import compare, repair_requests, repairable_findings
+from meterctl.core.payments.reconcile.findings import Case, Discrepancy, command_of
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
+from meterctl.core.results import Receipt, Receipts
 from meterctl.core.stores.overlay import OverlayStore
 from tests.desk import Desk
 from tests.memory_store import MemoryStore
@@ -25,7 +26,7 @@ S = "cs_test_1"
 AT = parse("2026-11-10T10:00:00Z")
 LATER = parse("2026-11-11T10:00:00Z")
 PACKS = {"small": Pack(1000, 500, "usd", 90), "large": Pack(9000, 2000, "usd"), "euro": Pack(1, 1, "eur")}
-MENDER = Mender(PACKS, "tester")
+MENDER = RepairPolicy(Seller(PACKS), "tester")
 
 
 def paid(**fields: Any) -> Payment:
@@ -60,7 +61,7 @@ def undo(org: str, session: str = S) -> Undo:
     return Undo(org, of=f"session:{session}")
 
 
-def found_in(one: Case, mender: Mender = MENDER) -> list[tuple[str, list[Operation]]]:
+def found_in(one: Case, mender: RepairPolicy = MENDER) -> list[tuple[str, list[Operation]]]:
     return [(finding.kind, [request.operation for request in finding.requests]) for finding in compare(one, mender)]
 
 
@@ -274,7 +275,7 @@ def test_every_finding_says_what_to_do(one: Case, expected: list[tuple[str, list
 
 
 def test_what_cannot_be_undone_is_mended_in_place() -> None:
-    stuck = Mender(PACKS, "tester", movable=False)
+    stuck = RepairPolicy(Seller(PACKS), "tester", may_undo=False)
     wrong = case(paid(), [gone()], [credit(Clawback("hand", 10, 2), org="beta"), credit(org="corp", seq=9)])
     assert found_in(wrong, stuck) == [
         ("duplicate", []),
@@ -297,19 +298,19 @@ def test_names_run_out_in_the_end() -> None:
 
 def test_mending_takes_place_at_stripes_time() -> None:
     findings = compare(case(paid(), [gone(), gone("re_2", 50, "returned", LATER)]), MENDER)
-    assert [request.at for request in mending(findings)] == [AT, LATER]
+    assert [request.at for request in repair_requests(findings)] == [AT, LATER]
     reversal = compare(
         case(paid(), [gone(standing="returned", back_at=LATER)], [credit(Clawback("re_1", 100, 2))]), MENDER
     )
-    assert [request.at for request in mending(reversal)] == [LATER]
-    assert all(request.reason for request in mending(findings))
+    assert [request.at for request in repair_requests(reversal)] == [LATER]
+    assert all(request.reason for request in repair_requests(findings))
 
 
 # -- rehearsing
 
 
 class Rehearsed:
-    """Books on a layer above a desk's store, and counts how often."""
+    """Repairs on a layer above a desk's store, and counts how often."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -323,7 +324,7 @@ class Rehearsed:
 
 def test_what_the_journal_takes_is_rehearsed_once() -> None:
     rehearse = Rehearsed(Desk())
-    findings = mendable([case(paid())], MENDER, rehearse)
+    findings = repairable_findings([case(paid())], MENDER, rehearse)
     assert [finding.kind for finding in findings] == ["paid_not_credited"]
     assert rehearse.turns == 1
 
@@ -334,7 +335,7 @@ def test_a_used_pack_stays_where_it_is_and_the_rest_is_mended() -> None:
     desk.debit(10, "run", org="beta")
     cases = [case(paid(), [gone()], [credit(org="beta")]), case(paid(session="cs_2"))._replace(session="cs_2")]
     rehearse = Rehearsed(desk)
-    findings = mendable(cases, MENDER, rehearse)
+    findings = repairable_findings(cases, MENDER, rehearse)
     assert [(finding.kind, len(finding.requests)) for finding in findings] == [
         ("wrong_org", 0),
         ("refunded_not_clawed", 1),
@@ -346,7 +347,7 @@ def test_a_used_pack_stays_where_it_is_and_the_rest_is_mended() -> None:
 
 def test_what_is_refused_all_the_same_says_why() -> None:
     cases = [case(paid(pack="gone"), [gone()])]
-    findings = mendable(cases, MENDER, Rehearsed(Desk()))
+    findings = repairable_findings(cases, MENDER, Rehearsed(Desk()))
     assert [(finding.kind, finding.requests) for finding in findings] == [
         ("paid_not_credited", ()),
         ("refunded_not_clawed", ()),

@@ -13,9 +13,10 @@ from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.modes import check_mode
 from meterctl.core.payments.reconcile.compare import compare
-from meterctl.core.payments.reconcile.gather import Both, gather
+from meterctl.core.payments.reconcile.gather import BothSides, gather
 from meterctl.core.payments.reconcile.notes import Notes
-from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.lookup import credited_parts, find_payment
 from meterctl.core.payments.stripe.reader import Reader
@@ -40,12 +41,14 @@ class Scene:
     def gateway(self) -> Reader:
         return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(self.account), Shop(packs=PACKS))
 
-    def gather(self, since: Instant | None = None, notes: Notes | None = None) -> Both:
+    def gather(self, since: Instant | None = None, notes: Notes | None = None) -> BothSides:
         told = notes or Notes(None, {})
         return gather(self.gateway, self.desk.store, since, NOW, progress=self.said.append, notes=told)
 
     def found(self, since: Instant | None = None) -> list[tuple[str, str]]:
-        findings = [finding for case in self.gather(since).cases for finding in compare(case, Mender(PACKS, "x"))]
+        findings = [
+            finding for case in self.gather(since).cases for finding in compare(case, RepairPolicy(Seller(PACKS), "x"))
+        ]
         return [(finding.kind, finding.refund_id or finding.session) for finding in findings]
 
 
@@ -122,7 +125,7 @@ def test_a_session_that_is_paid_while_lists_are_read_is_asked_for_again(scene: S
             scene.account.arrive(session, at=T0 + 120)
 
     both = gather(gateway, scene.desk.store, None, NOW, progress=paid_meanwhile, notes=Notes(None, {}))
-    assert [compare(case, Mender(PACKS, "x")) for case in both.cases] == [[]]
+    assert [compare(case, RepairPolicy(Seller(PACKS), "x")) for case in both.cases] == [[]]
 
 
 def test_since_reads_what_was_made_or_booked_since(scene: Scene) -> None:

@@ -308,7 +308,7 @@ def test_the_org_of_an_invoice_may_stand_on_its_subscription(version: str) -> No
 def test_a_subscription_that_is_only_named_has_to_be_read(version: str) -> None:
     item = invoice(version) | {"metadata": {}, "subscription": "sub_1"}
     (unread,) = event(version, "invoice.paid", item).payments
-    assert unread.unread == "sub_1"
+    assert unread.missing_object == "sub_1"
 
 
 @versions

@@ -1,6 +1,6 @@
 """The gateway: the official SDK in front of the stand-in, without a network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -8,11 +8,11 @@ import stripe
 
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.policy import StripeSettings
-from meterctl.core.errors import BadInput, MeterctlError, NotFound
-from meterctl.core.payments.payments import Payment
+from meterctl.core.errors import BadInput, MeterctlError, NotFound, StripeUnavailable
+from meterctl.core.payments.payments import Payment, Unreadable
 from meterctl.core.payments.stripe.gateway import API_VERSION, PacedClient, connect, verify
 from meterctl.core.payments.stripe.lookup import find_givebacks, find_payment
-from meterctl.core.payments.stripe.reader import Broken, Reader, Span
+from meterctl.core.payments.stripe.reader import Reader, Span
 from meterctl.core.payments.stripe.shop import Shop
 from tests.desk import PACKS, HandClock
 from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, InProcess, StandIn, seconds, serving, signed
@@ -24,7 +24,7 @@ NOW = parse("2026-11-22T10:00:00Z")
 ALL = Span(None, NOW)
 
 
-def payments(found: Iterable[Payment | Broken]) -> list[Payment]:
+def payments(found: Iterable[Payment | Unreadable]) -> list[Payment]:
     return [one for one in found if isinstance(one, Payment)]
 
 
@@ -54,7 +54,7 @@ def test_a_session_comes_with_when_it_was_paid_and_what_was_bought(account: Stan
     session = account.sell(at=T0, quantity=3, discount=100)
     (found,) = gateway.sale(session)
     assert (found.at, found.quantity, found.paid) == (from_millis(T0 * 1000), 3, True)
-    assert found.makeup == "600 subtotal - 100 discount"
+    assert found.composition == "600 subtotal - 100 discount"
     assert found.names == (account.intent_of(session), account.charge_of(session)["id"])
 
 
@@ -175,7 +175,7 @@ def test_a_malformed_object_costs_itself_only(account: StandIn, gateway: Reader)
     account.objects["sessions"][bad]["amount_total"] = None
     account.objects["sessions"][worse]["metadata"] = "x"
     listed = list(gateway.sessions(ALL))
-    assert [one.id if isinstance(one, Broken) else one.session for one in listed] == [worse, bad, good]
+    assert [one.id if isinstance(one, Unreadable) else one.session for one in listed] == [worse, bad, good]
 
 
 def test_an_answer_that_is_another_object_is_refused(account: StandIn, gateway: Reader) -> None:
@@ -349,3 +349,15 @@ def test_a_signature_fits_its_body_and_no_other() -> None:
     assert not verify(event["payload"], "rubbish", WEBHOOK_SECRET)
     assert not verify(event["payload"], "t=1,v1=\u00e9", WEBHOOK_SECRET)
     assert not verify("\ud800", event["signature"], WEBHOOK_SECRET)
+
+
+class RepeatingApi:
+    """An API that gives the same page for ever."""
+
+    def get(self, path: str, params: Mapping[str, Any], to: str) -> dict[str, Any]:  # noqa: ARG002 - a page for all
+        return {"object": "list", "data": [{"object": "refund", "id": "re_1"}], "has_more": True}
+
+
+def test_a_list_that_repeats_a_page_ends_with_an_error() -> None:
+    with pytest.raises(StripeUnavailable, match="repeats a page"):
+        list(Reader(RepeatingApi(), Shop(), live=False).refunds(ALL))

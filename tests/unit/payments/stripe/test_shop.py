@@ -8,10 +8,11 @@ import pytest
 
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
-from meterctl.core.payments.reconcile.compare import mendable, mending
+from meterctl.core.payments.reconcile.compare import repair_requests, repairable_findings
 from meterctl.core.payments.reconcile.gather import gather
 from meterctl.core.payments.reconcile.notes import Notes
-from meterctl.core.payments.reconcile.repairs import Mender
+from meterctl.core.payments.reconcile.repairs import RepairPolicy
+from meterctl.core.payments.sales import Seller
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.reader import Reader
 from meterctl.core.payments.stripe.shop import Shop
@@ -46,8 +47,8 @@ class Scene:
     def gateway(self) -> Reader:
         return connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(self.account), self.shop)
 
-    def events(self, *, disputed_cents: bool = False) -> Events:
-        return settle(self.desk, self.account.events, self.account if disputed_cents else None, shop=self.shop)
+    def events(self, *, with_gateway: bool = False) -> Events:
+        return settle(self.desk, self.account.events, self.account if with_gateway else None, shop=self.shop)
 
     def reconcile(self) -> list[Any]:
         both = gather(self.gateway, self.desk.store, None, parse(NOW), progress=lambda _: None, notes=Notes(None, {}))
@@ -55,10 +56,12 @@ class Scene:
         for entry in self.desk.store.journal.scan():
             rehearsal.store.journal.append([entry])
         self.counts = both.counts
-        return mendable(both.cases, Mender(PACKS, "x"), lambda requests: list(rehearsal.ledger.execute(requests)))
+        return repairable_findings(
+            both.cases, RepairPolicy(Seller(PACKS), "x"), lambda requests: list(rehearsal.ledger.execute(requests))
+        )
 
     def mend(self) -> None:
-        receipts = list(self.desk.ledger.execute(mending(self.reconcile())))
+        receipts = list(self.desk.ledger.execute(repair_requests(self.reconcile())))
         assert all(receipt.applied for receipt in receipts), receipts
 
 
@@ -130,11 +133,11 @@ def test_five_shops_work_by_config_alone(sell: Any, settings: dict[str, Any], wa
     t_shirt(scene)
     if way == "reconcile":
         scene.mend()
-    result = scene.events(disputed_cents=True)
+    result = scene.events(with_gateway=True)
     assert (result.exit_code, result.problems) == (0, [])
     assert scene.desk.balance("acme") == 1000
     assert scene.reconcile() == []
-    again = scene.events(disputed_cents=True)
+    again = scene.events(with_gateway=True)
     assert (again.exit_code, again.applied, scene.desk.balance("acme")) == (0, 0, 1000)
 
 
@@ -152,7 +155,7 @@ def test_without_a_key_an_object_that_is_only_named_has_to_wait(sell: Any, setti
     sell(scene, "acme")
     result = scene.events()
     assert (result.exit_code, result.problems[0]["reason"]) == (7, "needs_key")
-    assert scene.events(disputed_cents=True).applied == 1
+    assert scene.events(with_gateway=True).applied == 1
 
 
 def test_several_packs_in_one_session_are_a_credit_each() -> None:
@@ -160,7 +163,7 @@ def test_several_packs_in_one_session_are_a_credit_each() -> None:
     items = [scene.account.item(1000, 2, "price_1"), scene.account.item(5000, 1, "price_2")]
     session = scene.account.sell(None, None, cents=6000, at=T0, items=items, client_reference_id="acme")
     refund = scene.account.refund(session, 3000, at=T0 + 60)
-    result = scene.events(disputed_cents=True)
+    result = scene.events(with_gateway=True)
     assert (result.exit_code, scene.desk.balance("acme")) == (0, 1000 + 6000)
     keys = [entry["key"] for entry in scene.desk.entries()]
     assert keys == [f"session:{session}", f"session:{session}:2", f"refund:{refund}", f"refund:{refund}:2"]
@@ -243,8 +246,8 @@ def test_any_amount_buys_units_by_their_price() -> None:
 def test_the_same_check_holds_on_every_way_in(sale: dict[str, Any], reason: str) -> None:
     scene = Scene(pack=("metadata.pack",))
     scene.account.sell(at=T0, **sale)
-    for disputed_cents in (False, True):
-        result = scene.events(disputed_cents=disputed_cents)
+    for with_gateway in (False, True):
+        result = scene.events(with_gateway=with_gateway)
         assert (result.exit_code, [problem["reason"] for problem in result.problems]) == (7, [reason])
     (finding,) = scene.reconcile()
     assert (finding.kind, finding.requests) == ("paid_not_credited", ())
@@ -255,7 +258,7 @@ def test_a_fee_as_an_item_of_its_own_says_so() -> None:
     scene = Scene(pack=("metadata.pack",))
     items = [scene.account.item(500), scene.account.item(50, text="Handling fee")]
     scene.account.sell(cents=550, items=items, at=T0)
-    result = scene.events(disputed_cents=True)
+    result = scene.events(with_gateway=True)
     assert "Handling fee for 50 usd" in result.problems[0]["message"]
 
 

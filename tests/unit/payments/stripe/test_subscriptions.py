@@ -7,9 +7,9 @@ import pytest
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.policy import StripeSettings
 from meterctl.core.payments.reconcile.findings import Discrepancy
+from meterctl.core.payments.reconcile.plan_findings import plan_findings
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.shop import Shop
-from meterctl.core.payments.stripe.subscriptions import plan_findings
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, InProcess, StandIn, seconds
 from tests.unit.payments.webhooks.test_settler import counts, settle
@@ -38,7 +38,7 @@ def book(desk: Desk, events: list[Any], account: StandIn | None = None, shop: Sh
 
 def differences(desk: Desk, account: StandIn, shop: Shop = SHOP, until: str = NOW) -> list[Discrepancy]:
     gateway = connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), shop)
-    return list(plan_findings(gateway.subscriptions(), gateway.knowing, desk.store, "fixer", parse(until)))
+    return list(plan_findings(gateway.subscriptions(), gateway.shop_for, desk.store, "fixer", parse(until)))
 
 
 def plan_of(desk: Desk, org: str = "acme") -> str | None:
@@ -91,7 +91,7 @@ def test_reconcile_finds_and_mends_a_plan_that_differs(account: StandIn, desk: D
     account.subscription("price_other", at=T0, org="beta")
     account.subscription("price_pro", at=T0, status="incomplete", org="corp")
     (finding,) = differences(desk, account)
-    assert (finding.kind, finding.org, finding.expected, finding.found) == (
+    assert (finding.kind, finding.org, finding.expected, finding.actual) == (
         "plan_differs",
         "acme",
         "plan pro",
