@@ -196,6 +196,14 @@ def test_l77_the_doctor_waits_for_a_head_and_a_topup_as_verify_does(desk: Desk) 
     assert caches(Meanwhile(desk.clock.now())) == {"heads": True, "claims": True}
 
 
+def test_l77_a_head_that_no_writer_will_mend_is_told_without_a_wait(desk: Desk) -> None:
+    desk.credit("cs_1")
+    desk.store.heads.replace([head_of(desk.tip())._replace(hash="0" * 64)])
+    clock = HandClock(desk.clock.now())
+    assert [finding.check for finding in verify_all(desk.store, clock=clock).findings] == [Check.HEAD]
+    assert clock.slept == []
+
+
 def test_l78_a_sweep_that_finds_no_journal_says_so(desk: Desk, tmp_path: Any) -> None:
     file = MetricsFile(str(tmp_path / "meterctl.prom"), desk.clock)
     sweeper = Sweeper(desk.ledger, "expire", "cron")

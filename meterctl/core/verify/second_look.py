@@ -37,7 +37,7 @@ def persisting(store: Store, doubts: Sequence[Doubt], clock: Clock | None) -> li
     persist = _still_open(store, doubts)
     if clock is not None:
         end, pause = clock.elapsed() + SETTLING, _FIRST_PAUSE
-        while persist and clock.elapsed() < end:
+        while any(_may_settle(store, doubt) for doubt in persist) and clock.elapsed() < end:
             clock.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
             persist = _still_open(store, persist)
@@ -53,6 +53,14 @@ def _is_settled(store: Store, doubt: Doubt) -> bool:
         return is_booked(store, doubt.org, doubt.key)
     head = _head(store, doubt.org)
     return head is not None and head.seq >= doubt.seq and is_right(store, head)
+
+
+def _may_settle(store: Store, doubt: Doubt) -> bool:
+    """Return False for a head that is damaged, or stands at a late entry and is not its head: no writer is behind."""
+    if doubt.key is not None:
+        return True
+    head = store.heads.get([doubt.org]).get(doubt.org)
+    return head is None or (not isinstance(head, Damaged) and head.seq < doubt.seq)
 
 
 def _report(store: Store, run: Run, doubt: Doubt) -> None:
