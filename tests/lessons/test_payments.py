@@ -14,6 +14,7 @@ import pytest
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.booking.payment_modes import store_mode
+from meterctl.core.domain import instants
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Refund, Request, ReverseRefund
 from meterctl.core.domain.policy import StripeSettings
@@ -293,6 +294,22 @@ def test_l102_a_bad_delivery_keeps_no_other_from_being_booked(bad: bytes) -> Non
     result = book(desk, b"\n".join([good[0], bad, good[1].replace(b"Qx00", b"Qy00")]), Trust())
     assert (result.applied, result.invalid >= 1, result.exit_code) == (2, True, 7)
     assert [desk.balance(org) for org in ("acme", "beta")] == [1000, 1000]
+
+
+def test_l102_a_sale_that_cannot_be_read_yet_keeps_no_other_from_being_booked(desk: Desk) -> None:
+    shop = Shop(packs={"small": PACKS["small"]._replace(stripe_prices=("price_1",))})
+    unread, whole = paid("acme"), paid("beta")
+    whole["data"]["object"] |= {"id": "cs_test_whole", "payment_intent": "pi_whole"}
+    session = unread["data"]["object"]
+    session["metadata"] = {"org": "acme"}
+    session.pop("created", None)
+    result, feed = Events(), Feed()
+    Intake(Trust(), shop, feed, result).read(io.BytesIO(json.dumps([unread, whole]).encode()))
+    Settler(desk.ledger, None, Booking("hook", shop=shop)).settle(feed, result)
+    assert (result.applied, result.pending, desk.balance("beta")) == (1, 1, 1000)
+    assert "cannot be read without its line items" in result.problems[0]["message"]
+    (sale,) = [sale for sale in feed.sales.values() if sale[0].missing_object]
+    assert sale[0].at == instants.from_millis(unread["created"] * 1000), "the time of its event"
 
 
 def test_l103_a_million_bad_lines_are_ten_problems_and_a_count() -> None:

@@ -33,7 +33,8 @@ def credit_for(
     A payment among ``credits`` is repeated with the same values, so that the journal answers with a replay.
     """
     if payment.missing_object is not None:
-        message = f"{payment.session} cannot be read without {payment.missing_object}"
+        part = "its line items" if payment.missing_object == payment.session else payment.missing_object
+        message = f"{payment.session} cannot be read without {part}"
         raise _refused("needs_key", message, "set STRIPE_API_KEY, so that meterctl can read it")
     if not payment.paid:
         raise _refused(

@@ -25,7 +25,8 @@ class Feed:
         self.live = live
         self._aside = PutAside(BytesIO() if aside is None else aside)
         self._book = SaleBook()
-        self.items: dict[str, Json] = {}
+        #: Objects to read again with others at hand, and the times of their events.
+        self.items: dict[str, tuple[Json, int | None]] = {}
         self.givebacks: dict[str, Giveback] = {}
         self.refund_sums: dict[str, RefundedSum] = {}
         self.subscriptions: dict[str, tuple[int, Json]] = {}
@@ -40,7 +41,7 @@ class Feed:
             self.add_sale(event.payments)
             about += [part.session for part in event.payments]
             if event.item is not None:
-                self.items[about[-1]] = event.item
+                self.items[about[-1]] = event.item, event.created
         for giveback in event.givebacks:
             self.add_giveback(giveback)
         if event.refund_sum is not None:

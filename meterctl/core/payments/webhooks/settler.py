@@ -105,8 +105,8 @@ class Settler:
         """Fill gaps in the events from Stripe, before booking; return the charges still incomplete."""
         feed.link()
         open_charges = feed.unexplained_charges()
-        for name, item in feed.items.items():
-            sale = payments_of(item, self._booking.shop)
+        for name, (item, event_time) in feed.items.items():
+            sale = payments_of(item, self._booking.shop, event_time)
             if name in feed.sales and not any(part.missing_object for part in sale):
                 feed.add_sale(sale)
         if self._gateway is None:
