@@ -11,6 +11,7 @@ from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import KINDS, Kind
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.reads.ledger_query import LedgerQuery
+from meterctl.core.reads.period import between
 from meterctl.core.results import LedgerPage
 from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
@@ -75,6 +76,8 @@ def ledger(
         reason_has=reason_has,
         least=check_integer(least, "--min", least=0),
     )
+    if query.since and query.until:
+        between(query.since, query.until)
     if all_orgs:
         return _search(wiring, org, query, alone=not (chart or follow))
     if chart:

@@ -69,7 +69,7 @@ def test_until_is_now_at_most(run: Shell) -> None:
     assert (nothing["points"], nothing["balance"], nothing["lowest"]) == ([], 0, None)
 
 
-@pytest.mark.parametrize("line", ["--since 2026-11-17", "--since now", "--since 2026-11-15 --until 2026-11-14"])
+@pytest.mark.parametrize("line", ["--since 2026-11-17", "--since now"])
 def test_a_span_without_any_time_is_refused(run: Shell, line: str) -> None:
     answer = run.json(f"ledger acme --chart {line}")
     assert (answer.code, answer.error["code"]) == (USAGE, "bad_input")

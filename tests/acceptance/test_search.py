@@ -109,6 +109,13 @@ def test_a_window_has_its_own_balances(story: Shell) -> None:
     assert "balance 500 → 480" in story("ledger acme --since 2026-11-05").out
 
 
+@pytest.mark.parametrize("where", ["acme", "--all-orgs", "acme --chart"])
+def test_a_window_that_ends_before_it_begins_is_a_mistake(run: Shell, where: str) -> None:
+    answer = run.json(f"ledger {where} --since 2026-11-16 --until 2026-11-14")
+    assert (answer.code, answer.error["code"]) == (2, "usage")
+    assert "--since 2026-11-16T00:00:00.000Z is not before --until 2026-11-15T00:00:00.000Z" in answer.error["message"]
+
+
 def test_a_window_counts_what_is_due(story: Shell) -> None:
     document = story.doc("ledger cafe --since 2026-11-09 --until 2026-11-11")
     assert (document["opening"], document["closing"]) == (700, 0)
