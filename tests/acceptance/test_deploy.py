@@ -46,7 +46,9 @@ def prod(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
 
 
 def here(run: Shell, line: str) -> str:
-    return re.sub(r"/(?:var/lib/node_exporter|var/backups|var/log/meterctl|etc/meterctl)/", f"{run.place}/", line)
+    return re.sub(
+        r"/(?:var/lib/node_exporter|var/backups/meterctl|var/log/meterctl|etc/meterctl)/", f"{run.place}/", line
+    )
 
 
 # Kubernetes
@@ -318,10 +320,48 @@ def test_the_steps_that_build_the_image_work_elsewhere(tmp_path: Path) -> None:
 # The runbook
 
 
-def runbook() -> list[str]:
+def runbook_lines() -> list[str]:
     text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def runbook() -> list[str]:
+    """Return the commands of meterctl in the runbook."""
+    return [line for line in runbook_lines() if line.startswith("meterctl ")]
+
+
+#: Lines of the runbook that change the machine. `make package` installs the wheel; a new user takes root.
+ELSEWHERE = ("python3 -m venv", "useradd", "systemctl", "export METERCTL_CONFIG")
+
+
+def test_the_machine_is_prepared_as_the_runbook_has_it(tmp_path: Path) -> None:
+    """Its lines for root, with their directories in the test's own."""
+    lines = [line for line in runbook_lines() if not line.startswith(("meterctl ", *ELSEWHERE))]
+    documents = tmp_path / "opt" / "meterctl" / "share" / "doc" / "meterctl"
+    shutil.copytree(DEPLOY, documents / "deploy")
+    for folder in ("systemd/system", "cron.d", "logrotate.d"):
+        (tmp_path / "etc" / folder).mkdir(parents=True)
+    script = "\n".join(lines).replace("-o meterctl", f"-o {tmp_path.owner()}")
+    script = re.sub(r"(?<= )/(?=(?:opt|etc|var)/)", f"{tmp_path}/", script)
+    subprocess.run(["bash", "-eux", "-c", script], check=True, timeout=60)
+    units = {path.name for path in (tmp_path / "etc" / "systemd" / "system").iterdir()}
+    assert units == set(UNITS)
+    mode = {name: (tmp_path / name).stat().st_mode & 0o777 for name in ("etc/meterctl/store", "var/backups/meterctl")}
+    assert mode == {"etc/meterctl/store": 0o600, "var/backups/meterctl": 0o700}
+
+
+def test_every_place_that_a_job_writes_to_is_prepared() -> None:
+    prepared = [word for line in runbook_lines() if line.startswith("install ") for word in line.split()[5:]]
+    services = [(DEPLOY / "systemd" / unit).read_text("utf-8") for unit in UNITS if unit.endswith(".service")]
+    cron = (DEPLOY / "cron" / "meterctl").read_text(encoding="utf-8")
+    metrics = {path for text in [*services, cron] for path in re.findall(r"--metrics-file (\S+)", text)}
+    logs = {str(Path(path).parent) for path in re.findall(r">> (\S+)", cron)}
+    assert len(metrics) == 2
+    assert metrics | logs <= set(prepared)
+    for text in services:
+        writable = re.findall(r"-(/\S+)", text.partition("ReadWritePaths=")[2].splitlines()[0])
+        assert {str(Path(path).parent) for path in metrics} <= set(writable)
 
 
 def test_every_command_of_the_runbook_works(prod: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

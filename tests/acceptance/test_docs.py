@@ -49,7 +49,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
     lines = [line for block in blocks(page, *SHELLS) for line in block.splitlines()]
     lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
     for line in lines:
-        for found in re.finditer(r"(?:^|[ /(=$])meterctl +(?=[-a-z])([^`)]*)", line):
+        for found in re.finditer(r"(?:^|[ (=$]|bin/)meterctl +(?=[-a-z])([^`)]*)", line):
             yield _before_the_end(_words(found[1]))
 
 

@@ -91,7 +91,7 @@ def test_the_runbook_leads_from_nothing_to_a_restored_store(
     (url,) = re.findall(r"^ *(mongodb://meterctl:\S+)$", PAGE, re.MULTILINE)
     store_is(run, here(run, url.replace("db1.example:27017", server.address)))
 
-    backup = lines.index("meterctl export --all --plans --profile prod > /var/backups/credits.ndjson")
+    backup = lines.index("meterctl export --all --plans --profile prod > /var/backups/meterctl/credits.ndjson")
     for line in lines[start + 1 : backup]:
         play(run, line)
     run.all("--profile prod credit-pack acme small --session cs_1 --yes")
