@@ -9,7 +9,7 @@ here writes.
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.export_check import verify_file
 from meterctl.core.verify.journal_check import JournalCheck, Sealed
-from meterctl.core.verify.report import Checked, OnTip, Progress, Scope
+from meterctl.core.verify.report import Checked, OnTip, Progress
 from meterctl.core.verify.seal import SEAL, Seal, SealWriter, read_seal
 from meterctl.core.verify.store_check import (
     Checker,
@@ -31,7 +31,6 @@ __all__ = [
     "OnTip",
     "Progress",
     "Repair",
-    "Scope",
     "Seal",
     "SealWriter",
     "Sealed",

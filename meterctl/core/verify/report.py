@@ -23,9 +23,6 @@ Tip = tuple[str, int, str]
 #: Receives the end of each journal, as `SealWriter.add` does.
 OnTip = Callable[[str, int, str], None]
 
-#: Returns True if an org is part of the run.
-Scope = Callable[[str], bool]
-
 #: Findings to keep; further ones are only counted.
 MOST_FINDINGS = 10_000
 
@@ -50,8 +47,11 @@ class Checked(NamedTuple):
 
 
 class Run:
-    """Collects the findings of a run. ``seal``: ends of journals to compare with; ``scope``: the orgs of the run;
-    ``latest``: no entry may take effect later (None: not checked)."""
+    """Collects the findings of a run.
+
+    ``seal``: ends of journals to compare with; ``org``: the only org of the run (None: all); ``latest``: no entry may
+    take effect later (None: not checked).
+    """
 
     def __init__(
         self,
@@ -59,21 +59,18 @@ class Run:
         progress: Progress | None,
         on_tip: OnTip | None,
         seal: Seal | None,
-        scope: Scope | None = None,
+        org: str | None = None,
         latest: Instant | None = None,
     ) -> None:
         self._progress = progress
         self._on_tip = on_tip
         self._seal = seal
-        self._scope = scope
+        self._org = org
         self._latest = latest
         self._start = time.monotonic()
         self._result = Verification()
         self._places: dict[tuple[str | None, int, str], int] = {}
         self.doubts: list[Doubt] = []
-
-    def covers(self, org: str) -> bool:
-        return self._scope is None or self._scope(org)
 
     def start(self, org: str, lookup: Lookup) -> JournalCheck:
         self._result.orgs += 1
@@ -143,7 +140,7 @@ class Run:
     def done(self) -> Verification:
         """Return the result, with the sealed journals that are missing."""
         for org, seal in self._seal.rest() if self._seal is not None else ():
-            if self.covers(org):
+            if self._org in (None, org):
                 message = f"the journal is missing; it was sealed at entry {seal.seq}"
                 self.note(org, None, Check.SEAL, message)
         self._result.seconds = time.monotonic() - self._start

@@ -15,7 +15,7 @@ from meterctl.core.model import Claim, Entry, Instant
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
-from meterctl.core.verify.report import Checked, Doubt, Item, OnTip, Progress, Run, Scope, Tip, readable
+from meterctl.core.verify.report import Checked, Doubt, Item, OnTip, Progress, Run, Tip, readable
 from meterctl.core.verify.seal import Seal
 from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, is_right, settle
 
@@ -39,7 +39,7 @@ def verify_org(
 ) -> Verification:
     """Check the journal of ``org``, its head, and that each of its topups holds its claim. Writes nothing. ``clock``
     as in `verify_all`."""
-    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=lambda name: name == org, latest=latest_at(clock))
+    run = Run(progress=progress, on_tip=on_tip, seal=seal, org=org, latest=latest_at(clock))
     with _medium(store, run):
         _StoreCheck(store, run).orgs([org])
     settle(store, run, clock)
@@ -76,15 +76,13 @@ def check_part(store: Store, part: StorePart, progress: Progress | None = None) 
 def verify_all(
     store: Store,
     *,
-    after: str = "",
-    shard: Scope | None = None,
     seal: Seal | None = None,
     progress: Progress | None = None,
     on_tip: OnTip | None = None,
     checker: Checker | None = None,
     clock: Clock | None = None,
 ) -> Verification:
-    """Check every org after ``after`` for which ``shard`` returns True: journals, heads and claims.
+    """Check every org: journals, heads and claims.
 
     Writes nothing, and can run while others write. Memory depends on neither the length of journals nor the number of
     orgs.
@@ -92,22 +90,18 @@ def verify_all(
     ``checker`` checks the orgs in place of this process. With a ``clock`` no entry may lie ahead of now (check 17),
     and writers get time to catch up with their heads and claims; without, both are left out.
     """
-
-    def scope(org: str) -> bool:
-        return org > after and (shard is None or shard(org))
-
     latest = latest_at(clock)
-    run = Run(progress=progress, on_tip=on_tip, seal=seal, scope=scope)
+    run = Run(progress=progress, on_tip=on_tip, seal=seal)
     check = checker or partial(_checked_here, store, run)
-    names = readable(store.journal.orgs(after=after), partial(run.note, None, None, Check.FORM))
-    orgs = _chunks(filter(scope, names), CHUNK)
+    names = readable(store.journal.orgs(), partial(run.note, None, None, Check.FORM))
+    orgs = _chunks(names, CHUNK)
     if checker is not None:
         orgs = (part for some in orgs for part in _parts(store, some))
     with _medium(store, run):
         for checked in check(StorePart(some, None if seal is None else seal.part(some), latest) for some in orgs):
             run.take(checked)
     rest = _StoreCheck(store, run)
-    rest.heads_without_journal(after)
+    rest.heads_without_journal()
     rest.claims()
     rest.strangers()
     settle(store, run, clock)
@@ -222,18 +216,18 @@ class _StoreCheck:
         if head is None or head.seq < seq or not is_right(self._store, head):
             self._run.doubt(Doubt(org, seq))
 
-    def heads_without_journal(self, after: str) -> None:
+    def heads_without_journal(self) -> None:
         """Report heads of orgs without entries: their journals were removed."""
-        orgs = readable(self._store.journal.orgs(after=after), lambda _: None)  # the checks of the journals reported it
+        orgs = readable(self._store.journal.orgs(), lambda _: None)  # the checks of the journals reported it
         org = next(orgs, None)
         note = partial(self._run.note, None, None, Check.HEAD)
-        for head in readable(self._store.heads.read(after=after), note):
+        for head in readable(self._store.heads.read(), note):
             while org is not None and head.org is not None and org < head.org:  # bounded: by the orgs
                 org = next(orgs, None)
             if isinstance(head, Damaged):
                 if head.org is None or head.org != org:  # heads of known orgs were checked with their journals
                     note(head.message)
-            elif org != head.org and self._run.covers(head.org):
+            elif org != head.org:
                 self._check_lone_head(head)
 
     def _check_lone_head(self, head: Head) -> None:
@@ -292,8 +286,7 @@ class _StoreCheck:
                 yield claim
 
     def _check_credited(self, claims: Sequence[Claim]) -> None:
-        covered = (claim for claim in claims if self._run.covers(claim.org))
-        keys = [(claim.org, key) for claim in covered if (key := claim.topup_key) is not None]
+        keys = [(claim.org, key) for claim in claims if (key := claim.topup_key) is not None]
         existing = self._existing(keys)
         for org, key in dict.fromkeys(keys):
             if (org, key) not in existing:
@@ -324,10 +317,10 @@ class Repair(NamedTuple):
     unreadable: list[str]
 
 
-def repair_heads(store: Store, *, after: str = "", shard: Scope | None = None) -> Repair:
+def repair_heads(store: Store) -> Repair:
     """Rebuild every wrong head from its org's last entry; change nothing else. Safe while others write."""
     orgs_checked, repairs, unreadable = 0, 0, list[str]()
-    for orgs in _chunks((org for org in store.journal.orgs(after=after) if shard is None or shard(org)), CHUNK):
+    for orgs in _chunks(store.journal.orgs(), CHUNK):
         behind, wrong = list[Head](), list[Head]()
         for org in orgs:
             try:
