@@ -221,11 +221,6 @@ class Wiring:
         return without_secret(self.store_url)
 
     @property
-    def store_file(self) -> str | None:
-        """The file that the embedded store is; None on MongoDB."""
-        return self.store_url.removeprefix("sqlite:") if self.embedded else None
-
-    @property
     def own_files(self) -> list[str]:
         """The files read besides those that a command names: the config, and the embedded store with its log."""
         config = self.settings.source
@@ -357,7 +352,7 @@ class Wiring:
         from meterctl.core.payments.stripe.gateway import connect
 
         gateway = connect(self.environ, self.clock.sleep, shop=self.shop)
-        check_mode(gateway, self.store)
+        check_mode(self.store, live=gateway.live)
         return gateway
 
     def devkit(self, uri: str | None) -> "DevkitDatabase":

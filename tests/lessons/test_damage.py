@@ -17,7 +17,7 @@ from meterctl.core.errors import Damaged, StoreDamaged, StoreUnusable
 from meterctl.core.model import Instant
 from meterctl.core.ports import Observation, Store
 from meterctl.core.reads.export_lines import entry_texts
-from meterctl.core.reads.org_list import OrgFilter, list_orgs
+from meterctl.core.reads.org_list import OrgLister, OrgQuery
 from meterctl.core.stores.mongo import MongoStore
 from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.sweep.sweeper import Sweeper
@@ -245,7 +245,7 @@ def test_l113_a_forged_head_is_found_by_the_doctor_and_forges_no_balance(desk: D
     assert wrong(desk.store) == {}
     desk.store.heads.replace([head._replace(**change)])  # type: ignore[union-attr]
     assert "heads" in wrong(desk.store)
-    listing = list_orgs(desk.store, Instant(NOON), desk.ledger.terms, OrgFilter())
+    listing = OrgLister(desk.store, Instant(NOON), desk.ledger.terms).list(OrgQuery())
     assert [record["balance"] for record in listing.rows()] == [1000]
 
 

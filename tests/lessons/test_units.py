@@ -9,7 +9,7 @@ from meterctl.core.domain.operations import Adjust, Refund, Request, Undo
 from meterctl.core.errors import BadInput, sound
 from meterctl.core.ports import Store
 from meterctl.core.reads.ledger_query import LedgerQuery
-from meterctl.core.reads.org_list import OrgFilter, list_orgs
+from meterctl.core.reads.org_list import OrgFilter, OrgLister, OrgQuery
 from meterctl.core.reads.queries import Reads
 from meterctl.core.results import Sweep
 from meterctl.core.sweep.sweeper import Sweeper
@@ -246,7 +246,8 @@ def test_l60_an_expiry_has_its_own_line_and_is_announced(desk: Desk) -> None:
     due = desk.state().lots[0].expires_at
     ahead = Reads(desk.store, desk.clock, desk.ledger.terms).balance("acme")
     assert ahead.next_expiry == {"at": due, "units": 100}
-    listed = list_orgs(desk.store, desk.clock.now(), desk.ledger.terms, OrgFilter(expiring_by=due)).items
+    lister = OrgLister(desk.store, desk.clock.now(), desk.ledger.terms)
+    listed = lister.list(OrgQuery(OrgFilter(expiring_by=due))).items
     assert [(org["org"], org["next_expiry"], org["expiring_units"]) for org in listed] == [("acme", due, 100)]
     desk.go(LATER)
     desk.sweep()

@@ -51,10 +51,6 @@ class Removal(NamedTuple):
     debt: int
     draws: list[Draw]
 
-    @property
-    def given_back(self) -> int:
-        return self.debt + sum(each["units"] for each in self.draws)
-
 
 def removal(parts: Sequence[Overflow], used_after: int, quota: int, units: int, uncovered: int) -> Removal:
     """Return the overflow to take off for an undone run of ``units``, of which ``uncovered`` were covered by nothing.

@@ -28,11 +28,6 @@ class Lines(Protocol):
     def readline(self, limit: int, /) -> bytes: ...
 
 
-def raw_lines(file: Lines) -> Iterator[tuple[int, bytes, BadInput | None]]:
-    """Return number, text and problem of each line that is not blank."""
-    return ((line.number, line.text, line.problem) for line in all_lines(file) if line.problem or not is_blank(line))
-
-
 def all_lines(file: Lines) -> Iterator[RawLine]:
     """Yield every line. A read error becomes the problem of the last one."""
     number = 0

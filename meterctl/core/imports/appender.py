@@ -32,16 +32,13 @@ class Appender:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.undone: set[tuple[str, int]] = set()
-        self.appended = 0
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Append all ``entries``. Raises `JournalMoved` or `SessionTaken`; earlier entries are then stored."""
         self._claim([entry for entry in entries if entry["kind"] == "topup"])
         done = 0
         while done < len(entries):  # bounded: each turn passes an entry, or raises
-            count = self._store.journal.append(entries[done:])
-            done += count
-            self.appended += count
+            done += self._store.journal.append(entries[done:])
             if done < len(entries):
                 self._check_ours(entries[done])
                 done += 1

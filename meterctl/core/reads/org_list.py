@@ -52,19 +52,10 @@ class OrgFilter(NamedTuple):
 class OrgQuery(NamedTuple):
     """A filter, an order, a limit and an instant (None: now) for a list of orgs."""
 
-    criteria: OrgFilter
+    criteria: OrgFilter = OrgFilter()
     sort: str = "org"
     limit: int | None = None
     as_of: Instant | None = None
-
-
-def list_orgs(
-    store: Store, now: Instant, terms: Terms, criteria: OrgFilter, *, sort: str = "org", limit: int | None = None
-) -> Listing:
-    """Return the orgs that match now.
-
-    Sorted by org they are a stream; any other order holds all listed records in memory."""
-    return OrgLister(store, now, terms).list(OrgQuery(criteria, sort, limit))
 
 
 class _ListedOrg(NamedTuple):
@@ -87,7 +78,9 @@ class OrgLister:
         self._forecaster = Forecaster(store.journal, terms, self._plans)
 
     def list(self, query: OrgQuery) -> Listing:
-        """Return the orgs that match ``query``."""
+        """Return the orgs that match ``query``.
+
+        Sorted by org they are a stream; any other order holds all listed records in memory."""
         criteria = query.criteria
         shown = self._in_order(query)
         about = {

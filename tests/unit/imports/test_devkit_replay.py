@@ -1,11 +1,13 @@
 """Which credit a removal came from: the known cases, and what always holds."""
 
+from collections.abc import Iterable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meterctl.core.domain.instants import add_days
 from meterctl.core.imports.devkit.records import OldEntry
-from meterctl.core.imports.devkit.replay import Replay, replay
+from meterctl.core.imports.devkit.replay import Effect, Replay
 from meterctl.core.model import Instant
 
 DAY = Instant("2026-05-01T00:00:00.000Z")
@@ -29,6 +31,12 @@ def refund(name: str, units: int, at: int) -> OldEntry:
 
 def expire(name: str, units: int, at: int) -> OldEntry:
     return OldEntry(f"e{at}", "expiration", -units, None, f"expire-{name}", None, day(at), None)
+
+
+def replay(entries: Iterable[OldEntry]) -> tuple[Replay, list[Effect]]:
+    """Replay a whole ledger: where it ends, and the effect of each entry."""
+    walk = Replay()
+    return walk, [walk.feed(place, entry) for place, entry in enumerate(entries)]
 
 
 def left(walk: Replay) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pytest
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head
 from meterctl.core.reads import org_list
-from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery, list_orgs
+from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery
 from meterctl.core.stores.border import undamaged
 from tests.desk import Desk
 
@@ -33,7 +33,8 @@ def desk() -> Desk:
 
 def listed(desk: Desk, now: str = LATER, **more: Any) -> list[dict[str, Any]]:
     wanted = OrgFilter(**{name: more.pop(name) for name in OrgFilter._fields if name in more})
-    return list(list_orgs(desk.store, Instant(now), desk.ledger.terms, wanted, **more).rows())  # type: ignore[arg-type]
+    lister = OrgLister(desk.store, Instant(now), desk.ledger.terms)
+    return list(lister.list(OrgQuery(wanted, **more)).rows())  # type: ignore[arg-type]
 
 
 def names(desk: Desk, **more: Any) -> list[str]:
@@ -98,7 +99,7 @@ def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
             yield head._replace(org=f"org-{number}")
 
     desk.store.heads.read = heads  # type: ignore[method-assign]
-    rows = list_orgs(desk.store, Instant(LATER), desk.ledger.terms, OrgFilter()).rows()
+    rows = OrgLister(desk.store, Instant(LATER), desk.ledger.terms).list(OrgQuery()).rows()
     assert len(list(islice(rows, 20))) == 20
     assert read == org_list.MOST_CHECKED + 20  # those of the first have no journal
 

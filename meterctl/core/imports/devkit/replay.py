@@ -6,7 +6,6 @@ are neither closed nor expired at the entry's own time: the soonest expiry first
 Units that nothing covers are uncovered debt. Always: remainders less uncovered debt are the sum of all amounts.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -102,9 +101,3 @@ class Replay:
             credit.remaining -= units
             draws.append((credit.place, units))
         return units
-
-
-def replay(entries: Iterable[OldEntry]) -> tuple[Replay, list[Effect]]:
-    """Walk a whole ledger: return where it ends, and the effect of each entry."""
-    walk = Replay()
-    return walk, [walk.feed(place, entry) for place, entry in enumerate(entries)]

@@ -295,10 +295,10 @@ def test_the_store_tells_its_mode_by_the_sessions_it_holds(scene: Scene) -> None
     scene.desk.credit("invoice-1")
     scene.desk.credit("zzz")
     assert store_mode(scene.desk.store) is None
-    check_mode(scene.gateway, scene.desk.store)
+    check_mode(scene.desk.store, live=scene.gateway.live)
     scene.desk.credit("cs_test_1")
     assert store_mode(scene.desk.store) is False
-    check_mode(scene.gateway, scene.desk.store)
+    check_mode(scene.desk.store, live=scene.gateway.live)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_the_store_tells_its_mode_by_the_sessions_it_holds(scene: Scene) -> None
 def test_a_key_of_the_other_mode_is_refused(scene: Scene, session: str, key: str, named: str) -> None:
     scene.desk.credit(session)
     with pytest.raises(MeterctlError) as caught:
-        check_mode(connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep), scene.desk.store)
+        check_mode(scene.desk.store, live=connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep).live)
     assert (caught.value.code, caught.value.exit_code) == ("mode_mismatch", 4)
     assert f"the key is a {named} key" in caught.value.message
 
