@@ -163,7 +163,7 @@ def alerts(
     """Show the thresholds crossed, oldest first. Books nothing.
 
     With --after it is a feed, in booking order. Each page names in `next` the cursor of the next page, so that no alert
-    is missed or repeated. The feed is a minute behind.
+    is missed or repeated. The feed is 90 seconds behind.
 
     \b
     Examples:

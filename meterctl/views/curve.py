@@ -12,9 +12,10 @@ from plotille import Canvas
 from meterctl.core.domain.instants import from_millis, to_millis
 from meterctl.views import words
 from meterctl.views.blocks import Chart, Styled, Tone
+from meterctl.views.svg import step_size
 
-#: The approximate height of a chart in lines, and the most labels other than zero.
-_HEIGHT, _LABELS = 12, 6
+#: The approximate height of a chart in lines.
+_HEIGHT = 12
 
 #: The least and the most characters of the curve, and the characters for each label of time.
 _NARROW, _WIDE, _APART = 12, 150, 26
@@ -48,9 +49,8 @@ def curve_lines(chart: Chart, width: int) -> Iterator[tuple[Styled, ...]]:
 
 
 def _scale(low: int, high: int) -> _Scale:
-    """Return the finest scale in round steps (1, 2 or 5 times a power of ten) from ``low`` <= 0 to ``high`` >= 0."""
-    steps = (digit * 10**power for power in range(17) for digit in (1, 2, 5))
-    step = next(step for step in steps if -(-high // step) - low // step <= _LABELS)
+    """Return the finest scale in round steps from ``low`` <= 0 to ``high`` >= 0."""
+    step = step_size(low, high)
     above, below = -(-high // step), -(low // step)
     if above + below == 0:
         above = 1

@@ -6,7 +6,8 @@ Lists in an entry share one cell: ``3=50 7=20`` are 50 units of lot 3 and 20 of 
 from collections.abc import Mapping
 from typing import Any
 
-#: Fields that rows omit: the state after the entry, the caller's input, and the chain of hashes.
+#: Fields that rows omit: the state after the entry, the caller's input, the previous hash, the version of the format,
+#: and the week that the entry opened.
 LEFT_OUT = frozenset({"state", "input", "prev", "v", "opened"})
 
 #: Fields whose parts have columns of their own.

@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from meterctl.core.reads.lot_history import FATES
 from meterctl.core.results import Listing
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Row, Styled, inline
 from meterctl.views.registry import view
-
-_FATES = ("debt", "used", "clawed", "expired", "forfeited", "voided")
 
 
 @view("lots")
@@ -30,7 +29,7 @@ def show_lots(lots: Listing) -> Iterable[Block]:
 
 def _row(lot: Mapping[str, Any]) -> Row:
     expires_at = lot["expires_at"]
-    history = ", ".join(f"{lot[fate]:,} {fate}" for fate in _FATES if lot[fate])
+    history = ", ".join(f"{lot[fate]:,} {fate}" for fate in FATES if lot[fate])
     cells: list[Cell] = [
         str(lot["id"]),
         Styled(lot["state"], "good" if lot["state"] == "live" else "dim"),

@@ -221,14 +221,15 @@ def _history_row(week: Mapping[str, Any], whole: int) -> Row:
             words.units(quota),
             Styled(words.percent(used, quota), "bad" if used > quota else ""),
             words.breakdown(week["breakdown"]) or Styled("-", "dim"),
-            _unless_zero(week["settled"]),
-            _unless_zero(week["uncovered"]),
+            unless_zero(week["settled"]),
+            unless_zero(week["uncovered"]),
             str(week["seq"]),
         ]
     )
 
 
-def _unless_zero(count: int) -> Cell:
+def unless_zero(count: int) -> Cell:
+    """Return a count of units, or a dash for 0."""
     return words.units(count) if count else Styled("-", "dim")
 
 
@@ -303,11 +304,11 @@ def _org_row(org: Mapping[str, Any]) -> Row:
             org["org"] if org["checked"] else f"{org['org']} (cached)",
             Styled(words.units(org["balance"]), "bad" if org["balance"] < 0 else "strong"),
             Styled(words.units(org["available"]), "" if org["allowed"] else "bad"),
-            _unless_zero(org["owed"] + org["overage"]),
+            unless_zero(org["owed"] + org["overage"]),
             _day(org["debt_since"]),
             str(org["lots"]),
             _day(org["next_expiry"]),
-            _unless_zero(org["expiring_units"]),
+            unless_zero(org["expiring_units"]),
             org["plan"],
             Styled(words.percent(org["used"], org["quota"]), "warn" if over else ""),
             _day(org["runs_out"]),

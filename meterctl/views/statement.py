@@ -23,7 +23,7 @@ from meterctl.views.blocks import (
     Tone,
     inline,
 )
-from meterctl.views.orgs import usage_bar
+from meterctl.views.orgs import unless_zero, usage_bar
 from meterctl.views.registry import view
 
 _Facts = Mapping[str, Any]
@@ -174,7 +174,7 @@ def _week_row(week: _Facts, whole: int) -> Row:
             usage_bar(used, week["quota"], (100,), whole),
             words.units(week["quota"]),
             words.percent(used, week["quota"]),
-            *(_or_dash(week[name]) for name in ("settled", "rolled_over", "uncovered")),
+            *(unless_zero(week[name]) for name in ("settled", "rolled_over", "uncovered")),
         ]
     )
 
@@ -189,16 +189,12 @@ def _report_weeks(weeks: Sequence[_Facts]) -> Grid:
                 week["key"],
                 words.units(week["used"]),
                 Bar(((max(0, week["used"]), "accent"),), whole),
-                *(_or_dash(week[name.replace(" ", "_")]) for name in names),
+                *(unless_zero(week[name.replace(" ", "_")]) for name in names),
             ]
         )
         for week in weeks
     ]
     return Grid([*columns, *(Column(name, right=True, rank=2) for name in names)], rows, "metered use by week")
-
-
-def _or_dash(count: int) -> Cell:
-    return words.units(count) if count else Styled("-", "dim")
 
 
 def _features(features: Mapping[str, int]) -> Iterator[Block]:

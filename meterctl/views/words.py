@@ -8,13 +8,13 @@ from typing import Any
 from meterctl.core.domain.instants import to_millis
 from meterctl.core.model import Instant
 
-_WHOLE = ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga")
-_WHOLE_TOO = ("pyg", "rwf", "uyi", "vnd", "vuv", "xaf", "xof", "xpf")
+#: Currencies without minor units.
+_WHOLE = "bif clp djf gnf jpy kmf krw mga pyg rwf uyi vnd vuv xaf xof xpf".split()  # noqa: SIM905 - one line
 
 #: Decimal places of currencies that do not have two, as Stripe counts them, because amounts come from there. It
 #: counts krónur and Ugandan shillings in hundredths and ariary whole, where ISO 4217 does the opposite.
 _DIGITS = {
-    **dict.fromkeys((*_WHOLE, *_WHOLE_TOO), 0),
+    **dict.fromkeys(_WHOLE, 0),
     **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
     **dict.fromkeys(("clf", "uyw"), 4),
 }

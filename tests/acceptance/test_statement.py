@@ -66,6 +66,12 @@ def test_without_options_it_covers_the_last_month(story: Shell) -> None:
     assert story.doc("report", now="2027-01-31T00:00Z")["since"] == "2026-12-01T00:00:00.000Z"
 
 
+@pytest.mark.parametrize("command", ["statement acme", "report"])
+def test_a_window_may_begin_with_time_itself(story: Shell, command: str) -> None:
+    document = story.doc(f"{command} --since 0001-01-01 --until 2026-12-01", now=LATER)
+    assert (document["opening"], document["since"]) == (0, "0001-01-01T00:00:00.000Z")
+
+
 def test_a_month_that_is_not_over_says_so(story: Shell) -> None:
     document = story.doc("statement acme --month 2026-11", now="2026-11-08T00:00Z")
     assert document["as_of"] == "2026-11-08T00:00:00.000Z"

@@ -20,7 +20,7 @@ from meterctl.core.errors import Damaged, shell_command
 from meterctl.core.model import Entry, Instant, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.debt_age import debt_began
-from meterctl.core.reads.explain_words import _count, _minute, _units, sentences
+from meterctl.core.reads.explain_words import minute_text, plural, sentences, units_text
 from meterctl.core.reads.forecast import forecast_record
 from meterctl.core.reads.forecaster import Forecaster
 from meterctl.core.reads.lot_history import CHANGING, MOST_SEQS, Stories
@@ -70,7 +70,7 @@ class _OrgStanding(NamedTuple):
     newest: Entry | None
     pending: tuple[Entry, ...]
     tip: Tip
-    now: bool
+    is_now: bool
 
     @property
     def state(self) -> State:
@@ -268,10 +268,10 @@ class Explainer:
         yield from _burn_oddity(facts["week"], recent.resets, standing.at)
         if facts["week"]["uncovered"]:
             uncovered = (
-                f"{_units(facts['week']['uncovered'])} used this week exceed quota and lots, and were not charged"
+                f"{units_text(facts['week']['uncovered'])} used this week exceed quota and lots, and were not charged"
             )
             yield _oddity("uncovered", uncovered, facts["week"]["seqs"])
-        if not standing.now:
+        if not standing.is_now:
             return
         if standing.pending:
             yield _pending_oddity(standing)
@@ -356,14 +356,16 @@ def _oddity(code: str, message: str, seqs: Sequence[int]) -> dict[str, Any]:
 
 def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
     days = (to_millis(at) - to_millis(debt["since"])) // _DAY
-    age = "for less than a day" if days < 1 else f"for {_count(days, 'day')}" + ("" if debt["exact"] else " at least")
+    age = "for less than a day" if days < 1 else f"for {plural(days, 'day')}" + ("" if debt["exact"] else " at least")
     seqs = sorted({*debt["seqs"]["owed"], *debt["seqs"]["overage"]})
-    return _oddity("debt", f"{_units(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:])
+    return _oddity(
+        "debt", f"{units_text(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:]
+    )
 
 
 def _pending_oddity(standing: _OrgStanding) -> dict[str, Any]:
-    since = _minute(standing.pending[0]["at"])
-    events = _count(len(standing.pending), "due event")
+    since = minute_text(standing.pending[0]["at"])
+    events = plural(len(standing.pending), "due event")
     message = f"{events} not booked yet, the oldest since {since}; book with: {shell_command('expire', standing.org)}"
     return _oddity("overdue", message, [])
 
@@ -385,10 +387,6 @@ def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) 
     # A pace means nothing in the first day of a week.
     pace = week["used"] * whole // elapsed if elapsed >= _DAY else week["used"]
     if max(pace, week["used"]) > UNUSUAL * usual:
-        message = (
-            f"{_units(week['used'])} used this week so far; the median of {past[0]} to {past[-1]} is {usual:,} a week"
-        )
+        median = f"the median of {past[0]} to {past[-1]} is {usual:,} a week"
+        message = f"{units_text(week['used'])} used this week so far; {median}"
         yield _oddity("unusual_burn", message, [closing[key] for key in past])
-
-
-# -- the answer in words

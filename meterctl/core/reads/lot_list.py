@@ -5,11 +5,11 @@ from typing import Any
 
 from meterctl.core.model import Entry, Instant, Kind, State
 from meterctl.core.ports import EntryFilter, Journal
-from meterctl.core.reads.lot_history import Stories
+from meterctl.core.reads.lot_history import CHANGING, FATES, Stories
 from meterctl.core.results import Listing
 
 #: The kinds that open lots, or change them in another way than by using them.
-_KINDS: tuple[Kind, ...] = ("topup", "adjustment", "refund", "reversal", "expiration", "reset", "extension")
+_KINDS: tuple[Kind, ...] = (*CHANGING, "reset", "extension")
 
 
 def list_lots(
@@ -56,7 +56,7 @@ def _record(story: dict[str, Any], live: bool, expiries: dict[int, Instant | Non
         "session": story["session"],
         "opened_at": story["opened_at"],
         "units": story["units"],
-        **{fate: story[fate] for fate in ("debt", "used", "clawed", "expired", "forfeited", "voided")},
+        **{fate: story[fate] for fate in FATES},
     }
 
 

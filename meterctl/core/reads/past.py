@@ -1,5 +1,6 @@
 """An org's journal at a past instant."""
 
+from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Journal
 
@@ -18,3 +19,8 @@ def entry_at(journal: Journal, org: str, at: Instant) -> Entry | None:
         else:
             high = middle - 1
     return match
+
+
+def entry_before(journal: Journal, org: str, instant: Instant) -> Entry | None:
+    """Return the newest entry of ``org`` with ``at`` before the given instant."""
+    return None if instant == EARLIEST else entry_at(journal, org, add_millis(instant, -1))

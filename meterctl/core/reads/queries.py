@@ -20,7 +20,7 @@ from meterctl.core.reads import balance_series, search
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.reads.feeds import LedgerFeed, alert_records, alerts_behind, cursor_of, follow, is_alert, place_of
 from meterctl.core.reads.ledger_query import LedgerQuery
-from meterctl.core.reads.past import entry_at
+from meterctl.core.reads.past import entry_at, entry_before
 from meterctl.core.results import Balance, LedgerPage, Listing, Meter
 
 if TYPE_CHECKING:
@@ -40,16 +40,6 @@ class Reads:
 
     # -- an org at an instant
 
-    def entry_at(self, org: str, at: Instant) -> Entry | None:
-        """Return the newest entry of ``org`` with ``at`` not after the given instant.
-
-        It is a binary search over seqs, so the cost hardly grows with the journal."""
-        return entry_at(self._store.journal, org, at)
-
-    def _entry_before(self, org: str, instant: Instant) -> Entry | None:
-        """Return the newest entry of ``org`` with ``at`` before the given instant."""
-        return None if instant == EARLIEST else self.entry_at(org, add_millis(instant, -1))
-
     def standing(self, org: str, as_of: Instant | None) -> tuple[Entry | None, Instant, State]:
         """Return the entry that holds at ``as_of`` (None: now), that instant, and the state then."""
         check_org(org)
@@ -57,7 +47,7 @@ class Reads:
             newest = self._store.journal.tip(org)
             at = self._takes_effect(newest)
         else:
-            newest, at = self.entry_at(org, as_of), as_of
+            newest, at = entry_at(self._store.journal, org, as_of), as_of
         return newest, at, _state_at(newest, at, self._terms, self.plans)
 
     def balance(self, org: str, as_of: Instant | None = None) -> Balance:
@@ -171,8 +161,9 @@ class Reads:
     def alert_feed(self, after: str) -> Listing:
         """Return a page of all orgs' thresholds as they were recorded, after the cursor or instant ``after``.
 
-        ``next`` is the cursor for the next page. Records of the last minute wait for a later page, because another
-        writer's may still arrive before them: so none is missed and none comes twice."""
+        ``next`` is the cursor for the next page. Records of the last `feeds.MARGIN` wait for a later page, because
+        another writer's may still arrive before them. So none is missed, and none comes twice.
+        """
         entries, last, until = alerts_behind(self._store.journal, self._clock, place_of(after))
         records = [record for entry in entries for record in alert_records(entry)]
         about = {"org": None, "known": True, "since": None, "until": until, "next": cursor_of(last)}
@@ -236,9 +227,9 @@ class Reads:
             newest is not None,
         )
 
-    def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesPoint]:
+    def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesMark]:
         """Yield the balance after each entry that moved it, from the last one before ``since``; due events included."""
-        opening = None if since is None else self._entry_before(org, since)
+        opening = None if since is None else entry_before(self._store.journal, org, since)
         if opening is not None:
             yield balance_series.mark_of(opening)
         where = EntryFilter(after=None if opening is None else opening["seq"], moving=True)
@@ -301,7 +292,7 @@ class Reads:
 
     def last_seq_before(self, org: str, instant: Instant) -> int:
         """Return the seq of the last entry whose ``at`` is before ``instant``; 0 if there is none."""
-        entry = self._entry_before(org, instant)
+        entry = entry_before(self._store.journal, org, instant)
         return 0 if entry is None else entry["seq"]
 
     def _is_known(self, org: str) -> bool:
@@ -358,7 +349,7 @@ def _closed_week(reset: Entry) -> dict[str, Any]:
     return {**reset["closed"], "settled": reset["settled"], "closed_at": reset["at"], "seq": reset["seq"]}
 
 
-def _mark_record(mark: balance_series.SeriesPoint | None) -> "BalanceMark | None":
+def _mark_record(mark: balance_series.SeriesMark | None) -> "BalanceMark | None":
     return None if mark is None else {"at": mark.at, "seq": mark.seq, "balance": mark.balance, "pending": mark.pending}
 
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from heapq import nlargest
 from itertools import groupby
 
-from meterctl.core.domain.instants import EARLIEST, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Clock, EntryFilter, Store
 from meterctl.core.reads.ledger_query import LedgerQuery
-from meterctl.core.reads.past import entry_at
+from meterctl.core.reads.past import entry_before
 from meterctl.core.reads.statement import due_after
 from meterctl.core.results import LedgerPage
 
@@ -54,7 +53,7 @@ class LedgerSearch:
         for org in self._journal.orgs():
             tip = self._journal.tip(org)
             if tip is not None and tip["at"] >= since:
-                before = None if since == EARLIEST else entry_at(self._journal, org, add_millis(since, -1))
+                before = entry_before(self._journal, org, since)
                 after = None if before is None else before["seq"]
                 yield from self._journal.read(org, EntryFilter(after=after, kinds=query.kinds))
             yield from self._due(org, tip)

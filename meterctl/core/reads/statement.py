@@ -16,8 +16,9 @@ from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.balance_series import mark_of, opened_at, slices_of
 from meterctl.core.reads.movements import DoesNotAddUp, Movements, Window
 from meterctl.core.reads.outstanding import Outstanding, Price, price_of
+from meterctl.core.reads.past import entry_before
 from meterctl.core.reads.period import Period
-from meterctl.core.reads.queries import Reads, points_of
+from meterctl.core.reads.queries import points_of
 from meterctl.core.results import Result
 
 if TYPE_CHECKING:
@@ -102,7 +103,6 @@ class Statements:
         self._journal = store.journal
         self._clock = clock
         self._terms = terms
-        self._reads = Reads(store, clock, terms)
         self.plans = PlanBook(store.plans.all)
 
     def of(self, org: str, period: Period) -> Statement:
@@ -135,7 +135,7 @@ class Statements:
 
     def _entries(self, org: str, period: Period, tip: Entry | None) -> Iterator[Entry]:
         """Yield the last entry before ``period`` and all entries in it, in order; due entries come last."""
-        before = self._reads.entry_at(org, add_millis(period.since, -1))
+        before = entry_before(self._journal, org, period.since)
         last = before
         if before is not None:
             yield before

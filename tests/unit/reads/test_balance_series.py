@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.instants import add_millis
 from meterctl.core.model import Instant
-from meterctl.core.reads.balance_series import SeriesPoint, Slice, highest, lowest, opened_at, slices_of
+from meterctl.core.reads.balance_series import SeriesMark, Slice, highest, lowest, opened_at, slices_of
 
 START = Instant("2026-11-02T09:00:00.000Z")
 
 
-def mark(after: int, seq: int, balance: int) -> SeriesPoint:
-    return SeriesPoint(add_millis(START, after), seq, balance, False)
+def mark(after: int, seq: int, balance: int) -> SeriesMark:
+    return SeriesMark(add_millis(START, after), seq, balance, False)
 
 
 def figures(slices: list[Slice]) -> list[tuple[int, int, int, int]]:
@@ -63,7 +63,7 @@ def test_extremes_are_told_by_the_first_entry_that_reached_them() -> None:
         ([mark(-9, 1, 9), mark(5, 2, 7), mark(6, 3, 6)], [mark(0, 1, 9), mark(5, 2, 7), mark(6, 3, 6)]),
     ],
 )
-def test_what_was_before_says_where_it_opened(marks: list[SeriesPoint], expected: list[SeriesPoint]) -> None:
+def test_what_was_before_says_where_it_opened(marks: list[SeriesMark], expected: list[SeriesMark]) -> None:
     assert list(opened_at(START, marks)) == expected
 
 
@@ -91,7 +91,7 @@ def test_nothing_is_hidden_and_the_number_is_bounded(moves: list[tuple[int, int]
 
 
 def test_a_long_journal_takes_no_more_memory_than_a_short_one() -> None:
-    def many(count: int) -> Iterator[SeriesPoint]:
+    def many(count: int) -> Iterator[SeriesMark]:
         return (mark(seq, seq, seq % 7 - 3) for seq in range(count))
 
     def peak(count: int) -> int:
