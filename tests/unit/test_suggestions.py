@@ -61,6 +61,13 @@ def test_hints_of_refusals_quote_ids() -> None:
     assert shlex.quote(ORG) in str(desk.debit(9, "d;1", org=ORG).hint)
 
 
+def test_a_refused_hold_names_no_option_that_a_hold_does_not_have() -> None:
+    desk = Desk()
+    refused = desk.hold(101, "h1")
+    assert refused.reason == "insufficient_balance"
+    assert refused.hint == "see quota, balance and holds with: meterctl explain acme"
+
+
 def unquoted(tree: ast.AST) -> Iterator[int]:
     """Yield the lines of texts that put a value into a command unquoted."""
     for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):

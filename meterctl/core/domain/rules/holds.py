@@ -7,7 +7,7 @@ from meterctl.core.domain.checks import LONGEST_HOLD_DAYS
 from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Hold, Release
 from meterctl.core.domain.rules.context import Context, Decision, Idle, plural
-from meterctl.core.errors import Refusal
+from meterctl.core.errors import Refusal, shell_command
 from meterctl.core.model import Instant, State
 
 
@@ -43,6 +43,7 @@ def decide_hold(operation: Hold, context: Context) -> Decision:
         return Refusal(
             "insufficient_balance",
             f"{plural(operation.units)} asked, {max(0, available):,} available of quota and balance{also}",
+            f"see quota, balance and holds with: {shell_command('explain', operation.org)}",
         )
     effects = {"hold": operation.ref, "units": operation.units, "expires_at": expires_at}
     return draft("hold", operation, 0, effects)

@@ -332,7 +332,7 @@ _UNNAMED_REFUND = (
 )
 _DIFFERS = (
     "{0.id} gave back {0.cents} {0.currency}, but the journal of {1} has another amount or payment for it: "
-    "to mend it, run meterctl reconcile"
+    "to mend it, run: meterctl reconcile stripe"
 )
 _UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
 
