@@ -246,6 +246,18 @@ def test_l111_an_edited_plan_books_nothing(place: Path, run: Run, header: dict[s
     assert run("balance", "acme")[1]["balance"] == 100
 
 
+def test_l111_nobody_approves_his_own_plan_by_another_name_in_its_header(place: Path, run: Run) -> None:
+    (place / "meterctl.toml").write_text(CONFIG + "[limits]\napproval_over = 500\n", encoding="utf-8")
+    assert run("adjust", "acme", "900", "--ref", "a", "--reason", "why", "--plan-out", "plan.ndjson")[0] == 0
+    whole = (place / "plan.ndjson").read_text(encoding="utf-8")
+    (place / "plan.ndjson").write_text(resealed(whole, {"actor": "boss"}, {}), encoding="utf-8")
+    code, document = run("apply", "plan.ndjson")
+    assert (code, document["problems"][0]["reason"]) == (4, "needs_approval")
+    assert run("balance", "acme")[1]["balance"] == 0
+    assert run("apply", "plan.ndjson", "--actor", "lee")[0] == 0
+    assert run("ledger", "acme")[1]["entries"][0]["approved_by"] == "lee"
+
+
 @pytest.mark.parametrize(
     "ref", ["cafe\u0301", "a\u200bb", "a\u2060", "\u202eabc", "x\ufe0f", "\u3164", "a\u00ad", "\u115f"]
 )

@@ -122,14 +122,16 @@ class PlanSummary(Result):
 class Applier:
     """Executes the steps of a plan on ``ledger``. ``result`` is valid at any time.
 
-    If ``actor`` is not the author of the plan, this is an approval: it is recorded, and no limits apply. Otherwise each
-    step must stay within ``guard``.
+    If ``actor`` is neither the author of the plan nor that of the step, this is an approval: it is recorded, and no
+    limits apply. Otherwise the step must stay within ``guard``. A header can be edited; a step's author is a figure of
+    its entries.
     """
 
     def __init__(self, ledger: Ledger, plan: Header, actor: str, guard: Guard | None) -> None:
         self.result = Application(plan)
         self._ledger = ledger
-        self._approval: dict[str, Any] = {"guard": guard} if actor == plan.actor else {"approved_by": actor}
+        self._actor = actor
+        self._guard = guard
 
     def run(self, steps: Iterable[PlanStep]) -> Iterator[int]:
         """Execute the steps in order; yield the number of answers so far."""
@@ -139,13 +141,18 @@ class Applier:
         def chunks() -> Iterator[list[Request]]:
             while chunk := list(islice(source, CHUNK)):  # bounded: by the plan
                 waiting.extend(chunk)
-                yield [replace(step.request, **self._approval) for step in chunk]
+                yield [self._carried_out(step.request) for step in chunk]
 
         for receipts in self._ledger.execute_chunks(chunks()):
             for step, receipt in zip(waiting, receipts, strict=False):
                 self._count(step, receipt)
             del waiting[: len(receipts)]
             yield self.result.counts.total()
+
+    def _carried_out(self, request: Request) -> Request:
+        if self._actor in (self.result.plan.actor, request.actor):
+            return replace(request, guard=self._guard)
+        return replace(request, approved_by=self._actor)
 
     def _count(self, step: PlanStep, receipt: Receipt) -> None:
         result = self.result
