@@ -4,7 +4,7 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, expiry_time, option, switch
+from meterctl.commands.options import Org, argument, completer, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import Adjust
 from meterctl.core.model import MAX_UNITS
@@ -25,7 +25,9 @@ def adjust(
     priority: Annotated[
         str | None, option("--priority", "N", "0-100: lots with a low number are used first (else 50).")
     ] = None,
-    lot: Annotated[str | None, option("--lot", "N", "Take units from this lot alone.")] = None,
+    lot: Annotated[
+        str | None, option("--lot", "N", "Take units from this lot alone.", completer("complete_lots"))
+    ] = None,
 ) -> Receipt:
     """Correct a balance or grant units. Needs --reason.
 

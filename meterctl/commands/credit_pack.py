@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.completion import complete_packs
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import argument, expiry_time, option, switch
+from meterctl.commands.options import argument, completer, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.errors import BadInput, name_source
@@ -22,7 +22,7 @@ app = new_app()
 @command(app, writes=True)
 def credit_pack(
     wiring: Wiring,
-    org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
+    org: Annotated[str | None, argument("ORG", "The org's id.", completer("complete_orgs"))] = None,
     pack: Annotated[str | None, argument("PACK", "A pack of the config.", complete_packs)] = None,
     session: Annotated[str | None, option("--session", "ID", "The payment. It is credited once.")] = None,
     paid_cents: Annotated[str | None, option("--paid-cents", "N", "The amount paid (else the pack's price).")] = None,

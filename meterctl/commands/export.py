@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Annotated
 
 from meterctl.commands.command import answering, command, new_app, report_no_journal
-from meterctl.commands.options import argument, filter_time, option, switch
+from meterctl.commands.options import argument, completer, filter_time, option, switch
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput
 from meterctl.process.long_run import prepare_long_run
@@ -17,7 +17,7 @@ app = new_app()
 @command(app)
 def export(
     wiring: Wiring,
-    org: Annotated[str | None, argument("[ORG]", "One org; or --all.")] = None,
+    org: Annotated[str | None, argument("[ORG]", "One org; or --all.", completer("complete_orgs"))] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, one after the other.")] = False,
     since: Annotated[str | None, option("--since", "TIME", "Only entries recorded from then on: 26h, ...")] = None,
     plans: Annotated[bool, switch("--plans", "With --all: plan versions first, to import elsewhere.")] = False,

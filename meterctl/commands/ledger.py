@@ -24,22 +24,26 @@ PAGE, MOST = 20, 1000
 #: Formats that print all matching entries unless --limit is set.
 WHOLE = ("csv", "ndjson")
 
+OnlyKinds = Annotated[
+    list[str] | None, option("--kind", "KIND", "Only this kind; repeatable.", completer("complete_kinds"))
+]
+
 
 @command(app)
 def ledger(
     wiring: Wiring,
     org: Annotated[str | None, argument("[ORG]", "The org; or --session.", completer("complete_orgs"))] = None,
-    kind: Annotated[
-        list[str] | None, option("--kind", "KIND", "Only this kind; repeatable.", completer("complete_kinds"))
-    ] = None,
+    kind: OnlyKinds = None,
     all_kinds: Annotated[bool, switch("--all-kinds", "Also entries that move no units.")] = False,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
     until: Annotated[str | None, option("--until", "TIME", "Before then; a date, week or month: its end.")] = None,
     limit: Annotated[str | None, option("--limit", "N", "Entries on a page (20; csv and ndjson: all).")] = None,
     before: Annotated[str | None, option("--before", "SEQ", "Only entries below this one, for the next page.")] = None,
-    session: Annotated[str | None, option("--session", "ID", "Entries of that payment.")] = None,
-    ref: Annotated[str | None, option("--ref", "REF", "Entries with that ref.")] = None,
-    run: Annotated[str | None, option("--run", "RUN", "Entries of that run.")] = None,
+    session: Annotated[
+        str | None, option("--session", "ID", "Entries of that payment.", completer("complete_sessions"))
+    ] = None,
+    ref: Annotated[str | None, option("--ref", "REF", "Entries with that ref.", completer("complete_refs"))] = None,
+    run: Annotated[str | None, option("--run", "RUN", "Entries of that run.", completer("complete_runs"))] = None,
     by: Annotated[str | None, option("--by", "ACTOR", "Booked by that actor.")] = None,
     reason_has: Annotated[str | None, option("--reason-has", "TEXT", "Only entries with TEXT in the reason.")] = None,
     least: Annotated[str, option("--min", "UNITS", "Only entries that moved UNITS or more, in or out.")] = "0",

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, expiry_time, option, switch
+from meterctl.commands.options import Org, argument, completer, expiry_time, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import ExtendLot, VoidLot
 from meterctl.core.domain.unit_operations import NEVER
@@ -13,7 +13,7 @@ from meterctl.wiring import Wiring
 
 app = new_app()
 
-LotNumber = Annotated[str, argument("LOT", "The number of the lot.")]
+LotNumber = Annotated[str, argument("LOT", "The number of the lot.", completer("complete_lots"))]
 Ref = Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")]
 
 
@@ -43,7 +43,9 @@ def extend(
     wiring: Wiring,
     org: Org,
     lot: LotNumber,
-    expires: Annotated[str, option("--expires", "TIME", "The new expiry: later, earlier, or never.")],
+    expires: Annotated[
+        str, option("--expires", "TIME", "The new expiry: later, earlier, or never.", completer("complete_expiries"))
+    ],
     ref: Ref,
 ) -> Receipt:
     """Give a live lot another expiry. Needs --reason.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, expiry_time, filter_time, option
+from meterctl.commands.options import Org, argument, completer, expiry_time, filter_time, option
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operation_documents import read_costs
 from meterctl.core.domain.operations import Attribute, Hold, Release
@@ -32,12 +32,15 @@ def attribute(
     costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object.")] = None,
     units: Annotated[str | None, option("--units", "N", "Units in place of costs.")] = None,
     plan_version: Annotated[str | None, option("--plan-version", "N", "Price by this version of the plan.")] = None,
-    hold: Annotated[str | None, option("--hold", "REF", "Release this hold in the same entry.")] = None,
+    hold: Annotated[
+        str | None, option("--hold", "REF", "Release this hold in the same entry.", completer("complete_holds"))
+    ] = None,
 ) -> Receipt:
     """Book the usage of a run.
 
     Books a usage entry: the plan's ratios turn costs into units, which count against the week's quota. Units beyond the
-    quota are drawn from lots in the same entry; units beyond the lots are overage.
+    quota are drawn from lots in the same entry; units beyond the lots are overage. With --hold the reserved units are
+    free again; a hold that ran out before is a warning.
 
     \b
     Examples:
@@ -84,7 +87,7 @@ def place_hold(
 def release(
     wiring: Wiring,
     org: Org,
-    ref: Annotated[str, option("--ref", "REF", "The ref of the hold.")],
+    ref: Annotated[str, option("--ref", "REF", "The ref of the hold.", completer("complete_holds"))],
 ) -> Receipt:
     """Release reserved units, because the run does not happen.
 
@@ -156,11 +159,11 @@ def history(
 @command(app)
 def alerts(
     wiring: Wiring,
-    org: Annotated[str | None, argument("[ORG]", "One org (else all).")] = None,
+    org: Annotated[str | None, argument("[ORG]", "One org (else all).", completer("complete_orgs"))] = None,
     since: Annotated[str | None, option("--since", "TIME", "From then on: 2d, 2026-W47, ...")] = None,
     after: Annotated[str | None, option("--after", "CURSOR", "As a feed: after this `next`, or from a TIME.")] = None,
 ) -> Listing:
-    """Show the thresholds crossed, oldest first. Books nothing.
+    """Show crossed thresholds and low balances, oldest first. Books nothing.
 
     With --after it is a feed, in booking order. Each page names in `next` the cursor of the next page, so that no alert
     is missed or repeated. The feed is 90 seconds behind.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.completion import complete_plans
 from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
-from meterctl.commands.options import Org, argument, option, option_time, switch
+from meterctl.commands.options import Org, argument, completer, option, option_time, switch
 from meterctl.core.booking.plan_publisher import NewVersion, Published, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.meter_operations import NEXT_WEEK
@@ -30,7 +30,7 @@ def plan(**_: Any) -> None:
 @command(app, "publish", writes=True, plans=False)
 def publish_version(
     wiring: Wiring,
-    plan: Annotated[str | None, argument("[PLAN]", "The plan.")] = None,
+    plan: Annotated[str | None, argument("[PLAN]", "The plan.", complete_plans)] = None,
     quota: Annotated[str | None, option("--quota", "N", "Units a week.")] = None,
     ratio: Annotated[
         list[str] | None, option("--ratio", "FEATURE=RATIO", "Units per unit of cost; repeatable.")
@@ -147,7 +147,13 @@ def assign(
     plan: Annotated[str, argument("PLAN", "A published plan.", complete_plans)],
     ref: Annotated[str, option("--ref", "REF", "Your reference. A repeat books nothing.")],
     from_: Annotated[
-        str | None, option("--from", "TIME", "From then on: a time, or next-week, the coming Monday (else now).")
+        str | None,
+        option(
+            "--from",
+            "TIME",
+            "From then on: a time, or next-week, the coming Monday (else now).",
+            completer("complete_starts"),
+        ),
     ] = None,
 ) -> Receipt:
     """Put an org on a plan: at once, or from a later instant on.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import argument, option, switch
+from meterctl.commands.options import argument, completer, option, switch
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.errors import BadInput
@@ -22,15 +22,22 @@ app = new_app()
 @command(app, writes=True)
 def refund(
     wiring: Wiring,
-    org: Annotated[str | None, argument("ORG", "The org's id.")] = None,
-    session: Annotated[str | None, option("--session", "ID", "The payment refunded.")] = None,
+    org: Annotated[str | None, argument("ORG", "The org's id.", completer("complete_orgs"))] = None,
+    session: Annotated[
+        str | None, option("--session", "ID", "The payment refunded.", completer("complete_sessions"))
+    ] = None,
     cents: Annotated[str | None, option("--cents", "N", "The amount refunded.")] = None,
     refund_id: Annotated[
         str | None, option("--refund-id", "ID", "The refund's own id. A repeat books nothing.")
     ] = None,
-    reverse: Annotated[str | None, option("--reverse", "REFUND_ID", "Reverse this refund, because it failed.")] = None,
+    reverse: Annotated[
+        str | None,
+        option("--reverse", "REFUND_ID", "Reverse this refund, because it failed.", completer("complete_refunds")),
+    ] = None,
     unused: Annotated[bool, switch("--unused", "Refund the value of the unspent part of the pack.")] = False,
-    preview: Annotated[bool, switch("--preview", "Show the units to claw back; book nothing.")] = False,
+    preview: Annotated[
+        bool, switch("--preview", "Show the units to claw back (else for --unused); book nothing.")
+    ] = False,
     from_stripe: Annotated[
         str | None, option("--from-stripe", "ID", "Book this refund or dispute, or those of this payment.")
     ] = None,
@@ -80,7 +87,7 @@ def _preview(wiring: Wiring, operation: Refund) -> Result:
     from meterctl.core.reads.refund_preview import preview_refund
 
     if wiring.options.plan_out is not None:
-        raise BadInput("a preview is no plan", hint="leave out --preview, or --plan-out", code="usage")
+        raise BadInput("--preview cannot be combined with --plan-out", hint="leave out one of them", code="usage")
     return preview_refund(wiring.reads, wiring.rehearsal(), wiring.request(operation), operation)
 
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Annotated, NamedTuple
 
 from meterctl.commands.command import report_no_journal
-from meterctl.commands.options import argument, option, switch, worker_count
+from meterctl.commands.options import argument, completer, option, switch, worker_count
 from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.errors import BadInput
 from meterctl.core.files.atomic import check_apart
@@ -20,7 +20,7 @@ from meterctl.wiring import Wiring
 
 MOST_SHARDS = 100_000
 
-OrgOrAll = Annotated[str | None, argument("[ORG]", "One org; or --all.")]
+OrgOrAll = Annotated[str | None, argument("[ORG]", "One org; or --all.", completer("complete_orgs"))]
 AllOrgs = Annotated[bool, switch("--all", "Every org that has something due.")]
 ShardOption = Annotated[str | None, option("--shard", "K/N", "With --all: part K of N, the same orgs each time.")]
 Limit = Annotated[str | None, option("--limit", "N", "With --all: at most N orgs, longest due first.")]

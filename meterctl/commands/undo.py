@@ -4,7 +4,7 @@ from typing import Annotated
 
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
-from meterctl.commands.options import Org, argument, option
+from meterctl.commands.options import Org, argument, completer, option
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operations import Undo
 from meterctl.core.errors import BadInput
@@ -20,10 +20,20 @@ def undo(
     wiring: Wiring,
     org: Org,
     seq: Annotated[str | None, argument("[SEQ]", "The entry, by its number in the ledger.")] = None,
-    ref: Annotated[str | None, option("--ref", "REF", "The debit, adjustment or voided lot with this ref.")] = None,
-    run: Annotated[str | None, option("--run", "RUN", "A metered run, while its week is open.")] = None,
-    step: Annotated[str | None, option("--step", "STEP", "With --run: one of its steps.")] = None,
-    session: Annotated[str | None, option("--session", "ID", "The pack of this payment, by any of its names.")] = None,
+    ref: Annotated[
+        str | None,
+        option("--ref", "REF", "The debit, adjustment or voided lot with this ref.", completer("complete_refs")),
+    ] = None,
+    run: Annotated[
+        str | None, option("--run", "RUN", "A metered run, while its week is open.", completer("complete_runs"))
+    ] = None,
+    step: Annotated[
+        str | None, option("--step", "STEP", "With --run: one of its steps.", completer("complete_steps"))
+    ] = None,
+    session: Annotated[
+        str | None,
+        option("--session", "ID", "The pack of this payment, by any of its names.", completer("complete_sessions")),
+    ] = None,
     of: Annotated[str | None, option("--of", "KEY", "The entry of this key, such as debit:r1.")] = None,
 ) -> Receipt:
     """Take back a debit, an adjustment, a topup or a run. Needs --reason.

@@ -7,7 +7,15 @@ from functools import partial
 from typing import Annotated, TypedDict
 
 from meterctl.commands.command import command, new_app, report_no_journal
-from meterctl.commands.options import RequireJournal, argument, core_count, option, switch, worker_count
+from meterctl.commands.options import (
+    RequireJournal,
+    argument,
+    completer,
+    core_count,
+    option,
+    switch,
+    worker_count,
+)
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput, NoJournal, shell_command
 from meterctl.core.files.atomic import Aside, check_apart, writing
@@ -44,7 +52,7 @@ _WORTH_PROCESSES = 0.5
 @command(app, metrics="verify")
 def verify(
     wiring: Wiring,
-    org: Annotated[str | None, argument("[ORG]", "One org; or --all, or --file.")] = None,
+    org: Annotated[str | None, argument("[ORG]", "One org; or --all, or --file.", completer("complete_orgs"))] = None,
     all_orgs: Annotated[bool, switch("--all", "Every org, and every head and claim.")] = False,
     file: Annotated[str | None, option("--file", "EXPORT", "An export, plain or gzip; - reads standard input.")] = None,
     seal: Annotated[str | None, option("--seal", "FILE", "Write the end of each journal to FILE.")] = None,

@@ -182,6 +182,91 @@ def test_every_document_conforms_to_its_schema(run: Shell) -> None:
         conforms(json.loads(line), "saved-plan-line")
 
 
+#: Every operation of the second edition, with the status and the reason of its receipt.
+RECEIPTS = [
+    ("meter hold emma 5 --ref h9 --dry-run", "planned", None),
+    ("meter hold emma 5 --ref h9", "applied", None),
+    ("meter hold emma 5 --ref h9", "replayed", None),
+    ("meter hold emma 6 --ref h9", "conflict", None),
+    ("meter hold emma 500000 --ref h8", "refused", "insufficient_balance"),
+    ("meter attribute emma r9 --units 2 --hold h9 --dry-run", "planned", None),
+    ("meter attribute emma r9 --units 2 --hold h9", "applied", None),
+    ("meter attribute emma r9 --units 2 --hold h9", "replayed", None),
+    ("meter attribute emma r9 --units 2 --hold h7", "conflict", None),
+    ("meter attribute emma r10 --units 2 --hold h9", "applied", None),
+    ("meter release emma --ref h9", "unchanged", None),
+    ("meter release emma --ref h0", "refused", "unknown_hold"),
+    ("undo emma --run r9 --reason why --yes --dry-run", "planned", None),
+    ("undo emma --run r9 --reason why --yes", "applied", None),
+    ("undo emma --run r9 --reason why --yes", "replayed", None),
+    ("undo emma --run run1 --reason why --yes", "refused", "week_closed"),
+    ("undo emma --of hold:h9 --reason why --yes", "refused", "not_undoable"),
+    ("undo emma --ref none --reason why --yes", "refused", "unknown_entry"),
+    ("undo emma 1 --of debit:r1 --reason why --yes", "refused", "entry_moved"),
+    ("adjust emma 40 --ref g9 --reason why --expires 30d --priority 0", "applied", None),
+    ("adjust emma -50 --ref g8 --lot {lot} --reason why", "refused", "insufficient_lot"),
+    ("adjust emma -5 --ref g8 --lot 999 --reason why", "refused", "unknown_lot"),
+    ("adjust emma -5 --ref g8 --lot {lot} --reason why --dry-run", "planned", None),
+    ("adjust emma -5 --ref g8 --lot {lot} --reason why", "applied", None),
+    ("lot extend emma {lot} --expires 60d --ref x9 --reason why --dry-run", "planned", None),
+    ("lot extend emma {lot} --expires never --ref x9 --reason why", "applied", None),
+    ("lot extend emma {lot} --expires never --ref x9 --reason why", "replayed", None),
+    ("lot extend emma {lot} --expires 2026-11-01 --ref x8 --reason why", "refused", "expires_in_past"),
+    ("lot extend emma 999 --expires never --ref x8 --reason why", "refused", "unknown_lot"),
+    ("lot void emma {lot} --ref v9 --reason why --yes --dry-run", "planned", None),
+    ("lot void emma {lot} --ref v9 --reason why --yes", "applied", None),
+    ("lot void emma {lot} --ref v9 --reason why --yes", "replayed", None),
+    ("lot void emma {lot} --ref v8 --reason why --yes", "refused", "lot_gone"),
+    ("undo emma {lot} --reason why --yes", "refused", "lot_partly_used"),
+    ("undo emma --ref v9 --reason why --yes", "applied", None),
+    ("plan assign emma free --ref p8 --from next-week --dry-run", "planned", None),
+    ("plan assign emma free --ref p8 --from next-week", "applied", None),
+    ("plan assign emma free --ref p8 --from next-week", "replayed", None),
+    ("plan assign emma free --ref p7 --from next-week", "unchanged", None),
+    ("plan assign emma free --ref p7 --from 2029-01-01", "refused", "too_far_ahead"),
+    ("plan assign emma free --ref p7 --from 2026-11-01", "refused", "from_in_past"),
+    ("plan assign emma none --ref p7", "refused", "unknown_plan"),
+    ("credit-pack dora small --session cs_9 --name pi_9 --expires 2026-11-01", "applied", None),
+    ("credit-pack dora small --session pi_9", "replayed", None),
+    ("credit-pack emma small --session pi_9", "refused", "session_claimed"),
+    ("credit-pack dora small --session cs_8 --currency xxx", "refused", "unknown_currency"),
+    ("credit-pack dora any --session cs_8", "refused", "amount_required"),
+    ("refund dora --session pi_two --unused --refund-id re_9", "applied", None),
+    ("refund dora --session cs_two --cents 1 --refund-id re_9", "conflict", None),
+    ("refund dora --session cs_two --cents 5000 --refund-id re_8", "refused", "refund_exceeds_payment"),
+]
+
+
+def test_every_answer_of_the_newer_operations_conforms(run: Shell) -> None:
+    run.all(*STORY)
+    run.all(
+        "adjust emma 900 --ref g1 --reason why",
+        "plan assign emma pro --ref p1",
+        "debit emma 5 --ref r1",
+        "meter attribute emma run1 --units 5",
+    )
+    lot = None
+    for line, status, reason in RECEIPTS:
+        answer = run.json(line.format(lot=lot), now=LATER)
+        assert (answer.doc["status"], answer.doc["reason"]) == (status, reason), (line, answer)
+        conforms(answer.doc, "receipt")
+        if "--priority 0" in line:
+            lot = answer.doc["entry"]["seq"]
+    # Rolled-over units and repaired claims have documents of their own.
+    run.all("plan publish roll --quota 50 --rollover-max 20", "plan assign dora roll --ref pr", now=LATER)
+    swept = run.json("expire --all", now="2026-12-07T00:00:00.000Z").doc
+    assert swept["rolled_over_units"] == 20
+    conforms(swept, "sweep")
+    conforms(run.json("verify --all --repair-claims", now=LATER).doc, "repair")
+
+
+def test_a_receipt_knows_its_codes(run: Shell) -> None:
+    receipt = run.doc("adjust acme 5 --ref a1 --reason why")
+    for change in ({"reason": "because"}, {"warnings": [{"code": "odd", "message": "odd"}]}):
+        with pytest.raises(ValueError, match=r"odd|because"):
+            conforms({**receipt, **change}, "receipt")
+
+
 def test_entries_of_every_kind_conform(run_anywhere: Shell) -> None:
     run_anywhere.all(*STORY)
     run_anywhere.all("expire --all", now=LATER)

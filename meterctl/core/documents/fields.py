@@ -3,13 +3,24 @@
 Only annotations carry these; nothing reads them but `meterctl.schemas`.
 """
 
-from typing import Annotated, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypedDict
 
+from meterctl.core.errors import REFUSALS
 from meterctl.core.model import MAX_UNITS, Instant
 
 INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"
 WEEK = r"^[0-9]{4}-W[0-9]{2}$"
 HASH = r"^[0-9a-f]{64}$"
+
+
+if TYPE_CHECKING:
+    RefusalCode = str
+else:  # type checkers take no computed values
+    RefusalCode = Literal[tuple(REFUSALS)]
+
+WarningCode = Literal[
+    "new_org", "took_effect_later", "expired_on_arrival", "price_differs", "hold_ran_out", "clock_pinned"
+]
 
 
 class Meaning(NamedTuple):
@@ -56,7 +67,7 @@ def signed(meaning: str) -> Meaning:
 class WarningRecord(TypedDict):
     """A remark on an operation that was carried out all the same."""
 
-    code: Annotated[str, text("code of the warning")]
+    code: Annotated[WarningCode, means("code of the warning")]
     message: Annotated[str, text("the warning, for people")]
 
 

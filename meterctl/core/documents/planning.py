@@ -8,6 +8,7 @@ from meterctl.core.documents.fields import (
     Balance,
     Org,
     Reason,
+    RefusalCode,
     Seq,
     instant,
     means,
@@ -106,5 +107,5 @@ class PlanProblem(TypedDict):
     org: Org
     key: Annotated[str, text("the key it is booked under, once")]
     status: Literal["moved", "refused", "conflict", "failed"]
-    reason: Annotated[str | None, text("code of the rule that refused it")]
+    reason: Annotated[RefusalCode | None, means("code of the rule that refused it")]
     message: Annotated[str, text("the reason, for people")]

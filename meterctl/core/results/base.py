@@ -119,7 +119,7 @@ class Receipt(WriteResult):
     status: Status
     balance: f.Balance
     message: Annotated[str, text("the outcome in words, for people")]
-    reason: Annotated[str | None, text("code of the rule that refused it")] = None
+    reason: Annotated[f.RefusalCode | None, means("code of the rule that refused it")] = None
     entry: Annotated[
         Entry | None, means("the entry booked: on a replay the first one, on a dry run the one it would be")
     ] = None

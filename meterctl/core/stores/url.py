@@ -37,22 +37,24 @@ def same_place(url: str, other: str) -> bool:
     return url == other
 
 
-def open_store(url: str, *, only_look: bool = False) -> "Store":
+def open_store(url: str, *, only_look: bool = False, timeout_seconds: float | None = None) -> "Store":
     """Return the store that ``url`` names. Raises `BadInput` for any other URL.
 
-    With ``only_look`` opening creates and changes nothing; on MongoDB it never does.
+    With ``only_look`` opening creates and changes nothing; on MongoDB it never does. ``timeout_seconds`` replaces the
+    usual wait for one answer.
     """
+    patience = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
     if url == "sqlite:":
         raise BadInput("the store's URL has no path", hint="write the embedded store as sqlite:PATH", code="bad_store")
     if url.startswith("sqlite:"):
         from meterctl.core.stores.sqlite import SqliteStore
 
-        return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look)
+        return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look, **patience)
     if url.startswith(("mongodb://", "mongodb+srv://")):
         from meterctl.core.stores.mongo import connect
 
         uri, prefix = split_prefix(url)
-        return connect(uri, prefix=prefix)
+        return connect(uri, prefix=prefix, **patience)
     scheme, colon, _ = url.partition(":")
     raise BadInput(
         f"{scheme!r} is not a kind of store"
