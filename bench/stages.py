@@ -64,7 +64,8 @@ def measure(place: Place, orgs: int) -> Stages:
 
 
 def _outcomes(ledger: Ledger, requests: Sequence[Request]) -> list[Decision]:
-    reader = ChunkReader(ledger.store, requests, OrgViews(ledger.store))
+    views = OrgViews(ledger.store)
+    reader = ChunkReader(ledger.store, views.load(requests), views)
     return Batch(reader, ledger.terms, ledger.clock.now()).decide()
 
 

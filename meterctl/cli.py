@@ -138,19 +138,6 @@ def _unexpected_error(problem: BaseException) -> MeterctlError:
     )
 
 
-def _invoke(arguments: list[str]) -> int:
-    """Run the program; return its exit code. Typer's own entry point would hide interrupts and closed pipes."""
-    if arguments[:1] == ["help"]:
-        arguments = [*arguments[1:], "--help"]
-    program = typer.main.get_command(app)
-    program._main_shell_completion({}, "meterctl")
-    try:
-        with program.make_context("meterctl", arguments, **help_settings()) as context:
-            return int(program.invoke(context) or errors.DONE)
-    except typer.Exit as end:
-        return end.exit_code
-
-
 def _log_format(argv: Sequence[str]) -> str | None:
     """Return the log format for standard error; None: plain lines."""
     after = [word for option, word in pairwise(argv) if option == "--log-format"]
@@ -186,8 +173,16 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 
 def _answer(arguments: list[str]) -> int:
+    """Run the program; return its exit code. Typer's own entry point would hide interrupts and closed pipes."""
+    words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else list(arguments)  # parsing consumes the list
+    program = typer.main.get_command(app)
+    program._main_shell_completion({}, "meterctl")
     try:
-        code = _invoke(list(arguments))  # parsing consumes the list
+        try:
+            with program.make_context("meterctl", words, **help_settings()) as context:
+                code = int(program.invoke(context) or errors.DONE)
+        except typer.Exit as end:
+            code = end.exit_code
         with answering():  # a write error must appear here, not at exit
             sys.stdout.flush()
         return code

@@ -146,14 +146,9 @@ class Wiring:
         with name_source("--now" if self.options.now else "METERCTL_NOW"):
             return pinned_clock(instant)
 
-    @cached_property
-    def write_clock(self) -> "CheckedClock":
-        """The clock for bookings: compared with the store's clock before its time is used."""
-        return self._checked_clock(writes=not self.options.dry_run)
-
     def check_clock(self) -> None:
         """Raise `ClockSkew` or `ClockJump` before a write that does not use the ledger."""
-        self.write_clock.now()
+        self.write_clock().now()
 
     def warn_of_pinned_clock(self, result: "Result") -> None:
         """Add a warning to the result of a write, because the clock is pinned."""
@@ -170,14 +165,21 @@ class Wiring:
         message = f"the clock is pinned at {self.now[:10]} {self.now[11:16]} UTC, by --now or METERCTL_NOW"
         return Warning("clock_pinned", message)
 
-    def _checked_clock(self, *, writes: bool) -> "CheckedClock":
+    def write_clock(self, *, writes: bool = True) -> "CheckedClock":
+        """Return a clock for bookings: compared with the store's clock before its time is used. In a rehearsal nothing
+        ``writes``."""
         from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
 
         settings = self.settings
         skew = None if settings.allow_time_travel else settings.max_clock_skew
         limits = ClockLimits(skew, settings.max_clock_jump)
         return CheckedClock(
-            self.clock, self.store.clock, limits, is_pinned=self.is_pinned, writes=writes, confirm=self._confirm_clock
+            self.clock,
+            self.store.clock,
+            limits,
+            is_pinned=self.is_pinned,
+            writes=writes and not self.options.dry_run,
+            confirm=self._confirm_clock,
         )
 
     def _confirm_clock(self, problem: str) -> bool:
@@ -257,13 +259,13 @@ class Wiring:
         # An append on a server is mostly a wait, on a file this process's own work.
         overlap = self._alone and self.store.clock.has_server
         notice = self._clock_notice() if self.is_pinned else None
-        return Ledger(self.store, self.write_clock, self.settings.terms, overlap=overlap, notice=notice)
+        return Ledger(self.store, self.write_clock(), self.settings.terms, overlap=overlap, notice=notice)
 
     def rehearsal(self) -> "Ledger":
         """Return a ledger that books on a scratch layer and leaves the store unchanged."""
         from meterctl.core.booking.ledger import Ledger
 
-        clock = self._checked_clock(writes=False)
+        clock = self.write_clock(writes=False)
         notice = self._clock_notice() if self.is_pinned else None
         return Ledger(self._scratch(), clock, self.settings.terms, dry_run=True, notice=notice)
 
@@ -302,7 +304,7 @@ class Wiring:
         """Return a ledger that rehearses requests and adds them to ``plan``."""
         from meterctl.core.backfill.saved_plans.plan_file import planning_ledger
 
-        return planning_ledger(self._scratch(), self._checked_clock(writes=False), self.settings.terms, plan)
+        return planning_ledger(self._scratch(), self.write_clock(writes=False), self.settings.terms, plan)
 
     @cached_property
     def reads(self) -> "Reads":

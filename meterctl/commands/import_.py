@@ -65,7 +65,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
     check_source(mode_by_marks(lambda mark: database.has_session(mark, org)), database.place, wiring.store)
-    importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock.now(), dry_run=dry_run)
+    importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock().now(), dry_run=dry_run)
     try:
         for report in importer.run(database.read(database.orgs() if org is None else [org])):
             result.take(report)

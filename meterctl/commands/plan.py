@@ -74,8 +74,8 @@ def publish_version(
 
 def _publish(wiring: Wiring, version: NewVersion) -> Published:
     if is_to_ask(wiring):
-        _confirm(wiring, publish(wiring.store.plans, wiring.write_clock, version, dry_run=True))
-    return publish(wiring.store.plans, wiring.write_clock, version, dry_run=wiring.options.dry_run)
+        _confirm(wiring, publish(wiring.store.plans, wiring.write_clock(), version, dry_run=True))
+    return publish(wiring.store.plans, wiring.write_clock(), version, dry_run=wiring.options.dry_run)
 
 
 def _confirm(wiring: Wiring, planned: Published) -> None:

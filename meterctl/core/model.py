@@ -353,19 +353,19 @@ def week_from_document(document: Mapping[str, Any]) -> Week:
     return Week(**{**document, "alerts": tuple(document["alerts"]), "overflow": overflow})
 
 
-def state_document(state: State) -> dict[str, Any]:
-    """Return the form of a state inside an entry."""
+def state_document(state: State, known: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Return the form of a state inside an entry. ``known`` may hold the forms of its lots and of its week."""
+    lots, debt, plan, week, coming, holds = state
     document: dict[str, Any] = {
-        "lots": [lot_document(lot) for lot in state.lots],
-        "debt": {"owed": state.debt.owed, "overage": state.debt.overage},
-        "plan": state.plan,
-        "week": None if state.week is None else week_document(state.week),
+        "lots": known["lots"] if "lots" in known else [lot_document(lot) for lot in lots],
+        "debt": {"owed": debt.owed, "overage": debt.overage},
+        "plan": plan,
+        "week": None if week is None else known.get("week") or week_document(week),
     }
-    if state.next_plan is not None:
-        plan, from_at, entry = state.next_plan
-        document["next_plan"] = {"plan": plan, "from": from_at, "entry": entry}
-    if state.holds:
-        document["holds"] = [hold._asdict() for hold in state.holds]
+    if coming is not None:
+        document["next_plan"] = {"plan": coming.plan, "from": coming.from_at, "entry": coming.entry}
+    if holds:
+        document["holds"] = [hold._asdict() for hold in holds]
     return document
 
 

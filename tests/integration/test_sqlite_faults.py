@@ -16,8 +16,8 @@ import pytest
 
 from meterctl.core.errors import MeterctlError, StoreUnreachable, StoreUnusable, sound
 from meterctl.core.ports import Head, Lease, Observation
-from meterctl.core.stores.sqlite import SqliteStore, database, transactions
-from meterctl.core.stores.sqlite.schema import schema_version
+from meterctl.core.stores.sqlite import SqliteStore, transactions
+from meterctl.core.stores.sqlite.database import SqliteDatabase
 from meterctl.process.clock import SystemClock
 from tests.builders import AT, make_claim, make_entries, make_entry, make_head, make_version
 
@@ -394,8 +394,8 @@ def test_a_file_that_another_process_is_just_making_is_not_made_twice(
     path: Path, monkeypatch: pytest.MonkeyPatch, open_again: Callable[[], SqliteStore]
 ) -> None:
     make(path)
-    look, looked = schema_version, [0]  # what the first look finds is out of date by the second
-    monkeypatch.setattr(database, "schema_version", lambda connection: looked.pop() if looked else look(connection))
+    look, looked = SqliteDatabase._has_schema, [False]  # what the first look finds is out of date by the second
+    monkeypatch.setattr(SqliteDatabase, "_has_schema", lambda *given: looked.pop() if looked else look(*given))
     store = open_again()
     assert store.journal.append(make_entries("acme", 2)) == 2
     assert all(line.endswith(": found") for line in store.init())

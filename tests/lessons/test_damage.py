@@ -225,7 +225,7 @@ def test_l82_a_defect_in_a_rule_is_told_as_a_defect(
         raise AttributeError("'NoneType' object has no attribute 'quota'")
 
     desk.adjust(5, "a")
-    monkeypatch.setitem(rules._RULES, Debit, defect)
+    monkeypatch.setitem(rules.RULES, Debit, defect)
     with pytest.raises(AttributeError):
         desk.debit(1, "d")
     debit = ["debit", "acme", "1", "--ref", "d", "--store", f"sqlite:{tmp_path}/meterctl.db"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.booking import chunk_decider, chunk_reader, journal_view
+from meterctl.core.booking import chunk_decider, journal_view
 from meterctl.core.domain.operations import Adjust, Debit, Operation
 from meterctl.core.model import Entry
 from tests.desk import Desk, request
@@ -49,7 +49,6 @@ class Weighed:
 @pytest.fixture
 def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_decider, "MOST_LOTS", BOUND)
-    monkeypatch.setattr(chunk_reader, "MOST_LOTS", BOUND)
     monkeypatch.setattr(journal_view, "MOST_LOTS", BOUND)
 
 

@@ -135,7 +135,9 @@ class Judge:
         )
         for past in cast(Iterator[Store], pasts):
             for at in told.times:
-                (outcome,) = Batch(ChunkReader(past, [told.request], OrgViews(past)), self._terms, at).decide()
+                views = OrgViews(past)
+                reader = ChunkReader(past, views.load([told.request]), views)
+                (outcome,) = Batch(reader, self._terms, at).decide()
                 found.add((outcome.receipt.status, outcome.receipt.reason, outcome.receipt.balance))
                 if wanted in found:
                     return

@@ -77,12 +77,12 @@ def test_what_is_forfeited_counts_once_though_it_has_arrived() -> None:
 def test_an_org_on_its_way_is_not_forgotten() -> None:
     desk = Desk()
     views = OrgViews(desk.store, most=1)
-    views.load(["acme"], exactly=())
+    views.load([request(Adjust("acme", 1, "a"))])
     entry = desk.adjust(1, "a").entry
     assert entry is not None
     views.of("acme").add(entry, tip_of(entry))
     views.launch(["acme"])
-    views.load(["bolt"], exactly=())
+    views.load([request(Adjust("bolt", 1, "b"))])
     assert views.of("acme").flying == [entry]
 
 

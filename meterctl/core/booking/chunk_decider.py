@@ -10,7 +10,7 @@ from meterctl.core.domain.due_events import state_at
 from meterctl.core.domain.entries import Stamp, book, book_due
 from meterctl.core.domain.operations import BookDue, CreditPack, Refund, Request, Undo
 from meterctl.core.domain.policy import Terms
-from meterctl.core.domain.rules import Context, Idle, decide, out_of_bounds
+from meterctl.core.domain.rules import RULES, Context, Idle, out_of_bounds
 from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Claim, Entry, Instant
 from meterctl.core.results import Receipt
@@ -137,14 +137,14 @@ class Batch:
         """Decide one request. If it books something, add its entry to the view and return None."""
         operation, before = request.operation, view.tip
         context = Context(before.state, before.seq + 1, at, request_time, self._terms, self._reader.plans, view)
-        decision = decide(operation, context)
+        decision = RULES[type(operation)](operation, context)
         if isinstance(decision, (Refusal, Idle)):
             return decision
         if isinstance(operation, CreditPack) and (refusal := self._reader.refused_payment(operation)) is not None:
             return refusal
         stamp = Stamp(request.actor, request.reason, self._now, request.at, request.approved_by)
         entry, tip = book(view.org, before, at, decision, stamp, self._terms.balance_alerts)
-        if (refusal := out_of_bounds(before.state, tip.state)) is not None:
+        if (refusal := out_of_bounds(before.state, tip.state, entry["balance"])) is not None:
             return refusal
         if request.basis and (refusal := request.basis.changed(view.org, [*view.pending[pending:], entry])):
             return refusal

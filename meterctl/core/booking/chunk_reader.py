@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from meterctl.core.booking.journal_view import MOST_LOTS, Name, OrgView, OrgViews
+from meterctl.core.booking.journal_view import Name, OrgView, OrgViews
 from meterctl.core.booking.payment_modes import Evidence, PaymentModes, mode_of
 from meterctl.core.booking.payment_names import PaymentNames
 from meterctl.core.domain.entries import REVERSIBLE, undo_key
@@ -29,16 +29,14 @@ class ChunkReader:
         requests: Sequence[Request],
         views: OrgViews,
         *,
-        contended: Collection[str] = (),
         flying: Mapping[Name, Entry] = NOTHING,
         claimed: Collection[str] = (),
         repeats: bool = True,
     ) -> None:
-        """Read the orgs of ``requests``, and with ``repeats`` the entries under their keys.
+        """With ``repeats`` read the entries under the keys of ``requests``. Their orgs are loaded in ``views``.
 
-        The tips of ``contended`` orgs, whose last append clashed, are read exactly. ``flying`` entries are being
-        appended, and the payment names ``claimed`` for them. Without ``repeats`` a key is looked up only if a reply
-        depends on it: no key can be appended twice.
+        ``flying`` entries are being appended, and the payment names ``claimed`` for them. Without ``repeats`` a key is
+        looked up only if a reply depends on it: no key can be appended twice.
         """
         self._store = store
         self.views = views
@@ -46,9 +44,7 @@ class ChunkReader:
         self._claimed = claimed
         # Not a method of this reader: each chunk would then wait for the garbage collector.
         self.plans = PlanBook(lambda: store.plans.all())  # noqa: PLW0108 - few commands load the plans of a store
-        orgs = list(dict.fromkeys(request.operation.org for request in requests))
-        count = views.load(orgs, exactly=contended)
-        self.requests = requests if len(requests) == 1 else _within_lots(requests, orgs[:count], views)
+        self.requests = requests
         self.keys_are_read = False
         self._known: dict[Name, Entry] = {}
         self._undone: dict[Name, Entry] = {}
@@ -187,18 +183,6 @@ class ChunkReader:
                 self._damage.update(dict.fromkeys(names, problem))
                 return {}
         return {name: entry for one in names for name, entry in self._from_store([one]).items()}
-
-
-def _within_lots(requests: Sequence[Request], orgs: Sequence[str], views: OrgViews) -> Sequence[Request]:
-    """Return the first requests for the loaded ``orgs``, up to `MOST_LOTS` lots together."""
-    sizes = {org: views.of(org).lots for org in orgs}
-    lots = 0
-    for index, request in enumerate(requests):
-        org = request.operation.org
-        if index and (org not in sizes or lots + sizes[org] > MOST_LOTS):
-            return requests[:index]
-        lots += sizes[org]
-    return requests
 
 
 def _is_run_out(entry: Entry, operation: Operation) -> bool:

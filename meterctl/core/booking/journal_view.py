@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, islice
 
 from meterctl.core.domain.entries import Tip, tip_of, undo_key
+from meterctl.core.domain.operations import Request
 from meterctl.core.domain.rules.context import History
 from meterctl.core.errors import Damaged
 from meterctl.core.model import MAX_UNITS, Claim, Entry
@@ -202,11 +203,12 @@ class OrgViews:
         """Return the view of ``org``. The view of an org that was not loaded has a history and no tip."""
         return self._views.get(org) or unread(self._store, org)
 
-    def load(self, orgs: Sequence[str], *, exactly: Collection[str]) -> int:
-        """Load the views of ``orgs`` in a few queries for all, and the tips of those in ``exactly`` exactly.
+    def load(self, requests: Sequence[Request], *, exactly: Collection[str] = ()) -> Sequence[Request]:
+        """Load the orgs of ``requests`` in a few queries for all, and the tips of those in ``exactly`` exactly.
 
-        Return the number of orgs that were loaded: loading stops at `MOST_LOTS` lots.
+        Return the first requests, up to `MOST_LOTS` lots together.
         """
+        orgs = list(dict.fromkeys(request.operation.org for request in requests))
         if self._views:
             self._renew(orgs)
         if len(orgs) == 1 and orgs[0] not in self._views:
@@ -216,7 +218,18 @@ class OrgViews:
             count = self._load_pages(orgs, exactly)
         if len(self._views) > len(orgs):
             self._forget_oldest(orgs)
-        return count
+        return requests if len(requests) == 1 else self._within_lots(requests, orgs[:count])
+
+    def _within_lots(self, requests: Sequence[Request], orgs: Sequence[str]) -> Sequence[Request]:
+        """Return the first requests for the loaded ``orgs``, up to `MOST_LOTS` lots together."""
+        sizes = {org: self._views[org].lots for org in orgs}
+        lots = 0
+        for index, request in enumerate(requests):
+            org = request.operation.org
+            if index and (org not in sizes or lots + sizes[org] > MOST_LOTS):
+                return requests[:index]
+            lots += sizes[org]
+        return requests
 
     def _load_pages(self, orgs: Sequence[str], exactly: Collection[str]) -> int:
         count, lots, page = 0, 0, orgs[:_FIRST_PAGE]

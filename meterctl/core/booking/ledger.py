@@ -84,17 +84,15 @@ class Ledger:
 
     def execute_chunks(self, chunks: Chunks) -> Iterator[list[Receipt]]:
         """Book requests that come in chunks, as `execute` does. The receipts of one chunk may come in several lists."""
-        run = self._run if self._notice is None else self._run_with_notice
-        return run(chunks) if self._recorder is None else self._recorder.record(chunks, run)
-
-    def _run_with_notice(self, chunks: Chunks) -> Iterator[list[Receipt]]:
-        assert self._notice is not None
-        for receipts in self._run(chunks):
-            for receipt in receipts:
-                receipt.warn(*self._notice)
-            yield receipts
-
-    def _run(self, chunks: Chunks) -> Iterator[list[Receipt]]:
         heads = HeadKeeper(self.store.heads)
         writer = Writer(self.store, self.clock, self.terms, self.dry_run, self._patience, self._random, heads)
-        return Execution(writer, chunks, overlap=self._overlap).run()
+        run = Execution(writer, overlap=self._overlap).run
+        receipts = run(chunks) if self._recorder is None else self._recorder.record(chunks, run)
+        return receipts if self._notice is None else _with_notice(receipts, self._notice)
+
+
+def _with_notice(parts: Iterable[list[Receipt]], notice: Warning) -> Iterator[list[Receipt]]:
+    for receipts in parts:
+        for receipt in receipts:
+            receipt.warn(*notice)
+        yield receipts

@@ -69,12 +69,11 @@ class _Repeats:
 
 
 class Execution:
-    """Books ``chunks`` by ``writer``; with ``overlap`` a long one is appended while the next one is decided."""
+    """Books chunks by ``writer``; with ``overlap`` a long one is appended while the next one is decided."""
 
-    def __init__(self, writer: Writer, chunks: Iterable[Sequence[Request]], *, overlap: bool) -> None:
+    def __init__(self, writer: Writer, *, overlap: bool) -> None:
         self._writer = writer
         self._overlap = overlap
-        self._chunks = iter(chunks)
         self._again: deque[Sequence[Request]] = deque()
         self._views = OrgViews(writer.store)
         self._repeats = _Repeats()
@@ -86,12 +85,12 @@ class Execution:
         self._extra_entries: tuple[Entry, ...] = ()
         self._decided_at = 0.0
 
-    def run(self) -> Iterator[list[Receipt]]:
-        """Yield the receipts of all requests, in order."""
-        listening = True
+    def run(self, chunks: Iterable[Sequence[Request]]) -> Iterator[list[Receipt]]:
+        """Book the ``chunks``; yield the receipts of all requests, in order."""
+        source, listening = iter(chunks), True
         try:
             while True:  # bounded: by the chunks and by the pace
-                chunk = self._again.popleft() if self._again else next(self._chunks, None)
+                chunk = self._again.popleft() if self._again else next(source, None)
                 outcomes = None
                 if self._flight is not None:
                     outcomes = None if chunk is None else self._decide_ahead(chunk)
@@ -119,10 +118,8 @@ class Execution:
         self._decided_at, now = writer.clock.elapsed(), writer.clock.now()  # before anything is read
         flying, claimed = (self._flight.names(), self._flight.claimed()) if self._flight else (NOTHING, set[str]())
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
-        contended = self._contended_orgs
-        reader = ChunkReader(
-            writer.store, chunk, self._views, contended=contended, flying=flying, claimed=claimed, repeats=repeats
-        )
+        requests = self._views.load(chunk, exactly=self._contended_orgs)
+        reader = ChunkReader(writer.store, requests, self._views, flying=flying, claimed=claimed, repeats=repeats)
         return Batch(reader, writer.terms, now, dry_run=writer.dry_run).decide()
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:

@@ -53,7 +53,8 @@ def without_hash(text: bytes, own_hash: str) -> bytes:
 
 def chain_hash(prev: str, text: bytes) -> str:
     """Return the SHA-256, in hex, over the previous entry's hash and the `hashed_bytes` of an entry."""
-    return str(digest.sha256(prev.encode() + text).hexdigest())
+    hash_: str = digest.sha256(prev.encode() + text).hexdigest()
+    return hash_
 
 
 #: Where a canonical form names its hash: at the first such place, for its fields are in order of name.

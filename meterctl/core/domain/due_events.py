@@ -69,7 +69,7 @@ def next_due_of(state: State) -> Instant | None:
     soonest = next_expiry_of(state)
     if state.week is not None:
         end = weeks.week_end(state.week.key)
-        soonest = end if soonest is None else min(soonest, end)
+        soonest = end if soonest is None or end < soonest else soonest
     if state.holds or state.next_plan is not None:
         others = [hold.expires_at for hold in state.holds[:1]]
         others += [state.next_plan.from_at] if state.next_plan is not None else []
@@ -104,8 +104,8 @@ def next_expiry_of(state: State) -> Instant | None:
     """Return when the next lot expires."""
     lots = state.lots
     # Lots stand in draw order: by priority, then by expiry. If the outermost two have the same, so have all.
-    if lots and lots[0].priority == lots[-1].priority:
-        return lots[0].expires_at
+    if not lots or lots[0].priority == lots[-1].priority:
+        return lots[0].expires_at if lots else None
     return min([lot.expires_at for lot in lots if lot.expires_at is not None], default=None)
 
 

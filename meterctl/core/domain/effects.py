@@ -96,7 +96,7 @@ def apply(state: State, seq: int, kind: Kind, effects: Mapping[str, Any]) -> Sta
     if kind == "plan":
         plan, next_plan = _plans_after(plan, seq, effects)
     return State(
-        _lots_after(state.lots, seq, kind, effects),
+        _extend(state.lots, effects) if kind == "extension" else _lots_after(state.lots, _changes(seq, kind, effects)),
         _debt_after(state.debt, effects),
         plan,
         _week_after(state.week, kind, effects) if state.week is not None or effects.get("opened") else None,
@@ -114,10 +114,7 @@ def _plans_after(plan: str | None, seq: int, effects: Mapping[str, Any]) -> tupl
 # ----------------------------------------------------------------------------------------------------------------- lots
 
 
-def _lots_after(before: tuple[Lot, ...], seq: int, kind: Kind, effects: Mapping[str, Any]) -> tuple[Lot, ...]:
-    if kind == "extension":
-        return _extend(before, effects)
-    changes = _lot_changes(seq, kind, effects)
+def _lots_after(before: tuple[Lot, ...], changes: Sequence[Lot]) -> tuple[Lot, ...]:
     if not changes:
         return before
     lots = {lot.id: lot for lot in before}
@@ -141,7 +138,7 @@ def _extend(before: tuple[Lot, ...], effects: Mapping[str, Any]) -> tuple[Lot, .
     return tuple(sorted(after, key=draw_order))
 
 
-def _lot_changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[Lot]:
+def _changes(seq: int, kind: Kind, effects: Mapping[str, Any]) -> list[Lot]:
     """Return everything an entry does to lots: each with its signed units, and as it opens if it does."""
     changes = [Lot(each["lot"], -each["units"], None) for each in effects.get("draws", ())]
     if kind == "expiration":
@@ -172,9 +169,9 @@ def _restored(draws: Sequence[Draw]) -> list[Lot]:
 def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
     new_debt, repaid = effects.get("debt"), effects.get("repaid")
     owed, overage = debt
-    if new_debt:
+    if new_debt is not None:
         owed, overage = owed + new_debt["owed"], overage + new_debt["overage"]
-    if repaid:
+    if repaid is not None:
         owed, overage = owed - repaid["owed"], overage - repaid["overage"]
     return Debt(owed, overage - effects.get("settled", 0))
 

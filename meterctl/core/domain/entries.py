@@ -1,6 +1,6 @@
 """Entries: a draft gets its place in a journal, the state after it, and its hash."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from meterctl.core.domain.canonical import canonical_bytes, chain_hash
@@ -15,6 +15,7 @@ from meterctl.core.model import (
     Entry,
     Instant,
     State,
+    lot_document,
     state_document,
     state_from_document,
 )
@@ -67,24 +68,37 @@ def _seal(entry: dict[str, Any], prev: str) -> BookedEntry:
 
 
 class Tip(NamedTuple):
-    """The end of a journal, as far as the next entry needs it. `START` before the first. ``next_due`` is the instant of
-    the next due event, if the state has one."""
+    """The end of a journal, as far as the next entry needs it. `START` before the first. ``form`` is the state's form
+    in the entry, ``next_due`` the instant of the next due event, if the state has one."""
 
     seq: int
     at: Instant
     hash: str
     state: State
+    form: Mapping[str, Any]
     next_due: Instant | None
 
 
-START = Tip(0, Instant(""), NO_HASH, EMPTY, None)
+START = Tip(0, Instant(""), NO_HASH, EMPTY, state_document(EMPTY), None)
 
 
 def tip_of(entry: Entry | None) -> Tip:
     if entry is None:
         return START
-    state = state_from_document(entry["state"])
-    return Tip(entry["seq"], entry["at"], entry["hash"], state, next_due_of(state))
+    form = entry["state"]
+    state = state_from_document(form)
+    return Tip(entry["seq"], entry["at"], entry["hash"], state, form, next_due_of(state))
+
+
+def _form_after(tip: Tip, state: State) -> dict[str, Any]:
+    """Return the form of ``state``, the one after ``tip``. The forms of lots and of a week that did not change are used
+    again: an org may have 1,000 lots."""
+    known = {"week": tip.form["week"]} if state.week is tip.state.week else {}
+    gone = len(tip.state.lots) - len(state.lots)
+    if gone >= 0:  # lots are drawn, and mostly emptied, from the first one on
+        pairs = zip(state.lots, tip.state.lots[gone:], tip.form["lots"][gone:], strict=True)
+        known["lots"] = [form if lot is before else lot_document(lot) for lot, before, form in pairs]
+    return state_document(state, known)
 
 
 def book(
@@ -109,7 +123,7 @@ def book(
         "reason": stamp.reason,
         "recorded_at": stamp.recorded_at,
         "seq": seq,
-        "state": state_document(state),
+        "state": (form := _form_after(tip, state)),
         "v": FORMAT_VERSION,
         **draft.effects,
     }
@@ -121,7 +135,7 @@ def book(
     if stamp.approved_by is not None:
         entry["approved_by"] = stamp.approved_by
     sealed_entry = _seal(entry, tip.hash)
-    return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state, next_due_of(state))
+    return cast(Entry, sealed_entry), Tip(seq, at, sealed_entry["hash"], state, form, next_due_of(state))
 
 
 def book_due(

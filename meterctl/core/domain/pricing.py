@@ -3,20 +3,25 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from meterctl.core.domain.pattern import lazy_pattern
 
-if TYPE_CHECKING:  # loaded by the first cost: most commands have none
-    from decimal import Decimal
-
 # Bounds on digits and exponent keep a hostile cost such as 1e999999999 from becoming an integer of a billion digits.
-_COST = lazy_pattern(r"\+?(\d{1,18}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?", re.ASCII)
+_COST = lazy_pattern(r"\+?(?:(\d{1,18})(?:\.(\d{0,30}))?|\.(\d{1,30}))(?:[eE]([+-]?\d{1,2}))?", re.ASCII)
 _LONGEST_COST = 60
 
 
 class InvalidCost(ValueError):
     """A cost that is not a decimal number >= 0 of a sane size."""
+
+
+class Cost(NamedTuple):
+    """A cost in US dollars as a fraction, and its one ``text``, the same for equal costs."""
+
+    numerator: int
+    denominator: int
+    text: str
 
 
 class Priced(NamedTuple):
@@ -28,19 +33,28 @@ class Priced(NamedTuple):
     capped_from: int | None
 
 
-def _exact(text: str) -> "Decimal | None":
+def _exact(text: str) -> Cost | None:
     """Return ``text`` as a number, or None if it is no cost."""
     return _short_exact(text) if len(text) <= _LONGEST_COST else None
 
 
 @lru_cache(maxsize=256)  # a cost is read to compare it with the first time it was asked for, then to price it
-def _short_exact(text: str) -> "Decimal | None":
-    from decimal import Decimal
+def _short_exact(text: str) -> Cost | None:
+    match = _COST.fullmatch(text)
+    if match is None:
+        return None
+    whole, after_digits, after_none, exponent = match.groups("")
+    fraction = after_digits or after_none
+    digits, places = int(whole + fraction), len(fraction) - int(exponent or 0)
+    if places < 0:
+        digits, places = digits * 10**-places, 0
+    written = str(digits).zfill(places + 1)
+    point = len(written) - places
+    normal = f"{written[:point]}.{written[point:]}".rstrip("0").rstrip(".") if places else written
+    return Cost(digits, 10**places, normal)
 
-    return Decimal(text) if _COST.fullmatch(text) else None
 
-
-def parse_cost(text: str) -> "Decimal":
+def parse_cost(text: str) -> Cost:
     """Return a cost in US dollars, exactly as written. Raises `InvalidCost`."""
     cost = _exact(text)
     if cost is None:
@@ -52,10 +66,7 @@ def normal_cost(text: str) -> str:
     """One text for equal costs (``0.10``, ``1e-1`` -> ``0.1``), so that a retry that writes it differently is the
     same operation; text that is no cost stays as it is."""
     cost = _exact(text)
-    if cost is None:
-        return text
-    plain = format(cost, "f")
-    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) or "0"
+    return text if cost is None else cost.text
 
 
 @lru_cache(maxsize=1024)
@@ -74,7 +85,7 @@ def ratio_for(ratios: Mapping[str, str], feature: str) -> str:
 
 def feature_units(cost: str, ratio: str, dollars_to_units: str) -> int:
     """floor(cost x ratio x dollars_to_units), exact."""
-    numerator, denominator = parse_cost(cost).as_integer_ratio()
+    numerator, denominator, _ = parse_cost(cost)
     scale, divisor = _factor(ratio, dollars_to_units)
     return numerator * scale // (denominator * divisor)
 

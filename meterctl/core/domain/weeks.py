@@ -24,16 +24,13 @@ def week_start(when: str) -> Instant:
     return _midnight(_monday(_as_key(when)))
 
 
+@lru_cache(maxsize=4096)
 def week_end(when: str) -> Instant:
     """Return the Monday 00:00 UTC that ends a week, given by its key or by any instant in it: the next week's start.
 
     Raises `BadInput` for the calendar's very last week, which has no end.
     """
-    return _end_of(_as_key(when))
-
-
-@lru_cache(maxsize=4096)
-def _end_of(key: str) -> Instant:
+    key = _as_key(when)
     try:
         return _midnight(_monday(key) + _WEEK)
     except OverflowError:

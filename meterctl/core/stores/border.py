@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from meterctl.core.domain.canonical import NOT_CANONICAL, entry_hash, parse_json
+from meterctl.core.domain.canonical import NOT_CANONICAL, chain_hash, entry_hash, parse_json, without_hash
 from meterctl.core.domain.checks import check_ratio
 from meterctl.core.domain.due_events import next_due_in
 from meterctl.core.domain.entry_shape import malformed
@@ -70,9 +70,13 @@ _PLAN: dict[str, _Test] = {
 _LEASE: dict[str, _Test] = {"name": is_text, "holder": is_text, "acquired_at": is_instant, "expires_at": is_instant}
 
 
-def entry_of(document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None) -> Entry:
-    """Return ``document`` as the requested entry; raise `Damaged` if it is another one, or its hash is wrong."""
-    problem = malformed(document) or _unsound(cast(Entry, document))
+def entry_of(
+    document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None, text: str = ""
+) -> Entry:
+    """Return ``document`` as the requested entry; raise `Damaged` if it is another one, or its hash is wrong.
+
+    ``text`` is the JSON text that it was stored as, if it was."""
+    problem = malformed(document) or _unsound(cast(Entry, document), text)
     if problem is None:
         entry = cast(Entry, document)
         if org in (None, entry["org"]) and seq in (None, entry["seq"]) and key in (None, entry["key"]):
@@ -81,15 +85,17 @@ def entry_of(document: object, org: str | None = None, *, seq: int | None = None
     raise _damaged_entry(document, problem, org, seq)
 
 
-def _unsound(entry: Entry) -> str | None:
+def _unsound(entry: Entry, text: str) -> str | None:
     if not is_state(entry["state"]):
         return "its state is malformed"
-    try:
-        digest = entry_hash(entry)
-    except NOT_CANONICAL as problem:
-        return f"it has no canonical form: {problem}"
-    if digest != entry["hash"]:
-        return "its hash does not match its content"
+    # A text that is canonical already, as all are that this program stores, need not be written again for the hash.
+    if not text or chain_hash(entry["prev"], without_hash(text.encode(), entry["hash"])) != entry["hash"]:
+        try:
+            digest = entry_hash(entry)
+        except NOT_CANONICAL as problem:
+            return f"it has no canonical form: {problem}"
+        if digest != entry["hash"]:
+            return "its hash does not match its content"
     return None if balance_of(entry["state"]) == entry["balance"] else "its lots and debt do not add up to its balance"
 
 

@@ -48,7 +48,8 @@ def price(
     ],
 )
 def test_a_cost_is_read_exactly_as_written(text: str, value: str) -> None:
-    assert parse_cost(text) == Decimal(value)
+    cost = parse_cost(text)
+    assert Fraction(cost.numerator, cost.denominator) == Fraction(value)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ WEEK = fresh_week("2026-W47", 1, unpublished("free", parse("2026-11-16")))
 def test_l57_a_state_is_in_range_as_long_as_json_readers_keep_it_exact(
     state: Callable[[int], State], more: int
 ) -> None:
-    refusal = out_of_bounds(EMPTY, state(more))
+    after = state(more)
+    refusal = out_of_bounds(EMPTY, after, after.balance)
     assert (refusal.code if refusal else None) == (TOO_MUCH if more else None)
 
 

@@ -10,22 +10,19 @@ from meterctl.core.errors import Refusal
 from meterctl.core.model import NO_DEBT, Kind
 
 
-def decide_debit(operation: Debit, context: Context) -> Decision:
-    """Take units from lots in draw order."""
-    return _take(operation, "debit", operation.units, context)
-
-
 def decide_adjust(operation: Adjust, context: Context) -> Decision:
     """Give units, or take them: from all lots or from one."""
     if operation.units > 0:
         return decide_grant(operation, context)
     if operation.lot is not None:
         return _take_from_lot(operation, operation.lot, -operation.units, context)
-    return _take(operation, "adjustment", -operation.units, context)
+    return decide_taking(operation, context)
 
 
-def _take(operation: Debit | Adjust, kind: Kind, units: int, context: Context) -> Decision:
-    """Draw ``units`` from lots. The rest is owed if the operation allows debt; otherwise refuse."""
+def decide_taking(operation: Debit | Adjust, context: Context) -> Decision:
+    """Take units from lots in draw order. The rest is owed if the operation allows debt; otherwise refuse."""
+    kind: Kind = "debit" if isinstance(operation, Debit) else "adjustment"
+    units = abs(operation.units)
     draws, owed = draw(context.state.lots, units)
     if not operation.allow_debt:
         if owed:

@@ -24,7 +24,6 @@ from meterctl.core.stores.sqlite.schema import (
     create_missing,
     keeps_unique,
     object_names,
-    schema_version,
 )
 from meterctl.core.stores.sqlite.transactions import log_ahead, transaction
 
@@ -321,9 +320,9 @@ class SqliteDatabase:
             raise StoreUnusable(message, hint="run as a user who may write to the file: meterctl init")
 
     def _has_schema(self, connection: sqlite3.Connection) -> bool:
-        version = schema_version(connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version in (0, SCHEMA_VERSION):
-            return version == SCHEMA_VERSION
+            return bool(version == SCHEMA_VERSION)
         raise StoreUnusable(
             f"{self.path} has schema version {version}; this program knows version {SCHEMA_VERSION}",
             hint="use the version of meterctl that wrote it, or check --store",

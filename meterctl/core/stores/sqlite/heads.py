@@ -13,8 +13,6 @@ from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _FIELDS = ", ".join(Head._fields)
 
-_REPLACE = f"INSERT OR REPLACE INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-
 _PUT = f"""
     INSERT INTO heads ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (org) DO UPDATE SET
@@ -39,7 +37,10 @@ class SqliteHeads:
         self._database = database
 
     def put(self, heads: Sequence[Head]) -> None:
-        self._write(_PUT, heads)
+        # Heads can be rebuilt from the journal, so the write does not wait for the disk.
+        with self._database.writing(durable=False) as connection:
+            rows = ((*head[:4], canonical_bytes(head.state).decode(), *head[5:]) for head in heads)
+            connection.executemany(_PUT, rows)
 
     def get(self, orgs: Iterable[str]) -> dict[str, Head | Damaged]:
         return {row[0]: _head(row) for row in self._database.rows(_GET, (json.dumps(list(orgs)),))}
@@ -54,13 +55,9 @@ class SqliteHeads:
         return map(_head, self._database.stream(_READ, (after,)))
 
     def replace(self, heads: Sequence[Head]) -> None:
-        self._write(_REPLACE, heads)
-
-    def _write(self, statement: str, heads: Sequence[Head]) -> None:
-        # Heads can be rebuilt from the journal, so the write does not wait for the disk.
         with self._database.writing(durable=False) as connection:
-            rows = (head._replace(state=canonical_bytes(head.state).decode()) for head in heads)  # type: ignore[arg-type]
-            connection.executemany(statement, rows)
+            connection.executemany("DELETE FROM heads WHERE org = ?", ((head.org,) for head in heads))
+            self.put(heads)
 
 
 def _head(row: tuple[Any, ...]) -> Head | Damaged:

@@ -127,12 +127,6 @@ OBJECTS: dict[str, str] = {
 UNIQUE = ("journal_seq", "journal_key")
 
 
-def schema_version(connection: sqlite3.Connection) -> int:
-    """Return the version of the schema in the file; 0 if it has none."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
 def object_names(connection: sqlite3.Connection) -> set[str]:
     """Return the names of all tables, indexes and triggers in the file."""
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
