@@ -237,6 +237,9 @@ class MemoryStore:
     def together(self) -> AbstractContextManager[object]:
         return nullcontext()
 
+    def require_ours(self) -> None:
+        """Nothing else can be in its place."""
+
     def init(self) -> list[str]:
         return []
 

@@ -49,6 +49,7 @@ def apply(
     began = wiring.elapsed()
     with open_plan(file) as plan:
         _check_store(wiring, plan, elsewhere)
+        wiring.store.require_ours()  # a plan without any operation would not touch the store
         if is_to_ask(wiring):
             _ask(wiring, plan)
         result = _carry_out(wiring, plan)

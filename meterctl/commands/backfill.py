@@ -75,6 +75,7 @@ def backfill(
     began = wiring.elapsed()
     with ExitStack() as stack:
         source = stack.enter_context(open_input(file))
+        wiring.store.require_ours()  # a file without any line would not touch the store
         lines = stack.enter_context(
             _in_order(source.lines(ahead=not line_buffered), zone, wiring.at, by_time=sort is not None)
         )

@@ -60,7 +60,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     database = wiring.devkit(uri)
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {database.place}?")
-    _check_clock(wiring)
+    _check_target(wiring)
     began, line = wiring.elapsed(), Progress("orgs")
     result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
@@ -83,7 +83,7 @@ def _export(wiring: Wiring, source: str) -> Imported:
     prepare_long_run()
     if is_to_ask(wiring):
         agree(f"{place_of(wiring)} Import {without_secret(source) if _is_store(source) else source}?")
-    _check_clock(wiring)
+    _check_target(wiring)
     began, line = wiring.elapsed(), Progress("entries")
     with ExitStack() as stack:
         stack.callback(line.end)
@@ -105,8 +105,9 @@ def _export(wiring: Wiring, source: str) -> Imported:
     return result
 
 
-def _check_clock(wiring: Wiring) -> None:
-    # The import bypasses the ledger, which would check the clock.
+def _check_target(wiring: Wiring) -> None:
+    # The import bypasses the ledger, which would check the store and the clock.
+    wiring.store.require_ours()
     if not wiring.options.dry_run:
         wiring.check_clock()
 
@@ -134,7 +135,7 @@ def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
         return
     with open_file_or_standard_input(source) as file, seekable(unzip(file)) as lines:
         start = lines.tell()
-        if first := lines.readline():
+        if first := next((line for line in lines if not line.isspace()), None):
             check_readable(first)
         lines.seek(start)
         yield display_name(source), lines

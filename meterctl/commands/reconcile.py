@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
-from meterctl.commands.command import command, new_app
+from meterctl.commands.command import command, new_app, report_no_journal
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
 from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation, count_kinds
@@ -49,11 +50,20 @@ def reconcile(
     prepare_long_run()
     seller = wiring.shop.seller(discounts=accept_discount, accept_paid=frozenset(accept_paid or ()))
     if source == "stripe":
-        return _stripe(wiring, since, plan_out, resume, RepairPolicy(seller, wiring.actor))
+        return _noting_journal(wiring, _stripe(wiring, since, plan_out, resume, RepairPolicy(seller, wiring.actor)))
     if since is not None or resume is not None:
         hint = "leave them out, and put only the payments to compare into the file"
         raise BadInput("--since and --resume only work with stripe", hint=hint, code="usage")
-    return _file(wiring, source, plan_out, RepairPolicy(seller, wiring.actor, provider="the file"))
+    policy = RepairPolicy(seller, wiring.actor, provider="the file")
+    return _noting_journal(wiring, _file(wiring, source, plan_out, policy))
+
+
+def _noting_journal(wiring: Wiring, result: Reconciliation) -> Reconciliation:
+    """Return ``result``; note and print it if the store has no journal, because its name may be mistyped."""
+    if any(True for _ in wiring.store.journal.orgs()):
+        return result
+    report_no_journal(wiring, None, "no payment is credited there" if result.findings else "nothing was compared")
+    return replace(result, journal_found=False)
 
 
 def _stripe(
@@ -89,6 +99,7 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, policy: "RepairPolicy
     if plan_out is not None:
         check_apart("--plan-out", plan_out, path)
     with open_file_or_standard_input(path) as file, name_source(display_name(path)):
+        wiring.store.require_ours()  # a file without any payment would not touch the store
         sides = gather_file(read_payments(cast(IO[bytes], unzip(file))), wiring.store, wiring.settings.stripe.ignore)
     findings = _findings(wiring, sides, policy, plan_out)
     counts = sides.counts | count_kinds(findings)

@@ -365,6 +365,14 @@ class Store(Protocol):
         """
         ...
 
+    def require_ours(self) -> None:
+        """Raise `StoreUnusable` if another program's data is in the place of this store.
+
+        Every first read or write checks it too; this is for callers that may have nothing to read or write. Changes
+        nothing. A store that does not exist yet passes.
+        """
+        ...
+
     def init(self) -> list[str]:
         """Create or complete tables, collections, indexes and validators. Return a line for each; repeatable."""
         ...

@@ -3,7 +3,7 @@
 import json
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from meterctl.core.domain import rules
 from meterctl.core.domain.operations import Debit
 from meterctl.core.errors import Damaged, StoreDamaged, StoreUnusable
 from meterctl.core.model import Instant
-from meterctl.core.ports import Observation, Store
+from meterctl.core.ports import Lease, Observation, Store
 from meterctl.core.reads.export_lines import entry_texts
 from meterctl.core.reads.org_list import OrgLister, OrgQuery
 from meterctl.core.stores.mongo import MongoStore
@@ -104,6 +104,62 @@ def test_l67_an_empty_collection_with_rules_of_another_application_is_refused(
                 use()
             assert refused.value.code == "foreign_collection"
         assert (database[name].options(), sorted(database[name].index_information())) == before
+    drop_store("mongod", tmp_path)
+
+
+#: No plain collection: each loses documents, or takes none.
+KINDS_OF_COLLECTION: dict[str, dict[str, Any]] = {
+    "a view": {"viewOn": "articles", "pipeline": []},
+    "a time series": {"timeseries": {"timeField": "at"}},
+    "a capped collection": {"capped": True, "size": 4096},
+}
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_l67_a_view_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
+    with closing(make_store("mongod", tmp_path)) as store:
+        assert isinstance(store, MongoStore)
+        database = database_of(store)
+        database["articles"].insert_one({"title": "The other application's"})
+        # Reading this view fails, so only its options may be looked at.
+        database.create_collection(name, viewOn="articles", pipeline=[{"$project": {"x": {"$divide": [1, 0]}}}])
+        desk = Desk(store)
+        uses = (store.require_ours, store.init, lambda: desk.adjust(5, "a"), desk.balance)
+        for use in (*uses, lambda: store.examine(desk.clock), lambda: list(store.journal.orgs())):
+            with pytest.raises(StoreUnusable, match=rf"{name} \(a view\)") as refused:
+                use()
+            assert refused.value.code == "foreign_collection"
+        assert sorted(set(database.list_collection_names()) - {"system.views"}) == sorted(["articles", name])
+    drop_store("mongod", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["claims", "plans", "locks", "heads"])
+@pytest.mark.parametrize("kind", KINDS_OF_COLLECTION)
+def test_l67_a_collection_that_loses_documents_is_not_written_to(tmp_path: Path, kind: str, name: str) -> None:
+    """The journal is ours; another collection was replaced, say by a restore."""
+    with closing(make_store("mongod", tmp_path)) as store:
+        store.init()
+        Desk(store).adjust(5, "a")
+    with closing(make_store("mongod", tmp_path)) as store:
+        assert isinstance(store, MongoStore)
+        database = database_of(store)
+        database.drop_collection(name)
+        database.create_collection(name, **KINDS_OF_COLLECTION[kind])
+        observation = next(each for each in store.examine(SystemClock()) if each.name == "collections")
+        assert (observation.ok, observation.found) == (
+            False,
+            f"another application's, or not plain: {name} is {kind}",
+        )
+        uses: dict[str, Callable[[], object]] = {
+            "claims": lambda: Desk(store).credit("cs_1"),
+            "plans": lambda: store.plans.add(make_version()),
+            "locks": lambda: store.locks.acquire(Lease("expire", "me", Instant(NOON), Instant(NOON)), Instant(NOON)),
+        }
+        if name in uses:
+            with pytest.raises(StoreUnusable, match=f"{name} .{kind}.") as refused:
+                uses[name]()
+            assert refused.value.code == "foreign_collection"
+        assert Desk(store).adjust(5, "b").applied, "an entry needs none of them"
     drop_store("mongod", tmp_path)
 
 

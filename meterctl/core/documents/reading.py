@@ -264,3 +264,4 @@ class Reconcile(TypedDict):
     findings: list[Disagreement]
     plan_out: Annotated[str | None, text("file with the operations that would mend it")]
     seconds: Seconds
+    journal_found: Annotated[bool, means("false: the store has no journal")]

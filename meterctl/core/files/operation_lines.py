@@ -61,7 +61,7 @@ class InputFile:
         writes none.
         """
         file = unzip(self._file)
-        raw = self._measure(all_lines(file))
+        raw = _without_mark(self._measure(all_lines(file)))
         first = next((line for line in raw if line.problem or not is_blank(line)), None)
         if first is None:
             return iter(())
@@ -97,8 +97,18 @@ def _size(file: "BufferedReader[Any]") -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
+def _without_mark(lines: Iterator[RawLine]) -> Iterator[RawLine]:
+    """Yield the lines, the first one without its byte order mark; none if the mark is all there is."""
+    for line in lines:
+        text = line.text.removeprefix(_BYTE_ORDER_MARK)
+        if text or line.problem:
+            yield line._replace(text=text)
+        break
+    yield from lines
+
+
 def _check_start(name: str, first: RawLine) -> RawLine:
-    """Return the first line without its byte order mark. Raises `BadInput` if the file cannot hold operations."""
+    """Return the first line. Raises `BadInput` if the file cannot hold operations."""
     if first.problem is not None and first.problem.code == "bad_file":
         raise bad_file(f"{name}: {first.problem.message}", "check the file")
     for mark, (kind, hint) in _KINDS.items():
@@ -106,7 +116,7 @@ def _check_start(name: str, first: RawLine) -> RawLine:
             raise bad_file(f"{name} is {kind}", hint)
     if first.text.startswith(_UTF_16_MARKS) or b"\0" in first.text:
         raise bad_file(f"{name} is not UTF-8 text; it looks like UTF-16", "save it as UTF-8")
-    return first._replace(text=first.text.removeprefix(_BYTE_ORDER_MARK))
+    return first
 
 
 def _check_json(name: str, first: RawLine, rest: Iterator[RawLine]) -> Iterator[RawLine]:

@@ -44,6 +44,9 @@ class OverlayStore:
     def together(self) -> AbstractContextManager[object]:
         return self._layer.together()
 
+    def require_ours(self) -> None:
+        self._below.require_ours()
+
     def init(self) -> list[str]:
         return []
 

@@ -48,6 +48,7 @@ class Deployment:
         self.options: dict[str, Any] = {"validator": expected_validator()}
         self.users: list[str] = ["clerk"]
         self.actions = ["find", "insert"]
+        self.kind: str | None = None
         wanted = schema.expected_indexes()
         self.indexes = {name: live(indexes) for name, indexes in wanted.items()}
 
@@ -76,6 +77,14 @@ class Deployment:
             write_concern=SimpleNamespace(document=self.concern),
             index_information=lambda: self.indexes[schema.JOURNAL],
         )
+
+    @property
+    def collections(self) -> dict[str, Any]:
+        return {"journal": self.journal}
+
+    def foreign_kind(self, collection: Any) -> str | None:
+        assert collection.name == "journal"
+        return self.kind
 
     @property
     def heads(self) -> Any:
@@ -162,3 +171,10 @@ def test_an_index_that_was_made_otherwise(change: dict[str, Any]) -> None:
     deployment.indexes[schema.JOURNAL][schema.BY_ALERT] |= change
     seen = deployment.look()["indexes of journal"]
     assert (seen.ok, seen.found) == (False, f"not as expected: {schema.BY_ALERT}")
+
+
+def test_a_collection_that_is_not_plain_is_named() -> None:
+    deployment = Deployment()
+    deployment.kind = "a capped collection"
+    seen = deployment.look()["collections"]
+    assert (seen.ok, "journal is a capped collection" in seen.found) == (False, True)

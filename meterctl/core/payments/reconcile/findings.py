@@ -91,6 +91,7 @@ class Reconciliation(Result):
     plan_out: str | None = None
     seconds: float = 0.0
     provider: str = "Stripe"
+    journal_found: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -106,6 +107,7 @@ class Reconciliation(Result):
             "findings": [finding.document() for finding in self.findings],
             "plan_out": self.plan_out,
             "seconds": round(self.seconds, 3),
+            "journal_found": self.journal_found,
         }
 
     def rows(self) -> Iterable[Mapping[str, Any]]:

@@ -17,6 +17,7 @@ class MongoClaims:
         self._claims = database.claims
 
     def take(self, requested: Sequence[Claim]) -> dict[str, Claim]:
+        self._database.require_plain(self._claims)
         with self._database.answered():
             clashes = set(self._insert(requested))
             holders = self._find([requested[place].name for place in clashes]) if clashes else {}

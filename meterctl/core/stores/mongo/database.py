@@ -17,8 +17,8 @@ from pymongo.write_concern import WriteConcern
 
 from meterctl.core.errors import index_missing
 from meterctl.core.stores.mongo import schema
-from meterctl.core.stores.mongo.failures import answered, is_building, is_denied
-from meterctl.core.stores.mongo.foreign import refuse_foreign
+from meterctl.core.stores.mongo.failures import answered, is_building, is_denied, is_on_view
+from meterctl.core.stores.mongo.foreign import foreign_collections, foreign_kind, refuse_foreign
 
 Document = dict[str, Any]
 Place = TypeVar("Place")
@@ -76,6 +76,7 @@ class MongoDatabase:
         self.heads = self._collection(schema.HEADS, _CACHED, _NEWEST)
         self._live: Mapping[str, Any] | None = None
         self._ready = False
+        self._plain: set[str] = set()
 
     def answered(self, seconds: float | None = None) -> AbstractContextManager[None]:
         """Limit the time of the block and translate its errors. The first use checks that the collections are ours."""
@@ -85,18 +86,54 @@ class MongoDatabase:
 
     def _indexes_of_ours(self) -> Mapping[str, Any]:
         """Return the journal's indexes; raise `StoreUnusable` if another application has a collection of ours."""
-        ours = (self.journal, self.heads, self.claims, self.plans, self.locks)
-        names = (schema.JOURNAL, schema.HEADS, schema.CLAIMS, schema.PLANS, schema.LOCKS)
         with answered(self.place, self.timeout_seconds):
             try:
-                live = self.journal.index_information()
+                live = self._journal_indexes()
                 if schema.BY_SEQ not in live:
-                    refuse_foreign(self.place, dict(zip(names, ours, strict=True)), self._options_of)
+                    refuse_foreign(self.place, self.collections, self._options_of)
             except OperationFailure as error:
                 if not is_denied(error):
                     raise
                 return {}  # a user without this right will get an error on the first write
             return live
+
+    @property
+    def collections(self) -> dict[str, Collection[Document]]:
+        """The collections, by meterctl's names for them."""
+        names = (schema.JOURNAL, schema.HEADS, schema.CLAIMS, schema.PLANS, schema.LOCKS)
+        ours = (self.journal, self.heads, self.claims, self.plans, self.locks)
+        return dict(zip(names, ours, strict=True))
+
+    def _journal_indexes(self) -> Mapping[str, Any]:
+        try:
+            return self.journal.index_information()
+        except OperationFailure as error:
+            if is_on_view(error):  # `refuse_foreign` names it
+                return {}
+            raise
+
+    def require_plain(self, collection: Collection[Document]) -> None:
+        """Raise `StoreUnusable` before the first write to a collection that loses documents, or is none.
+
+        A capped one drops its oldest documents without an error: a payment could be credited twice.
+        """
+        if collection.name in self._plain:
+            return
+        with self.answered():
+            kind = self.foreign_kind(collection)
+        if kind is not None:
+            raise foreign_collections(self.place, [f"{collection.name} ({kind})"])
+        self._plain.add(collection.name)
+
+    def foreign_kind(self, collection: Collection[Document]) -> str | None:
+        """Return the kind of a collection in words, if meterctl's cannot be of that kind; None as well if this user
+        may not ask."""
+        try:
+            return foreign_kind(self._options_of(collection))
+        except OperationFailure as error:
+            if is_denied(error):
+                return None
+            raise
 
     def stream(
         self, page: Callable[[Place, int], list[Document]], after: Place, place_of: Callable[[Document], Place]

@@ -48,6 +48,7 @@ def examine(database: MongoDatabase, clock: Clock) -> list[Observation]:
         _topology(hello),
         _write_concern(database, hello),
         _skew(before, after, hello),
+        *_kinds(database),
         *_indexes(database),
         *_shard_keys(database, hello),
         _observe(database, "validator", partial(_validator, database)),
@@ -98,6 +99,20 @@ def _skew(before: int, after: int, hello: Mapping[str, Any]) -> Observation:
 
 
 # -- the database
+
+
+def _kinds(database: MongoDatabase) -> Iterator[Observation]:
+    """Report collections that drop documents, such as capped ones, and views."""
+    with database.answered():
+        kinds = [
+            (place.name, kind) for place in database.collections.values() if (kind := database.foreign_kind(place))
+        ]
+    if kinds:
+        summary = ", ".join(f"{name} is {kind}" for name, kind in kinds)
+        fix = (
+            "make plain collections of these names, restore their documents from a backup, then: meterctl verify --all"
+        )
+        yield Observation("collections", False, f"another application's, or not plain: {summary}", fix)
 
 
 def _indexes(database: MongoDatabase) -> Iterator[Observation]:

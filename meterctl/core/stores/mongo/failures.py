@@ -23,6 +23,7 @@ _UNAUTHORIZED = 13
 _ACCESS = {_UNAUTHORIZED, 18, 8000}  # AuthenticationFailed, AtlasError
 _REJECTED = 121  # DocumentValidationFailure
 _BAD_VALUE = 2
+_ON_VIEW = 166  # CommandNotSupportedOnView
 _BUILDING = 12587  # BackgroundOperationInProgressForNamespace
 
 # Error codes after which a write may have taken effect, or another node could answer: the server shuts down, steps down
@@ -62,6 +63,12 @@ def translate(error: Exception, place: str) -> MeterctlError:
         )
     if code == _BAD_VALUE and "hint provided" in str(error):
         return index_missing(place)
+    if code == _ON_VIEW:
+        return StoreUnusable(
+            f"{place} holds a view with the name of a collection of meterctl: {_brief(error)}",
+            hint="see which one with: meterctl doctor",
+            code="foreign_collection",
+        )
     if code in _ACCESS:
         return _denial(error, place)
     return StoreUnusable(f"{place} cannot do that: {_brief(error)}")
@@ -124,6 +131,11 @@ def is_unanswered(error: Exception) -> bool:
 def is_building(error: OperationFailure) -> bool:
     """Return True if another process is still building indexes that the command needs."""
     return _code(error) == _BUILDING
+
+
+def is_on_view(error: Exception) -> bool:
+    """Return True if the command needs a collection, and its name is that of a view."""
+    return _code(error) == _ON_VIEW
 
 
 def is_denied(error: Exception) -> bool:

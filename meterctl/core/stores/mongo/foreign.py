@@ -4,7 +4,7 @@ Our collections have everyday names. A collection with other documents must neve
 the other application's writes would fail from then on.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pymongo.collection import Collection
@@ -16,8 +16,15 @@ from meterctl.core.stores.mongo.failures import is_denied
 
 Document = dict[str, Any]
 
-#: Options of a collection that change what is kept in it or found: it drops documents, is no collection, folds letters.
-_FOREIGN_OPTIONS = ("capped", "timeseries", "viewOn", "collation", "expireAfterSeconds", "clusteredIndex")
+#: Options that change what a collection keeps or finds, in words: it drops documents, is no collection, folds letters.
+_FOREIGN_OPTIONS = {
+    "viewOn": "a view",
+    "timeseries": "a time series",
+    "capped": "a capped collection",
+    "collation": "a collection with a collation",
+    "expireAfterSeconds": "a collection that expires",
+    "clusteredIndex": "a clustered collection",
+}
 
 #: Documents of a collection to check. Ours have texts as ``_id``, which sort before the driver's own ids.
 _SAMPLE = 20
@@ -41,25 +48,36 @@ def refuse_foreign(
 
     For a database without a journal of meterctl. Once it has one, a foreign document is only a finding.
     """
-    foreign = [
-        collection.name
-        for name, collection in collections.items()
-        if _is_foreign(name, collection) or _has_foreign_rules(name, collection, options_of(collection))
-    ]
+    foreign = []
+    for name, collection in collections.items():
+        options = options_of(collection)
+        kind = foreign_kind(options)  # first, because reading a view may fail or take long
+        if kind is not None:
+            foreign.append(f"{collection.name} ({kind})")
+        elif _is_foreign(name, collection) or _has_foreign_rules(name, collection, options):
+            foreign.append(collection.name)
     if foreign:
-        names = f"the collection {foreign[0]}" if len(foreign) == 1 else f"the collections {', '.join(foreign)}"
-        raise StoreUnusable(
-            f"{place} holds {names} of another application; nothing was changed",
-            hint="name another database, or give meterctl's collections other names: add ?meterctlPrefix=meterctl_ to "
-            "the URL, or collection_prefix to the profile",
-            code="foreign_collection",
-        )
+        raise foreign_collections(place, foreign)
+
+
+def foreign_collections(place: str, names: Sequence[str]) -> StoreUnusable:
+    """Return the error for collections of another application."""
+    label = f"the collection {names[0]}" if len(names) == 1 else f"the collections {', '.join(names)}"
+    return StoreUnusable(
+        f"{place} holds {label} of another application; nothing was changed",
+        hint="name another database, or give meterctl's collections other names: add ?meterctlPrefix=meterctl_ to "
+        "the URL, or collection_prefix to the profile",
+        code="foreign_collection",
+    )
+
+
+def foreign_kind(options: Mapping[str, Any]) -> str | None:
+    """Return the kind of a collection with these options in words, if meterctl's cannot be of that kind."""
+    return next((kind for option, kind in _FOREIGN_OPTIONS.items() if option in options), None)
 
 
 def _has_foreign_rules(name: str, collection: Collection[Document], options: Document) -> bool:
-    """Return True if an option or a unique index of the collection, even an empty one, cannot be meterctl's."""
-    if any(option in options for option in _FOREIGN_OPTIONS):
-        return True
+    """Return True if a rule or a unique index of the collection, even an empty one, cannot be meterctl's."""
     expected = schema.expected_validator() if name == schema.JOURNAL else {}
     if options.get("validator") not in (None, {}, expected):
         return True

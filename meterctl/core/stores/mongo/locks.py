@@ -19,6 +19,7 @@ class MongoLocks:
         self._locks = database.locks
 
     def acquire(self, lease: Lease, now: Instant) -> Lease:
+        self._database.require_plain(self._locks)
         with self._database.answered():
             for _ in range(_LOOKS):
                 in_force = self._renew(lease) or self._take(lease, now) or self._find(lease.name)

@@ -15,6 +15,7 @@ class MongoPlans:
 
     def add(self, version: PlanVersion) -> bool:
         document = {"_id": f"{version.plan}/{version.version}", **version._asdict(), "ratios": dict(version.ratios)}
+        self._database.require_plain(self._plans)
         with self._database.answered():
             try:
                 self._plans.insert_one(document)

@@ -60,6 +60,10 @@ class MongoStore:
         # A transaction would cost another round trip, only to protect heads, which can be rebuilt.
         return nullcontext()
 
+    def require_ours(self) -> None:
+        with self._database.answered():
+            pass  # entering it compares the collections
+
     def init(self) -> list[str]:
         with self._database.answered():
             self._database.journal.index_information()  # fail fast if no server answers

@@ -52,6 +52,9 @@ class SqliteStore:
 
         return SqliteLocks(self._database)
 
+    def require_ours(self) -> None:
+        self._database.rows("SELECT 1")
+
     def init(self) -> list[str]:
         return self._database.complete_schema()
 
