@@ -366,11 +366,7 @@ class Store(Protocol):
         ...
 
     def require_ours(self) -> None:
-        """Raise `StoreUnusable` if another program's data is in the place of this store.
-
-        Every first read or write checks it too; this is for callers that may have nothing to read or write. Changes
-        nothing. A store that does not exist yet passes.
-        """
+        """Raise `StoreUnusable` if the place holds another program's data, as a first read does. Changes nothing."""
         ...
 
     def init(self) -> list[str]:
@@ -378,10 +374,9 @@ class Store(Protocol):
         ...
 
     def examine(self, clock: Clock) -> list[Observation]:
-        """Compare the store's setup with the required one, and the server's time with ``clock``.
+        """Compare the store's setup with the required one, and the server's time with ``clock``. Changes nothing.
 
-        Changes nothing. Returns an empty list if the store does not exist yet. Raises `StoreUnreachable` and
-        `StoreUnusable` as any read.
+        Returns an empty list if the store does not exist yet. Raises `StoreUnreachable` and `StoreUnusable` as a read.
         """
         ...
 
@@ -393,10 +388,7 @@ class Store(Protocol):
         ...
 
     def damage(self) -> list[str] | None:
-        """Return the first problems of the medium itself, such as a broken page or index; None if a server checks that.
-
-        Costs as much as reading the whole store.
-        """
+        """Return the first problems of the medium, such as a broken page; None if a server checks it. Reads it all."""
         ...
 
     def describe(self) -> str:

@@ -142,3 +142,10 @@ def test_reconcile_says_that_a_store_has_no_journal_at_all(run: Shell) -> None:
     answer = run.json(f"reconcile {file}")
     assert (answer.code, answer.doc["journal_found"], len(answer.doc["findings"])) == (8, False, 1)
     assert answer.err.endswith(": no payment is credited there\n")
+
+
+def test_an_empty_database_file_stays_empty(run: Shell) -> None:
+    place = run.file("empty.db", "")
+    run.file("nothing", "")
+    assert run.doc(f"--store sqlite:{place} backfill nothing")["lines"] == 0
+    assert Path(place).read_bytes() == b""

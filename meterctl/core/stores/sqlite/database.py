@@ -199,6 +199,15 @@ class SqliteDatabase:
             raise self._other_program()
         return created
 
+    def require_ours(self) -> None:
+        """Raise `StoreUnusable` for a file of another program. Makes no store of an empty file."""
+        try:
+            is_empty = self.path.is_file() and self.path.stat().st_size == 0
+        except OSError:  # opening it raises the error with its reason
+            is_empty = False
+        if not is_empty:
+            self.rows("SELECT 1")
+
     def require_indexes(self) -> None:
         """Raise `StoreUnusable` before the first append if no index keeps seqs and keys unique."""
         if self._ready:

@@ -53,7 +53,7 @@ class SqliteStore:
         return SqliteLocks(self._database)
 
     def require_ours(self) -> None:
-        self._database.rows("SELECT 1")
+        self._database.require_ours()
 
     def init(self) -> list[str]:
         return self._database.complete_schema()
