@@ -22,6 +22,9 @@ Answer = TypeVar("Answer")
 #: Items per process in the queue: the current one, the next, and one more in case another process is slow.
 AHEAD = 3
 
+#: Answers per process that wait for an earlier one, where this process answers too.
+WAITING = 20
+
 
 class WorkerDied(MeterctlError):
     """A worker process has died."""
@@ -42,18 +45,24 @@ class Workers(Generic[Item, Answer]):
         self._wiring = wiring
         self._breaks_off = breaks_off
 
-    def answers(self, items: Iterable[Item]) -> Generator[Answer, None, None]:
-        """Yield the answer to each item, in order."""
+    def answers(
+        self, items: Iterable[Item], here: Callable[[Item], Answer] | None = None
+    ) -> Generator[Answer, None, None]:
+        """Yield the answer to each item, in order. ``here`` answers items in this process while the others are busy."""
         # Not forked: connections and threads of this process would not survive a fork.
         wiring = self._wiring
         start = (self._task, wiring.options, dict(wiring.environ))
         pool = ProcessPoolExecutor(self._count, get_context("spawn"), initializer=_start, initargs=start)
         pending: deque[Future[Answer]] = deque()
+        most = self._count * (AHEAD if here is None else WAITING)
         try:
             for item in items:
-                with held_back():  # the first call starts the processes
-                    pending.append(pool.submit(_do, item))
-                if len(pending) >= AHEAD * self._count:
+                if here is not None and self._are_busy(pending):
+                    pending.append(_answered(here(item)))
+                else:
+                    with held_back():  # the first call starts the processes
+                        pending.append(pool.submit(_do, item))
+                while len(pending) >= most or (here is not None and pending and pending[0].done()):
                     yield pending.popleft().result()
             while pending:  # bounded: by the items
                 yield pending.popleft().result()
@@ -67,10 +76,20 @@ class Workers(Generic[Item, Answer]):
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def _are_busy(self, pending: Iterable[Future[Answer]]) -> bool:
+        """Return True if each process has an item, and one more to begin with next."""
+        return sum(not future.done() for future in pending) >= 2 * self._count
+
     @staticmethod
     def _kill() -> None:
         for process in active_children():
             process.kill()
+
+
+def _answered(answer: Answer) -> Future[Answer]:
+    future: Future[Answer] = Future()
+    future.set_result(answer)
+    return future
 
 
 # In each process

@@ -24,7 +24,7 @@ from meterctl.options import Options
 from meterctl.process.clock import FixedClock
 from meterctl.process.interrupts import ENDING
 from meterctl.wiring import Wiring
-from meterctl.workers.pool import Workers
+from meterctl.workers.pool import WAITING, Workers
 from tests.waiting import wait_for, workers_of
 
 NOW = "2026-11-22T10:00:00.000Z"
@@ -149,9 +149,9 @@ def test_a_long_check_uses_every_core_unless_told_otherwise(verify: Verify, monk
     alone = verify("--workers", "1")
     assert (verify(), asked) == (alone, [])  # too short to be worth it
     monkeypatch.setattr("meterctl.commands.verify._WORTH_PROCESSES", 0)
-    assert (verify(), asked) == (alone, [3])
+    assert (verify(), asked) == (alone, [2])  # and this process
     monkeypatch.setattr("meterctl.commands.verify.core_count", lambda: 1)
-    assert (verify(), asked) == (alone, [3])
+    assert (verify(), asked) == (alone, [2])
 
 
 def test_one_worker_is_this_process(store: Store, verify: Verify) -> None:
@@ -172,17 +172,17 @@ def test_what_is_not_checked_org_by_org_has_no_workers(words: list[str], capsys:
 
 @pytest.fixture
 def verifying(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A check in two processes that will take long: each has begun one of two long journals."""
+    """A check that will take long: another process has begun one of three long journals, and this one a second."""
     place = f"sqlite:{tmp_path}/long.db"
     store = open_store(place)
     store.init()
     book(store, [Adjust(org, 10**6, "grant", None) for org in ORGS])
-    for org in (ORGS[0], ORGS[PART]):
+    for org in (ORGS[0], ORGS[PART], ORGS[2 * PART]):
         book(store, [Debit(org, 1, f"r{number}") for number in range(20_000)])
     store.close()
     command = [sys.executable, "-m", "meterctl", "--json", "--store", place, "verify", "--all", "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(workers_of(process.pid)) == 2, process)
+    wait_for(lambda: len(workers_of(process.pid)) == 1, process)
     yield process
     process.kill()
     process.communicate()
@@ -209,6 +209,21 @@ def test_what_is_begun_is_broken_off_once_nobody_waits_for_it(tmp_path: Path) ->
     began = time.monotonic()
     answers.close()
     assert time.monotonic() - began < 30.0
+
+
+def test_this_process_answers_while_the_others_are_busy(tmp_path: Path) -> None:
+    """In order, and not further ahead of a slow process than there is room to wait."""
+    here: list[float] = []
+
+    def answer(seconds: float) -> float:
+        here.append(seconds)
+        return seconds
+
+    workers = Workers(1, doze, Wiring(Options(store=f"sqlite:{tmp_path}/none.db")))
+    items = [5.0, 0.0, *(number / 1000 for number in range(1, 2 * WAITING))]
+    assert list(workers.answers(items, here=answer)) == items
+    assert here[:3] == [0.001, 0.002, 0.003]
+    assert WAITING - 2 <= len(here) < 2 * WAITING - 1
 
 
 def test_a_killed_worker_is_told(verifying: "subprocess.Popen[str]") -> None:

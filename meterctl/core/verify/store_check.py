@@ -22,8 +22,8 @@ from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, i
 #: Orgs, claims or topups to look up together.
 CHUNK = 500
 
-#: Entries to give to a worker process at a time, estimated from the heads.
-PART = 5000
+#: Entries to give to a process at a time, estimated from the heads. The last parts decide how long the others wait.
+PART = 1000
 
 _REPAIR_CLAIMS = "to repair it: meterctl verify --all --repair-claims"
 
