@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from meterctl.core.errors import MeterctlError
 from meterctl.options import Options
 from meterctl.process.interrupts import held_back, ignore_endings
+from meterctl.process.lazy_modules import load_lazily
 from meterctl.process.leaving import leave
 from meterctl.process.long_run import prepare_long_run
 from meterctl.wiring import Wiring
@@ -54,11 +55,12 @@ class Workers(Generic[Item, Answer]):
         start = (self._task, wiring.options, dict(wiring.environ))
         pool = ProcessPoolExecutor(self._count, get_context("spawn"), initializer=_start, initargs=start)
         pending: deque[Future[Answer]] = deque()
-        most = self._count * (AHEAD if here is None else WAITING)
+        most, outstanding = self._count * (AHEAD if here is None else WAITING), self._count
         try:
             for item in items:
-                if here is not None and self._are_busy(pending):
-                    pending.append(_answered(here(item)))
+                if here is not None and sum(not future.done() for future in pending) >= outstanding:
+                    pending.append(_answered(here, item))
+                    outstanding = 2 * self._count  # from now on, each has its next item while this process is busy
                 else:
                     with held_back():  # the first call starts the processes
                         pending.append(pool.submit(_do, item))
@@ -76,19 +78,19 @@ class Workers(Generic[Item, Answer]):
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _are_busy(self, pending: Iterable[Future[Answer]]) -> bool:
-        """Return True if each process has an item, and one more to begin with next."""
-        return sum(not future.done() for future in pending) >= 2 * self._count
-
     @staticmethod
     def _kill() -> None:
         for process in active_children():
             process.kill()
 
 
-def _answered(answer: Answer) -> Future[Answer]:
+def _answered(here: Callable[[Item], Answer], item: Item) -> Future[Answer]:
+    """Return the answer of this process, or its error, which waits like an answer for those before it."""
     future: Future[Answer] = Future()
-    future.set_result(answer)
+    try:
+        future.set_result(here(item))
+    except MeterctlError as problem:
+        future.set_exception(problem)
     return future
 
 
@@ -99,6 +101,7 @@ _tasks: list[Callable[[Any], Any]] = []
 
 def set_up(options: Options, environ: Mapping[str, str]) -> Wiring:
     """Prepare a worker process; return its wiring."""
+    load_lazily()
     ignore_endings()
     prepare_long_run()
     return Wiring(options, environ, alone=False)

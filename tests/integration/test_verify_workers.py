@@ -222,7 +222,7 @@ def test_this_process_answers_while_the_others_are_busy(tmp_path: Path) -> None:
     workers = Workers(1, doze, Wiring(Options(store=f"sqlite:{tmp_path}/none.db")))
     items = [5.0, 0.0, *(number / 1000 for number in range(1, 2 * WAITING))]
     assert list(workers.answers(items, here=answer)) == items
-    assert here[:3] == [0.001, 0.002, 0.003]
+    assert here[:3] == [0.0, 0.002, 0.003]  # the other has one, then one more
     assert WAITING - 2 <= len(here) < 2 * WAITING - 1
 
 
