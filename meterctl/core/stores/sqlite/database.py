@@ -69,7 +69,7 @@ _UNREADABLE_TEXT = lazy_pattern("malformed JSON|Could not decode to UTF-8")
 _HINTS = {
     sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
     sqlite3.SQLITE_PERM: "this user may not open the file: check its rights and its directory's",
-    sqlite3.SQLITE_CANTOPEN: "check that the path names a file and that its directory can be written to",
+    sqlite3.SQLITE_CANTOPEN: "check that the path names a file that this user may read, in a directory open to writes",
     sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
     sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
     sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
