@@ -2,7 +2,8 @@
 
 import pytest
 
-from meterctl.core.stores.mongo import same_database
+from meterctl.core.errors import BadInput
+from meterctl.core.stores.mongo import connect, same_database
 
 PROD = "mongodb://joe:secret@db1,db2:27018/credits?replicaSet=rs0"
 
@@ -36,3 +37,15 @@ def test_the_same(uri: str, other: str) -> None:
 )
 def test_another(uri: str, other: str) -> None:
     assert not same_database(uri, other)
+
+
+@pytest.mark.parametrize(
+    "option", ["tsl=true", "tls=maybe", "replicset=rs0", "maxPoolSize=x", "socketTimeoutMS=-1", "w"]
+)
+def test_an_option_that_the_driver_would_ignore_is_refused(option: str) -> None:
+    """Without the mistyped option it would connect all the same, without TLS for example."""
+    with pytest.raises(BadInput) as refused:
+        connect(f"mongodb://root:geheim@localhost/x?retryWrites=true&{option}&tlsCertificateKeyFilePassword=geheim")
+    name = option.partition("=")[0]
+    assert (refused.value.code, repr(name) in refused.value.message) == ("bad_store", True)
+    assert "geheim" not in refused.value.message + refused.value.hint

@@ -1,5 +1,6 @@
 """The store: five repositories over one database."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import unquote
@@ -7,6 +8,7 @@ from urllib.parse import unquote
 from bson.errors import BSONError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from pymongo.uri_parser import split_options
 
 from meterctl.core.errors import BadInput, MeterctlError, StoreUnreachable
 from meterctl.core.ports import Clock, Observation
@@ -95,6 +97,7 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str =
     server. Raises `BadInput` for an invalid URI, `StoreUnreachable` if its servers cannot be looked up.
     """
     milliseconds = round(timeout_seconds * 1000)
+    _check_options(uri)
     try:
         client: MongoClient[Document] = MongoClient(
             uri,
@@ -113,6 +116,23 @@ def connect(uri: str, *, timeout_seconds: float = TIMEOUT_SECONDS, prefix: str =
         raise _unusable_uri(uri, error) from None
     place = _place(uri, name) + (f"?{PREFIX_OPTION}={prefix}" if prefix else "")
     return MongoStore(client, name, place=place, timeout_seconds=timeout_seconds, prefix=prefix)
+
+
+def _check_options(uri: str) -> None:
+    """Raise `BadInput` for an option that the driver would ignore, such as a mistyped ``tls``."""
+    options = uri.partition("?")[2]
+    if "@" in options:  # part of a password, as it seems: the driver refuses it
+        return
+    for option in filter(None, re.split("[&;]", options)):
+        try:
+            split_options(option, validate=True, warn=False)
+        except (PyMongoError, ValueError, OSError):  # its message may quote the value, which may be a secret
+            name = option.partition("=")[0]
+            raise BadInput(
+                f"the MongoDB URI's option {name!r} is unknown, or its value is wrong",
+                hint="correct or remove it: meterctl would connect without it",
+                code="bad_store",
+            ) from None
 
 
 def same_database(uri: str, other: str) -> bool:
