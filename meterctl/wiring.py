@@ -381,7 +381,14 @@ class Wiring:
 
         return [
             NewVersion(
-                name, spec.weekly_quota, spec.ratios, None, self.actor, None, spec.rollover_max, spec.rollover_weeks
+                plan=name,
+                weekly_quota=spec.weekly_quota,
+                ratios=spec.ratios,
+                effective_from=None,
+                actor=self.actor,
+                reason=None,
+                rollover_max=spec.rollover_max,
+                rollover_weeks=spec.rollover_weeks,
             )
             for name, spec in self.settings.plans.items()
         ]

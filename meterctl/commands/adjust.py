@@ -42,12 +42,12 @@ def adjust(
     amount = check_integer(units, "units", least=-MAX_UNITS)
     expires_at = None if expires is None else expiry_time(wiring, expires)
     operation = Adjust(
-        org,
-        amount,
-        ref,
-        expires_at,
-        allow_debt,
-        None if priority is None else check_integer(priority, "priority", least=0, most=100),
-        None if lot is None else check_integer(lot, "lot", least=1),
+        org=org,
+        units=amount,
+        ref=ref,
+        expires_at=expires_at,
+        allow_debt=allow_debt,
+        priority=None if priority is None else check_integer(priority, "priority", least=0, most=100),
+        lot=None if lot is None else check_integer(lot, "lot", least=1),
     )
     return book(wiring, operation, caution="this may put the org in debt" if allow_debt and amount < 0 else None)

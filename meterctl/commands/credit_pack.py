@@ -68,15 +68,15 @@ def credit_pack(
     # A sale has a payment. A free pack has a price of 0 in the config, and a gift is an adjustment.
     paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
     operation = CreditPack(
-        org,
-        pack,
-        session,
-        paid,
-        1 if quantity is None else check_integer(quantity, "quantity", least=1),
-        0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
-        tuple(name or ()),
-        None if expires is None else expiry_time(wiring, expires),
-        currency,
+        org=org,
+        pack=pack,
+        session=session,
+        paid_cents=paid,
+        quantity=1 if quantity is None else check_integer(quantity, "quantity", least=1),
+        tax_cents=0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
+        names=tuple(name or ()),
+        expires_at=None if expires is None else expiry_time(wiring, expires),
+        currency=currency,
     )
     return book(wiring, operation)
 

@@ -89,7 +89,11 @@ def events(
             with _deliveries(pending) as deliveries:
                 intake.read(deliveries, None, keep_invalid=True)
         booking = Booking(
-            wiring.actor, wiring.options.reason, wiring.shop, accept_discount, frozenset(accept_paid or ())
+            actor=wiring.actor,
+            reason=wiring.options.reason,
+            shop=wiring.shop,
+            discounts=accept_discount,
+            accept_paid=frozenset(accept_paid or ()),
         )
         Settler(wiring.ledger, gateway, booking).settle(feed, result)
         keeping.keep(result)

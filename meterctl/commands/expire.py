@@ -47,7 +47,15 @@ def expire(
       meterctl expire acme --dry-run
     """
     options = SweepChoice(
-        org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
+        org=org,
+        all_orgs=all_orgs,
+        shard=shard,
+        limit=limit,
+        max_errors=max_errors,
+        workers=workers,
+        fail_if_locked=fail_if_locked,
+        metrics_file=metrics_file,
+        require_journal=require_journal,
     )
     check_options("expire", options)
     return run_sweep(wiring, "expire", options)

@@ -50,13 +50,13 @@ def attribute(
     return book(
         wiring,
         Attribute(
-            org,
-            run,
-            step,
-            _costs(cost, costs),
-            None if units is None else check_integer(units, "units", least=1),
-            None if plan_version is None else check_integer(plan_version, "plan_version", least=0),
-            hold,
+            org=org,
+            run=run,
+            step=step,
+            costs=_costs(cost, costs),
+            units=None if units is None else check_integer(units, "units", least=1),
+            plan_version=None if plan_version is None else check_integer(plan_version, "plan_version", least=0),
+            hold=hold,
         ),
     )
 
@@ -80,7 +80,9 @@ def place_hold(
       meterctl meter hold acme 300 --ref job-9 --for 2h
     """
     expires_at = None if expires is None else expiry_time(wiring, expires)
-    return book(wiring, Hold(org, check_integer(units, "units", least=1), ref, expires_at, lasts))
+    return book(
+        wiring, Hold(org=org, units=check_integer(units, "units", least=1), ref=ref, expires_at=expires_at, lasts=lasts)
+    )
 
 
 @command(app, writes=True)

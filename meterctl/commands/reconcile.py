@@ -86,7 +86,15 @@ def _stripe(
     findings = _findings(wiring, sides, policy, plan_out)
     notes.drop()
     counts = sides.counts | count_kinds(findings)
-    return Reconciliation(mode, earliest, until, counts, findings, plan_out, wiring.elapsed() - began)
+    return Reconciliation(
+        mode=mode,
+        since=earliest,
+        until=until,
+        counts=counts,
+        findings=findings,
+        plan_out=plan_out,
+        seconds=wiring.elapsed() - began,
+    )
 
 
 def _file(wiring: Wiring, path: str, plan_out: str | None, policy: "RepairPolicy") -> Reconciliation:
@@ -104,7 +112,16 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, policy: "RepairPolicy
     findings = _findings(wiring, sides, policy, plan_out)
     counts = sides.counts | count_kinds(findings)
     spent = wiring.elapsed() - began
-    return Reconciliation(None, None, now, counts, findings, plan_out, spent, provider=display_name(path))
+    return Reconciliation(
+        mode=None,
+        since=None,
+        until=now,
+        counts=counts,
+        findings=findings,
+        plan_out=plan_out,
+        seconds=spent,
+        provider=display_name(path),
+    )
 
 
 def _findings(

@@ -141,4 +141,6 @@ def _nothing(wiring: Wiring, org: str, item: "Giveback") -> Receipt:
     }
     message = messages.get(item.standing, f"{item.id} did not succeed, and nothing was clawed back for it")
     balance = wiring.reads.balance(org).balance
-    return Receipt("refund", org, f"refund:{item.id}", "unchanged", balance, message)
+    return Receipt(
+        command="refund", org=org, key=f"refund:{item.id}", status="unchanged", balance=balance, message=message
+    )

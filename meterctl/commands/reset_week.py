@@ -53,7 +53,15 @@ def reset_week(
       meterctl reset-week acme --force --ref ticket-9 --reason "outage credit" --yes
     """
     options = SweepChoice(
-        org, all_orgs, shard, limit, max_errors, workers, fail_if_locked, metrics_file, require_journal
+        org=org,
+        all_orgs=all_orgs,
+        shard=shard,
+        limit=limit,
+        max_errors=max_errors,
+        workers=workers,
+        fail_if_locked=fail_if_locked,
+        metrics_file=metrics_file,
+        require_journal=require_journal,
     )
     if force:
         if org is None or ref is None:

@@ -68,7 +68,15 @@ def curve_of(chart: Chart) -> Curve:
         f"{words.units(min(step.low for step in chart.steps))}, highest "
         f"{words.units(max(step.high for step in chart.steps))}, last {words.units(last)} units."
     )
-    return Curve(line, area, y(0), rows, tuple(_times(chart)), "Balance over time", description)
+    return Curve(
+        line=line,
+        area=area,
+        zero=y(0),
+        rows=rows,
+        columns=tuple(_times(chart)),
+        title="Balance over time",
+        description=description,
+    )
 
 
 def step_size(low: int, high: int) -> int:

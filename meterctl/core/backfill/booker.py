@@ -145,11 +145,30 @@ def _answer(line: int, receipt: Receipt) -> Answer:
     seq = receipt.entry["seq"] if receipt.entry else None
     message = receipt.message if receipt.status in ("refused", "conflict", "failed") else None
     org, key, balance = receipt.org, receipt.key, receipt.balance
-    return Answer(line, receipt.status, receipt.reason, org, key, seq, balance, message, receipt.warnings)
+    return Answer(
+        line=line,
+        status=receipt.status,
+        reason=receipt.reason,
+        org=org,
+        key=key,
+        seq=seq,
+        balance=balance,
+        message=message,
+        warnings=receipt.warnings,
+    )
 
 
 def _invalid(line: int, content: Document | BadInput, problem: BadInput) -> Answer:
     org = None if isinstance(content, BadInput) else content.get("org")
     hint = f"; {problem.hint}" if problem.hint else ""
     text = org if isinstance(org, str) else None
-    return Answer(line, "invalid", problem.code, text, None, None, None, problem.message + hint)
+    return Answer(
+        line=line,
+        status="invalid",
+        reason=problem.code,
+        org=text,
+        key=None,
+        seq=None,
+        balance=None,
+        message=problem.message + hint,
+    )

@@ -54,7 +54,14 @@ def import_export(
         pass  # raise every refusal before the first append
     plan.check_claims()
     check_source(plan.modes.live, name, store)
-    result = Imported(name, plan.orgs, plan.entries, plan.known, plan.entries - plan.known, len(plan.versions))
+    result = Imported(
+        source=name,
+        orgs=plan.orgs,
+        entries=plan.entries,
+        known=plan.known,
+        imported=plan.entries - plan.known,
+        plans=len(plan.versions),
+    )
     result.missing_plans, result.dry_run = plan.missing_plans(), dry_run
     if not dry_run:
         for version in plan.versions:

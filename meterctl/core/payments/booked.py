@@ -68,12 +68,12 @@ def credits_of(entries: Iterable[Entry]) -> list[Credit]:
     for entry in entries:
         if entry["kind"] == "topup":
             credits[entry["seq"]] = Credit(
-                intern(entry["org"]),
-                entry["session"],
-                entry["seq"],
-                intern(entry["pack"]),
-                entry["paid_cents"],
-                intern(entry["currency"]),
+                org=intern(entry["org"]),
+                name=entry["session"],
+                seq=entry["seq"],
+                pack=intern(entry["pack"]),
+                cents=entry["paid_cents"],
+                currency=intern(entry["currency"]),
                 undone=False,
                 names=tuple(entry.get("names", ())),
                 quantity=entry.get("quantity", 1),

@@ -125,7 +125,9 @@ class Explainer:
         tip = tip_of(newest)
         entries = list(book_due(org, tip, at, self._terms, self._plans, at))
         pending = tuple(entry for entry, _ in entries)
-        return _OrgStanding(org, at, newest, pending, entries[-1][1] if entries else tip, as_of is None)
+        return _OrgStanding(
+            org=org, at=at, newest=newest, pending=pending, tip=entries[-1][1] if entries else tip, is_now=as_of is None
+        )
 
     def _quota(self, state: State, at: Instant) -> int:
         if state.week is not None:

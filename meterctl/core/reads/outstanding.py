@@ -30,7 +30,9 @@ def price_of(opening: Mapping[str, Any] | None) -> Price | None:
     if opening is None or opening["kind"] != "topup" or not opening["units"]:
         return None
     tax = opening.get("tax_cents") or 0
-    return Price(opening["units"], opening["paid_cents"], tax, opening["currency"], opening["pack"])
+    return Price(
+        units=opening["units"], cents=opening["paid_cents"], tax=tax, currency=opening["currency"], pack=opening["pack"]
+    )
 
 
 class ExactSum:

@@ -54,15 +54,15 @@ class Reads:
         """Return units, debt, next expiry, and lots with pack and session. A future ``as_of`` shows time's effect."""
         newest, at, state = self.standing(org, as_of)
         return Balance(
-            org,
-            at,
-            state.balance,
-            [self._lot_record(org, lot) for lot in state.lots],
-            {"owed": state.debt.owed, "overage": state.debt.overage},
-            next_expiry(state),
-            0 if newest is None else newest["seq"],
-            state.held,
-            newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
+            org=org,
+            as_of=at,
+            balance=state.balance,
+            lots=[self._lot_record(org, lot) for lot in state.lots],
+            debt={"owed": state.debt.owed, "overage": state.debt.overage},
+            next_expiry=next_expiry(state),
+            seq=0 if newest is None else newest["seq"],
+            held=state.held,
+            known=newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
         )
 
     def _lot_record(self, org: str, lot: Lot) -> "BalanceLot":
@@ -103,31 +103,31 @@ class Reads:
 
         available, allowed = admission(state, quota, requested)
         return Meter(
-            org,
-            plan.plan if week is None else week.plan,
-            plan.version if week is None else week.version,
-            {
+            org=org,
+            plan=plan.plan if week is None else week.plan,
+            plan_version=plan.version if week is None else week.version,
+            week={
                 "key": key,
                 "cycle": 1 if week is None else week.cycle,
                 "starts_at": weeks.week_start(key),
                 "ends_at": weeks.week_end(key),
             },
-            quota,
-            0 if week is None else week.used,
-            0 if week is None else week.uncovered,
-            {} if week is None else week.breakdown,
-            () if week is None else week.alerts,
-            state.balance,
-            available,
-            allowed,
-            at,
-            requested,
-            gate,
-            None if ahead is None else ahead.pace,
-            None if ahead is None else ahead.runs_out_at,
-            state.held,
-            None if state.next_plan is None else _next_plan(state.next_plan),
-            newest is not None,
+            quota=quota,
+            used=0 if week is None else week.used,
+            uncovered=0 if week is None else week.uncovered,
+            breakdown={} if week is None else week.breakdown,
+            alerts=() if week is None else week.alerts,
+            balance=state.balance,
+            available=available,
+            allowed=allowed,
+            as_of=at,
+            asked=requested,
+            gate=gate,
+            pace=None if ahead is None else ahead.pace,
+            runs_out_at=None if ahead is None else ahead.runs_out_at,
+            held=state.held,
+            next_plan=None if state.next_plan is None else _next_plan(state.next_plan),
+            known=newest is not None,
         )
 
     def _forecast(self, org: str, booked_state: State, state: State, at: Instant) -> "Forecast":
@@ -217,14 +217,14 @@ class Reads:
         marks = takewhile(lambda mark: until is None or mark.at < until, self._marks(org, since))
         slices = [] if start is None else list(balance_series.slices_between(marks, start, end))
         return LedgerChart(
-            org,
-            slices[-1].last.balance if slices else 0,
-            start,
-            end,
-            _mark_record(balance_series.lowest(slices)),
-            _mark_record(balance_series.highest(slices)),
-            points_of(slices),
-            newest is not None,
+            org=org,
+            balance=slices[-1].last.balance if slices else 0,
+            since=start,
+            until=end,
+            lowest=_mark_record(balance_series.lowest(slices)),
+            highest=_mark_record(balance_series.highest(slices)),
+            points=points_of(slices),
+            known=newest is not None,
         )
 
     def _marks(self, org: str, since: Instant | None) -> Iterator[balance_series.SeriesMark]:
@@ -244,7 +244,9 @@ class Reads:
         page = self.ledger(org, query._replace(before=last + 1))
         entries = [entry for entry in page.entries if "pending" not in entry][::-1]
         new = (entry for entry in follow(self._store.journal, self._clock, org, last) if query.matches(entry))
-        return LedgerFeed(org, page.balance, chain(entries, new), None, query.since)
+        return LedgerFeed(
+            org=org, balance=page.balance, entries=chain(entries, new), next_before=None, since=query.since
+        )
 
     def _org(self, org: str | None, query: LedgerQuery) -> str:
         if org is not None:

@@ -161,7 +161,16 @@ class Reporter:
                 groups.setdefault(name, Group()).add(share)
         total.sums.check("all orgs")
         records = [groups[name].record(name, balances=by in ("plan", "org")) for name in sorted(groups)]
-        return Report(period, as_of, by, total.orgs, total, records, expiring_by, soon)
+        return Report(
+            period=period,
+            as_of=as_of,
+            by=by,
+            orgs=total.orgs,
+            total=total,
+            groups=records,
+            expiring_by=expiring_by,
+            expiring=soon,
+        )
 
     def due_after(self, org: str, last: Entry, until: Instant) -> Iterator[Entry]:
         """Yield the due entries after ``last`` up to ``until`` or now, if that is earlier."""

@@ -30,11 +30,15 @@ class LedgerSearch:
     def newest(self, query: LedgerQuery, limit: int) -> LedgerPage:
         """Return the newest entries that match, newest first; memory holds no more than ``limit``."""
         entries = nlargest(limit, self.all(query), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
-        return LedgerPage(None, None, entries, None, query.since, query.until)
+        return LedgerPage(
+            org=None, balance=None, entries=entries, next_before=None, since=query.since, until=query.until
+        )
 
     def stream(self, query: LedgerQuery) -> LedgerPage:
         """Return every entry that matches, by org and oldest first, each as it is found."""
-        return LedgerPage(None, None, self.all(query), None, query.since, query.until)
+        return LedgerPage(
+            org=None, balance=None, entries=self.all(query), next_before=None, since=query.since, until=query.until
+        )
 
     def all(self, query: LedgerQuery) -> Iterator[Entry]:
         """Return every matching entry, by org and oldest first; due entries are included as pending."""

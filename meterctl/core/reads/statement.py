@@ -123,7 +123,16 @@ class Statements:
         slices = list(slices_of(opened_at(period.since, map(mark_of, added())), period.since, end))
         window.sums.check(org)
         outstanding = self._outstanding(org, window)
-        return Statement(org, period, end, window.sums, outstanding, points_of(slices), pending, tip is not None)
+        return Statement(
+            org=org,
+            period=period,
+            as_of=end,
+            sums=window.sums,
+            outstanding=outstanding,
+            points=points_of(slices),
+            pending=pending,
+            known=tip is not None,
+        )
 
     def entries(self, org: str, period: Period) -> Iterator[Entry]:
         """Yield the last entry before ``period`` and all entries in it, in order; due entries come last."""

@@ -101,7 +101,7 @@ class DueBooker:
             if not _lies_with_an_org(problem):
                 raise
             message = f"cannot be booked: {problem}; check it with: {shell_command('verify', org)}"
-            return Receipt(BookDue.name, org, "", "failed", 0, message)
+            return Receipt(command=BookDue.name, org=org, key="", status="failed", balance=0, message=message)
 
     def _answer(self, receipts: Sequence[Receipt], waiting: dict[str, None]) -> SweepTally:
         tally = SweepTally()

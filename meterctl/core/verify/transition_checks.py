@@ -128,7 +128,15 @@ def _clawback(step: JournalStep, topup: Entry) -> None:
         step.note(Check.SESSION, f"{cents + entry['cents']} cents are refunded of {topup['paid_cents']} paid")
         return
     voided = past.voided.get(topup["seq"], 0)
-    standing = Refundable(topup, cents, clawed, forgiven_before, expired, forfeited, voided)
+    standing = Refundable(
+        topup=topup,
+        refunded_cents=cents,
+        clawed=clawed,
+        forgiven=forgiven_before,
+        expired=expired,
+        forfeited=forfeited,
+        voided=voided,
+    )
     target = standing.target(entry["cents"])
     clawback = min(target, standing.clawable)
     forgiven = target - clawback

@@ -39,15 +39,15 @@ def org_of(documents: OrgDocuments) -> OldOrg:
     plan = documents.subscriptions[-1] if documents.subscriptions else {}
     since = plan.get("currentPeriodStart") or plan.get("lastResetAt")
     return OldOrg(
-        documents.org,
-        [entry_of(_record(entry), place) for place, entry in enumerate(raw)],
-        sum(balances) if balances else None,
-        len(ledgers),
-        sorted(weeks, key=lambda week: week.key),
-        plan.get("plan") or None,
-        since,
-        documents.has_text_id,
-        documents.largest_bytes,
+        org=documents.org,
+        entries=[entry_of(_record(entry), place) for place, entry in enumerate(raw)],
+        cached_balance=sum(balances) if balances else None,
+        documents=len(ledgers),
+        weeks=sorted(weeks, key=lambda week: week.key),
+        plan=plan.get("plan") or None,
+        plan_since=since,
+        has_text_id=documents.has_text_id,
+        largest_bytes=documents.largest_bytes,
     )
 
 
@@ -75,13 +75,15 @@ def merge_weeks(weeks: Sequence[OldWeek]) -> list[OldWeek]:
 def _together(one: OldWeek, other: OldWeek) -> OldWeek:
     features = {*one.breakdown, *other.breakdown}
     return OldWeek(
-        one.key,
-        one.used + other.used,
-        max(one.quota, other.quota),
-        max(one.version, other.version),
-        {feature: one.breakdown.get(feature, 0) + other.breakdown.get(feature, 0) for feature in sorted(features)},
-        tuple(sorted({*one.alerts, *other.alerts})),
-        tuple(dict.fromkeys((*one.runs, *other.runs))),
-        tuple(dict.fromkeys((*one.settled, *other.settled))),
-        one.leftover + other.leftover,
+        key=one.key,
+        used=one.used + other.used,
+        quota=max(one.quota, other.quota),
+        version=max(one.version, other.version),
+        breakdown={
+            feature: one.breakdown.get(feature, 0) + other.breakdown.get(feature, 0) for feature in sorted(features)
+        },
+        alerts=tuple(sorted({*one.alerts, *other.alerts})),
+        runs=tuple(dict.fromkeys((*one.runs, *other.runs))),
+        settled=tuple(dict.fromkeys((*one.settled, *other.settled))),
+        leftover=one.leftover + other.leftover,
     )

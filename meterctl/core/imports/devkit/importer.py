@@ -122,7 +122,14 @@ class DevkitImporter:
             known, problems = self._known(old)
         except (Unusable, MeterctlError) as problem:
             return _Built(_report(documents.org, "failed", [str(problem)]), [])
-        builder = JournalBuilder(old, known, self._packs, self._foreign_sessions(old), self._actor, self._now)
+        builder = JournalBuilder(
+            old=old,
+            known=known,
+            packs=self._packs,
+            foreign_sessions=self._foreign_sessions(old),
+            actor=self._actor,
+            now=self._now,
+        )
         entries = builder.build()
         for entry in entries:
             if entry["kind"] == "topup":
@@ -153,7 +160,13 @@ class DevkitImporter:
             history.take(entry)
         if not history.places and not history.counted:
             raise Unusable("the org has a journal of its own already, with nothing of devkit in it")
-        known = Known(tip_of(tip), history.places, frozenset(history.keys), history.counted, history.expired)
+        known = Known(
+            tip=tip_of(tip),
+            places=history.places,
+            keys=frozenset(history.keys),
+            counted=history.counted,
+            expired=history.expired,
+        )
         return known, list(history.differences(old))
 
 

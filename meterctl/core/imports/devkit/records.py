@@ -104,14 +104,14 @@ def entry_of(document: Mapping[str, Any], place: int) -> OldEntry:
     if kind not in KINDS:
         raise Unusable(f"kind is {kind!r}")
     return OldEntry(
-        _text(document.get("_id"), "_id") or f"#{place}",
-        kind,
-        whole(document.get("amount"), "amount"),
-        _text(document.get("stripeSessionId"), "stripeSessionId"),
-        _text(document.get("refId"), "refId"),
-        _text(document.get("source"), "source"),
-        _instant(document.get("at"), "at"),
-        _instant(document.get("expiresAt"), "expiresAt"),
+        id=_text(document.get("_id"), "_id") or f"#{place}",
+        kind=kind,
+        amount=whole(document.get("amount"), "amount"),
+        session=_text(document.get("stripeSessionId"), "stripeSessionId"),
+        ref=_text(document.get("refId"), "refId"),
+        source=_text(document.get("source"), "source"),
+        at=_instant(document.get("at"), "at"),
+        expires_at=_instant(document.get("expiresAt"), "expiresAt"),
     )
 
 
@@ -140,13 +140,13 @@ def week_of(document: Mapping[str, Any]) -> OldWeek | None:
     breakdown = document.get("meterBreakdown") or {}
     version = document.get("planVersion")
     return OldWeek(
-        key,
-        max(0, whole(document.get("meterUsed") or 0, "meterUsed")),
-        max(0, whole(document.get("meterQuota") or 0, "meterQuota")),
-        version if isinstance(version, int) and 0 <= version <= MAX_UNITS else 0,
-        {str(feature): whole(units, f"meterBreakdown.{feature}") for feature, units in breakdown.items()},
-        tuple(percent for percent in (80, 100) if document.get(f"alertedAt{percent}")),
-        tuple(dict.fromkeys(runs)),
-        tuple(dict.fromkeys(settled)),
-        len(early) if early and keys else 0,
+        key=key,
+        used=max(0, whole(document.get("meterUsed") or 0, "meterUsed")),
+        quota=max(0, whole(document.get("meterQuota") or 0, "meterQuota")),
+        version=version if isinstance(version, int) and 0 <= version <= MAX_UNITS else 0,
+        breakdown={str(feature): whole(units, f"meterBreakdown.{feature}") for feature, units in breakdown.items()},
+        alerts=tuple(percent for percent in (80, 100) if document.get(f"alertedAt{percent}")),
+        runs=tuple(dict.fromkeys(runs)),
+        settled=tuple(dict.fromkeys(settled)),
+        leftover=len(early) if early and keys else 0,
     )

@@ -72,7 +72,14 @@ class Replay:
         for credit in self._open(at):
             rest -= self._take(credit, min(credit.remaining, rest), draws)
         self.uncovered += rest
-        return Effect(self.at, tuple(draws), rest, 0, None if own is None else own.place, own_units)
+        return Effect(
+            at=self.at,
+            draws=tuple(draws),
+            uncovered=rest,
+            repaid=0,
+            own=None if own is None else own.place,
+            own_units=own_units,
+        )
 
     def _credit(self, place: int, entry: OldEntry) -> Effect:
         repaid = min(self.uncovered, entry.amount)

@@ -270,7 +270,13 @@ class _Matches:
                 credits = tuple(self._credits.get(part.session, ()))
                 if credits or not part.foreign:
                     givebacks = tuple(self._givebacks.get(part.session, ()))
-                    yield Case(part.session, part, givebacks, credits, part.session in self._stripe.looked_up)
+                    yield Case(
+                        session=part.session,
+                        payment=part,
+                        givebacks=givebacks,
+                        credits=credits,
+                        partial=part.session in self._stripe.looked_up,
+                    )
 
     def partial_cases(self) -> Iterator[Case]:
         """Yield cases of older payments, as the journal has them, to compare only their newer givebacks."""

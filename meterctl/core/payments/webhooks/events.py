@@ -73,12 +73,12 @@ def read_event(delivery: Delivery, shop: Shop) -> Event:
     account = event.get("account") or event.get("context")
     created = event.get("created")
     result = Event(
-        delivery,
-        str(event.get("id", "")),
-        event["type"],
-        event.get("livemode"),
-        account if isinstance(account, str) else None,
-        created if type(created) is int else None,
+        delivery=delivery,
+        id=str(event.get("id", "")),
+        type=event["type"],
+        live=event.get("livemode"),
+        account=account if isinstance(account, str) else None,
+        created=created if type(created) is int else None,
     )
     thin = _thin(event)
     if thin is not None:
