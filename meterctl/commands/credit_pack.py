@@ -1,5 +1,6 @@
 """``meterctl credit-pack``"""
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,13 +53,24 @@ def credit_pack(
       meterctl credit-pack --from-stripe cs_live_1234
       meterctl credit-pack --from-payment order-77.json
     """
+    if from_stripe is not None or from_payment is not None:
+        _check_from(
+            {"--from-stripe": from_stripe, "--from-payment": from_payment},
+            {
+                "--session": session,
+                "--paid-cents": paid_cents,
+                "--tax-cents": tax_cents,
+                "--quantity": quantity,
+                "--name": name,
+                "--currency": currency,
+                "--expires": expires,
+            },
+        )
+    elif accept_paid or accept_discount:
+        hint = "leave them out: --paid-cents N books any amount"
+        message = "--accept-paid and --accept-discount go with --from-stripe or --from-payment"
+        raise BadInput(message, hint=hint, code="usage")
     if from_stripe is not None:
-        if any(value is not None for value in (session, paid_cents, tax_cents, quantity, name, currency, expires)):
-            raise BadInput(
-                "--from-stripe takes session, amount and expiry from Stripe",
-                hint="leave out those options",
-                code="usage",
-            )
         return _from_stripe(wiring, from_stripe, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
     if from_payment is not None:
         return _from_line(wiring, from_payment, org, pack, accept_paid=accept_paid, accept_discount=accept_discount)
@@ -79,6 +91,17 @@ def credit_pack(
         currency=currency,
     )
     return book(wiring, operation)
+
+
+def _check_from(sources: Mapping[str, object], options: Mapping[str, object]) -> None:
+    """Raise `BadInput` if both sources are named, or an option whose value comes from the source."""
+    names = [name for name, value in sources.items() if value is not None]
+    if len(names) > 1:
+        raise BadInput(f"{' and '.join(names)} cannot be combined", hint="leave out one of them", code="usage")
+    others = [name for name, value in options.items() if value is not None]
+    if others:
+        message = f"{names[0]} takes session, amount and expiry from the payment, so {others[0]} has no effect"
+        raise BadInput(message, hint=f"leave out {' and '.join(others)}", code="usage")
 
 
 def _from_stripe(

@@ -112,10 +112,10 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
     amounts: dict[str, str] = {}
     for pair in pairs:
         feature, sign, amount = pair.partition("=")
-        if not sign or feature in amounts:
-            raise BadInput(
-                f"--cost {pair!r}: not FEATURE=USD, or given twice", hint="--cost llm=0.0125", code="bad_costs"
-            )
+        if not sign:
+            raise BadInput(f"--cost {pair!r} is not FEATURE=USD", hint="--cost llm=0.0125", code="bad_costs")
+        if feature in amounts:
+            raise BadInput(f"--cost {feature} is given twice", hint="add up the costs of a feature", code="bad_costs")
         amounts[feature] = amount
     return read_costs(amounts)
 

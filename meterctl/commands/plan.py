@@ -104,7 +104,7 @@ def _ratios(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         feature, sign, number = pair.partition("=")
         if not sign:
-            raise BadInput(f"--ratio {pair!r}: not FEATURE=RATIO", hint="--ratio llm=1.25", code="bad_ratio")
+            raise BadInput(f"--ratio {pair!r} is not FEATURE=RATIO", hint="--ratio llm=1.25", code="bad_ratio")
         if feature in ratios:
             raise BadInput(f"--ratio {feature} is given twice", hint="--ratio llm=1.25", code="bad_ratio")
         ratios[feature] = number

@@ -46,6 +46,11 @@ UNUSABLE = {
     "credit-pack acme small --session s2 --paid-cents 5.00": "bad_number",
     "credit-pack acme small --session s2 --paid-cents free": "bad_number",
     "credit-pack acme small --session s2 --paid-cents 9007199254740992": "bad_number",
+    "credit-pack --from-payment order.json --session s2": "usage",
+    "credit-pack --from-payment order.json --from-stripe cs_test_1": "usage",
+    "credit-pack --from-stripe cs_test_1 --paid-cents 500": "usage",
+    "credit-pack acme small --session s2 --accept-paid": "usage",
+    "meter attribute acme run1 --cost llm=1 --cost llm=2": "bad_costs",
     "refund acme --session s1 --cents 0 --refund-id re1": "bad_number",
     "refund acme --session s1 --cents -1 --refund-id re1": "bad_number",
     "refund acme --session s1 --cents 2.50 --refund-id re1": "bad_number",
@@ -115,7 +120,6 @@ UNUSABLE = {
     "meter attribute acme run1": "bad_costs",
     "meter attribute acme run1 --units 5 --cost llm=1": "bad_costs",
     "meter attribute acme run1 --cost llm": "bad_costs",
-    "meter attribute acme run1 --cost llm=1 --cost llm=2": "bad_costs",
     "meter attribute acme run1 --cost llm=1 --costs costs.json": "usage",
     "meter attribute acme run1 --costs missing.json": "bad_costs",
     "plan publish pro": "usage",
@@ -178,7 +182,7 @@ def test_bad_input_is_2_and_changes_nothing(run: Shell, line: str) -> None:
 #: Lines of which something is missing, and what is told of that.
 INCOMPLETE = {
     "--store sqlite: balance acme": "has no path",
-    "plan publish pro --quota 5 --ratio llm": "--ratio 'llm': not FEATURE=RATIO",
+    "plan publish pro --quota 5 --ratio llm": "--ratio 'llm' is not FEATURE=RATIO",
 }
 
 
