@@ -1,4 +1,4 @@
-"""Process entry: what must happen before anything is imported, and the exit code."""
+"""Start the process: prepare it before anything is imported, and leave with the exit code."""
 
 import gc
 import os
@@ -11,7 +11,7 @@ def run() -> None:
     # switch the collector on again.
     gc.disable()
     try:
-        _open_what_is_closed()
+        _open_closed_streams()
         if sys.argv[1:] == ["--version"] and _version_is_shown():
             return
         from meterctl.process.interrupts import end_by_sigterm
@@ -22,7 +22,7 @@ def run() -> None:
         from meterctl.cli import main
 
         code = main(sys.argv[1:])
-    except KeyboardInterrupt:  # too early, or too late, for the command line to tell what was done
+    except KeyboardInterrupt:  # before or after the command line, which reports interrupts itself
         sys.stderr.write("error [interrupted]: interrupted\n")
         code = 130
     try:
@@ -35,7 +35,7 @@ def run() -> None:
 
 
 def _version_is_shown() -> bool:
-    """Show the version without loading the program. Where that fails, the program tries too, and says what is wrong."""
+    """Show the version without loading the program; return False if that fails. The program then reports the error."""
     from meterctl import __version__
 
     try:
@@ -46,10 +46,8 @@ def _version_is_shown() -> bool:
     return True
 
 
-def _open_what_is_closed() -> None:
-    """Have something behind each standard stream, for a process that was started without: an end of input, and a place
-    for what nobody wants to see. Else a file that is opened later, such as the store's, would take the stream's number.
-    """
+def _open_closed_streams() -> None:
+    """Open /dev/null for closed standard streams; otherwise the next file opened would get descriptor 0, 1 or 2."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))

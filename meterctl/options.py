@@ -6,7 +6,7 @@ FORMATS = ("table", "json", "ndjson", "csv", "markdown", "plain")
 
 
 class Options(NamedTuple):
-    """What the command line said that is the same for every command."""
+    """The options that all commands share, as text from the command line; None or False: not set."""
 
     store: str | None = None
     config: str | None = None
@@ -24,6 +24,6 @@ class Options(NamedTuple):
     expect_seq: str | None = None
     plan_out: str | None = None
     metrics_file: str | None = None
-    log_format: str | None = None
-    #: A person was told that the clock has jumped, and said to go on.
+    log_format: str | None = None  # read by `cli` before the command runs
+    #: A person confirmed the clock after a jump.
     clock_confirmed: bool = False

@@ -239,7 +239,7 @@ class Wiring:
 
     @cached_property
     def actor(self) -> str:
-        """Who acts: as said, else the login name."""
+        """The author of bookings: --actor, METERCTL_ACTOR, the profile, else the login name."""
         name = self.options.actor or self.environ.get("METERCTL_ACTOR") or self.profile.actor
         if name:
             return name
@@ -327,8 +327,7 @@ class Wiring:
 
     @cached_property
     def guard(self) -> "Guard | None":
-        """The bounds of what one command at the desk may book, if it has any. Of a plan nothing is booked yet: it has
-        no limits."""
+        """The limits of one command at the desk, if there are any. A plan has none, because it books nothing yet."""
         options, limits = self.options, self.in_force.limits
         is_limited = any(limits) and options.plan_out is None
         if not is_limited and options.expect_balance is None and options.expect_seq is None:

@@ -14,7 +14,7 @@ from meterctl.core.backfill.booker import CHUNK, CHUNK_BYTES, LineBooker, LineBy
 from meterctl.core.backfill.repeats import MOST_KEYS
 from meterctl.core.errors import BadInput
 from meterctl.core.files.operation_lines import InputFile, Line, open_input
-from meterctl.core.files.sources import STANDARD_INPUT
+from meterctl.core.files.sources import STANDARD_STREAM
 from meterctl.core.results import Backfill
 from meterctl.process.interrupts import Interrupts
 from meterctl.process.long_run import prepare_long_run
@@ -139,7 +139,7 @@ def _answers(
     """Open the destination of the answers: a file, or standard output (``-``) for lines answered at once."""
     if results is None:
         return None
-    if results == STANDARD_INPUT and to_output:
+    if results == STANDARD_STREAM and to_output:
         return ResultsStream(sys.stdout)
     return stack.enter_context(ResultsFile(results, file, *wiring.own_files))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 #: Refusals that a person may override by typing the org's id, like --over-limit.
-LIFTED = frozenset({"over_limit", "over_debt_limit"})
+OVERRIDABLE = frozenset({"over_limit", "over_debt_limit"})
 
 
 def somebody_is_there() -> bool:
@@ -57,7 +57,7 @@ def confirm(wiring: "Wiring", request: Request, caution: str | None) -> Request:
 
     receipt = wiring.rehearsal().one(request)
     beyond = ""
-    if receipt.reason in LIFTED and request.guard is not None:
+    if receipt.reason in OVERRIDABLE and request.guard is not None:
         beyond = f"Beyond a limit: {receipt.message}."
         request = replace(request, guard=request.guard._replace(over_limit=True))
         receipt = wiring.rehearsal().one(request)

@@ -62,12 +62,7 @@ def events(
       meterctl events body.json --signature "t=1763,v1=5257..."
       meterctl events --from-stripe --since 3d
     """
-    if wiring.options.at is not None:
-        raise BadInput("events have their own times", hint="leave out --at", code="usage")
-    if signature is not None and not signature.strip():
-        raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
-    if from_stripe == (file is not None) or (since is not None and not from_stripe):
-        raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
+    _check_source(wiring, file, signature, from_stripe=from_stripe, since=since)
     prepare_long_run()
     began = wiring.elapsed()
     for name, path in (("--pending", pending), ("--rejects", rejects)):
@@ -99,6 +94,17 @@ def events(
         keeping.keep(result)
     result.seconds = wiring.elapsed() - began
     return result
+
+
+def _check_source(
+    wiring: Wiring, file: str | None, signature: str | None, *, from_stripe: bool, since: str | None
+) -> None:
+    if wiring.options.at is not None:
+        raise BadInput("events have their own times", hint="leave out --at", code="usage")
+    if signature is not None and not signature.strip():
+        raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
+    if from_stripe == (file is not None) or (since is not None and not from_stripe):
+        raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
 
 
 class _Keeping:

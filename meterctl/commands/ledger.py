@@ -105,7 +105,7 @@ def _limit(wiring: Wiring, text: str | None) -> int | None:
     """Return the number of entries to show; None for all, in formats for programs."""
     if text is not None:
         return check_integer(text, "limit", least=1, most=MOST)
-    return None if wiring.output in ("csv", "ndjson") else PAGE
+    return None if wiring.output in WHOLE else PAGE
 
 
 def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerPage:

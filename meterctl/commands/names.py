@@ -51,5 +51,5 @@ SECTIONS = {
 MODULES = {name: f"meterctl.commands.{name.replace('-', '_')}{'_' if iskeyword(name) else ''}" for name in COMMANDS}
 
 
-#: Commands with subcommands.
+#: Commands whose next word is part of their name in logs: those with subcommands, and `reconcile stripe`.
 GROUPS = frozenset({"meter", "plan", "lock", "config", "audit", "reconcile", "lot"})

@@ -1,4 +1,4 @@
-"""What a long command sets up. Most commands end within milliseconds and run without it."""
+"""Set up a long command. Most commands end within milliseconds and run without it."""
 
 import gc
 

@@ -135,7 +135,7 @@ class _Worker:
         self._process.kill()
 
 
-# In each process
+# -- in each process
 
 
 def _work(connection: Connection, options: Options, environ: Mapping[str, str]) -> None:

@@ -94,7 +94,7 @@ def _answered(here: Callable[[Item], Answer], item: Item) -> Future[Answer]:
     return future
 
 
-# In each process
+# -- in each process
 
 _tasks: list[Callable[[Any], Any]] = []
 

@@ -111,7 +111,7 @@ def _plans_after(plan: str | None, seq: int, effects: Mapping[str, Any]) -> tupl
     return effects["plan"], None
 
 
-# ----------------------------------------------------------------------------------------------------------------- lots
+# -- lots
 
 
 def _lots_after(before: tuple[Lot, ...], changes: Sequence[Lot]) -> tuple[Lot, ...]:
@@ -163,7 +163,7 @@ def _restored(draws: Sequence[Draw]) -> list[Lot]:
     ]
 
 
-# ----------------------------------------------------------------------------------------------------------------- debt
+# -- debt
 
 
 def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
@@ -176,7 +176,7 @@ def _debt_after(debt: Debt, effects: Mapping[str, Any]) -> Debt:
     return Debt(owed, overage - effects.get("settled", 0))
 
 
-# ---------------------------------------------------------------------------------------------------------------- holds
+# -- holds
 
 
 def _holds_after(before: tuple[Reservation, ...], kind: Kind, effects: Mapping[str, Any]) -> tuple[Reservation, ...]:
@@ -191,7 +191,7 @@ def _holds_after(before: tuple[Reservation, ...], kind: Kind, effects: Mapping[s
     return tuple(hold for hold in before if hold.id != hold_id)
 
 
-# ----------------------------------------------------------------------------------------------------------------- week
+# -- week
 
 
 def _week_after(week: Week | None, kind: Kind, effects: Mapping[str, Any]) -> Week | None:

@@ -113,7 +113,7 @@ _INPUTS: dict[str, dict[str, Test]] = {
 }
 
 
-# --------------------------------------------------------------------------------------------- which fields there are
+# -- the fields of an entry
 
 _EVERY: dict[str, Test] = {
     "v": Integer(FORMAT_VERSION, FORMAT_VERSION),

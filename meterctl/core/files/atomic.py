@@ -10,7 +10,7 @@ from stat import S_IMODE, S_ISREG
 from typing import Self
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.sources import STANDARD_INPUT, is_same_file, open_file
+from meterctl.core.files.sources import STANDARD_STREAM, is_same_file, open_file
 from meterctl.core.results import schema_name
 
 #: First bytes of SQLite files: databases, logs of either byte order, rollback journals.
@@ -88,7 +88,7 @@ def check_apart(option: str, path: str | Path, *inputs: str | None, code: str = 
 
     It must be a file, not an input (``inputs``), and not part of an SQLite database.
     """
-    if str(path) == STANDARD_INPUT:
+    if str(path) == STANDARD_STREAM:
         raise BadInput(f"{option} needs a file name", hint="standard output carries the command's result", code=code)
     for other in inputs:
         if other is not None and is_same_file(path, other):

@@ -89,7 +89,7 @@ def _documents(rows: Iterator[_Row], columns: "_Columns") -> Iterator[tuple[int,
             yield number, problem
 
 
-# The header
+# -- the header
 
 
 def _header(name: str, lines: Iterator[RawLine]) -> tuple[list[str], str]:
@@ -156,7 +156,7 @@ def _header_problem(names: list[str]) -> str | None:
     return f"the header lacks the column {lacking[0]!r}" if lacking else None
 
 
-# Records
+# -- records
 
 
 class _Stopped(Exception):
@@ -292,7 +292,7 @@ def _open_quote(text: str, separator: str) -> int:
     return max(text.find('"', place if place < len(text) else 0), 0)
 
 
-# Cells
+# -- cells
 
 
 class _Columns:

@@ -14,14 +14,15 @@ from typing import IO, Any
 
 from meterctl.core.errors import BadInput
 
-STANDARD_INPUT = "-"
+#: The name of standard input, or of standard output for a file to write.
+STANDARD_STREAM = "-"
 
 _GZIP_MAGIC = b"\x1f"  # no text begins with this byte; the second byte may not have arrived yet
 
 
 def display_name(name: str) -> str:
     """Return the display name of a file argument."""
-    return "standard input" if name == STANDARD_INPUT else name
+    return "standard input" if name == STANDARD_STREAM else name
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def open_file(path: str) -> Iterator["BufferedReader[Any]"]:
 @contextmanager
 def open_file_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
     """Open ``name``: a path, or ``-`` for standard input. Raises `BadInput` if that fails."""
-    if name == STANDARD_INPUT:
+    if name == STANDARD_STREAM:
         stream = sys.stdin.buffer
         yield stream if isinstance(stream, BufferedReader) else BufferedReader(stream)
         return
@@ -50,7 +51,7 @@ def open_file_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
 def is_same_file(path: str | Path, other: str | Path) -> bool:
     """Return True if both paths name the same file, existing or not. ``other`` may be ``-``."""
     try:
-        if str(other) == STANDARD_INPUT:
+        if str(other) == STANDARD_STREAM:
             return os.path.samestat(Path(path).stat(), os.fstat(sys.stdin.fileno()))
         return Path(path).samefile(other)
     except (OSError, ValueError, AttributeError):

@@ -38,7 +38,7 @@ def check_step(step: JournalStep) -> None:
     _STEPS[step.entry["kind"]](step)
 
 
-# ----------------------------------------------------------------------------------------------------------------- lots
+# -- lots
 
 
 def _expiration(step: JournalStep) -> None:
@@ -63,7 +63,7 @@ def _extension(step: JournalStep) -> None:
         step.note(Check.EXPIRY, f"lot {entry['lot']} gets the expiry {entry['expires_at']}, which had passed")
 
 
-# ------------------------------------------------------------------------------------------------ units in, units out
+# -- units in, units out
 
 
 def _credit(step: JournalStep) -> None:
@@ -100,7 +100,7 @@ def _adjustment(step: JournalStep) -> None:
         step.note(Check.LOTS, f"it voids {entry['units']} units of lot {entry['voids']}, which had {remaining}")
 
 
-# --------------------------------------------------------------------------------------------------------- given back
+# -- given back
 
 
 def _refund(step: JournalStep) -> None:

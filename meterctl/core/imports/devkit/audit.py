@@ -144,7 +144,7 @@ def _refund(
         yield AuditFinding(org, "clawback_after_expiry", entry.id, expired, message, adjust=expired)
 
 
-# ---------------------------------------------------------------------------------------------------------------- weeks
+# -- weeks
 
 
 def _weeks(old: OldOrg) -> Iterator[AuditFinding]:
