@@ -91,7 +91,6 @@ class Fact:
     dated: tuple[str, datetime] | None = None
     beyond: list[tuple[object, int]] = field(default_factory=list)
     unbeyond: list[tuple[object, int]] = field(default_factory=list)
-    low: list[int] = field(default_factory=list)
 
     @property
     def amount(self) -> int:
@@ -177,6 +176,12 @@ class Book:
 
     def balance(self) -> int:
         return sum(fact.amount for fact in self.facts)
+
+    def low(self, number: int) -> list[int]:
+        """The levels that the balance fell below by this fact, the highest first."""
+        after = sum(fact.amount for fact in self.facts[:number])
+        before = after - self.facts[number - 1].amount
+        return sorted((level for level in self.terms.balance_alerts if before >= level > after), reverse=True)
 
     def last_at(self) -> datetime:
         return self.facts[-1].at if self.facts else datetime.min.replace(tzinfo=UTC)

@@ -79,12 +79,13 @@ def test_every_answer_and_every_figure_agree_with_the_naive_rules(history: Histo
         receipt = ask(desk, step.operation, at)
         note(f"{now} {step.operation} at {at}: {answer_of(receipt)}, {receipt.balance}")
         assert answer_of(receipt) == expected
-        facts = naive.book(org).facts
-        entries = desk.entries(org)
+        book = naive.book(org)
+        facts, entries = book.facts, desk.entries(org)
         assert [(entry["seq"], moment(entry["at"]), entry["amount"]) for entry in entries] == [
             (fact.number, fact.at, fact.amount) for fact in facts
         ]
         assert [entry.get("alerts", []) for entry in entries] == [fact.alerts for fact in facts]
+        assert [entry.get("low", []) for entry in entries] == [book.low(fact.number) for fact in facts]
         view = naive.view(org, now)
         assert seen(desk.state(org), history.terms.default_plan) == view
         if not receipt.applied:
