@@ -23,6 +23,7 @@ from bench.benches import Home, Sizes
 from bench.figures import Figure, Run, run
 from bench.places import MongodPlace, Place, opened
 from bench.replaced_design import ReplacedDesign, history
+from bench.service import service
 from bench.stories import name
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import Debit, Request
@@ -285,6 +286,7 @@ TARGETS: tuple[tuple[Bench, int], ...] = (
     (before, 1),
     (memory, 1),
     (lots, 1),
+    (service, 1),
 )
 
 
