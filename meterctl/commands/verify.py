@@ -16,6 +16,7 @@ from meterctl.commands.options import (
     switch,
     worker_count,
 )
+from meterctl.core.booking.checked_clock import JudgedClock
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput, NoJournal, shell_command
 from meterctl.core.files.atomic import Aside, check_apart, writing
@@ -41,7 +42,7 @@ from meterctl.core.verify import (
 from meterctl.core.verify.claim_repair import repair_claims
 from meterctl.process.long_run import prepare_long_run
 from meterctl.process.progress import Progress as ProgressLine
-from meterctl.wiring import Wiring
+from meterctl.wiring import Wiring, clock_limits
 
 app = new_app()
 
@@ -130,9 +131,15 @@ def _verify(
     if file is not None:
         with open_file_or_standard_input(file) as source:
             return verify_file(unzip(source), latest=latest_at(wiring.clock), **settings)
+    limits = clock_limits(wiring.settings)
+    clock = JudgedClock(wiring.clock, wiring.store.clock, limits, is_pinned=wiring.is_pinned, doubt=_warn_of_clock)
     if org is not None:
-        return verify_org(wiring.store, check_org(org), clock=wiring.clock, **settings)
-    return verify_all(wiring.store, checker=_checker(wiring, workers), clock=wiring.clock, **settings)
+        return verify_org(wiring.store, check_org(org), clock=clock, **settings)
+    return verify_all(wiring.store, checker=_checker(wiring, workers), clock=clock, **settings)
+
+
+def _warn_of_clock(problem: str) -> None:
+    sys.stderr.write(f"warning: {problem}\n")
 
 
 def _checker(wiring: Wiring, workers: str | None) -> Checker | None:

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_millis
-from meterctl.process.clock import SystemClock
+from meterctl.core.domain.operations import Adjust, Request
+from meterctl.core.domain.policy import Terms
+from meterctl.core.stores.url import open_store
+from meterctl.process.clock import FixedClock, SystemClock
 from tests.acceptance.shell import Answer, Shell
 from tests.acceptance.terminal import at_terminal
 from tests.mongod import own_database
@@ -279,3 +283,36 @@ def test_each_line_of_a_results_file_and_each_receipt_of_a_plan_says_that_the_cl
     applied = run.doc("apply plan.ndjson")
     for record in (applied, *applied["receipts"], run.doc("adjust acme 1 --ref p2 --reason why")):
         assert [warning["code"] for warning in record["warnings"]] == ["clock_pinned"]
+
+
+@pytest.mark.parametrize("days", [100, -100])
+def test_l61_check_17_goes_by_the_servers_time_where_the_clock_is_wrong(
+    real: Shell, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """One org was booked by a clock 50 days ahead, in the days of an earlier program; the other one now."""
+    store = open_store(real.store)
+    ahead = add_millis(SystemClock().now(), 50 * DAY_MS)
+    assert Ledger(store, FixedClock(ahead), Terms()).one(Request(Adjust("acme", 1, "a1"), "x", "why")).applied
+    store.close()
+    real.all("adjust bolt 1 --ref a1 --reason why")
+    at_server = real.store.startswith("mongodb")
+    set_clock(monkeypatch, days)
+    named = {"acme"} if at_server else set() if days > 0 else {"acme", "bolt"}  # a file has no second clock
+    for line in ("verify --all", "verify --all --workers 2", "verify acme"):
+        found = real.json(line)
+        expected = named & {"acme"} if line == "verify acme" else named
+        assert {one["org"] for one in found.doc["findings"] if one["check"] == 17} == expected, line
+        assert found.code == (8 if expected else 0), line
+        (warning,) = found.err.splitlines()
+        assert f"{'ahead of' if days > 0 else 'behind'} the" in warning
+        assert ("compared with the server's time" in warning) == at_server
+    checks = {check["name"]: check for check in real.json("doctor").doc["checks"]}
+    assert (checks["ahead"]["ok"], checks["clock"]["ok"]) == (not named, False)
+    assert all(org in checks["ahead"]["found"] for org in named)
+    assert checks["due"]["found"] == "nothing is due"
+
+
+def test_l61_a_right_clock_is_not_doubted(real: Shell) -> None:
+    real.all("adjust acme 1 --ref a1 --reason why")
+    for line in ("verify --all", "verify acme"):
+        assert real.json(line).err == ""

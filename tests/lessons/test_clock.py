@@ -86,6 +86,20 @@ def test_l61_an_org_ahead_of_now_is_found(desk: Desk) -> None:
     assert verify_all(desk.store, clock=desk.clock).ok
 
 
+def test_l77_an_entry_booked_while_verify_runs_does_not_lie_ahead(desk: Desk) -> None:
+    """A run of hours passes entries that are newer than its beginning."""
+    began = desk.clock.now()
+    desk.go(add_millis(began, HOUR_MS))
+    desk.credit("cs_1")
+    desk.go(add_millis(began, 3 * HOUR_MS))
+    desk.credit("cs_2", org="bolt")
+    clock = HandClock(began)
+    hours = iter(range(10))
+    with patch.object(clock, "now", lambda: add_millis(began, next(hours) * HOUR_MS)):
+        result = verify_all(desk.store, clock=clock)
+    assert [(finding.org, finding.check) for finding in result.findings] == [("bolt", Check.AHEAD)]
+
+
 @pytest.mark.parametrize("call", LONGEST_CALLS)
 def test_l100_a_write_without_an_answer_ends_after_half_a_minute_and_one_call(desk: Desk, call: float) -> None:
     clock = Ticking(desk.clock.now())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from meterctl.core.domain.instants import to_millis
-from meterctl.core.errors import ClockJump, ClockSkew
+from meterctl.core.errors import ClockJump, ClockSkew, StoreDamaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, ClockMark, StoreClock
 
@@ -152,3 +152,43 @@ class CheckedClock:
     def _leave(self, mark: ClockMark) -> None:
         self._mark = mark
         self._store.leave_mark(mark)
+
+
+class JudgedClock:
+    """A clock for checks of journals: this machine's; but a server's, if writes would refuse this machine's.
+
+    ``doubt`` receives the reason once, if writes would refuse this machine's clock.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: StoreClock,
+        limits: ClockLimits,
+        *,
+        is_pinned: bool = False,
+        doubt: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._checked = CheckedClock(clock, store, limits, is_pinned=is_pinned, writes=False)
+        self._doubt: Callable[[str], None] | None = doubt
+        self.elapsed: Callable[[], float] = clock.elapsed
+        self.sleep: Callable[[float], None] = clock.sleep
+
+    def now(self) -> Instant:
+        try:
+            return self._checked.now()
+        except ClockSkew as problem:
+            self._tell(f"{problem.message}; entries are compared with the server's time")
+            return self._store.server_time() or self._clock.now()
+        except ClockJump as problem:
+            self._tell(f"{problem.message}; if this clock is wrong, entries may seem to lie ahead of now")
+        except StoreDamaged:
+            pass  # the checks of the store report it
+        return self._clock.now()
+
+    def _tell(self, message: str) -> None:
+        if self._doubt is not None:
+            self._doubt(message)
+        self._doubt = None

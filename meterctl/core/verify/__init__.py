@@ -11,12 +11,12 @@ from meterctl.core.verify.export_check import verify_file
 from meterctl.core.verify.journal_check import JournalCheck, Sealed
 from meterctl.core.verify.report import Checked, OnTip, Progress
 from meterctl.core.verify.seal import SEAL, Seal, SealWriter, read_seal
+from meterctl.core.verify.second_look import latest_at
 from meterctl.core.verify.store_check import (
     Checker,
     Repair,
     StorePart,
     check_part,
-    latest_at,
     repair_heads,
     verify_all,
     verify_org,

@@ -87,7 +87,8 @@ class Doctor:
 
     Anything before ``now`` is due. ``clock`` is this machine's, to compare with the server's. ``config_versions`` are
     the plans of the config, to compare with the published ones. ``default_plan`` is the config's plan for orgs without
-    one; None if the config cannot be read. By ``waiting``, writers get time to catch up with their heads and claims.
+    one; None if the config cannot be read. By ``waiting``, writers get time to catch up with their heads and claims;
+    it also tells the time that is now, once the store answers.
     """
 
     def __init__(
@@ -140,6 +141,8 @@ class Doctor:
             "heads": self._heads,
             "claims": self._claims,
         }
+        if self._waiting is not None:
+            self._now = self._waiting.now()
         for name, look in looks.items():
             yield _observe(name, look)
 
@@ -245,7 +248,7 @@ class Doctor:
         missing = persisting(self._store, doubts, self._waiting)
         if not missing:
             return Observation("claims", True, f"{self._count(claims)} looked at, no credit is missing")
-        org, _, key = missing[0]
+        org, key = missing[0].org, missing[0].key
         session = (key or "").partition(":")[2]
         summary = f"{len(missing)} of {self._count(claims)} are not credited, such as {session} of {org}"
         credit = shell_command("credit-pack", org, "PACK", "--session", session)

@@ -43,6 +43,7 @@ def verify_file(
     run = Run(progress=progress, on_tip=on_tip, seal=seal, latest=latest)
     with seekable(file) as source:
         _ExportCheck(_Lines(source), run, base).run()
+    run.settle_ahead(latest)
     return run.done()
 
 

@@ -34,8 +34,7 @@ class JournalCheck:
     ``seq``, ``hash`` and ``tip`` are those of the last entry so far; ``text`` is the part of it that its hash covers.
     """
 
-    def __init__(self, org: str, lookup: Lookup, seal: Sealed | None = None, *, latest: Instant | None = None) -> None:
-        """Start a journal. No entry may take effect after ``latest``."""
+    def __init__(self, org: str, lookup: Lookup, seal: Sealed | None = None) -> None:
         self.org = org
         self.seq = 0
         self.hash = NO_HASH
@@ -49,7 +48,6 @@ class JournalCheck:
         self._keys = Seen()
         self._past = Past(lookup)
         self._seal = seal
-        self._latest = latest
         self._findings: list[Finding] = []
         self._place = 0  # the seq for findings
 
@@ -73,6 +71,11 @@ class JournalCheck:
         seq = document.get("seq") if isinstance(document, dict) else None
         return self._unusable(problem, seq if is_number(type(seq)) else self.seq + 1)
 
+    @property
+    def at(self) -> Instant:
+        """The time at which the last entry takes effect."""
+        return self._at
+
     def unreadable(self, message: str) -> list[Finding]:
         """Return the finding for an unreadable entry in the next place."""
         return self._unusable(message, None)
@@ -86,9 +89,6 @@ class JournalCheck:
         if self._seal is not None and self.seq < self._seal.seq:
             message = f"the journal ends at entry {self.seq}, but was sealed at entry {self._seal.seq}"
             self._note(Check.SEAL, message)
-        if self._latest is not None and self._at > self._latest:
-            message = f"it takes effect at {self._at}, in the future: until then new entries get this time"
-            self._note(Check.AHEAD, message)
         return self._findings
 
     def _unusable(self, message: str, seq: int | None) -> list[Finding]:

@@ -30,12 +30,13 @@ _REPORT_EVERY = 10_000
 
 
 class Doubt(NamedTuple):
-    """A deviation that a writer may be about to correct: the head of ``org`` is behind entry ``seq``; or, with a
-    ``key``, the topup of a claimed session is missing."""
+    """A deviation that the next moments may settle: the head of ``org`` is behind entry ``seq``; with a ``key``, the
+    topup of a claimed session is missing; with ``at``, the entry takes effect then, ahead of now."""
 
     org: str
     seq: int
     key: str | None = None
+    at: Instant | None = None
 
 
 class Checked(NamedTuple):
@@ -75,7 +76,7 @@ class Run:
     def start(self, org: str, lookup: Lookup) -> JournalCheck:
         self._result.orgs += 1
         seal = None if self._seal is None else self._seal.take(org)
-        return JournalCheck(org, lookup, seal, latest=self._latest)
+        return JournalCheck(org, lookup, seal)
 
     def entry(self, findings: list[Finding]) -> None:
         """Count an entry and add its findings."""
@@ -89,6 +90,8 @@ class Run:
     def end(self, check: JournalCheck) -> None:
         """Finish the journal of ``check``."""
         self.add(check.finish())
+        if self._latest is not None and check.at > self._latest:
+            self.doubt(Doubt(check.org, check.seq, at=check.at))
         if self._on_tip is not None and check.tip is not None:
             self._on_tip(check.org, check.seq, check.hash)
 
@@ -129,6 +132,14 @@ class Run:
             self.doubts.append(doubt)
         else:
             self._result.more += 1
+
+    def settle_ahead(self, latest: Instant | None) -> None:
+        """Report the entries that take effect after ``latest``, which may be later than it was at their check."""
+        doubts, self.doubts = self.doubts, [doubt for doubt in self.doubts if doubt.at is None]
+        for org, seq, _, at in doubts:
+            if at is not None and (latest is None or at > latest):
+                message = f"it takes effect at {at}, in the future: until then new entries get this time"
+                self.note(org, seq, Check.AHEAD, message)
 
     def note(self, org: str | None, seq: int | None, check: Check, message: str) -> None:
         self.add([Finding(org, seq, int(check), message)])

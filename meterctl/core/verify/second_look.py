@@ -7,11 +7,13 @@ others write, a head may be seconds behind its journal, and a claim seconds ahea
 from collections.abc import Sequence
 from typing import cast
 
+from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.domain.entry_shape import malformed
+from meterctl.core.domain.instants import add_millis
 from meterctl.core.domain.value_shape import is_state
 from meterctl.core.errors import Damaged, StoreDamaged
-from meterctl.core.model import Entry
+from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Clock, Head, Store
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.report import Doubt, Run
@@ -25,8 +27,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 REPAIR = "to repair it: meterctl verify --all --repair-heads"
 
 
+def latest_at(clock: Clock | None) -> Instant | None:
+    """Return the latest time at which an entry may take effect, allowing for a caller's clock that runs ahead."""
+    return None if clock is None else add_millis(clock.now(), FUTURE_MS)
+
+
 def settle(store: Store, run: Run, clock: Clock | None) -> None:
     """Report the run's doubts that persist. With a ``clock``, wait for writers to resolve them."""
+    run.settle_ahead(latest_at(clock))
     doubts, run.doubts = run.doubts, []
     for doubt in persisting(store, doubts, clock):
         _report(store, run, doubt)
@@ -64,7 +72,7 @@ def _may_settle(store: Store, doubt: Doubt) -> bool:
 
 
 def _report(store: Store, run: Run, doubt: Doubt) -> None:
-    org, seq, key = doubt
+    org, seq, key, _ = doubt
     if key is not None:
         message = f"session {key.partition(':')[2]!r} is claimed, but not credited: credit it again"
         run.note(org, None, Check.CLAIM, message)

@@ -7,9 +7,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
-from meterctl.core.booking.chunk_decider import FUTURE_MS
 from meterctl.core.booking.head_cache import head_of
-from meterctl.core.domain.instants import add_millis
 from meterctl.core.errors import Damaged, StoreDamaged
 from meterctl.core.model import Claim, Entry, Instant
 from meterctl.core.ports import Clock, Head, Store
@@ -17,7 +15,7 @@ from meterctl.core.results import Verification
 from meterctl.core.verify.checks import Check
 from meterctl.core.verify.report import Checked, Doubt, Item, OnTip, Progress, Run, Tip, readable
 from meterctl.core.verify.seal import Seal
-from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, is_right, settle
+from meterctl.core.verify.second_look import REPAIR, head_of_entry, is_booked, is_right, latest_at, settle
 
 #: Orgs, claims or topups to look up together.
 CHUNK = 500
@@ -44,11 +42,6 @@ def verify_org(
         _StoreCheck(store, run).orgs([org])
     settle(store, run, clock)
     return run.done()
-
-
-def latest_at(clock: Clock | None) -> Instant | None:
-    """Return the latest time at which an entry may take effect, allowing for a caller's clock that runs ahead."""
-    return None if clock is None else add_millis(clock.now(), FUTURE_MS)
 
 
 class StorePart(NamedTuple):
@@ -90,7 +83,6 @@ def verify_all(
     ``checker`` checks the orgs in place of this process. With a ``clock`` no entry may lie ahead of now (check 17),
     and writers get time to catch up with their heads and claims; without, both are left out.
     """
-    latest = latest_at(clock)
     run = Run(progress=progress, on_tip=on_tip, seal=seal)
     check = checker or partial(_checked_here, store, run)
     names = readable(store.journal.orgs(), partial(run.note, None, None, Check.FORM))
@@ -98,7 +90,9 @@ def verify_all(
     if checker is not None:
         orgs = (part for some in orgs for part in _parts(store, some))
     with _medium(store, run):
-        for checked in check(StorePart(some, None if seal is None else seal.part(some), latest) for some in orgs):
+        # The time of each part anew, because a long run passes entries that were booked after its beginning.
+        parts = (StorePart(some, None if seal is None else seal.part(some), latest_at(clock)) for some in orgs)
+        for checked in check(parts):
             run.take(checked)
     rest = _StoreCheck(store, run)
     rest.heads_without_journal()

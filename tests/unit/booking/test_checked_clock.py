@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits, span_of
+from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits, JudgedClock, span_of
 from meterctl.core.domain.instants import add_millis
-from meterctl.core.errors import UNREACHABLE, ClockJump, ClockSkew, MeterctlError
+from meterctl.core.errors import UNREACHABLE, ClockJump, ClockSkew, MeterctlError, StoreDamaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import ClockMark
 from tests.desk import NOON, HandClock
@@ -243,3 +243,39 @@ def test_waiting_is_the_clocks_own() -> None:
 )
 def test_spans_in_words(seconds: float, words: str) -> None:
     assert span_of(seconds) == words
+
+
+# -- a clock for checks
+
+
+def test_a_judged_clock_is_the_machines_while_writes_would_take_it() -> None:
+    machine, doubts = Machine(), list[str]()
+    clock = JudgedClock(machine, Times(lambda: Instant(NOON)), LIMITS, doubt=doubts.append)
+    machine.set_by(4 * MINUTE)
+    assert (clock.now(), doubts) == (at(4 * MINUTE), [])
+    machine.set_by(100 * DAY)
+    assert [clock.now(), clock.now()] == [NOON, NOON]
+    (doubt,) = doubts
+    assert "100 days ahead of the database server's" in doubt
+    machine.set_by(-100 * DAY)
+    assert clock.now() == at(4 * MINUTE)
+
+
+def test_a_judged_clock_of_a_file_doubts_a_jump_and_has_no_other_time() -> None:
+    machine, times, doubts = Machine(), Times(mark=ClockMark(at(), pinned=False)), list[str]()
+    times.has_server = False
+    machine.set_by(-DAY)
+    clock = JudgedClock(machine, times, LIMITS, doubt=doubts.append)
+    assert (clock.now(), times.left) == (at(-DAY), [])
+    assert "behind the last write to this store" in doubts[0]
+    assert JudgedClock(machine, times, LIMITS, is_pinned=True, doubt=doubts.append).now() == at(-DAY)
+    assert len(doubts) == 1, "a pinned clock may tell any time, where it only reads"
+
+
+def test_a_judged_clock_leaves_damage_to_the_checks_of_the_store() -> None:
+    def read() -> ClockMark | None:
+        raise StoreDamaged("page 7 is damaged")
+
+    machine, times = Machine(), Times()
+    times.has_server, times.mark = False, read  # type: ignore[method-assign]
+    assert JudgedClock(machine, times, LIMITS).now() == at()
