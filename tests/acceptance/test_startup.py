@@ -159,7 +159,7 @@ def test_what_was_printed_before_a_failure_is_there() -> None:
             print("a row")
             raise StoreUnreachable("gone")
 
-        cli._invoke = print_and_fail
+        cli._answer = print_and_fail
         sys.argv = ["meterctl", "export"]
         __main__.run()
     """
