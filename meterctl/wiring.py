@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.config.settings import Profile, Settings
     from meterctl.core.backfill.booker import Backfiller
     from meterctl.core.backfill.saved_plans.plan_file import Header, PlanFile
-    from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits, Confirm
+    from meterctl.core.booking.checked_clock import CheckedClock, Confirm
     from meterctl.core.booking.ledger import Ledger
     from meterctl.core.booking.plan_publisher import NewVersion
     from meterctl.core.domain.guard import Guard
@@ -31,13 +31,6 @@ if TYPE_CHECKING:  # commands import lazily; help imports nothing
     from meterctl.core.stores.mongo.devkit import DevkitDatabase
     from meterctl.core.stores.overlay import OverlayStore
     from meterctl.core.sweep.sweeper import PageBooker, Sweeper
-
-
-def clock_limits(settings: "Settings") -> "ClockLimits":
-    """Return how far a clock may be off under these settings."""
-    from meterctl.core.booking.checked_clock import ClockLimits
-
-    return ClockLimits(None if settings.allow_time_travel else settings.max_clock_skew, settings.max_clock_jump)
 
 
 class Wiring:
@@ -175,12 +168,12 @@ class Wiring:
     def write_clock(self, *, writes: bool = True) -> "CheckedClock":
         """Return a clock for bookings: compared with the store's clock before its time is used. In a rehearsal nothing
         ``writes``."""
-        from meterctl.core.booking.checked_clock import CheckedClock
+        from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
 
         return CheckedClock(
             self.clock,
             self.store.clock,
-            clock_limits(self.settings),
+            ClockLimits(self.settings.clock_skew, self.settings.max_clock_jump),
             is_pinned=self.is_pinned,
             writes=writes and not self.options.dry_run,
             confirm=self._confirm_clock,

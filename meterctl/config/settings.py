@@ -51,6 +51,11 @@ class Settings(NamedTuple):
     stripe: StripeSettings = StripeSettings()
     profiles: Mapping[str, Profile] = {}
 
+    @property
+    def clock_skew(self) -> int | None:
+        """The seconds that a clock may be off a server's; None for any number."""
+        return None if self.allow_time_travel else self.max_clock_skew
+
     def under(self, profile: Profile) -> "Settings":
         """Return these settings with the limits and rules for reasons that ``profile`` has of its own."""
         own = (profile.require_reason, profile.reason_pattern)
