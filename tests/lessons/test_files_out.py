@@ -19,6 +19,7 @@ from meterctl.core.domain.canonical import canonical_text
 from meterctl.core.domain.checks import check_ref
 from meterctl.core.errors import BadInput, StoreUnusable
 from meterctl.core.stores.sqlite import SqliteStore
+from meterctl.process.clock import SystemClock
 from tests.desk import Desk
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
@@ -207,6 +208,41 @@ def test_l110_nothing_is_acknowledged_into_a_file_that_was_moved_away(tmp_path: 
         with pytest.raises(StoreUnusable) as moved:
             desk.adjust(5, "b")
         assert (moved.value.code, moved.value.exit_code) == ("store_moved", 10)
+
+
+def test_l110_a_file_that_was_moved_away_holds_all_that_was_acknowledged(tmp_path: Path) -> None:
+    """SQLite would leave its log behind, and delete it as soon as the next process makes a new file."""
+    path = tmp_path / "j.db"
+    with closing(SqliteStore(str(path))) as store:
+        assert Desk(store).adjust(5, "a").applied
+        path.rename(tmp_path / "moved.db")
+    with closing(SqliteStore(str(path))) as store:
+        assert Desk(store).adjust(7, "other").applied
+    with closing(SqliteStore(str(tmp_path / "moved.db"))) as store:
+        assert Desk(store).balance() == 5
+
+
+def test_l110_a_log_whose_file_is_gone_is_not_written_over(tmp_path: Path) -> None:
+    with closing(SqliteStore(str(tmp_path / "j.db"))) as store:
+        assert Desk(store).adjust(5, "a").applied
+        for end in ("", "-wal"):  # as a process leaves them that is killed
+            shutil.copy(tmp_path / f"j.db{end}", tmp_path / f"left.db{end}")
+    (tmp_path / "left.db").rename(tmp_path / "moved.db")
+    for empty in (False, True):
+        if empty:
+            (tmp_path / "left.db").touch()
+        with closing(SqliteStore(str(tmp_path / "left.db"))) as store:
+            uses: list[Callable[[Desk], object]] = [lambda desk: desk.adjust(7, "other"), Desk.balance]
+            for use in uses:
+                with pytest.raises(StoreUnusable) as lone:
+                    use(Desk(store))
+                assert (lone.value.code, lone.value.exit_code) == ("store_moved", 10)
+                assert "left.db-wal" in lone.value.message
+    with closing(SqliteStore(str(tmp_path / "left.db"), only_look=True)) as store, pytest.raises(StoreUnusable):
+        store.examine(SystemClock())
+    (tmp_path / "moved.db").rename(tmp_path / "left.db")
+    with closing(SqliteStore(str(tmp_path / "left.db"))) as store:
+        assert Desk(store).balance() == 5
 
 
 def resealed(text: str, header_changes: dict[str, Any], told: dict[str, Any]) -> str:

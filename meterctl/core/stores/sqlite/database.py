@@ -14,10 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from meterctl.core.domain.pattern import lazy_pattern
-from meterctl.core.errors import Damaged, MeterctlError, StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
+from meterctl.core.errors import StoreDamaged, StoreUnreachable, StoreUnusable, index_missing
 from meterctl.core.ports import ClockMark
-from meterctl.core.stores.sqlite.place import Standing, identity_of, make_private, standing_of, way_to_read
+from meterctl.core.stores.sqlite.failures import meaning_of
+from meterctl.core.stores.sqlite.place import (
+    Standing,
+    identity_of,
+    make_private,
+    require_no_lone_log,
+    standing_of,
+    way_to_read,
+)
 from meterctl.core.stores.sqlite.schema import (
     OBJECTS,
     SCHEMA_VERSION,
@@ -25,7 +32,7 @@ from meterctl.core.stores.sqlite.schema import (
     keeps_unique,
     object_names,
 )
-from meterctl.core.stores.sqlite.transactions import log_ahead, transaction
+from meterctl.core.stores.sqlite.transactions import log_ahead, save_log, transaction
 
 #: Generated columns came with this version.
 _OLDEST_SQLITE = (3, 31, 0)
@@ -58,22 +65,6 @@ _LEAVE_MARK = """
 """
 
 _Row = tuple[Any, ...]
-
-_NO_ANSWER = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-
-_BROKEN = {sqlite3.SQLITE_CORRUPT}
-
-#: SQLite's words for a text that is not JSON, and Python's for one that is not UTF-8.
-_UNREADABLE_TEXT = lazy_pattern("malformed JSON|Could not decode to UTF-8")
-
-_HINTS = {
-    sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
-    sqlite3.SQLITE_PERM: "this user may not open the file: check its rights and its directory's",
-    sqlite3.SQLITE_CANTOPEN: "check that the path names a file that this user may read, in a directory open to writes",
-    sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
-    sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
-    sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
-}
 
 
 class _Link:
@@ -236,14 +227,20 @@ class SqliteDatabase:
         with self._gate:
             for link in self._links.values():
                 with link.lock:
-                    link.close()
+                    self._close(link)
 
     def pause(self) -> None:
         """Close every connection and let no thread open another one until `resume`."""
         self._gate.acquire()
         for link in self._links.values():
             link.lock.acquire()
-            link.close()
+            self._close(link)
+
+    def _close(self, link: _Link) -> None:
+        """Close a connection. SQLite leaves the log of a file that was moved away behind, so copy it into the file."""
+        if link.connection is not None and self._file is not None and identity_of(self.path) is None:
+            save_log(link.connection)
+        link.close()
 
     def resume(self) -> None:
         for link in self._links.values():
@@ -257,6 +254,7 @@ class SqliteDatabase:
         try:
             self.path.stat()
         except FileNotFoundError:
+            require_no_lone_log(self.path)
             return True
         except OSError:  # opening it raises the error with its reason
             return False
@@ -277,7 +275,7 @@ class SqliteDatabase:
                     self._prepare(link)
                 yield link, link.connection
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise meaning_of(error, self.path) from error
 
     def _connect(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -290,6 +288,7 @@ class SqliteDatabase:
             # Not "ro" where there is a choice: with it SQLite leaves the log's files behind.
             place = f"{self.path.as_uri()}?{self._way or 'mode=rw'}"
         else:
+            require_no_lone_log(self.path)
             if not os.path.exists(self.path):  # noqa: PTH110 - an error counts as absent
                 make_private(self.path)
             place = str(self.path)
@@ -307,9 +306,8 @@ class SqliteDatabase:
         assert connection is not None
         try:
             connection.execute(f"PRAGMA cache_size = -{_READ_CACHE_KIB}")
-            connection.execute(
-                "PRAGMA cell_size_check = TRUE"
-            )  # report pages whose cells overlap as soon as they are read
+            # Report pages whose cells overlap as soon as they are read.
+            connection.execute("PRAGMA cell_size_check = TRUE")
             if self._only_look or self._way is not None:
                 self._prepare_to_read(connection)
                 return
@@ -351,21 +349,6 @@ class SqliteDatabase:
             f"{self.path} is a database of another program; nothing in it was changed",
             hint="choose another place with --store sqlite:PATH",
         )
-
-    def _meaning(self, error: sqlite3.Error) -> Exception:
-        """Return the error to raise for a SQLite error; the same one if it shows a mistake in this program."""
-        code = getattr(error, "sqlite_errorcode", None)
-        if _UNREADABLE_TEXT.search(str(error)):
-            return Damaged(f"{self.path} holds a text that cannot be read: some of its bytes were changed")
-        if code is None:
-            return error
-        if "no such index" in str(error):
-            return index_missing(str(self.path))
-        primary = code & 0xFF
-        if primary in _BROKEN:
-            return StoreDamaged(f"{self.path} is damaged: {error}")
-        error_class: type[MeterctlError] = StoreUnreachable if primary in _NO_ANSWER else StoreUnusable
-        return error_class(f"{self.path}: {error}", hint=_HINTS.get(primary))
 
 
 def _fitting(page: list[_Row]) -> int:

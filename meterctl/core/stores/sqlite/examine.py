@@ -8,12 +8,14 @@ from pathlib import Path
 
 from meterctl.core.ports import Observation
 from meterctl.core.stores.sqlite.database import SqliteDatabase
+from meterctl.core.stores.sqlite.place import require_no_lone_log
 from meterctl.core.stores.sqlite.schema import OBJECTS, plain
 
 _INIT = "complete it with: meterctl init"
 
 
 def examine(database: SqliteDatabase) -> list[Observation]:
+    require_no_lone_log(database.path)
     # Opening a missing file would create it.
     return list(_observations(database)) if _is_there(database.path) and database.is_made() else []
 

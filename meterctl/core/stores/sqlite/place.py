@@ -25,6 +25,24 @@ def make_private(path: Path) -> None:
         os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
+def require_no_lone_log(path: Path) -> None:
+    """Raise `StoreUnusable` if the file is gone, but not the log beside it.
+
+    The log holds acknowledged entries of that file, and SQLite deletes it as soon as it creates a new one.
+    """
+    log = Path(f"{os.path.realpath(path)}-wal")
+    # The log first: whoever creates a store makes the file before the log.
+    with suppress(OSError):
+        if log.stat().st_size == 0:
+            return
+        if not path.exists() or path.stat().st_size == 0:
+            raise StoreUnusable(
+                f"{log} holds entries of {path}, which was moved or removed",
+                hint="put the file back beside its log; if it is lost, keep a copy of the log, and move it away",
+                code="store_moved",
+            )
+
+
 def way_to_read(path: Path) -> str | None:
     """Return SQLite's URI parameter to open a file that this user may only read; None if the file is writable.
 

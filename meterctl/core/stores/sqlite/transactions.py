@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 #: Tries and seconds to switch a new file to write-ahead logging while other processes read it.
@@ -20,6 +20,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def save_log(connection: sqlite3.Connection) -> None:
+    """Copy the log into the file, and empty it, as far as other connections let it."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def log_ahead(connection: sqlite3.Connection) -> None:
