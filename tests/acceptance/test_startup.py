@@ -155,11 +155,11 @@ def test_what_was_printed_before_a_failure_is_there() -> None:
         from meterctl import __main__, cli
         from meterctl.core.errors import StoreUnreachable
 
-        def print_and_fail(_):
+        def print_and_fail():
             print("a row")
             raise StoreUnreachable("gone")
 
-        cli._answer = print_and_fail
+        cli.help_settings = print_and_fail
         sys.argv = ["meterctl", "export"]
         __main__.run()
     """
