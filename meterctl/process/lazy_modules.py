@@ -42,7 +42,17 @@ _MODULES = (
 #: Names that others import one by one and use in functions. Typer suggests a name for a mistyped one, `pathlib` makes
 #: file URLs, and pymongo loads its asynchronous half, `asyncio` with it, and reads the versions of its extras.
 _NAMES = {
-    "asyncio": ("AbstractEventLoop", "BaseTransport", "Future", "Transport", "events", "exceptions", "wait_for"),
+    "asyncio": (
+        "AbstractEventLoop",
+        "BaseTransport",
+        "Condition",
+        "Future",
+        "Lock",
+        "Transport",
+        "events",
+        "exceptions",
+        "wait_for",
+    ),
     "difflib": ("get_close_matches",),
     "importlib.metadata": ("requires", "version"),
     "pymongo.asynchronous.mongo_client": ("AsyncMongoClient",),
