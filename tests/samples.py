@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from meterctl.core.booking.plan_publisher import Published, version_record
+from meterctl.core.booking.plan_publisher import Publication, version_record
 from meterctl.core.imports.devkit.audit import AuditFinding
-from meterctl.core.imports.devkit.audit_report import Audited
-from meterctl.core.imports.devkit.importer import DevkitImported
-from meterctl.core.imports.report import Imported
+from meterctl.core.imports.devkit.audit_report import AuditReport
+from meterctl.core.imports.devkit.importer import DevkitImportReport
+from meterctl.core.imports.report import ImportReport
 from meterctl.core.model import Entry, Instant, PlanVersion
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import (
@@ -422,16 +422,16 @@ def config_pack(**fields: Any) -> dict[str, Any]:
     return defaults | fields
 
 
-def devkit_import() -> DevkitImported:
-    result = DevkitImported("mongodb://db/devkit", seconds=2.0)
+def devkit_import() -> DevkitImportReport:
+    result = DevkitImportReport("mongodb://db/devkit", seconds=2.0)
     told: list[str] = ["entry e1 is gone"]
     result.take({"org": "a", "status": "imported", "entries": 9, "old_balance": 5, "balance": 5, "problems": []})
     result.take({"org": "b", "status": "failed", "entries": 9, "old_balance": 5, "balance": 5, "problems": told})
     return result
 
 
-def audited() -> Audited:
-    result = Audited("mongodb://db/devkit", 3, 40, plan_out="amends.ndjson", seconds=2.0)
+def audited() -> AuditReport:
+    result = AuditReport("mongodb://db/devkit", 3, 40, plan_out="amends.ndjson", seconds=2.0)
     for units, finding in ((80, "whole_pack_expiration"), (-25, "settlement_not_charged"), (None, "no_id")):
         result.take(AuditFinding("acme", finding, "e1", units, f"a {finding} of acme", adjust=units or 0))
     return result
@@ -523,9 +523,9 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "plans": plans,
     "plan": lambda: Listing("plan", "versions", [version_record(version())], {"plan": "pro"}),
     "plans-published": lambda: Listing(
-        "plans", "plans", [Published(status, version()).record() for status in ("applied", "unchanged", "planned")]
+        "plans", "plans", [Publication(status, version()).record() for status in ("applied", "unchanged", "planned")]
     ),
-    "plan-version": lambda: Published("applied", version()),
+    "plan-version": lambda: Publication("applied", version()),
     "sweep": sweep,
     "sweep-locked": lambda: Sweep("reset-week", NOW, locked_by="host-1:4711:c0ffee"),
     "backfill": lambda: Backfill(lines=8819, applied=8800, replayed=10, refused=4, invalid=5, seconds=2.0),
@@ -536,11 +536,11 @@ SAMPLES: dict[str, Callable[[], Result]] = {
     "verify-nothing": lambda: Verification(seconds=0.25),
     "config": config,
     "audit": audited,
-    "audit-ok": lambda: Audited("mongodb://db/devkit", 3, 40),
+    "audit-ok": lambda: AuditReport("mongodb://db/devkit", 3, 40),
     "devkit-import": devkit_import,
-    "import": lambda: Imported("backup.ndjson", 3, 8819, 8800, 19, 1, ["gold"], seconds=2.0),
-    "import-planned": lambda: Imported("backup.ndjson", 3, 8819, 0, 8819, dry_run=True),
-    "import-nothing": lambda: Imported("backup.ndjson", 3, 8819, 8819),
+    "import": lambda: ImportReport("backup.ndjson", 3, 8819, 8800, 19, 1, ["gold"], seconds=2.0),
+    "import-planned": lambda: ImportReport("backup.ndjson", 3, 8819, 0, 8819, dry_run=True),
+    "import-nothing": lambda: ImportReport("backup.ndjson", 3, 8819, 8819),
     "refund-preview": preview,
     "locks": locks,
     "unknown": unknown,

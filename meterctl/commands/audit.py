@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.options import option
-from meterctl.core.imports.devkit.audit_report import Audited
+from meterctl.core.imports.devkit.audit_report import AuditReport
 from meterctl.wiring import Wiring
 
 app = new_app()
@@ -22,7 +22,7 @@ def devkit(
     source: Annotated[str | None, option("--from", "URI", "The old database (else METERCTL_DEVKIT).")] = None,
     org: Annotated[str | None, option("--org", "ORG", "Only this org.")] = None,
     plan_out: Annotated[str | None, option("--plan-out", "FILE", "Save the correcting adjustments as a plan.")] = None,
-) -> Audited:
+) -> AuditReport:
     """Audit devkit's collections: list errors, and the units owed to or by each customer. Books nothing.
 
     Reads the old database and never writes there. Exit code 8 if it finds an error. --plan-out saves the adjustments
@@ -39,7 +39,7 @@ def devkit(
 
     began = wiring.elapsed()
     database = wiring.devkit(source)
-    result, audit, correctable = Audited(database.place), Audit(wiring.now), []
+    result, audit, correctable = AuditReport(database.place), Audit(wiring.now), []
     for documents in database.read(database.orgs() if org is None else [org]):
         result.orgs += 1
         try:

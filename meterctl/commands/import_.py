@@ -10,8 +10,8 @@ from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option
 from meterctl.core.errors import BadInput
-from meterctl.core.imports.devkit.importer import DevkitImported
-from meterctl.core.imports.report import Imported
+from meterctl.core.imports.devkit.importer import DevkitImportReport
+from meterctl.core.imports.report import ImportReport
 from meterctl.core.results import Result
 from meterctl.core.stores.url import open_store, same_place, without_secret
 from meterctl.process.long_run import prepare_long_run
@@ -51,7 +51,7 @@ def import_journals(
     return _export(wiring, source)
 
 
-def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
+def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImportReport:
     from meterctl.core.booking.payment_modes import check_source, mode_by_marks
     from meterctl.core.imports.devkit.importer import DevkitImporter
     from meterctl.process.progress import Progress
@@ -62,7 +62,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
         agree(f"{place_of(wiring)} Import {database.place}?")
     _check_target(wiring)
     began, line = wiring.elapsed(), Progress("orgs")
-    result = DevkitImported(database.place, dry_run=wiring.options.dry_run)
+    result = DevkitImportReport(database.place, dry_run=wiring.options.dry_run)
     packs, dry_run = wiring.settings.terms.packs, wiring.options.dry_run
     check_source(mode_by_marks(lambda mark: database.has_session(mark, org)), database.place, wiring.store)
     importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock().now(), dry_run=dry_run)
@@ -76,7 +76,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImported:
     return result
 
 
-def _export(wiring: Wiring, source: str) -> Imported:
+def _export(wiring: Wiring, source: str) -> ImportReport:
     from meterctl.core.imports.export_file import import_export
     from meterctl.process.progress import Progress
 

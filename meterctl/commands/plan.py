@@ -8,7 +8,7 @@ from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.completion import complete_plans
 from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
 from meterctl.commands.options import Org, argument, completer, option, option_time, switch
-from meterctl.core.booking.plan_publisher import NewVersion, Published, publish, version_record
+from meterctl.core.booking.plan_publisher import NewVersion, Publication, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.meter_operations import NEXT_WEEK
 from meterctl.core.domain.operations import AssignPlan
@@ -72,13 +72,13 @@ def publish_version(
     return _publish(wiring, NewVersion(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
 
 
-def _publish(wiring: Wiring, version: NewVersion) -> Published:
+def _publish(wiring: Wiring, version: NewVersion) -> Publication:
     if is_to_ask(wiring):
         _confirm(wiring, publish(wiring.store.plans, wiring.write_clock(), version, dry_run=True))
     return publish(wiring.store.plans, wiring.write_clock(), version, dry_run=wiring.options.dry_run)
 
 
-def _confirm(wiring: Wiring, planned: Published) -> None:
+def _confirm(wiring: Wiring, planned: Publication) -> None:
     from meterctl.render import show
 
     if planned.status == "planned":

@@ -49,9 +49,9 @@ from meterctl.core.documents.writing import (
     BackfillLine,
     EventsDocument,
 )
-from meterctl.core.imports.devkit.audit_report import Audited
-from meterctl.core.imports.devkit.importer import DevkitImported
-from meterctl.core.imports.report import Imported
+from meterctl.core.imports.devkit.audit_report import AuditReport
+from meterctl.core.imports.devkit.importer import DevkitImportReport
+from meterctl.core.imports.report import ImportReport
 from meterctl.core.model import Instant
 from meterctl.core.reads.chart import LedgerChart
 from meterctl.core.results import (
@@ -126,9 +126,9 @@ DOCUMENTS: dict[str, Any] = {
     "commands": Commands,
     "init": Init,
     "doctor": DoctorDocument,
-    "import": Imported,
-    "audit": Audited,
-    "devkit-import": DevkitImported,
+    "import": ImportReport,
+    "audit": AuditReport,
+    "devkit-import": DevkitImportReport,
     "exported-plan": ExportedPlan,
     "repair": RepairDocument,
     "schemas": Schemas,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meterctl.core.booking.plan_publisher import Published, version_record
+from meterctl.core.booking.plan_publisher import Publication, version_record
 from meterctl.core.results import Facts, Listing
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Row, Styled
@@ -12,7 +12,7 @@ from meterctl.views.registry import view
 
 
 @view("plan-version")
-def show_publication(publication: Published) -> Iterable[Block]:
+def show_publication(publication: Publication) -> Iterable[Block]:
     outcome = {
         "applied": Styled("✓ published", "good"),
         "unchanged": Styled("✓ the same terms are published already", "accent"),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from meterctl.core.errors import shell_command
-from meterctl.core.imports.devkit.audit_report import Audited
-from meterctl.core.imports.devkit.importer import DevkitImported
-from meterctl.core.imports.report import Imported
+from meterctl.core.imports.devkit.audit_report import AuditReport
+from meterctl.core.imports.devkit.importer import DevkitImportReport
+from meterctl.core.imports.report import ImportReport
 from meterctl.views import words
 from meterctl.views.blocks import Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled
 from meterctl.views.registry import view
@@ -15,7 +15,7 @@ SHOWN = 40
 
 
 @view("import")
-def show_import(imported: Imported) -> Iterable[Block]:
+def show_import(imported: ImportReport) -> Iterable[Block]:
     new = bool(imported.imported or imported.plans)
     if imported.dry_run and new:
         outcome = Styled("○ would import", "accent")
@@ -36,7 +36,7 @@ def show_import(imported: Imported) -> Iterable[Block]:
 
 
 @view("audit")
-def show_audit(audit: Audited) -> Iterable[Block]:
+def show_audit(audit: AuditReport) -> Iterable[Block]:
     count = sum(audit.counts.values())
     outcome = Styled(f"✗ {words.plural(count, 'finding')}", "bad") if count else Styled("✓ nothing is wrong", "good")
     yield Heading((outcome, f": {words.plural(audit.orgs, 'org')} of {audit.source}"))
@@ -76,7 +76,7 @@ def show_audit(audit: Audited) -> Iterable[Block]:
 
 
 @view("devkit-import")
-def show_devkit_import(result: DevkitImported) -> Iterable[Block]:
+def show_devkit_import(result: DevkitImportReport) -> Iterable[Block]:
     if result.failed:
         outcome = Styled(f"✗ {words.plural(result.failed, 'org')} with problems", "bad")
     elif result.dry_run and result.imported:

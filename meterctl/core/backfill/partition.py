@@ -43,14 +43,14 @@ def _part_of(content: Document | BadInput, count: int) -> int:
     return crc32(org.encode(errors="surrogatepass")) % count if isinstance(org, str) else 0
 
 
-class Merged(NamedTuple):
+class MergedAnswers(NamedTuple):
     """Answers in order, up to the first line without one. ``lacking`` is the part with that line."""
 
     answers: list[Answer]
     lacking: int | None
 
 
-def merge(parts: Sequence[Sequence[int]], results: Sequence[list[Answer]]) -> Merged:
+def merge(parts: Sequence[Sequence[int]], results: Sequence[list[Answer]]) -> MergedAnswers:
     """Merge the answers of all parts. ``parts`` holds the places of their lines; a part may have stopped early."""
     pairs = chain.from_iterable(zip(places, part, strict=False) for places, part in zip(parts, results, strict=True))
     answers = sorted(pairs, key=itemgetter(0))
@@ -60,4 +60,4 @@ def merge(parts: Sequence[Sequence[int]], results: Sequence[list[Answer]]) -> Me
         if len(part) < len(places)
     ]
     first, number = min(lacking, default=(None, None))
-    return Merged([answer for place, answer in answers if first is None or place < first], number)
+    return MergedAnswers([answer for place, answer in answers if first is None or place < first], number)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from meterctl.core.backfill.answers import Answer
-from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.digest_set import DigestSet
 
 #: Most keys compared per file; each takes 12 to 24 bytes of memory.
 MOST_KEYS = 4_000_000
@@ -18,7 +18,7 @@ class FileKeys:
     """The keys used so far in a file."""
 
     def __init__(self) -> None:
-        self._keys = Seen()
+        self._keys = DigestSet()
         self._count = 0
 
     @property

@@ -42,7 +42,7 @@ class NewVersion:
 
 
 @dataclass(slots=True)
-class Published(WriteResult):
+class Publication(WriteResult):
     """A plan version and whether this call published it."""
 
     name = "plan-version"
@@ -75,7 +75,7 @@ def version_record(version: PlanVersion) -> dict[str, Any]:
     }
 
 
-def publish(plans: Plans, clock: Clock, terms: NewVersion, *, dry_run: bool = False) -> Published:
+def publish(plans: Plans, clock: Clock, terms: NewVersion, *, dry_run: bool = False) -> Publication:
     """Publish version n + 1 of a plan. The very same terms again, with no date of their own, change nothing.
 
     Losing the number to another publisher is retried, three times at most. Raises `PublishContended`.
@@ -85,10 +85,10 @@ def publish(plans: Plans, clock: Clock, terms: NewVersion, *, dry_run: bool = Fa
             clock.sleep(pause)
         newest = PlanBook(plans.all).newest(terms.plan)
         if newest is not None and terms.effective_from is None and _same_terms(newest, terms):
-            return Published("unchanged", newest)
+            return Publication("unchanged", newest)
         version = _next_version(newest, terms, clock.now())
         if dry_run or plans.add(version):
-            return Published("planned" if dry_run else "applied", version)
+            return Publication("planned" if dry_run else "applied", version)
     raise PublishContended(f"others published versions of plan {terms.plan} at the same time")
 
 

@@ -277,7 +277,7 @@ class Init(TypedDict):
     steps: list[StepDocument]
 
 
-class Named(TypedDict):
+class SchemaName(TypedDict):
     """A document by its name."""
 
     name: Annotated[str, text("name, as `meterctl schema` takes it")]
@@ -288,7 +288,7 @@ class Schemas(TypedDict):
     """The documents that have a JSON Schema."""
 
     schema: Literal["meterctl.schemas.v1"]
-    schemas: list[Named]
+    schemas: list[SchemaName]
 
 
 class Error(TypedDict):

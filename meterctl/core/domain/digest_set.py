@@ -3,7 +3,7 @@
 from array import array
 
 
-class Seen:
+class DigestSet:
     """A set of texts that keeps 64 bits of each: 12 to 24 bytes in all, where Python's own takes over a hundred.
 
     Two different texts pass for the same with a chance of n^2 / 2^65: one in 37 million at a million texts. The hash

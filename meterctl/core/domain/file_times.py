@@ -38,7 +38,7 @@ def file_instant(value: object, zone: tzinfo | None = None, *, ends: bool = Fals
         return instants.parse(value)
     if _NUMBER.fullmatch(value):
         return _since_epoch(value)
-    written = instants.read_written(value)
+    written = instants.read_time_parts(value)
     if written.offset is not None:
         return instants.parse(value)
     if written.time is None and ends:

@@ -44,7 +44,7 @@ _SPAN_HINT = "a span is written 90m, 36h, 14d or 3w"
 _RANGE_HINT = "times lie in the years 0001 to 9999, in UTC"
 
 
-class Written(NamedTuple):
+class TimeParts(NamedTuple):
     """A time as written: its day, its time of day (None for a date alone), and its offset (None: without a zone)."""
 
     day: str
@@ -56,14 +56,14 @@ class Written(NamedTuple):
         return datetime.fromisoformat(f"{self.day}T{self.time or '00:00:00.000'}")
 
 
-def read_written(text: str, hint: str = _TIME_HINT) -> Written:
+def read_time_parts(text: str, hint: str = _TIME_HINT) -> TimeParts:
     """Return the parts of ``text`` (ISO 8601). Raises `BadInput`."""
     match = _WRITTEN.fullmatch(text)
     if not match or not is_day(match["day"]):
         raise BadInput(f"{text!r} is not a time", hint=hint)
     millis = (match["fraction"] or "")[:3].ljust(3, "0")
     time = None if match["minute"] is None else f"{match['minute']}:{match['second'] or '00'}.{millis}"
-    return Written(match["day"], time, None if match["zone"] is None else _zone(match))
+    return TimeParts(match["day"], time, None if match["zone"] is None else _zone(match))
 
 
 def day_after(day: str) -> str:
@@ -197,7 +197,7 @@ def _midnight(instant: Instant) -> Instant:
 
 
 def _parse_written(text: str, hint: str) -> Instant:
-    written = read_written(text, hint)
+    written = read_time_parts(text, hint)
     return from_datetime(written.naive().replace(tzinfo=written.offset or UTC))
 
 

@@ -24,7 +24,7 @@ class Cost(NamedTuple):
     text: str
 
 
-class Priced(NamedTuple):
+class RunUnits(NamedTuple):
     """Units of one run, by bucket. The buckets always sum to ``units``; ``capped_from`` is the total before the
     cap, None if it was not capped."""
 
@@ -92,7 +92,7 @@ def feature_units(cost: str, ratio: str, dollars_to_units: str) -> int:
 
 def price_run(
     costs: Mapping[str, str], ratios: Mapping[str, str], *, dollars_to_units: str, run_base: int, cap: int
-) -> Priced:
+) -> RunUnits:
     """Units of a run from its costs by feature. At least ``run_base`` (the shortfall stands under ``base``), at most
     ``cap`` (0: no cap). Features that come to 0 units leave no bucket. Raises `InvalidCost`."""
     breakdown = {}
@@ -105,8 +105,8 @@ def price_run(
         breakdown["base"] = run_base - total
         total = run_base
     if 0 < cap < total:
-        return Priced(cap, scale_to(breakdown, cap), total)
-    return Priced(total, breakdown, None)
+        return RunUnits(cap, scale_to(breakdown, cap), total)
+    return RunUnits(total, breakdown, None)
 
 
 def scale_to(breakdown: Mapping[str, int], total: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError, undamaged
 from meterctl.core.imports.appender import Appender
-from meterctl.core.imports.report import Imported
+from meterctl.core.imports.report import ImportReport
 from meterctl.core.model import Claim, Entry, PlanVersion
 from meterctl.core.ports import EntryFilter, Store
 from meterctl.core.results import Verification
@@ -41,7 +41,7 @@ class OtherJournal(MeterctlError):
 
 def import_export(
     source: IO[bytes], name: str, store: Store, *, dry_run: bool = False, progress: Progress | None = None
-) -> Imported:
+) -> ImportReport:
     """Append the new entries of an export to the journals of ``store``. ``source`` must be seekable.
 
     Raises `UnsoundExport`, `OtherJournal`, `PaymentRefused` or `SessionTaken` before anything is appended.
@@ -54,7 +54,7 @@ def import_export(
         pass  # raise every refusal before the first append
     plan.check_claims()
     check_source(plan.modes.live, name, store)
-    result = Imported(
+    result = ImportReport(
         source=name,
         orgs=plan.orgs,
         entries=plan.entries,

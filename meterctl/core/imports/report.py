@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Imported(Result):
+class ImportReport(Result):
     """The outcome of an import."""
 
     name = "import"

@@ -8,7 +8,7 @@ from typing import IO, Any, Protocol
 
 from meterctl.core.domain.canonical import parse_json, without_hash
 from meterctl.core.domain.checks import check_integer, check_org, check_plan, check_ratio
-from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.digest_set import DigestSet
 from meterctl.core.domain.instants import parse
 from meterctl.core.errors import BadInput
 from meterctl.core.files.sources import seekable
@@ -128,8 +128,8 @@ class _ExportCheck:
         self._run = run
         self._base = base
         self._journal: JournalCheck | None = None
-        self._orgs = Seen()
-        self._sessions = Seen()
+        self._orgs = DigestSet()
+        self._sessions = DigestSet()
         self._payments: dict[int, tuple[str, ...]] = {}  # names of the org's payments, by seq of the topup
 
     def run(self) -> None:

@@ -3,7 +3,7 @@
 from typing import NamedTuple, cast
 
 from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes, chain_hash, hashed_bytes, without_hash
-from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.digest_set import DigestSet
 from meterctl.core.domain.effects import apply, draw_order
 from meterctl.core.domain.entry_shape import malformed
 from meterctl.core.domain.value_shape import is_number, is_state
@@ -29,7 +29,7 @@ class JournalCheck:
     Each entry is compared with the one before it, so a changed entry gives one or two findings, not one for each later
     entry. The first entry after a gap or an unreadable one is accepted as it is.
 
-    Memory: the org's state, a few bytes per key (see `Seen`), and a number per expired lot and refunded session.
+    Memory: the org's state, a few bytes per key (see `DigestSet`), and a number per expired lot and refunded session.
 
     ``seq``, ``hash`` and ``tip`` are those of the last entry so far; ``text`` is the part of it that its hash covers.
     """
@@ -45,7 +45,7 @@ class JournalCheck:
         self._state = EMPTY
         self._settled: int | None = 0
         self._blind = False  # True if the state before the next entry is unknown
-        self._keys = Seen()
+        self._keys = DigestSet()
         self._past = Past(lookup)
         self._seal = seal
         self._findings: list[Finding] = []

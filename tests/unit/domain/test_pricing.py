@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.pricing import (
     InvalidCost,
-    Priced,
+    RunUnits,
     feature_units,
     normal_cost,
     parse_cost,
@@ -24,7 +24,7 @@ from meterctl.core.model import MAX_UNITS
 
 def price(
     costs: dict[str, str], *, base: int = 0, cap: int = 0, dollars_to_units: str = "1000", **ratios: str
-) -> Priced:
+) -> RunUnits:
     return price_run(costs, ratios, dollars_to_units=dollars_to_units, run_base=base, cap=cap)
 
 
@@ -157,11 +157,11 @@ def test_ratio_is_the_features_own_else_the_default_else_1(ratios: dict[str, str
 
 
 def test_each_feature_is_floored_on_its_own() -> None:
-    assert price({"llm": "0.0019", "ocr": "0.0019"}) == Priced(2, {"llm": 1, "ocr": 1}, None)
+    assert price({"llm": "0.0019", "ocr": "0.0019"}) == RunUnits(2, {"llm": 1, "ocr": 1}, None)
 
 
 def test_each_feature_has_its_ratio() -> None:
-    assert price({"llm": "1", "ocr": "1", "tts": "1"}, llm="2", default="0.5") == Priced(
+    assert price({"llm": "1", "ocr": "1", "tts": "1"}, llm="2", default="0.5") == RunUnits(
         3000, {"llm": 2000, "ocr": 500, "tts": 500}, None
     )
 
@@ -169,37 +169,37 @@ def test_each_feature_has_its_ratio() -> None:
 @pytest.mark.parametrize(
     ("costs", "base", "expected"),
     [
-        ({}, 0, Priced(0, {}, None)),
-        ({}, 5, Priced(5, {"base": 5}, None)),
-        ({"llm": "0"}, 5, Priced(5, {"base": 5}, None)),
-        ({"llm": "0.004"}, 5, Priced(5, {"llm": 4, "base": 1}, None)),
-        ({"llm": "0.005"}, 5, Priced(5, {"llm": 5}, None)),
-        ({"llm": "0.006"}, 5, Priced(6, {"llm": 6}, None)),
+        ({}, 0, RunUnits(0, {}, None)),
+        ({}, 5, RunUnits(5, {"base": 5}, None)),
+        ({"llm": "0"}, 5, RunUnits(5, {"base": 5}, None)),
+        ({"llm": "0.004"}, 5, RunUnits(5, {"llm": 4, "base": 1}, None)),
+        ({"llm": "0.005"}, 5, RunUnits(5, {"llm": 5}, None)),
+        ({"llm": "0.006"}, 5, RunUnits(6, {"llm": 6}, None)),
     ],
 )
-def test_a_run_costs_at_least_run_base(costs: dict[str, str], base: int, expected: Priced) -> None:
+def test_a_run_costs_at_least_run_base(costs: dict[str, str], base: int, expected: RunUnits) -> None:
     assert price(costs, base=base) == expected
 
 
 @pytest.mark.parametrize(
     ("costs", "cap", "expected"),
     [
-        ({"a": "0.010"}, 0, Priced(10, {"a": 10}, None)),
-        ({"a": "0.010"}, 11, Priced(10, {"a": 10}, None)),
-        ({"a": "0.010"}, 10, Priced(10, {"a": 10}, None)),
-        ({"a": "0.010"}, 9, Priced(9, {"a": 9}, 10)),
-        ({"a": "0.005", "b": "0.005"}, 5, Priced(5, {"a": 3, "b": 2}, 10)),
-        ({"b": "0.001", "a": "0.001", "c": "0.001"}, 2, Priced(2, {"a": 1, "b": 1}, 3)),
-        ({"a": "0.007", "b": "0.002", "c": "0.001"}, 5, Priced(5, {"a": 4, "b": 1}, 10)),
-        ({"a": "0.007", "b": "0.002", "c": "0.001"}, 3, Priced(3, {"a": 2, "b": 1}, 10)),
+        ({"a": "0.010"}, 0, RunUnits(10, {"a": 10}, None)),
+        ({"a": "0.010"}, 11, RunUnits(10, {"a": 10}, None)),
+        ({"a": "0.010"}, 10, RunUnits(10, {"a": 10}, None)),
+        ({"a": "0.010"}, 9, RunUnits(9, {"a": 9}, 10)),
+        ({"a": "0.005", "b": "0.005"}, 5, RunUnits(5, {"a": 3, "b": 2}, 10)),
+        ({"b": "0.001", "a": "0.001", "c": "0.001"}, 2, RunUnits(2, {"a": 1, "b": 1}, 3)),
+        ({"a": "0.007", "b": "0.002", "c": "0.001"}, 5, RunUnits(5, {"a": 4, "b": 1}, 10)),
+        ({"a": "0.007", "b": "0.002", "c": "0.001"}, 3, RunUnits(3, {"a": 2, "b": 1}, 10)),
     ],
 )
-def test_a_run_costs_at_most_the_cap(costs: dict[str, str], cap: int, expected: Priced) -> None:
+def test_a_run_costs_at_most_the_cap(costs: dict[str, str], cap: int, expected: RunUnits) -> None:
     assert price(costs, cap=cap) == expected
 
 
 def test_the_base_is_capped_too() -> None:
-    assert price({"llm": "0.001"}, base=10, cap=4) == Priced(4, {"base": 4}, 10)
+    assert price({"llm": "0.001"}, base=10, cap=4) == RunUnits(4, {"base": 4}, 10)
 
 
 @given(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterctl.core.domain.canonical import canonical_bytes, entry_hash
-from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.digest_set import DigestSet
 from meterctl.core.domain.policy import Pack
 from meterctl.core.domain.rules import undo
 from meterctl.core.model import KINDS, MAX_UNITS, Entry
@@ -490,7 +490,7 @@ def test_memory_does_not_grow_with_a_journal_but_by_a_few_bytes_a_key() -> None:
 
 
 def test_seen_remembers_every_text_once() -> None:
-    seen = Seen()
+    seen = DigestSet()
     texts = [str(number) for number in range(5000)]
     assert all(seen.add(text) for text in texts)
     assert not any(seen.add(text) for text in texts)

@@ -7,7 +7,7 @@ from meterctl.core.domain.due_events import crossed, fresh_week
 from meterctl.core.domain.effects import debt_document, draft, draw
 from meterctl.core.domain.operations import Attribute
 from meterctl.core.domain.policy import unpublished
-from meterctl.core.domain.pricing import InvalidCost, Priced, price_run
+from meterctl.core.domain.pricing import InvalidCost, RunUnits, price_run
 from meterctl.core.domain.rules.context import Context, Decision, Idle
 from meterctl.core.errors import Refusal
 from meterctl.core.model import MAX_UNITS, Debt, PlanVersion, Week, week_document
@@ -53,13 +53,13 @@ def _week_to_open(context: Context) -> Week:
     return fresh_week(weeks.week_key(context.at), 1, context.in_force())
 
 
-def _price(operation: Attribute, context: Context) -> Priced | Refusal:
+def _price(operation: Attribute, context: Context) -> RunUnits | Refusal:
     """Units of a run: as given, or from its costs by the ratios of the version given, frozen or in force."""
     version = _pricing_version(operation, context)
     if isinstance(version, Refusal):
         return version
     if operation.units is not None:
-        return Priced(operation.units, {"default": operation.units}, None)
+        return RunUnits(operation.units, {"default": operation.units}, None)
     terms = context.terms
     try:
         price = price_run(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from meterctl.core.domain.digest_set import Seen
+from meterctl.core.domain.digest_set import DigestSet
 from meterctl.core.imports.devkit.records import OldEntry, OldOrg, OldWeek
 from meterctl.core.imports.devkit.replay import Effect, Replay
 from meterctl.core.model import Instant
@@ -36,7 +36,7 @@ class Audit:
 
     def __init__(self, now: Instant) -> None:
         self._now = now
-        self._names = Seen()
+        self._names = DigestSet()
 
     def findings(self, old: OldOrg) -> Iterator[AuditFinding]:
         """Yield the errors in an org's data."""

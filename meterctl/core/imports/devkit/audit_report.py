@@ -32,7 +32,7 @@ class AuditFindingRecord(TypedDict):
 
 
 @dataclass(slots=True)
-class Audited(Result):
+class AuditReport(Result):
     """The outcome of an audit."""
 
     name = "audit"

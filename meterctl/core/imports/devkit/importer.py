@@ -12,7 +12,7 @@ from meterctl.core.domain.entries import tip_of
 from meterctl.core.errors import MeterctlError
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.devkit.gather import OrgDocuments, org_of
-from meterctl.core.imports.devkit.journal_builder import SOURCE, JournalBuilder, Known
+from meterctl.core.imports.devkit.journal_builder import SOURCE, ImportedHistory, JournalBuilder
 from meterctl.core.imports.devkit.records import OldOrg, Unusable
 from meterctl.core.results import Result, shown
 
@@ -44,7 +44,7 @@ class OrgReport(TypedDict):
 
 
 @dataclass(slots=True)
-class DevkitImported(Result):
+class DevkitImportReport(Result):
     """The outcome of an import of devkit's data."""
 
     name = "devkit-import"
@@ -81,7 +81,9 @@ class DevkitImported(Result):
             self.more += 1
 
 
-class _Built(NamedTuple):
+class _OrgImport(NamedTuple):
+    """The report of an org, and its new entries."""
+
     report: OrgReport
     entries: list[Entry]
 
@@ -101,7 +103,7 @@ class DevkitImporter:
 
     def run(self, documents: Iterable[OrgDocuments]) -> Iterator[OrgReport]:
         """Import org after org, and report each once it is stored."""
-        built: list[_Built] = []
+        built: list[_OrgImport] = []
         for each in documents:
             built.append(self._build(each))
             if sum(len(done.entries) for done in built) >= TOGETHER:
@@ -109,19 +111,19 @@ class DevkitImporter:
                 built = []
         yield from self._store_all(built)
 
-    def _store_all(self, built: list[_Built]) -> Iterator[OrgReport]:
+    def _store_all(self, built: list[_OrgImport]) -> Iterator[OrgReport]:
         entries = [entry for done in built for entry in done.entries]
         if not self._dry_run:
             self._appender.append(entries)
             self._appender.catch_up([done.report["org"] for done in built if not done.entries])
         yield from (done.report for done in built)
 
-    def _build(self, documents: OrgDocuments) -> _Built:
+    def _build(self, documents: OrgDocuments) -> _OrgImport:
         try:
             old = org_of(documents)
             known, problems = self._known(old)
         except (Unusable, MeterctlError) as problem:
-            return _Built(_report(documents.org, "failed", [str(problem)]), [])
+            return _OrgImport(_report(documents.org, "failed", [str(problem)]), [])
         builder = JournalBuilder(
             old=old,
             known=known,
@@ -138,7 +140,7 @@ class DevkitImporter:
         report = _report(old.org, "planned" if self._dry_run else status, [*problems, *builder.problems])
         report["entries"], report["old_balance"] = len(entries), old.balance
         report["balance"] = entries[-1]["balance"] if entries else known.tip.state.balance
-        return _Built(report, entries)
+        return _OrgImport(report, entries)
 
     def _foreign_sessions(self, old: OldOrg) -> frozenset[str]:
         """Return the sessions of an org that belong to another one already."""
@@ -150,17 +152,17 @@ class DevkitImporter:
             if (session in claims and claims[session].org != old.org) or self._sessions.get(session, old.org) != old.org
         )
 
-    def _known(self, old: OldOrg) -> tuple[Known, list[str]]:
+    def _known(self, old: OldOrg) -> tuple[ImportedHistory, list[str]]:
         """Return the part of an org that the journal has already, and its differences from the old data."""
         tip = self._store.journal.tip(old.org)
         if tip is None:
-            return Known(), []
-        history = _Seen()
+            return ImportedHistory(), []
+        history = _HistoryReader()
         for entry in self._store.journal.read(old.org):
             history.take(entry)
         if not history.places and not history.counted:
             raise Unusable("the org has a journal of its own already, with nothing of devkit in it")
-        known = Known(
+        known = ImportedHistory(
             tip=tip_of(tip),
             places=history.places,
             keys=frozenset(history.keys),
@@ -170,7 +172,7 @@ class DevkitImporter:
         return known, list(history.differences(old))
 
 
-class _Seen:
+class _HistoryReader:
     """The old data that a journal holds already."""
 
     def __init__(self) -> None:

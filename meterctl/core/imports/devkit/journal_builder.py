@@ -28,7 +28,7 @@ UNKNOWN_PACK = "devkit"
 REASON = "history of devkit"
 
 
-class Known(NamedTuple):
+class ImportedHistory(NamedTuple):
     """The old data of an org that its journal holds already.
 
     ``places``: the seq of the entry for each old one, by its id. ``counted``: the units of each week. ``expired``:
@@ -62,7 +62,7 @@ class JournalBuilder:
     def __init__(
         self,
         old: OldOrg,
-        known: Known,
+        known: ImportedHistory,
         packs: Mapping[str, Pack],
         foreign_sessions: frozenset[str],
         actor: str,
