@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from meterctl.core.domain.canonical import canonical_text
-from meterctl.core.errors import Damaged
+from meterctl.core.errors import Damaged, raise_if_damaged
 from meterctl.core.model import Claim, Entry, Instant, PlanVersion
 from meterctl.core.ports import (
     Clock,
@@ -24,7 +24,7 @@ from meterctl.core.ports import (
     Recorded,
     StoredDocument,
 )
-from meterctl.core.stores.border import claim_of, entry_of, head_of, undamaged
+from meterctl.core.stores.border import claim_of, entry_of, head_of
 
 
 class MemoryJournal:
@@ -150,7 +150,7 @@ class MemoryClaims:
             return {claim.name: self._claims.setdefault(claim.name, claim) for claim in wanted}
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
-        claims = (undamaged(claim_of(*self._claims[name])) for name in names if name in self._claims)
+        claims = (raise_if_damaged(claim_of(*self._claims[name])) for name in names if name in self._claims)
         return {claim.name: claim for claim in claims}
 
     def move(self, holder: Claim, to: Claim) -> bool:

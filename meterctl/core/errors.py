@@ -272,12 +272,16 @@ class LockHeld(MeterctlError):
 Item = TypeVar("Item")
 
 
+def raise_if_damaged(item: Item | Damaged) -> Item:
+    """Return ``item``; raise it if it is `Damaged`."""
+    if isinstance(item, Damaged):
+        raise item
+    return item
+
+
 def undamaged(items: Iterable[Item | Damaged]) -> Iterator[Item]:
     """Yield the items; raise the first damaged one, because a copy must be complete."""
-    for item in items:
-        if isinstance(item, Damaged):
-            raise item
-        yield item
+    return map(raise_if_damaged, items)
 
 
 def sound(items: Iterable[Item | Damaged]) -> Iterator[Item]:

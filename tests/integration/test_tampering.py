@@ -9,9 +9,9 @@ import pytest
 from pymongo import MongoClient
 
 from meterctl.core.domain.canonical import canonical_text, entry_hash
+from meterctl.core.errors import raise_if_damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head, Store
-from meterctl.core.stores.border import undamaged
 from meterctl.core.verify import Check, SealWriter, read_seal, repair_heads, verify_all, verify_org
 from tests.desk import NOON
 from tests.journals import ORGS, another, clone, journal, leaves, put, rehash, tell_story
@@ -309,7 +309,7 @@ def test_a_head_that_says_another_time_for_what_is_due_next_is_found(store: Stor
 
 def test_lost_and_foreign_heads_are_found(store: Store, intruder: Intruder) -> None:
     intruder.delete_head("acme")
-    store.heads.replace([undamaged(store.heads.get(["beta"])["beta"])._replace(org="nobody")])
+    store.heads.replace([raise_if_damaged(store.heads.get(["beta"])["beta"])._replace(org="nobody")])
     assert found_in(store) == {("acme", Check.HEAD), ("nobody", Check.HEAD)}
 
 

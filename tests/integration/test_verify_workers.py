@@ -17,8 +17,8 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Adjust, CreditPack, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
+from meterctl.core.errors import raise_if_damaged
 from meterctl.core.ports import Store
-from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.url import open_store
 from meterctl.options import Options
 from meterctl.process.clock import FixedClock
@@ -82,7 +82,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cut_off(store: Store, org: str) -> None:
     """Make it look as if the newest entry of ``org`` had been removed: its head is of one that is not there."""
-    head = undamaged(store.heads.get([org])[org])
+    head = raise_if_damaged(store.heads.get([org])[org])
     store.heads.replace([head._replace(seq=head.seq + 1)])
 
 

@@ -12,11 +12,10 @@ from meterctl.core.booking.journal_view import OrgView, OrgViews
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.entries import tip_of
 from meterctl.core.domain.operations import Adjust
-from meterctl.core.errors import StoreUnreachable
+from meterctl.core.errors import StoreUnreachable, raise_if_damaged
 from meterctl.core.model import Instant
 from meterctl.core.payments.payments import Giveback
 from meterctl.core.payments.webhooks.feed import Feed
-from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.mongo import failures
 from meterctl.core.stores.mongo import journal as mongo_journal
 from meterctl.core.stores.mongo.heads import MongoHeads
@@ -143,7 +142,7 @@ def test_a_keeper_is_gone_when_the_lock_is_given_back() -> None:
 
 def test_an_old_head_beside_a_bad_org_stops_no_sweep() -> None:
     desk = with_due("a", "b", "c")
-    old = undamaged(desk.store.heads.get(["c"])["c"])
+    old = raise_if_damaged(desk.store.heads.get(["c"])["c"])
     desk.sweep(org="c")
     desk.store.heads.replace([old])
     spoil(desk, "b", state=None)

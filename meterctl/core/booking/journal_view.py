@@ -183,7 +183,7 @@ def topup_of(claim: Claim, history: History) -> Entry | None:
     return None if claim.topup_key is None else history.by_key(claim.topup_key)
 
 
-def unread(store: Store, org: str) -> OrgView:
+def journal_history(store: Store, org: str) -> OrgView:
     """Return a view of ``org`` without reading its tip: it has no state, and its history is the whole journal."""
     return OrgView(store, org, None, exact=False, up_to=MAX_UNITS)
 
@@ -201,7 +201,7 @@ class OrgViews:
 
     def of(self, org: str) -> OrgView:
         """Return the view of ``org``. The view of an org that was not loaded has a history and no tip."""
-        return self._views.get(org) or unread(self._store, org)
+        return self._views.get(org) or journal_history(self._store, org)
 
     def load(self, requests: Sequence[Request], *, exactly: Collection[str] = ()) -> Sequence[Request]:
         """Load the orgs of ``requests`` in a few queries for all, and the tips of those in ``exactly`` exactly.

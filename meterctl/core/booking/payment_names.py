@@ -11,7 +11,7 @@ answered with the other one takes the session off them: the org keeps the names,
 
 from collections.abc import Collection, Iterable, Sequence
 
-from meterctl.core.booking.journal_view import OrgView, OrgViews, topup_of, unread
+from meterctl.core.booking.journal_view import OrgView, OrgViews, journal_history, topup_of
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.rules import History
@@ -139,7 +139,7 @@ def _move(store: Store, holder: Claim, to: Claim) -> bool:
 
 def _is_idle(store: Store, claim: Claim) -> bool:
     """Return True if the claim's topup was never appended."""
-    return topup_of(claim, unread(store, claim.org)) is None
+    return topup_of(claim, journal_history(store, claim.org)) is None
 
 
 def undo_is_booked(store: Store, claim: Claim) -> bool:
@@ -147,7 +147,7 @@ def undo_is_booked(store: Store, claim: Claim) -> bool:
 
     A pending undo does not count: if it were never appended after the claim moved, both orgs would keep the pack.
     """
-    return topup_is_undone(claim, unread(store, claim.org))
+    return topup_is_undone(claim, journal_history(store, claim.org))
 
 
 def topup_is_undone(claim: Claim, history: History) -> bool:

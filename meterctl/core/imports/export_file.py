@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
-from meterctl.core.booking.journal_view import topup_of, unread
+from meterctl.core.booking.journal_view import journal_history, topup_of
 from meterctl.core.booking.payment_modes import JournalModes, check_source
 from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
@@ -212,7 +212,7 @@ class _ImportPlan:
                     raise OtherJournal(message)
 
     def _is_valid(self, claim: Claim) -> bool:
-        topup = topup_of(claim, unread(self._store, claim.org))
+        topup = topup_of(claim, journal_history(self._store, claim.org))
         if topup is None or (claim.org, topup["seq"]) in self.undone:
             return False
         undo = (claim.org, undo_key(topup))

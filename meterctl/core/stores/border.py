@@ -22,7 +22,7 @@ from meterctl.core.domain.value_shape import (
     is_text,
     is_whole,
 )
-from meterctl.core.errors import BadInput, Damaged, Item
+from meterctl.core.errors import BadInput, Damaged
 from meterctl.core.model import Claim, Entry, PlanVersion
 from meterctl.core.ports import Head, Lease
 
@@ -121,13 +121,6 @@ def parsed(text: bytes | str) -> object:
         return parse_json(text)
     except (ValueError, TypeError):
         return text
-
-
-def undamaged(item: Item | Damaged) -> Item:
-    """Return ``item``; raise it if it is `Damaged`."""
-    if isinstance(item, Damaged):
-        raise item
-    return item
 
 
 def balance_of(state: Mapping[str, Any]) -> int:

@@ -1,6 +1,6 @@
 """Rebuild claims from the journals."""
 
-from meterctl.core.booking.journal_view import topup_of, unread
+from meterctl.core.booking.journal_view import journal_history, topup_of
 from meterctl.core.booking.payment_names import claims_of, topup_is_undone, undo_is_booked
 from meterctl.core.errors import StoreDamaged
 from meterctl.core.model import Claim
@@ -27,7 +27,7 @@ def _repair_org(store: Store, org: str) -> int:
     repairs = 0
     for topup in store.journal.read(org, EntryFilter(kinds=("topup",))):
         claims = claims_of(topup)
-        if topup_is_undone(claims[0], unread(store, org)):
+        if topup_is_undone(claims[0], journal_history(store, org)):
             continue
         holders = store.claims.holders(claim.name for claim in claims)
         for claim in claims:
@@ -44,5 +44,5 @@ def _claim(store: Store, claim: Claim) -> bool:
 
 def _move(store: Store, holder: Claim, claim: Claim) -> bool:
     """Move a claim whose holder did not book the payment, or undid it; return True if moved."""
-    is_valid = topup_of(holder, unread(store, holder.org)) is not None and not undo_is_booked(store, holder)
+    is_valid = topup_of(holder, journal_history(store, holder.org)) is not None and not undo_is_booked(store, holder)
     return not is_valid and store.claims.move(holder, claim)

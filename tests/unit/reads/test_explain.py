@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, note, settings
 
 from meterctl.core.domain.instants import add_millis, parse
 from meterctl.core.domain.operations import Attribute, Request
+from meterctl.core.errors import raise_if_damaged
 from meterctl.core.model import Draw, Entry
 from meterctl.core.reads import debt_age
 from meterctl.core.reads import explain as explaining
 from meterctl.core.reads.explain import Explainer
 from meterctl.core.reads.lot_history import FATES, Stories
-from meterctl.core.stores.border import undamaged
 from tests.desk import NOON, Desk, tap
 from tests.memory_store import MemoryStore
 from tests.property.strategies import START, History, histories
@@ -352,7 +352,7 @@ def test_what_is_due_and_not_booked_is_odd_now_and_only_now(desk: Desk) -> None:
 
 def test_a_head_that_is_behind_is_odd(desk: Desk) -> None:
     desk.credit("s1")
-    old = undamaged(desk.store.heads.get(["acme"])["acme"])
+    old = raise_if_damaged(desk.store.heads.get(["acme"])["acme"])
     desk.debit(1, "d1")
     desk.store.heads.replace([old])
     (oddity,) = explain(desk)["oddities"]

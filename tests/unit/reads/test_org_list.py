@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from meterctl.core.errors import raise_if_damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Head
 from meterctl.core.reads import org_list
 from meterctl.core.reads.org_list import SORTS, OrgFilter, OrgLister, OrgQuery
-from meterctl.core.stores.border import undamaged
 from tests.desk import Desk
 
 LATER = "2026-11-18T12:00:00.000Z"
@@ -89,7 +89,7 @@ def test_a_limit_takes_the_first_of_any_order(desk: Desk, sort: str, limit: int)
 
 
 def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
-    head = undamaged(desk.store.heads.get(["rich"])["rich"])
+    head = raise_if_damaged(desk.store.heads.get(["rich"])["rich"])
     read = 0
 
     def heads(*, after: str = "") -> Iterator[Head]:
@@ -107,7 +107,7 @@ def test_a_listing_in_order_of_org_is_a_stream(desk: Desk) -> None:
 @pytest.mark.parametrize("broken", [{"state": None}, {"state": {"lots": 5}}, {"at": None}])
 def test_where_a_head_is_broken_the_journal_says_what_is_true(desk: Desk, broken: dict[str, Any]) -> None:
     before = listed(desk)
-    head = undamaged(desk.store.heads.get(["rich"])["rich"])
+    head = raise_if_damaged(desk.store.heads.get(["rich"])["rich"])
     desk.store.heads.replace([head._replace(**broken), head._replace(org="ghost", state={})])
     assert listed(desk) == before
 
@@ -176,7 +176,7 @@ def test_run_out_dates_come_from_the_pace(desk: Desk) -> None:
 
 def test_rows_that_are_shown_are_those_of_the_journal(desk: Desk) -> None:
     """Heads that are behind, forged or of nobody change nothing that is shown."""
-    head = undamaged(desk.store.heads.get(["rich"])["rich"])
+    head = raise_if_damaged(desk.store.heads.get(["rich"])["rich"])
     desk.debit(200, "d9", org="rich")
     desk.store.heads.replace([head._replace(state={**head.state, "lots": []}, balance=9)])
     desk.store.heads.put([head._replace(org="nobody")])
@@ -186,7 +186,7 @@ def test_rows_that_are_shown_are_those_of_the_journal(desk: Desk) -> None:
 
 
 def test_a_row_that_no_longer_matches_is_left_out(desk: Desk) -> None:
-    head = undamaged(desk.store.heads.get(["poor"])["poor"])
+    head = raise_if_damaged(desk.store.heads.get(["poor"])["poor"])
     desk.adjust(1000, "a1", org="poor")
     desk.store.heads.replace([head])
     assert names(desk, negative=True) == []

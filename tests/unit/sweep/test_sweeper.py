@@ -9,11 +9,10 @@ import pytest
 
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.operations import BookDue, Request
-from meterctl.core.errors import Damaged, LockHeld, StoreUnreachable, StoreUnusable, sound
+from meterctl.core.errors import Damaged, LockHeld, StoreUnreachable, StoreUnusable, raise_if_damaged, sound
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Head, Lease
 from meterctl.core.results import Sweep, SweepCommand
-from meterctl.core.stores.border import undamaged
 from meterctl.core.stores.overlay import OverlayStore
 from meterctl.core.sweep import due_orgs
 from meterctl.core.sweep.due_orgs import Extent, Shard
@@ -351,7 +350,7 @@ def test_what_another_writer_booked_is_skipped() -> None:
 def test_a_head_that_is_behind_is_renewed() -> None:
     """Its writer was killed between the entry and the head: without renewal each sweep would look at the org again."""
     desk = with_due("acme")
-    old = undamaged(desk.store.heads.get(["acme"])["acme"])
+    old = raise_if_damaged(desk.store.heads.get(["acme"])["acme"])
     desk.sweep()
     desk.store.heads.replace([old])
     assert outcome(sweeper(desk).all()) == (1, 0, 0, 1)
@@ -360,7 +359,7 @@ def test_a_head_that_is_behind_is_renewed() -> None:
 
 def test_a_head_without_a_journal_is_skipped() -> None:
     desk = with_due("acme")
-    ghost: Head = undamaged(desk.store.heads.get(["acme"])["acme"])._replace(org="ghost")
+    ghost: Head = raise_if_damaged(desk.store.heads.get(["acme"])["acme"])._replace(org="ghost")
     desk.store.heads.replace([ghost])
     assert outcome(sweeper(desk).all()) == (2, 1, 0, 1)
 

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from meterctl.core.domain.canonical import entry_hash
-from meterctl.core.errors import Damaged, StoreDamaged
+from meterctl.core.errors import Damaged, StoreDamaged, raise_if_damaged
 from meterctl.core.model import Entry
 from meterctl.core.ports import Head, StoredDocument
 from meterctl.core.results import Verification
-from meterctl.core.stores.border import undamaged
 from meterctl.core.verify import (
     Check,
     Checked,
@@ -30,7 +29,7 @@ from tests.memory_store import MemoryHeads, MemoryJournal, MemoryStore
 
 
 def head_of(desk: Desk, org: str = "acme") -> Head:
-    return undamaged(desk.store.heads.get([org])[org])
+    return raise_if_damaged(desk.store.heads.get([org])[org])
 
 
 def found_in(store: MemoryStore) -> list[tuple[str | None, int]]:

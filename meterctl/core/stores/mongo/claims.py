@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pymongo.errors import BulkWriteError
 
-from meterctl.core.errors import Damaged, StoreUnreachable
+from meterctl.core.errors import Damaged, StoreUnreachable, undamaged
 from meterctl.core.model import Claim
-from meterctl.core.stores.border import claim_of, undamaged
+from meterctl.core.stores.border import claim_of
 from meterctl.core.stores.mongo.database import Document, MongoDatabase, find
 from meterctl.core.stores.mongo.failures import duplicates
 
@@ -54,7 +54,7 @@ class MongoClaims:
         return []
 
     def _find(self, names: Sequence[str]) -> dict[str, Claim]:
-        claims = map(undamaged, map(_claim, find(self._claims, {"_id": {"$in": names}})))
+        claims = undamaged(map(_claim, find(self._claims, {"_id": {"$in": names}})))
         return {claim.name: claim for claim in claims}
 
 

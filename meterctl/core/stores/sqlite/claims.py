@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from meterctl.core.errors import Damaged
+from meterctl.core.errors import Damaged, undamaged
 from meterctl.core.model import Claim
-from meterctl.core.stores.border import claim_of, undamaged
+from meterctl.core.stores.border import claim_of
 from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _TAKE = "INSERT INTO claims (name, org, session) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
@@ -25,7 +25,7 @@ class SqliteClaims:
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
         rows = self._database.rows(_HOLDERS, (json.dumps(list(names)),))
-        return {claim.name: claim for claim in (undamaged(claim_of(*row)) for row in rows)}
+        return {claim.name: claim for claim in undamaged(claim_of(*row) for row in rows)}
 
     def move(self, holder: Claim, to: Claim) -> bool:
         with self._database.writing() as connection:
