@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self, TypedDict, Unpack
 
 from meterctl.core.domain import instants
 from meterctl.core.domain.checks import check_integer, check_ref
+from meterctl.core.domain.digest import hash_many
 from meterctl.core.domain.operation_documents import request_from_document
 from meterctl.core.domain.operations import Request
 from meterctl.core.errors import NOT_FOUND, REFUSALS, BadInput, MeterctlError, NotFound, did_you_mean, name_source
@@ -88,6 +89,7 @@ class Client:
         self._closed = False
         self._reset()
         self._open()
+        hash_many()  # a client lives longer than a command
         _clients.add(self)
 
     def _reset(self) -> None:

@@ -18,8 +18,8 @@ from meterctl.core.files.operation_lines import Line
 from meterctl.core.model import Instant
 from meterctl.core.results import Receipt
 
-#: Lines booked together. A larger chunk is not faster, and takes longer to interrupt.
-CHUNK = 2000
+#: Lines booked together. A larger chunk is not faster, takes more memory, and longer to interrupt.
+CHUNK = 1000
 
 #: Bytes after which a chunk ends, because a line may have a megabyte.
 CHUNK_BYTES = 4 * 1024 * 1024

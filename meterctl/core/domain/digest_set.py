@@ -11,7 +11,7 @@ class DigestSet:
     """
 
     def __init__(self) -> None:
-        self._slots = array("q", bytes(8 * 64))
+        self._slots = array("q", [0]) * 64
         self._count = 0
 
     def add(self, text: str) -> bool:
@@ -33,7 +33,7 @@ class DigestSet:
 
     def _grow(self) -> None:
         old = self._slots
-        slots = array("q", bytes(16 * len(old)))
+        slots = array("q", [0]) * (2 * len(old))
         mask = len(slots) - 1
         for digest in filter(None, old):
             place = digest & mask

@@ -52,21 +52,25 @@ def _end(value: object) -> Instant:
 _ENVELOPE = frozenset({"op", "org", "at", "actor", "reason"})
 
 
+#: Returns the value of an argument from that of a field; None where both are the same.
+_Reader = Callable[[Any], Any]
+
+
 class _Form:
     """How one operation is written in an input file: its fields with their readers, and which of them it needs."""
 
     def __init__(
         self,
         make: type[Operation],
-        required: Mapping[str, Callable[[Any], Any]],
-        optional: Mapping[str, Callable[[Any], Any]] | None = None,
+        required: Mapping[str, _Reader | None],
+        optional: Mapping[str, _Reader | None] | None = None,
         arguments: Mapping[str, str] | None = None,
     ) -> None:
         """``arguments``: how the operation calls a field whose name Python or another field has taken."""
         self.make = make
-        self.arguments = arguments or {}
         self.fields = {**required, **(optional or {})}
-        self.readers = list(self.fields.items())
+        names = arguments or {}
+        self.readers = {field: (names.get(field, field), read) for field, read in self.fields.items()}
         self.required = required.keys()
         self.known = _ENVELOPE | self.fields.keys()
 
@@ -78,10 +82,6 @@ class _Form:
             raise BadInput(f"{name} has no field {unknown[0]!r}", hint=hint, code="bad_field")
         if lacking := [field for field in ("org", *self.required) if field not in names]:
             raise BadInput(f"{name} lacks {', '.join(lacking)}", hint="add the missing fields", code="missing_field")
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _positive(what: str) -> Callable[[object], int]:
@@ -116,22 +116,22 @@ def _from(value: object) -> Instant | Literal["next-week"]:
 _FORMS: dict[str, _Form] = {
     "credit-pack": _Form(
         CreditPack,
-        {"pack": _same, "session": _same},
+        {"pack": None, "session": None},
         {
             "paid_cents": _number("paid_cents"),
             "quantity": _positive("quantity"),
             "tax_cents": _number("tax_cents"),
             "names": _names,
             "expires_at": _end,
-            "currency": _same,
+            "currency": None,
         },
     ),
-    "debit": _Form(Debit, {"units": _positive("units"), "ref": _same}, {"allow_debt": _flag}),
-    "refund": _Form(Refund, {"session": _same, "cents": _positive("cents"), "refund_id": _same}),
-    "reverse-refund": _Form(ReverseRefund, {"refund_id": _same}),
+    "debit": _Form(Debit, {"units": _positive("units"), "ref": None}, {"allow_debt": _flag}),
+    "refund": _Form(Refund, {"session": None, "cents": _positive("cents"), "refund_id": None}),
+    "reverse-refund": _Form(ReverseRefund, {"refund_id": None}),
     "adjust": _Form(
         Adjust,
-        {"units": _number("units", -MAX_UNITS), "ref": _same},
+        {"units": _number("units", -MAX_UNITS), "ref": None},
         {
             "expires_at": _end,
             "allow_debt": _flag,
@@ -141,24 +141,24 @@ _FORMS: dict[str, _Form] = {
     ),
     "attribute": _Form(
         Attribute,
-        {"run": _same},
+        {"run": None},
         {
-            "step": _same,
+            "step": None,
             "costs": read_costs,
             "units": _positive("units"),
             "plan_version": _number("plan_version"),
-            "hold": _same,
+            "hold": None,
         },
     ),
-    "assign-plan": _Form(AssignPlan, {"plan": _same, "ref": _same}, {"from": _from}, {"from": "from_at"}),
-    "undo": _Form(Undo, {}, {"of": _same, "seq": _positive("seq")}),
-    "extend-lot": _Form(ExtendLot, {"lot": _positive("lot"), "expires_at": _expiry, "ref": _same}),
-    "void-lot": _Form(VoidLot, {"lot": _positive("lot"), "ref": _same}),
+    "assign-plan": _Form(AssignPlan, {"plan": None, "ref": None}, {"from": _from}, {"from": "from_at"}),
+    "undo": _Form(Undo, {}, {"of": None, "seq": _positive("seq")}),
+    "extend-lot": _Form(ExtendLot, {"lot": _positive("lot"), "expires_at": _expiry, "ref": None}),
+    "void-lot": _Form(VoidLot, {"lot": _positive("lot"), "ref": None}),
     "hold": _Form(
-        Hold, {"units": _positive("units"), "ref": _same}, {"expires_at": _end, "for": _same}, {"for": "lasts"}
+        Hold, {"units": _positive("units"), "ref": None}, {"expires_at": _end, "for": None}, {"for": "lasts"}
     ),
-    "release": _Form(Release, {}, {"hold": _same, "ref": _same}, {"ref": "hold"}),
-    "reset-week": _Form(ForceReset, {"ref": _same}),
+    "release": _Form(Release, {}, {"hold": None, "ref": None}, {"ref": "hold"}),
+    "reset-week": _Form(ForceReset, {"ref": None}),
     "book-due": _Form(BookDue, {}),
 }
 
@@ -180,9 +180,10 @@ def request_from_document(document: Mapping[str, Any], *, actor: str, reason: st
         what = "the op is missing" if name is None else f"op {name!r} is unknown{near}"
         raise BadInput(what, hint=f"op is one of: {', '.join(_FORMS)}", code="bad_op")
     arguments: dict[str, Any] = {}
-    for field, read in form.readers:
-        if (value := document.get(field)) is not None:
-            arguments[form.arguments.get(field, field)] = read(value)
+    for field, value in document.items():
+        if value is not None and field in form.readers:
+            argument, read = form.readers[field]
+            arguments[argument] = value if read is None else read(value)
     if not (form.required <= arguments.keys() and document.keys() <= form.known) or document.get("org") is None:
         form.check({field for field, value in document.items() if value is not None})
     at = document.get("at")
