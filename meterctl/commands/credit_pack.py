@@ -77,13 +77,11 @@ def credit_pack(
     if org is None or pack is None or session is None:
         hint = "meterctl credit-pack ORG PACK --session ID"
         raise BadInput("crediting a pack needs ORG, PACK and --session", hint=hint, code="usage")
-    # A sale has a payment. A free pack has a price of 0 in the config, and a gift is an adjustment.
-    paid = None if paid_cents is None else check_integer(paid_cents, "paid_cents", least=1)
     operation = CreditPack(
         org=org,
         pack=pack,
         session=session,
-        paid_cents=paid,
+        paid_cents=None if paid_cents is None else _paid(wiring, pack, paid_cents),
         quantity=1 if quantity is None else check_integer(quantity, "quantity", least=1),
         tax_cents=0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
         names=tuple(name or ()),
@@ -91,6 +89,13 @@ def credit_pack(
         currency=currency,
     )
     return book(wiring, operation)
+
+
+def _paid(wiring: Wiring, pack: str, cents: str) -> int:
+    """Return the amount paid. A sale has a payment; a free pack has a price of 0 in the config, and a gift is an
+    adjustment."""
+    offer = wiring.settings.terms.packs.get(pack)
+    return check_integer(cents, "paid_cents", least=0 if offer is not None and offer.is_free else 1)
 
 
 def _check_from(sources: Mapping[str, object], options: Mapping[str, object]) -> None:

@@ -242,3 +242,9 @@ def test_a_table_of_a_ledger_is_whole_unless_a_limit_is_given(run: Shell, output
     limited = run(f"ledger acme -o {output} --limit 5")
     assert len(limited.out.splitlines()) == 5 + head
     assert "--before 41" in limited.err
+
+
+def test_a_free_pack_may_be_said_to_cost_nothing(run: Shell) -> None:
+    """As the command of a finding has it."""
+    assert run.doc("credit-pack acme gift --session g1 --paid-cents 0")["entry"]["paid_cents"] == 0
+    assert run.json("credit-pack acme small --session s1 --paid-cents 0").error["code"] == "bad_number"

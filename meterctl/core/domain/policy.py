@@ -33,6 +33,10 @@ class Pack(NamedTuple):
     stripe_prices: tuple[str, ...] = ()
     unit_price_cents: str | None = None
 
+    @property
+    def is_free(self) -> bool:
+        return self.price_cents == 0 and self.unit_price_cents is None
+
     def price_in(self, currency: str) -> int | None:
         """Return the price in ``currency``; None if the pack is not sold in it."""
         return self.price_cents if currency == self.currency else self.prices.get(currency)
