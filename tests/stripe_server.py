@@ -52,7 +52,7 @@ EXPANDABLE = {
         "line_items": "",
     },
     "intents": {"latest_charge": "charges", "customer": "customers"},
-    "charges": {"payment_intent": "intents", "customer": "customers"},
+    "charges": {"payment_intent": "intents", "customer": "customers", "balance_transaction": "balance_transactions"},
     "refunds": {"payment_intent": "intents", "charge": "charges"},
     "disputes": {"payment_intent": "intents", "charge": "charges"},
     "invoices": {"customer": "customers", "payments": ""},
@@ -72,11 +72,12 @@ LIST_PARAMETERS = (
 
 
 class Fault(NamedTuple):
-    """A failure in place of an answer; with ``status`` 0 only a delay."""
+    """A failure in place of an answer; with ``status`` 0 only a delay. ``content`` replaces the body as it is."""
 
     status: int
     headers: Mapping[str, str] = {}
     delay: float = 0.0
+    content: str | None = None
 
 
 class Answer(NamedTuple):
@@ -84,6 +85,11 @@ class Answer(NamedTuple):
     body: Json
     headers: Mapping[str, str] = {}
     delay: float = 0.0
+    content: str | None = None
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.body) if self.content is None else self.content
 
 
 def seconds(instant: str) -> int:
@@ -100,7 +106,12 @@ class StandIn:
         self.events: list[Json] = []
         self.account: str | None = None
         self.searches = True
+        self.objects["balance_transactions"] = {}
         self.faults: list[Fault] = []
+        #: By path: the failure that each request of it gets.
+        self.broken: dict[str, Fault] = {}
+        #: A path whose list never ends: each page has another object.
+        self.endless = ""
         self.lacking: set[str] = set()
         self.requests: list[str] = []
         self._count = 0
@@ -206,6 +217,20 @@ class StandIn:
         self._charge(intent, at)
         self._record_event("payment_intent.succeeded", intent, at)
         return str(intent["id"])
+
+    def capture_part(self, intent_id: str, cents: int, *, at: int, makes_refund: bool) -> str | None:
+        """Capture ``cents`` of what was authorized; return the id of the refund that Stripe made of the rest until
+        2025."""
+        intent = self.objects["intents"][intent_id]
+        charge = self.objects["charges"][intent["latest_charge"]]
+        move = {"id": self._id("txn_3"), "object": "balance_transaction", "currency": charge["currency"]}
+        move["amount"] = charge["amount"] if makes_refund else cents
+        self.objects["balance_transactions"][move["id"]] = move
+        charge |= {"amount_captured": cents, "balance_transaction": move["id"]}
+        intent["amount_received"] = cents
+        self.events[-1]["data"]["object"] = self._shown(intent)
+        rest = charge["amount"] - cents
+        return self.refund(intent_id, rest, at=at) if makes_refund else None
 
     def _new_intent(self, cents: int, currency: str, at: int, customer: str | None, metadata: Json) -> Json:
         intent: Json = {
@@ -527,10 +552,13 @@ class StandIn:
         """Return the API's answer to a request."""
         parts = urlsplit(url)
         self.requests.append(f"{method.upper()} {parts.path}")
-        fault = self.faults.pop(0) if self.faults else None
+        fault = self.faults.pop(0) if self.faults else self.broken.get(parts.path)
         if fault is not None and fault.status:
             kind = "rate_limit" if fault.status == 429 else "api_error"
-            return Answer(fault.status, _error(kind, "try again later"), fault.headers, fault.delay)
+            return Answer(fault.status, _error(kind, "try again later"), fault.headers, fault.delay, fault.content)
+        if parts.path == self.endless:
+            item = {"id": self._id("xx_1"), "object": "refund", "created": 1, "livemode": self.live}
+            return Answer(200, {"object": "list", "data": [item], "has_more": True})
         answer = self._authorized(method, parts.path, dict(parse_qsl(parts.query)), headers)
         return answer if fault is None else answer._replace(delay=fault.delay)
 
@@ -721,7 +749,7 @@ class InProcess(stripe.HTTPClient):
     ) -> tuple[str, int, Mapping[str, str]]:
         assert post_data is None, "reading sends nothing"
         answer = self._account.answer(method, url, headers or {})
-        return json.dumps(answer.body), answer.status, {name.lower(): value for name, value in answer.headers.items()}
+        return answer.text, answer.status, {name.lower(): value for name, value in answer.headers.items()}
 
     def close(self) -> None:
         pass
@@ -748,7 +776,7 @@ def serving(account: StandIn) -> Iterator[str]:
             with lock:
                 answer = account.answer(self.command, self.path, self.headers)
             closing.wait(answer.delay)
-            content = json.dumps(answer.body).encode()
+            content = answer.text.encode()
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", **answer.headers}.items():
                 self.send_header(name, value)

@@ -51,6 +51,8 @@ class Payment(NamedTuple):
     ``status`` is the provider's own word. ``live`` is None if the object does not tell. ``has_charge_time``: ``at`` is
     the exact instant of the charge, not that of an event or of the object's creation.
 
+    ``released`` cents were authorized and never captured; ``cents`` do not include them.
+
     ``cents`` include the tax, and with ``tax_inside`` the price does too. ``quantity`` is None if the items are
     unknown. ``composition`` shows the parts of the sum, for people. A part begins at ``offset`` within a payment of
     ``whole`` cents; 0: not in parts.
@@ -80,6 +82,7 @@ class Payment(NamedTuple):
     whole: int = 0
     offset: int = 0
     has_charge_time: bool = False
+    released: int = 0
 
     @property
     def all_names(self) -> tuple[str, ...]:

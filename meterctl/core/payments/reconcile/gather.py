@@ -13,6 +13,7 @@ from meterctl.core.payments.booked import Credit, credits_for, credits_of, stand
 from meterctl.core.payments.payments import Giveback, Payment, Unreadable, base_of, is_stripes, shares, whole_of
 from meterctl.core.payments.reconcile.findings import Case, Discrepancy
 from meterctl.core.payments.reconcile.notes import Item, Notes
+from meterctl.core.payments.releases import without_release
 from meterctl.core.payments.sale_book import Sale, SaleBook
 from meterctl.core.payments.stripe.reader import Reader, Span
 from meterctl.core.ports import EntryFilter, Store
@@ -61,7 +62,14 @@ def gather(
     counts["foreign"] = sum(sale[0].foreign for sale in stripe.book.sales.values())
     counts["unpaid"] = sum(not sale[0].paid and not sale[0].foreign for sale in stripe.book.sales.values())
     counts["other_payments"] = matches.other_payments()
-    return BothSides([_reread_unpaid(case, gateway, store) for case in cases], counts, stripe.unreadable)
+    cases = [_without_release(_reread_unpaid(case, gateway, store), gateway) for case in cases]
+    return BothSides(cases, counts, stripe.unreadable)
+
+
+def _without_release(case: Case, gateway: Reader) -> Case:
+    if case.payment is None or not case.payment.released:
+        return case
+    return case._replace(givebacks=tuple(without_release(case.givebacks, case.payment, gateway.is_release)))
 
 
 def _reread_unpaid(case: Case, gateway: Reader, store: Store) -> Case:

@@ -36,7 +36,10 @@ def find_givebacks(gateway: Reader, reference: str) -> Lookup:
             f"{reference!r} is not a Stripe id of a refund, dispute or payment", hint=hint, code="bad_reference"
         )
     sale = find_payment(gateway, reference)
-    return Lookup(sale, gateway.givebacks_of(sale[0]) if giveback is None else [giveback])
+    if giveback is None or sale[0].released:
+        every = gateway.givebacks_of(sale[0])  # one that was captured in part needs all, to find the release
+        return Lookup(sale, every if giveback is None else [item for item in every if item.id == giveback.id])
+    return Lookup(sale, [giveback])
 
 
 def find_payment(gateway: Reader, reference: str) -> list[Payment]:

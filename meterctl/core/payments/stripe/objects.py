@@ -42,6 +42,7 @@ class _Purchase(NamedTuple):
     charged_at: int | None = None
     subscribes: bool = False
     tax_inside: bool = False
+    released: int = 0
 
 
 def payments_of(item: Json, shop: Shop, event_time: int | None = None) -> list[Payment]:
@@ -77,6 +78,7 @@ def payments_of(item: Json, shop: Shop, event_time: int | None = None) -> list[P
         composition=purchase.composition,
         whole=purchase.cents,
         has_charge_time=purchase.charged_at is not None,
+        released=purchase.released,
     )
     return _identify(item, purchase, first, shop)
 
@@ -146,6 +148,9 @@ def _by_price(purchase: _Purchase, first: Payment, shop: Shop) -> list[Payment]:
         else:
             groups.setdefault(line.id if is_invoice else pack, []).append(line)
     problem = first.problem or (None if is_invoice else _other_items(others, purchase))
+    if purchase.released and (len(groups) > 1 or others):
+        captured = f"only {purchase.cents} of {purchase.cents + purchase.released} {purchase.currency} were captured"
+        problem = Problem("price_mismatch", f"{purchase.id} buys several items, but {captured}")
     if len(groups) > MAX_PARTS:
         problem = Problem(
             "too_many_packs", f"{purchase.id} buys {len(groups)} packs; one payment may buy at most {MAX_PARTS}"
@@ -189,12 +194,13 @@ def _session(item: Json) -> _Purchase:
     details = item.get("total_details") or {}
     status, payment_status = item.get("status"), item.get("payment_status")
     intent, lines = item.get("payment_intent"), session_lines(item.get("line_items"))
+    released = _released(intent)
     names = tuple(name for name in (id_of(intent), _charge_of(intent), id_of(item.get("invoice"))) if name)
     return _Purchase(
         kind="checkout.session",
         id=text(item, "id"),
         names=names,
-        cents=whole(item, "amount_total"),
+        cents=whole(item, "amount_total") - released,
         tax=details.get("amount_tax") or 0,
         discount=details.get("amount_discount") or 0,
         currency=currency_of(item),
@@ -206,6 +212,7 @@ def _session(item: Json) -> _Purchase:
         charged_at=_charged_at(intent),
         subscribes=item.get("mode") == "subscription",
         tax_inside=_is_tax_inside(item, details),
+        released=released,
     )
 
 
@@ -243,7 +250,16 @@ def _intent(item: Json) -> _Purchase:
         status=str(item.get("status")),
         lines=None,
         charged_at=_charged_at(item) if paid else None,
+        released=_released(item),
     )
+
+
+def _released(intent: Any) -> int:
+    """Return the cents of a payment intent that were authorized and not captured; 0 if the object does not tell."""
+    if not isinstance(intent, Mapping) or intent.get("status") != "succeeded":
+        return 0
+    amount, received = intent.get("amount"), intent.get("amount_received")
+    return amount - received if type(amount) is int and type(received) is int and 0 < received < amount else 0
 
 
 def _invoice(item: Json) -> _Purchase:

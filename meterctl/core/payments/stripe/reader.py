@@ -21,6 +21,7 @@ from meterctl.core.payments.payments import (
     Payment,
     Unreadable,
 )
+from meterctl.core.payments.releases import without_release
 from meterctl.core.payments.stripe.fields import MISSHAPEN, dispute_of, id_of, invoice_intents, refund_of
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.shop import Json, Shop
@@ -28,6 +29,9 @@ from meterctl.core.payments.stripe.shop import Json, Shop
 T = TypeVar("T")
 
 PAGE = 100
+
+#: The most pages of one list: a server whose list never ends must not keep a run busy for ever.
+MOST_PAGES = 50_000
 
 SESSIONS, INTENTS, INVOICES = "/v1/checkout/sessions", "/v1/payment_intents", "/v1/invoices"
 REFUNDS, DISPUTES, CHARGES = "/v1/refunds", "/v1/disputes", "/v1/charges"
@@ -173,7 +177,12 @@ class Reader:
         """Yield every object of a list, page after page."""
         query = {name: value for name, value in {**params, "limit": PAGE}.items() if value != []}
         after: dict[str, Any] | None = {}
-        while after is not None:  # bounded: by Stripe's list
+        pages = 0
+        while after is not None:
+            pages += 1
+            if pages > MOST_PAGES:
+                hint = "name a shorter time with --since, and see status.stripe.com"
+                raise StripeUnavailable(f"Stripe's list {path} goes on after {MOST_PAGES:,} pages", hint=hint)
             query |= after
             page = self._page(path, query)
             data = page.pop("data", None)
@@ -192,6 +201,10 @@ class Reader:
         except NotExpandable:
             query.pop("expand", None)  # another API version: only the expanded fields are lost
             return self._api.get(path, query, f"list {path.removeprefix('/v1/')}")
+        except NotFound as problem:
+            if path.endswith("/search"):
+                raise
+            raise StripeUnavailable(problem.message, hint="check STRIPE_API_BASE, if it is set") from None
 
     # -- one thing
 
@@ -289,13 +302,33 @@ class Reader:
         return None if refund is None else refund_of(refund)
 
     def givebacks_of(self, payment: Payment) -> list[Giveback]:
-        """Return all refunds and disputes of a payment; none if it has no payment intent."""
+        """Return all refunds and disputes of a payment; none if it has no payment intent.
+
+        The release of an uncaptured rest is void."""
         intent = next((name for name in payment.all_names if name.startswith(INTENT_PREFIX)), None)
         if intent is None:
             return []
         of = {"payment_intent": intent.partition(":")[0]}
         refunds = map(refund_of, self._all(REFUNDS, of))
-        return [*refunds, *map(dispute_of, self._all(DISPUTES, of))]
+        givebacks = [*refunds, *map(dispute_of, self._all(DISPUTES, of))]
+        return without_release(givebacks, payment, self.is_release)
+
+    def is_release(self, refund: Giveback) -> bool | None:
+        """Return True if a refund of a charge that was captured in part stands for its uncaptured rest; None if Stripe
+        does not tell.
+
+        Where Stripe makes such a refund, the charge moved the whole amount, else the captured one."""
+        try:
+            charge = self.object("charge", refund.charge, ["balance_transaction"]) if refund.charge else None
+        except StripeUnavailable as problem:
+            if problem.code == "stripe_right_missing":
+                return None
+            raise
+        move = (charge or {}).get("balance_transaction")
+        if charge is None or not isinstance(move, Mapping) or move.get("currency") != charge.get("currency"):
+            return None
+        answers = {charge.get("amount"): True, charge.get("amount_captured"): False}
+        return answers.get(move.get("amount"))
 
     def object(self, kind: str, name: str, expand: Iterable[str] = ()) -> dict[str, Any] | None:
         """Return one object, or None if Stripe has none. Raises `PaymentRefused` if Stripe sends another."""

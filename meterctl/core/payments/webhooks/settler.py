@@ -16,6 +16,7 @@ from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
 from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, oldest_first, shares
+from meterctl.core.payments.releases import without_release
 from meterctl.core.payments.sale_book import Sale
 from meterctl.core.payments.sales import Seller, credit_for
 from meterctl.core.payments.stripe.objects import payments_of
@@ -81,6 +82,7 @@ class Settler:
             self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNNAMED_REFUND), feed, result)
         for name, (event_time, item) in feed.subscriptions.items():
             self._note([name], name, self._follow(item, event_time), feed, result)
+        self._set_releases_aside(feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
 
@@ -193,6 +195,27 @@ class Settler:
             return read_subscription(item, self._gateway.shop_for(item))
 
     # -- givebacks
+
+    def _set_releases_aside(self, feed: Feed, result: Events) -> None:
+        """Take out the refunds that only release the uncaptured rest of a payment."""
+        for sale in list(feed.sales.values()):
+            if not sale[0].released:
+                continue
+            names = set(_names(sale))
+            own = [item for item in feed.givebacks.values() if names & set(item.of)]
+            if self._gateway is None:
+                own = without_release(own, sale[0], _unknown)
+            elif own:  # an event may be missing here
+                own = self._gateway.givebacks_of(sale[0])
+            for item in own:
+                known = feed.givebacks.get(item.id)
+                if known is None or known.standing != "given" or item.standing not in ("void", "waiting"):
+                    continue
+                feed.givebacks[item.id] = item
+                if item.standing == "waiting":
+                    del feed.givebacks[item.id]
+                    outcome = ObjectOutcome("pending", "release_or_refund", _DOUBT.format(item, sale[0]))
+                    self._note([item.id], item.id, outcome, feed, result, payment_names=_names(sale))
 
     def _claw_all(self, items: Sequence[Giveback], feed: Feed, result: Events) -> None:
         """Book givebacks oldest first; retry the refused ones while others free cents of the payment."""
@@ -323,6 +346,10 @@ def _shared(item: Giveback, sale: Sale | None, credits: Sequence[Credit]) -> Ite
             yield part.share_of(item), part.credit
 
 
+def _unknown(_: Giveback) -> None:
+    """Answer no question about a refund: there is no key."""
+
+
 def _with_hint(problem: PaymentRefused | BadInput) -> str:
     return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
 
@@ -333,6 +360,10 @@ _UNNAMED_REFUND = (
 _DIFFERS = (
     "{0.id} gave back {0.cents} {0.currency}, but the journal of {1} has another amount or payment for it: "
     "to mend it, run: meterctl reconcile stripe"
+)
+_DOUBT = (
+    "{0.id} is either a refund or the {0.cents} {0.currency} of {1.session} that were never captured: "
+    "set STRIPE_API_KEY, and Stripe tells"
 )
 _UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
 
