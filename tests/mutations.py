@@ -31,6 +31,7 @@ TESTS = (
     "tests/unit/domain/test_canonical.py",
     "tests/unit/booking/test_chunk_decider.py",
     "tests/unit/booking/test_ledger.py",
+    "tests/unit/booking/test_payment_modes.py",
     "tests/unit/booking/test_payment_names.py",
     "tests/unit/booking/test_pipeline.py",
     "tests/unit/payments/test_payments.py",
@@ -456,6 +457,30 @@ MUTATIONS = [
         'claim._replace(session="")',
         'claim',
         'a credit answered with another name leaves a claim behind',
+    ),
+    Mutation(
+        'booking/payment_modes',
+        'if live is None or held is None or held == live:',
+        'if True:',
+        'a test payment is booked beside live ones',
+    ),
+    Mutation(
+        'booking/payment_modes',
+        'self._known.clear()',
+        'pass',
+        'an undo does not free the mode of a store for the rest of a file',
+    ),
+    Mutation(
+        'booking/payment_modes',
+        'name in entries and undo not in entries and not',
+        'name in entries and not',
+        'a payment that was undone gives a store its mode',
+    ),
+    Mutation(
+        'booking/payment_modes',
+        'return any(not self.has_decided(_undo_of(name)) for name in chain(topups, named))',
+        'return False',
+        'a payment of the other mode gets in while the first one is being appended',
     ),
     Mutation(
         'booking/pipeline',
