@@ -340,6 +340,37 @@ def test_l76_a_damaged_middle_is_found_and_never_booked_on(tmp_path: Path) -> No
         assert refused
 
 
+@pytest.mark.parametrize("entries", [1, 30, 300])
+@pytest.mark.parametrize("start", [0.25, 0.375, 0.45, 0.5])
+def test_l76_damage_is_a_finding_wherever_the_middle_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entries: int, start: float
+) -> None:
+    """In a small file it holds the tables of plans, locks and the clock too."""
+    path = tmp_path / "meterctl.db"
+    with closing(SqliteStore(str(path))) as store:
+        desk = Desk(store, now=NOON)
+        for number in range(entries):
+            desk.adjust(1, f"a{number}", org=f"o{number % 40}")
+    content = bytearray(path.read_bytes())
+    first = int(len(content) * start)
+    content[first : first + len(content) // 4] = random.Random(1).randbytes(len(content) // 4)
+    path.write_bytes(content)
+    monkeypatch.setenv("METERCTL_STORE", f"sqlite:{path}")
+    monkeypatch.setenv("METERCTL_NOW", NOON)
+    assert (main(["doctor", "--json"]), main(["verify", "--all", "--json"])) == (8, 8)
+    assert main(["debit", "o0", "1", "--ref", "d1", "--json"]) == 10
+
+
+def test_l76_a_schema_that_cannot_be_read_is_a_finding_of_the_doctor(tmp_path: Path) -> None:
+    path = tmp_path / "meterctl.db"
+    filled(path)
+    content = path.read_bytes()
+    assert content.count(b"CREATE TRIGGER journal_no_update") == 1
+    path.write_bytes(content.replace(b"CREATE TRIGGER journal_no_update", b"CREATE TRIGGEQ journal_no_update"))
+    with closing(SqliteStore(str(path), only_look=True)) as store:
+        assert set(wrong(store)) == {"store", "file"}
+
+
 def test_l98_an_index_that_lost_an_entry_is_found(tmp_path: Path) -> None:
     path = tmp_path / "meterctl.db"
     filled(path)

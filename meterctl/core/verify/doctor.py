@@ -19,6 +19,7 @@ from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import (
     Damaged,
     MeterctlError,
+    StoreDamaged,
     StoreUnreachable,
     StoreUnusable,
     did_you_mean,
@@ -45,6 +46,8 @@ _MOST_REPORTED = 5
 
 #: Default for the seconds that the clock may be ahead of the last write.
 MAX_JUMP = 35 * 86_400.0
+
+_RESTORE = "book nothing more: keep a copy of the file, and restore the last backup"
 
 #: Orgs to name in one observation.
 _MOST_NAMES = 20
@@ -115,21 +118,34 @@ class Doctor:
     def look(self, diagnosis: Diagnosis) -> None:
         """Add all observations to ``diagnosis``. A store that does not answer is a finding like any other."""
         try:
-            setup = self._store.examine(self._clock)
-            diagnosis.checks += setup or [self._nothing_there()]
-            if setup:
-                diagnosis.checks += self._file()
-                diagnosis.checks += self._contents()
+            diagnosis.checks += self._observations()
         except (StoreUnreachable, StoreUnusable) as problem:
             diagnosis.note_unreachable(problem)
+
+    def _observations(self) -> Iterator[Observation]:
+        try:
+            setup = self._store.examine(self._clock)
+        except StoreDamaged as problem:
+            yield Observation("store", False, problem.message, _RESTORE)
+            yield from self._file()
+            return
+        yield from setup or [self._nothing_there()]
+        if setup:
+            yield from self._file()
+            yield from self._contents()
 
     def _nothing_there(self) -> Observation:
         fix = "the first write creates it, or: meterctl init; if it should exist already, check --store"
         return Observation("store", None, f"{self._store.describe()} does not exist yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
-        if (mark := self._store.clock.mark()) is not None:
-            yield self._mark(mark)
+        try:
+            mark = self._store.clock.mark()
+        except StoreDamaged as problem:
+            yield Observation("clock", False, problem.message, _RESTORE)
+        else:
+            if mark is not None:
+                yield self._mark(mark)
         if self._default_plan is not None:
             yield _observe("default plan", partial(self._default, self._default_plan))
             yield _observe("plans", self._plans)
@@ -150,8 +166,7 @@ class Doctor:
         """Check the file itself; a server checks its own."""
         damage = self._store.damage()
         if damage:
-            fix = "book nothing more: keep a copy of the file, and restore the last backup"
-            yield Observation("file", False, f"damaged: {'; '.join(damage)}", fix)
+            yield Observation("file", False, f"damaged: {'; '.join(damage)}", _RESTORE)
         elif damage is not None:
             yield Observation("file", True, "every page and index is whole")
 
@@ -272,5 +287,9 @@ def _observe(name: str, look: Callable[[], Observation]) -> Observation:
     """Return the observation of ``look``, or a finding if that part of the store cannot be used."""
     try:
         return look()
+    except Damaged as problem:
+        return Observation(name, False, problem.message, problem.hint)
+    except StoreDamaged as problem:
+        return Observation(name, False, problem.message, _RESTORE)
     except StoreUnusable as problem:
         return Observation(name, False, problem.message, problem.hint)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from meterctl.core.booking.head_cache import head_of
@@ -297,10 +297,16 @@ class _StoreCheck:
     def strangers(self) -> None:
         """Report every foreign document and every one without an org, which no other check reads."""
         store = self._store
-        documents: list[Iterable[object]] = [store.journal.strays(), store.plans.all(), store.locks.all()]
-        for document in chain.from_iterable(documents):
-            if isinstance(document, Damaged):
-                self._run.note(document.org, None, Check.FORM, document.message)
+        reads: list[Callable[[], Iterable[object]]] = [store.journal.strays, store.plans.all, store.locks.all]
+        for read in reads:
+            for document in readable(_read(read), partial(self._run.note, None, None, Check.FORM)):
+                if isinstance(document, Damaged):
+                    self._run.note(document.org, None, Check.FORM, document.message)
+
+
+def _read(read: Callable[[], Iterable[object]]) -> Iterator[object]:
+    """Yield what ``read`` returns, and begin to read with the first item only."""
+    yield from read()
 
 
 class Repair(NamedTuple):
