@@ -6,24 +6,17 @@ long or not UTF-8, reading continues on the next line.
 
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.raw_lines import MAX_LINE
+from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, MAX_LINE, READ_FAILURES, UTF_16_MARKS
 
 #: The most bytes of one value. Arrays and lists are held as a whole; a single event may have `MAX_LINE`.
 MAX_DOCUMENT = 16 * MAX_LINE
 
-#: Exceptions from reading a truncated or damaged file.
-_DAMAGE = (OSError, EOFError, zlib.error)
-
 #: Exceptions from parsing text that is not JSON, or nested too deeply.
 NO_JSON = (ValueError, RecursionError)
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -114,7 +107,7 @@ class JsonItems:
             too_long = len(raw) > MAX_DOCUMENT and not raw.endswith(b"\n")
             while too_long and (rest := self._file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
-        except _DAMAGE as damage:
+        except READ_FAILURES as damage:
             message = f"the rest of the file cannot be read: {damage}"
             raise BadInput(
                 message, hint="the file is truncated or damaged: use another copy", code="bad_file"
@@ -210,9 +203,9 @@ class JsonItems:
 
     def _start(self, raw: bytes) -> bytes:
         """Return the first line without its mark of the byte order. Raises `BadInput` for UTF-16."""
-        if raw.startswith(_UTF_16_MARKS):
+        if raw.startswith(UTF_16_MARKS):
             raise BadInput("the file is not UTF-8", hint=self._hint, code="bad_file")
-        return raw.removeprefix(_BYTE_ORDER_MARK)
+        return raw.removeprefix(BYTE_ORDER_MARK)
 
     def _bad_json(self, problem: Exception) -> BadInput:
         return BadInput(f"not valid JSON: {problem}", hint=self._hint, code="bad_json")

@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 from meterctl.core.errors import BadInput
 from meterctl.core.files.csv_table import csv_documents
 from meterctl.core.files.json_text import Document, is_cut_off, json_document
-from meterctl.core.files.raw_lines import RawLine, all_lines, bad_file, is_blank
+from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, UTF_16_MARKS, RawLine, all_lines, bad_file, is_blank
 from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 
 #: Files often mistaken for CSV or gzip, by their first bytes.
@@ -100,7 +98,7 @@ def _size(file: "BufferedReader[Any]") -> int | None:
 def _without_mark(lines: Iterator[RawLine]) -> Iterator[RawLine]:
     """Yield the lines, the first one without its byte order mark; none if the mark is all there is."""
     for line in lines:
-        text = line.text.removeprefix(_BYTE_ORDER_MARK)
+        text = line.text.removeprefix(BYTE_ORDER_MARK)
         if text or line.problem:
             yield line._replace(text=text)
         break
@@ -114,7 +112,7 @@ def _check_start(name: str, first: RawLine) -> RawLine:
     for mark, (kind, hint) in _KINDS.items():
         if first.text.startswith(mark):
             raise bad_file(f"{name} is {kind}", hint)
-    if first.text.startswith(_UTF_16_MARKS) or b"\0" in first.text:
+    if first.text.startswith(UTF_16_MARKS) or b"\0" in first.text:
         raise bad_file(f"{name} is not UTF-8 text; it looks like UTF-16", "save it as UTF-8")
     return first
 

@@ -9,7 +9,12 @@ from meterctl.core.errors import BadInput
 #: Longest line, in bytes. It bounds the memory for a file without line ends.
 MAX_LINE = 1024 * 1024
 
-_DAMAGE = (OSError, EOFError, zlib.error)
+#: Exceptions from reading a truncated or damaged file.
+READ_FAILURES = (OSError, EOFError, zlib.error)
+
+#: The first bytes of a text in UTF-8 that is marked as such, and of one in UTF-16.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class RawLine(NamedTuple):
@@ -43,7 +48,7 @@ def all_lines(file: Lines) -> Iterator[RawLine]:
                 yield RawLine(number, text, problem, quotes)
             else:
                 yield RawLine(number, text)
-    except _DAMAGE as damage:
+    except READ_FAILURES as damage:
         yield RawLine(
             number, b"", bad_file(f"the rest of the file cannot be read: {damage}", "the lines before it were read")
         )
