@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from meterctl.core.domain.instants import from_millis, to_millis
+from meterctl.core.domain.instants import DAY, from_millis, to_millis
 from meterctl.views import words
 from meterctl.views.blocks import Bar, Chart, Tone
 
@@ -107,7 +107,7 @@ def _times(chart: Chart) -> Iterator[Label]:
     first, last = to_millis(chart.since), to_millis(chart.until)
     for part in range(4):
         text = words.when(from_millis(first + (last - first) * part // 3))
-        long = last - first > 3 * 86_400_000
+        long = last - first > 3 * DAY
         yield Label(round(LEFT + (WIDTH - LEFT) * part / 3, 1), text[:10] if long else text[5:])
 
 

@@ -5,7 +5,7 @@ No function reads the clock: "in 12 days" is relative to an instant of the resul
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.instants import DAY, HOUR, MINUTE, to_millis
 from meterctl.core.model import Instant
 
 #: Currencies without minor units.
@@ -18,8 +18,6 @@ _DIGITS = {
     **dict.fromkeys(("bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"), 3),
     **dict.fromkeys(("clf", "uyw"), 4),
 }
-
-_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 
 
 def units(count: int) -> str:
@@ -57,11 +55,11 @@ def when_utc(instant: str | None) -> str:
 
 def span(millis: int) -> str:
     """Return a length of time in its largest fitting unit, rounded down."""
-    if millis >= 2 * _DAY:
-        return f"{millis // _DAY} days"
-    if millis >= 2 * _HOUR:
-        return f"{millis // _HOUR} hours"
-    return plural(millis // _MINUTE, "minute") if millis >= _MINUTE else "less than a minute"
+    if millis >= 2 * DAY:
+        return f"{millis // DAY} days"
+    if millis >= 2 * HOUR:
+        return f"{millis // HOUR} hours"
+    return plural(millis // MINUTE, "minute") if millis >= MINUTE else "less than a minute"
 
 
 def relative(now: str, then: str) -> str:

@@ -174,6 +174,10 @@ def check_instant(value: object, what: str) -> Instant:
     raise BadInput(f"{what}: {value!r} is not an instant", hint=hint, code="bad_time")
 
 
+def check_pack(value: object) -> str:
+    return _matches(_NAME, "a pack", value, "1-64 letters, digits or any of _ -")
+
+
 def check_plan(value: object) -> str:
     return _matches(_NAME, "a plan", value, "1-64 letters, digits or any of _ -")
 

@@ -34,7 +34,10 @@ _DAY = lazy_pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MONTH = lazy_pattern(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SPAN = lazy_pattern(r"([0-9]{1,6})([wdhm])")
-_UNIT_MILLIS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000}
+#: Milliseconds of a minute, an hour, a day and a week.
+MINUTE, HOUR, DAY, WEEK = 60_000, 3_600_000, 86_400_000, 604_800_000
+
+_UNIT_MILLIS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE}
 
 _TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-11-22T12:03:00+02:00, or 2026-11-22"
 _PERIOD_HINT = "today, yesterday, monday, a week as 2026-W47 or a month as 2026-10"

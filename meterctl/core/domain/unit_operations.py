@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from meterctl.core.domain.checks import (
-    _NAME,
-    _matches,
     check_currency,
     check_flag,
     check_instant,
@@ -13,6 +11,7 @@ from meterctl.core.domain.checks import (
     check_key,
     check_names,
     check_org,
+    check_pack,
     check_ref,
 )
 from meterctl.core.domain.operation import Operation
@@ -41,7 +40,7 @@ class CreditPack(Operation):
 
     def __post_init__(self) -> None:
         check_org(self.org)
-        _matches(_NAME, "a pack", self.pack, "1-64 letters, digits or any of _ -")
+        check_pack(self.pack)
         check_ref(self.session, "a session")
         self.quantity = check_integer(self.quantity, "quantity", least=1)
         self.tax_cents = check_integer(self.tax_cents, "tax_cents", least=0)

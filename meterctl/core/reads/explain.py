@@ -13,7 +13,7 @@ from meterctl.core.domain import weeks
 from meterctl.core.domain.due_events import due
 from meterctl.core.domain.effects import apply
 from meterctl.core.domain.entries import Tip, book_due, tip_of
-from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.instants import DAY, to_millis
 from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Admission, admission
 from meterctl.core.errors import Damaged, shell_command
@@ -41,8 +41,6 @@ FAR = 2600
 
 #: Closed weeks that a week is compared with, the fewest needed, and the factor that counts as unusual.
 WEEKS, FEWEST_WEEKS, UNUSUAL = 4, 2, 2
-
-_DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +355,7 @@ def _oddity(code: str, message: str, seqs: Sequence[int]) -> dict[str, Any]:
 
 
 def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
-    days = (to_millis(at) - to_millis(debt["since"])) // _DAY
+    days = (to_millis(at) - to_millis(debt["since"])) // DAY
     age = "for less than a day" if days < 1 else f"for {plural(days, 'day')}" + ("" if debt["exact"] else " at least")
     seqs = sorted({*debt["seqs"]["owed"], *debt["seqs"]["overage"]})
     return _oddity(
@@ -385,9 +383,9 @@ def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) 
     if len(past) < FEWEST_WEEKS or not week["used"]:
         return
     usual = median_low([by_week[key] for key in past])
-    elapsed, whole = to_millis(at) - to_millis(week["starts_at"]), 7 * _DAY
+    elapsed, whole = to_millis(at) - to_millis(week["starts_at"]), 7 * DAY
     # A pace means nothing in the first day of a week.
-    pace = week["used"] * whole // elapsed if elapsed >= _DAY else week["used"]
+    pace = week["used"] * whole // elapsed if elapsed >= DAY else week["used"]
     if max(pace, week["used"]) > UNUSUAL * usual:
         median = f"the median of {past[0]} to {past[-1]} is {usual:,} a week"
         message = f"{units_text(week['used'])} used this week so far; {median}"

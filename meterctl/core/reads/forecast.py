@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from meterctl.core.domain import weeks
-from meterctl.core.domain.instants import add_millis, to_millis
+from meterctl.core.domain.instants import WEEK, add_millis, to_millis
 from meterctl.core.model import Instant, State
 
 #: Closed weeks that a pace is taken from, and the least weeks with use.
@@ -18,8 +18,6 @@ PAST_WEEKS, FEWEST_WEEKS = 4, 2
 
 #: Weeks that a forecast looks ahead.
 WEEKS_AHEAD = 520
-
-_WEEK = 7 * 86_400_000
 
 
 class WeekUse(NamedTuple):
@@ -62,7 +60,7 @@ class UseHistory(NamedTuple):
     def rate(self, now: Instant) -> Fraction | None:
         """Return units per millisecond up to ``now``; None if the history is too short."""
         span = to_millis(now) - to_millis(self.since)
-        if span < FEWEST_WEEKS * _WEEK or sum(week.used > 0 for week in self.weeks) < FEWEST_WEEKS:
+        if span < FEWEST_WEEKS * WEEK or sum(week.used > 0 for week in self.weeks) < FEWEST_WEEKS:
             return None
         return Fraction(sum(week.used for week in self.weeks), span)
 
@@ -84,7 +82,7 @@ def history_of(closed: Iterable[WeekUse], state: State, first_at: Instant, now: 
 def _last_weeks(now: Instant) -> Sequence[str]:
     """Return the keys of the weeks that count, the current one last."""
     monday = weeks.week_start(now)
-    starts = [add_millis(monday, -_WEEK * back) for back in range(PAST_WEEKS, -1, -1)]
+    starts = [add_millis(monday, -WEEK * back) for back in range(PAST_WEEKS, -1, -1)]
     return [weeks.week_key(start) for start in starts]
 
 
@@ -97,7 +95,7 @@ def forecast(
     rate = history.rate(now)
     if rate is None:
         return NO_FORECAST._replace(since=history.since, weeks=history.weeks)
-    pace = (2 * rate * _WEEK + 1) // 2
+    pace = (2 * rate * WEEK + 1) // 2
     at = _runs_out(rate, _Stock(state, quota), now, quota_at, settles=settles)
     return Forecast(int(pace), at, history.since, history.weeks)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from meterctl.core.domain import weeks
-from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.instants import WEEK, add_millis
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.model import Instant, State
 from meterctl.core.ports import EntryFilter, Journal
@@ -12,8 +12,6 @@ from meterctl.core.reads.forecast import NO_FORECAST, PAST_WEEKS, Forecast, Week
 
 #: Closed weeks that are read at most: forced resets may close one several times.
 _MOST_RESETS = 50
-
-_WEEK = 7 * 86_400_000
 
 
 class Forecaster:
@@ -29,7 +27,7 @@ class Forecaster:
         first = self._journal.by_seq(org, 1)
         if first is None or first["at"] > at:
             return NO_FORECAST
-        oldest = add_millis(weeks.week_start(at), -PAST_WEEKS * _WEEK)
+        oldest = add_millis(weeks.week_start(at), -PAST_WEEKS * WEEK)
         history = history_of([*self._closed(org, oldest, at), *_ended_week(before_due, at)], state, first["at"], at)
         quota = state.week.quota if state.week is not None else self._quota_at(state, at)
         return forecast(

@@ -34,11 +34,8 @@ def decide_assign_plan(operation: AssignPlan, context: Context) -> Decision:
 
 
 def _assign_now(operation: AssignPlan, context: Context) -> Decision:
-    state, effects = (
-        context.state,
-        plan_effects(context.state, operation.plan, context.at, context.terms, context.plans),
-    )
-    week = state.week
+    state, week = context.state, context.state.week
+    effects = plan_effects(state, operation.plan, context.at, context.terms, context.plans)
     in_week = (effects["plan"], effects["version"]) if week is None else (week.plan, week.version)
     same_plan = state.plan == operation.plan and state.next_plan is None
     if same_plan and in_week == (effects["plan"], effects["version"]) and "opened" not in effects:
