@@ -295,6 +295,6 @@ class Error(TypedDict):
     """The failure of a command; printed on standard error."""
 
     schema: Literal["meterctl.error.v1"]
-    code: Annotated[str, text("which failure; stable")]
+    code: Annotated[str, text("code of the failure; stable")]
     message: Annotated[str, text("the event, for people")]
     hint: Annotated[str, text("the next step, for people")]

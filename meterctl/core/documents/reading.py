@@ -239,13 +239,13 @@ class FindingRecord(TypedDict):
 
 
 class Disagreement(TypedDict):
-    """Something that Stripe and the journal differ on."""
+    """A difference between a payment at its provider and the journal."""
 
     kind: Annotated[str, text("the kind of difference")]
     org: Org | None
     session: Session
     refund_id: RefundId | None
-    expected: Annotated[str, text("the state at Stripe")]
+    expected: Annotated[str, text("the state at the provider: Stripe, or the file of payments")]
     found: Annotated[str, text("the state of the journal")]
     message: Annotated[str, text("the difference, for people")]
     fix: Annotated[str, text("commands that would mend it")]
@@ -253,7 +253,7 @@ class Disagreement(TypedDict):
 
 
 class Reconcile(TypedDict):
-    """The differences between Stripe and the journal."""
+    """The differences between a provider's payments and the journal."""
 
     schema: Literal["meterctl.reconcile.v1"]
     ok: Annotated[bool, means("true: nothing differs")]

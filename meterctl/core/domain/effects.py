@@ -1,4 +1,4 @@
-"""Effects: what an event does to lots, debt, week, plan and holds.
+"""Effects: the changes of an event to lots, debt, week, plan and holds.
 
 `apply` carries recorded effects into a state and knows no rule, so what an entry says it did and the state it leaves
 can never differ; `meterctl.core.verify` uses the same function to check that they do not.

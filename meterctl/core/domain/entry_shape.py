@@ -1,4 +1,4 @@
-"""What an entry must look like before its meaning can be checked: its fields, and what each may hold.
+"""Check the shape of an entry before its meaning: its fields, and the values allowed in each.
 
 An entry of the right shape makes no other check stumble. A state is left to whoever compares it (see `is_state`):
 nearly always it equals the expected one, and so has its shape.

@@ -31,15 +31,17 @@ from meterctl.core.model import MAX_UNITS, Instant
 
 
 def read_costs(value: object) -> dict[str, str]:
-    """Costs by feature from an object of decimal texts or integers. What a feature may be called is `Attribute`'s part,
-    what a cost must be the rules'."""
+    """Return the costs by feature in an object of decimal texts or integers. Raises `BadInput`.
+
+    `Attribute` checks the names of the features, the rules check the amounts.
+    """
     if not isinstance(value, Mapping):
         raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
     return {feature: _cost_text(cost) for feature, cost in value.items()}
 
 
 def _cost_text(cost: object) -> str:
-    # A float has lost digits already and is never one of ours: see `inputs`.
+    # A float has lost digits already; `files.json_text` reads decimals exactly.
     if not isinstance(cost, (str, Decimal, int)) or isinstance(cost, bool):
         raise BadInput(f"{cost!r} is not a cost", hint="a cost is a decimal text or number", code="bad_costs")
     return str(cost)

@@ -1,4 +1,4 @@
-"""The overflow of a week: what its usage took beyond the quota, part by part, in the order booked.
+"""The overflow of a week: the units of its usage beyond the quota, part by part, in the order booked.
 
 So an undo of a run knows what the last units of the week came from, and gives back exactly that.
 """
@@ -13,7 +13,7 @@ DEBT, UNCOVERED = "debt", "uncovered"
 
 
 def with_overflow(parts: Sequence[Overflow], usage: Mapping[str, Any]) -> tuple[Overflow, ...]:
-    """Add what a ``usage`` entry took beyond the quota; a part whose source is that of the last one is added to it."""
+    """Add the overflow of a ``usage`` entry; a part whose source is that of the last one is added to it."""
     grown = list(parts)
     sources = [(each["lot"], each["units"]) for each in usage.get("draws", ())]
     sources += [(DEBT, usage["debt"]["overage"])] if "debt" in usage else []
@@ -28,7 +28,7 @@ def with_overflow(parts: Sequence[Overflow], usage: Mapping[str, Any]) -> tuple[
 
 
 def without_overflow(parts: Sequence[Overflow], uncounted: Mapping[str, Any]) -> tuple[Overflow, ...]:
-    """Take off what an undo recorded, of each source the newest first. Parts that are emptied go."""
+    """Take off the units in an undo's ``uncounted``, of each source the newest first. Empty parts are dropped."""
     due: dict[Source, int] = {DEBT: uncounted["debt"], UNCOVERED: uncounted["uncovered"]}
     for each in uncounted["draws"]:
         due[each["lot"]] = due.get(each["lot"], 0) + each["units"]

@@ -48,7 +48,7 @@ class History(Protocol):
 
 
 class Context(NamedTuple):
-    """What a decision rests on: the org's state at ``at``, the seq its entry would get, and the rest of the world.
+    """The facts for a decision: the org's state at ``at``, the seq its entry would get, and the rest of the world.
 
     ``said`` is the time the caller gave (else now); it lies before ``at`` for an event that arrives late.
     """

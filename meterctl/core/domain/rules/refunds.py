@@ -13,7 +13,7 @@ from meterctl.core.model import Debt, Entry
 
 
 class Refundable(NamedTuple):
-    """Where a session stands: what was sold, what has been given back, and what may still be clawed."""
+    """A sold pack: its topup, the cents refunded so far, and the units of it that are clawed, forgiven or expired."""
 
     topup: Entry
     refunded_cents: int

@@ -24,10 +24,10 @@ class AuditFindingRecord(TypedDict):
     """Something wrong in the old data."""
 
     org: Annotated[str, means("the org")]
-    finding: Annotated[str, means("which kind of finding; stable")]
+    finding: Annotated[str, means("kind of finding; stable")]
     id: Annotated[str | None, means("entry, week or settlement that it is about; null: the org as a whole")]
     units: Annotated[int | None, means("units the customer is owed, or owes if negative; null: none, or not known")]
-    message: Annotated[str, means("what was found, for people")]
+    message: Annotated[str, means("the finding, for people")]
     adjust: Annotated[int, means("units of the adjustment that the plan has for it; 0: none")]
 
 
@@ -40,11 +40,11 @@ class AuditReport(Result):
     source: Annotated[str, text("the database, without any secret")]
     orgs: Annotated[int, number("orgs looked at")] = 0
     entries: Annotated[int, number("ledger entries looked at")] = 0
-    findings: Annotated[list[AuditFindingRecord], means("what was found, org by org")] = field(default_factory=list)
+    findings: Annotated[list[AuditFindingRecord], means("the findings, org by org")] = field(default_factory=list)
     more: Annotated[int, number("findings beyond those listed")] = 0
     counts: Annotated[dict[str, int], means("findings by kind")] = field(default_factory=Counter)
-    owed: Annotated[int, units("what customers are owed, together")] = 0
-    owing: Annotated[int, units("what customers owe, together")] = 0
+    owed: Annotated[int, units("sum that customers are owed")] = 0
+    owing: Annotated[int, units("sum that customers owe")] = 0
     plan_out: Annotated[str | None, text("the file that the plan was saved to; null: none")] = None
     seconds: f.Seconds = 0.0
 

@@ -26,8 +26,7 @@ class OrgDocuments(Protocol):
 
 
 def org_of(documents: OrgDocuments) -> OldOrg:
-    """Return the record of an org. Raises `Unusable`, which says what cannot be read, for one that must be looked at
-    by hand first."""
+    """Return the record of an org. Raises `Unusable`, which names the value, if somebody has to correct it first."""
     try:
         check_org(documents.org)
     except BadInput as problem:

@@ -40,7 +40,7 @@ class OrgReport(TypedDict):
     entries: Annotated[int, means("entries that were appended, or would be")]
     old_balance: Annotated[int | None, means("the sum of the old ledger; null: it cannot be read")]
     balance: Annotated[int | None, means("the balance of the journal after it; null: there is none")]
-    problems: Annotated[list[str], means("what could not be brought in, or changed since it was")]
+    problems: Annotated[list[str], means("data that could not be imported, or changed since it was")]
 
 
 @dataclass(slots=True)
