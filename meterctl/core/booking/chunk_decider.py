@@ -42,10 +42,13 @@ class Batch:
     def decide(self) -> list[Decision]:
         """Return an outcome per request, in order.
 
-        Stop at the first request whose entries bring the chunk over `MOST_LOTS` lots: the rest is for another chunk.
+        Stop at the first request whose entries bring the chunk over `MOST_LOTS` lots, or before one that rests on a
+        payment name just added: the rest is for another chunk.
         """
         outcomes, lots = [], 0
         for request in self._reader.requests:
+            if self._reader.added_names and self._reader.must_wait(request.operation):
+                break
             outcome = self._outcome(request)
             outcomes.append(outcome)
             lots += sum(len(entry["state"]["lots"]) for entry in outcome.entries)

@@ -7,7 +7,7 @@ from meterctl.core.booking.journal_view import Name, OrgView, OrgViews
 from meterctl.core.booking.payment_modes import Evidence, PaymentModes, mode_of
 from meterctl.core.booking.payment_names import PaymentNames
 from meterctl.core.domain.entries import REVERSIBLE, undo_key
-from meterctl.core.domain.operations import CreditPack, Operation, Release, Request, Undo
+from meterctl.core.domain.operations import CreditPack, Operation, Refund, Release, Request, Undo
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import Damaged, Refusal
 from meterctl.core.model import Claim, Entry
@@ -31,17 +31,22 @@ class ChunkReader:
         *,
         flying: Mapping[Name, Entry] = NOTHING,
         claimed: Collection[str] = (),
+        adding: Collection[str] = (),
         repeats: bool = True,
     ) -> None:
         """With ``repeats`` read the entries under the keys of ``requests``. Their orgs are loaded in ``views``.
 
-        ``flying`` entries are being appended, and the payment names ``claimed`` for them. Without ``repeats`` a key is
-        looked up only if a reply depends on it: no key can be appended twice.
+        ``flying`` entries are being appended, and the payment names ``claimed`` for them; ``adding`` are those of
+        repeated credits. Without ``repeats`` a key is looked up only if a reply depends on it: no key can be appended
+        twice.
         """
         self._store = store
         self.views = views
         self._flying = flying
         self._claimed = claimed
+        self._adding = adding
+        #: Names that repeated credits add to their payments. Another org may have been first: only the store tells.
+        self.added_names = set(adding)
         # Not a method of this reader: each chunk would then wait for the garbage collector.
         self.plans = PlanBook(lambda: store.plans.all())  # noqa: PLW0108 - few commands load the plans of a store
         self.requests = requests
@@ -78,12 +83,26 @@ class ChunkReader:
     def learn_names(self, operation: CreditPack, topup: Entry) -> tuple[Claim, ...]:
         """Return the claims that a repeated credit adds, and remember the mode that they tell."""
         claims = self.names.learn(operation, topup)
+        self.added_names.update(claim.name for claim in claims)
         live = mode_of(claim.name for claim in claims)
         if live is not None:
             self.views.named[operation.org, topup["key"]] = live
             if self._modes is not None:
                 self._modes.note_name(live)
         return claims
+
+    def must_wait(self, operation: Operation) -> bool:
+        """Return True if the operation names a payment by a name that this chunk adds. Raise `TooEarly` if the chunk in
+        flight adds it."""
+        if isinstance(operation, Refund):
+            name = operation.session
+        elif isinstance(operation, Undo) and operation.of is not None:
+            name = operation.of.removeprefix("session:")
+        else:
+            return False
+        if name in self._adding:
+            raise TooEarly
+        return name in self.added_names
 
     def resolved(self, request: Request, view: OrgView) -> Request:
         """Return ``request`` with the key of the entry that an undo names by number or by another payment name."""

@@ -43,6 +43,11 @@ class _Flight(NamedTuple):
         """Return the payment names that it claims."""
         return {claim.name for outcome in self.outcomes for claim in outcome.claims}
 
+    def adding(self) -> set[str]:
+        """Return the names that its repeated credits add to their payments."""
+        repeats = (outcome for outcome in self.outcomes if not outcome.entries)
+        return {claim.name for outcome in repeats for claim in outcome.claims}
+
 
 class _Repeats:
     """Predicts whether a chunk contains repeats, to skip key look-ups.
@@ -116,10 +121,15 @@ class Execution:
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         writer = self._writer
         self._decided_at, now = writer.clock.elapsed(), writer.clock.now()  # before anything is read
-        flying, claimed = (self._flight.names(), self._flight.claimed()) if self._flight else (NOTHING, set[str]())
+        flight = self._flight
+        flying, claimed, adding = NOTHING, set[str](), set[str]()
+        if flight is not None:
+            flying, claimed, adding = flight.names(), flight.claimed(), flight.adding()
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
         requests = self._views.load(chunk, exactly=self._contended_orgs)
-        reader = ChunkReader(writer.store, requests, self._views, flying=flying, claimed=claimed, repeats=repeats)
+        reader = ChunkReader(
+            writer.store, requests, self._views, flying=flying, claimed=claimed, adding=adding, repeats=repeats
+        )
         return Batch(reader, writer.terms, now, dry_run=writer.dry_run).decide()
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:

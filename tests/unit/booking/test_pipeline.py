@@ -192,6 +192,18 @@ def test_a_credit_refused_for_a_name_on_its_way_keeps_no_other_name(desk: Desk) 
     assert desk.do(Refund("acme", "ch_1", 100, "re_1")).applied
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_a_name_that_a_repeated_credit_adds_counts_from_the_next_line_on(desk: Desk, size: int) -> None:
+    lines: list[Operation] = [
+        CreditPack("acme", "small", "cs_1"),
+        CreditPack("acme", "small", "cs_1", names=("pi_1",)),
+        Refund("acme", "pi_1", 100, "re_1"),
+        Undo("acme", None, "session:pi_1"),
+    ]
+    chunks = [lines[start : start + size] for start in range(0, len(lines), size)]
+    assert statuses(in_chunks(desk, *chunks)) == ["applied", "replayed", "applied", "lot_partly_used"]
+
+
 def test_due_events_cut_off_by_a_clash_are_told_across_chunks(desk: Desk) -> None:
     desk.adjust(5, "a", expires="2026-11-17")
     desk.go("2026-11-18")
