@@ -38,8 +38,8 @@ from meterctl.core.stores.sqlite.transactions import log_ahead, save_log, transa
 _OLDEST_SQLITE = (3, 31, 0)
 
 #: Pages that a connection may cache, as KiB. A read passes over a page once; a large batch of writes needs the indexes
-#: at hand.
-_READ_CACHE_KIB, _WRITE_CACHE_KIB = 4 * 1024, 32 * 1024
+#: at hand, and gains nothing from more than this.
+_READ_CACHE_KIB, _WRITE_CACHE_KIB = 4 * 1024, 16 * 1024
 
 #: Pages in the write-ahead log after which they are copied into the file. Fewer cost batches a third of their
 #: speed; the log stays below some 20 MB either way, which takes milliseconds to read again after a crash.
