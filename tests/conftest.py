@@ -1,5 +1,6 @@
 """What holds for the whole suite: how hypothesis searches, one mongod for all workers, and what was left out."""
 
+import gc
 import os
 import signal
 
@@ -9,7 +10,7 @@ from hypothesis import settings
 from tests.mongod import LEFT_OUT, share_with_workers
 
 # The same counterexamples each time, or others with HYPOTHESIS_PROFILE=explore.
-settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=150)
+settings.register_profile("same", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=100)
 settings.register_profile("explore", database=None, deadline=None, print_blob=True, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
@@ -21,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Parallel workers inherit the environment of the process that starts them: through it they share one server."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         share_with_workers()
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and tests, which stay to the end: else it walks them again and again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -179,12 +179,13 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     run.file("usage.csv", "op,org,run,units,at\nattribute,acme,run-7,5,2026-11-16 09:30\n")
     line = ELSEWHERE.sub("", example.removeprefix("meterctl "))
     line = re.sub(r" --store mongodb://\S+", "", line)
+    expected = NEED_MORE.get(line, 0)
+    line = re.sub(
+        r"mongodb://\S+", r"\g<0>?timeoutMS=200", line
+    )  # no server answers: do not wait as long as a user would
     line = re.sub(r"/var/lib/\S+/", f"{run.place}/", line)
     answer = run(*shlex.split(line))
-    if line in NEED_MORE:
-        assert answer.code == NEED_MORE[line], (line, answer)
-        return
-    assert answer.code == 0, (line, answer)
+    assert answer.code == expected, (line, answer)
 
 
 def test_the_demo_tells_its_story_and_leaves_no_trace(run: Shell) -> None:

@@ -40,13 +40,14 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "mongod"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+@pytest.fixture(scope="module", params=["sqlite", "mongod"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Makes empty stores, by name."""
     opened: dict[Path, Store] = {}
 
     def make(name: str) -> Store:
-        store = opened[tmp_path / name] = make_store(request.param, tmp_path / name)
+        path = tmp_path_factory.mktemp(name)
+        store = opened[path] = make_store(request.param, path)
         store.init()
         return store
 
@@ -54,6 +55,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     for path, store in opened.items():
         store.close()
         drop_store(request.param, path)
+
+
+@pytest.fixture(scope="module")
+def whole(place: Place, lines: Path) -> Store:
+    """A store in which the whole trace was backfilled in one go."""
+    store = place("whole")
+    first = backfill(store, lines)
+    assert (first.lines, first.applied, first.exit_code) == (ROWS, ROWS, 0)
+    return store
 
 
 def backfill(store: Store, path: Path, *, upto: int | None = None) -> Backfill:
@@ -88,11 +98,8 @@ def units_of_the_trace() -> Counter[str]:
     return units
 
 
-def test_the_trace_is_booked_once(place: Place, lines: Path) -> None:
-    store = place("store")
-    first = backfill(store, lines)
-    assert (first.lines, first.applied, first.exit_code) == (ROWS, ROWS, 0)
-    booked = journals(store)
+def test_the_trace_is_booked_once(whole: Store, lines: Path) -> None:
+    booked = journals(whole)
     assert sum(len(entries) for entries in booked.values()) == ROWS
 
     units = units_of_the_trace()
@@ -101,16 +108,15 @@ def test_the_trace_is_booked_once(place: Place, lines: Path) -> None:
         assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1))
         assert entries[-1]["balance"] == sum(entry["amount"] for entry in entries)
         assert entries[-1]["state"]["week"]["used"] == units[org]
-    assert {head.org: head.seq for head in store.heads.read()} == {org: len(booked[org]) for org in booked}
+    assert {head.org: head.seq for head in whole.heads.read()} == {org: len(booked[org]) for org in booked}
 
-    again = backfill(store, lines)
+    again = backfill(whole, lines)
     assert (again.lines, again.replayed, again.applied, again.exit_code) == (ROWS, ROWS, 0, 0)
-    assert journals(store) == booked
+    assert journals(whole) == booked
 
 
-def test_the_trace_cut_off_and_run_again_is_the_same(place: Place, lines: Path) -> None:
-    whole, cut = place("whole"), place("cut")
-    backfill(whole, lines)
+def test_the_trace_cut_off_and_run_again_is_the_same(place: Place, whole: Store, lines: Path) -> None:
+    cut = place("cut")
     assert backfill(cut, lines, upto=5000).applied == 5000
     rest = backfill(cut, lines)
     assert (rest.replayed, rest.applied) == (5000, ROWS - 5000)
