@@ -180,9 +180,7 @@ def test_an_example_works_as_it_stands(run: Shell, example: str, monkeypatch: py
     line = ELSEWHERE.sub("", example.removeprefix("meterctl "))
     line = re.sub(r" --store mongodb://\S+", "", line)
     expected = NEED_MORE.get(line, 0)
-    line = re.sub(
-        r"mongodb://\S+", r"\g<0>?timeoutMS=200", line
-    )  # no server answers: do not wait as long as a user would
+    line = re.sub(r"mongodb://\S+", r"\g<0>?timeoutMS=200", line)  # there is no server: do not wait ten seconds for it
     line = re.sub(r"/var/lib/\S+/", f"{run.place}/", line)
     answer = run(*shlex.split(line))
     assert answer.code == expected, (line, answer)

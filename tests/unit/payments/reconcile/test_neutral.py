@@ -2,8 +2,13 @@
 
 import io
 import json
+from typing import Any
 
+import pytest
+
+from meterctl.core.payments.payments import Payment
 from meterctl.core.payments.reconcile.compare import compare
+from meterctl.core.payments.reconcile.findings import unreadable_finding
 from meterctl.core.payments.reconcile.gather_file import gather_file
 from meterctl.core.payments.reconcile.neutral import BadLine, read_payments
 from meterctl.core.payments.reconcile.repairs import RepairPolicy
@@ -24,6 +29,73 @@ def test_a_line_that_is_no_json_names_the_page_on_payment_lines() -> None:
     (line,) = read_payments(io.BytesIO(b'{"id": "txn_1",\n'))
     assert isinstance(line, BadLine)
     assert (line.problem.code, "docs/payments.md" in line.problem.hint) == ("bad_json", True)
+
+
+def read(**fields: Any) -> Payment | BadLine:
+    (line,) = read_payments(io.BytesIO(json.dumps(PAYMENT | fields).encode()))
+    return line if isinstance(line, BadLine) else line.payment
+
+
+REFUND = {"id": "adj_1", "cents": 100}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id": ""}, "'' is not an id"),
+        ({"names": "inv_1"}, "names must be a list"),
+        ({"names": [7]}, "a name"),
+        ({"org": 7}, "org must be text"),
+        ({"org": "a b"}, "a b"),
+        ({"pack": ["small"]}, "pack must be text"),
+        ({"paid_cents": "5.00"}, "paid_cents"),
+        ({"tax_cents": 501}, "tax_cents"),
+        ({"quantity": 0}, "quantity"),
+        ({"currency": None}, "None is not a currency"),
+        ({"currency": "dollars"}, "'dollars' is not a currency"),
+        ({"paid_at": "last Friday"}, "paid_at: "),
+        ({"paid_at": None}, "paid_at: "),
+        ({"paidcents": 500}, "a payment has no field 'paidcents'"),
+        ({"refunds": REFUND}, "refunds must be a list"),
+        ({"refunds": ["adj_1"]}, "a refund must be a JSON object"),
+        ({"refunds": [REFUND | {"reason": "why"}]}, "a refund has no field 'reason'"),
+        ({"refunds": [REFUND | {"status": "done"}]}, "'done' is not a refund status"),
+        ({"refunds": [REFUND | {"status": 1}]}, "1 is not a refund status"),
+        ({"refunds": [REFUND | {"cents": 0}]}, "cents"),
+        ({"refunds": [REFUND | {"at": "soon"}]}, "at: "),
+        ({"refunds": [REFUND | {"currency": "$"}]}, "'$' is not a currency"),
+    ],
+)
+def test_a_field_that_cannot_be_meant_is_named(fields: dict[str, Any], message: str) -> None:
+    line = read(**fields)
+    assert isinstance(line, BadLine)
+    assert message in line.problem.message
+    assert line.problem.hint
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '"txn_1"', "null"])
+def test_a_line_that_is_no_object_is_no_payment(text: str) -> None:
+    lines = list(read_payments(io.BytesIO(f"{json.dumps(PAYMENT)}\n[{text}]\n".encode())))
+    assert [isinstance(line, BadLine) and line.problem.code for line in lines] == [False, "bad_payment"]
+
+
+def test_an_empty_org_or_pack_is_none_and_blanks_around_one_do_not_count() -> None:
+    payment = read(org="", pack=" small ")
+    assert isinstance(payment, Payment)
+    assert (payment.org, payment.pack) == (None, "small")
+
+
+def test_a_bad_line_is_reported_with_its_number_and_the_others_are_compared() -> None:
+    desk = Desk(packs=PACKS)
+    desk.credit(session="txn_1")
+    other = PAYMENT | {"id": "gym_7"}
+    text = "\n".join(map(json.dumps, [PAYMENT | {"paid_cents": 400}, [1], other, PAYMENT]))
+    both = gather_file(read_payments(io.BytesIO(text.encode())), desk.store, {"gym_7"})
+    assert [compare(case, RepairPolicy(Seller(PACKS), "tester")) for case in both.cases] == [[]], "the last line counts"
+    assert both.counts == {"payments": 1, "refunds": 0, "disputes": 0, "credits": 1, "foreign": 1}
+    (finding,) = map(unreadable_finding, both.unreadable)
+    assert (finding.kind, finding.session) == ("unreadable", "line 2")
+    assert "the line is not a JSON object" in finding.message
 
 
 def test_a_finding_names_the_file_as_its_source() -> None:
