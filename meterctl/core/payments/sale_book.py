@@ -28,7 +28,7 @@ class SaleBook:
             return ""
         best = max(sales, key=_detail_rank)
         others = [name for sale in sales if len(sale) == 1 for name in sale[0].all_names]
-        best = _with_names(best, dict.fromkeys([*names, *others]))
+        best = with_names(best, dict.fromkeys([*names, *others]))
         self.sales[best[0].session] = best
         known_names = [*all_names, *(name for sale in sales for part in sale for name in part.all_names)]
         self._by_name |= dict.fromkeys([*known_names, *map(whole_of, known_names)], best[0].session)
@@ -55,7 +55,7 @@ def _detail_rank(sale: Sale) -> tuple[bool, bool, bool, int, str]:
     return first.paid, not first.foreign, first.missing_object is None, -kind, first.at
 
 
-def _with_names(sale: Sale, names: Iterable[str]) -> Sale:
+def with_names(sale: Sale, names: Iterable[str]) -> Sale:
     """Return the payment with further names; a part's names carry its number unless it is the only part."""
     has_others = sale[0].whole not in (0, sum(part.cents for part in sale))
     result = []

@@ -98,8 +98,8 @@ def _in_detail(cases: list[Case], stripe: "_StripeSide") -> Iterator[Case]:
         parts = sales[whole]
         if len(parts) <= 1:
             yield case._replace(payment=parts[0] if parts else case.payment)
-        elif case.session == parts[0].session or case.payment.missing_object is not None:
-            yield from _per_part(case, parts)
+        elif case.payment.quantity is None or case.payment.missing_object is not None:
+            yield from _per_part(case, parts)  # the lists showed it without its items, as one
         else:
             yield case._replace(payment=next((one for one in parts if one.session == case.session), case.payment))
 

@@ -22,6 +22,7 @@ from meterctl.core.payments.payments import (
     Unreadable,
 )
 from meterctl.core.payments.releases import without_release
+from meterctl.core.payments.sale_book import with_names
 from meterctl.core.payments.stripe.fields import MISSHAPEN, dispute_of, id_of, invoice_intents, refund_of
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.shop import Json, Shop
@@ -242,8 +243,7 @@ class Reader:
         payments = self._read(item)
         if invoice and item.get("payment_intent") is None:
             paid_by = self.object("invoice", invoice, ["payments"]) or {}
-            names = invoice_intents(paid_by)
-            payments = [payment._replace(names=(*payment.names, *names)) for payment in payments]
+            return list(with_names(tuple(payments), invoice_intents(paid_by)))
         return payments
 
     def _invoice(self, invoice: str) -> list[Payment]:

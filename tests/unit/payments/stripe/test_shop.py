@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from meterctl.core.domain.instants import parse
+from meterctl.core.domain.operations import Request
 from meterctl.core.domain.policy import Pack, StripeSettings, Terms
 from meterctl.core.payments.reconcile.compare import repair_requests, repairable_findings
 from meterctl.core.payments.reconcile.gather import gather
 from meterctl.core.payments.reconcile.notes import Notes
 from meterctl.core.payments.reconcile.repairs import RepairPolicy
-from meterctl.core.payments.sales import Seller
+from meterctl.core.payments.sales import Seller, credit_for
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.reader import Reader
 from meterctl.core.payments.stripe.shop import Shop
@@ -173,6 +174,38 @@ def test_several_packs_in_one_session_are_a_credit_each() -> None:
     scene.account.refund(session, 600, at=T0 + 120)
     assert told(settle(scene.desk, scene.account.events[-2:-1], shop=scene.shop)) == {"applied": 1}
     assert scene.desk.balance("acme") == 7000 - 200 - 1200
+    assert scene.reconcile() == []
+
+
+@pytest.mark.parametrize("way", ["credit-pack", "reconcile"])
+def test_several_packs_in_a_session_that_an_invoice_paid_are_a_credit_each(way: str) -> None:
+    """A subscription session names no payment intent: only its invoice does, whose refund is that of every part."""
+    scene = Scene()
+    items = [scene.account.item(1000, 2, "price_1"), scene.account.item(5000, 1, "price_2")]
+    invoice = scene.account.invoice([scene.account.invoice_line(6000, "price_monthly")], at=T0)
+    session = scene.account.sell(
+        None, None, cents=6000, at=T0, items=items, client_reference_id="acme", mode="subscription"
+    )
+    scene.account.objects["sessions"][session] |= {"payment_intent": None, "invoice": invoice}
+    scene.account.refund(invoice, 6000, at=T0 + 60)
+    if way == "reconcile":
+        findings = scene.reconcile()
+        assert [(finding.kind, finding.session, finding.refund_id) for finding in findings] == [
+            ("paid_not_credited", session, None),
+            ("refunded_not_clawed", session, "re_3Qx000015"),
+            ("paid_not_credited", f"{session}:2", None),
+            ("refunded_not_clawed", f"{session}:2", "re_3Qx000015:2"),
+        ]
+        receipts = list(scene.desk.ledger.execute(repair_requests(findings)))
+        assert [receipt.status for receipt in receipts] == ["applied"] * 4
+        assert scene.desk.balance("acme") == 0
+    else:
+        payments = scene.gateway.sale(session)
+        requests = [Request(credit_for(payment, Seller(PACKS)), "x") for payment in payments]
+        assert [receipt.status for receipt in scene.desk.ledger.execute(requests)] == ["applied"] * 2
+        assert scene.desk.balance("acme") == 14_000
+        scene.mend()
+        assert scene.desk.balance("acme") == 0
     assert scene.reconcile() == []
 
 
