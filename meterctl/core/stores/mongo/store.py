@@ -130,7 +130,7 @@ def _check_options(uri: str) -> None:
             name = option.partition("=")[0]
             raise BadInput(
                 f"the MongoDB URI's option {name!r} is unknown, or its value is wrong",
-                hint="correct or remove it: meterctl would connect without it",
+                hint="correct or remove it, for the driver would leave it out",
                 code="bad_store",
             ) from None
 
