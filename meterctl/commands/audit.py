@@ -40,7 +40,7 @@ def devkit(
     began = wiring.elapsed()
     database = wiring.devkit(source)
     result, audit, correctable = AuditReport(database.place), Audit(wiring.now), []
-    for documents in database.read(database.orgs() if org is None else [org]):
+    for documents in database.everything() if org is None else [database.one(org)]:
         result.orgs += 1
         try:
             old = org_of(documents)

@@ -67,7 +67,7 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImportRep
     check_source(mode_by_marks(lambda mark: database.has_session(mark, org)), database.place, wiring.store)
     importer = DevkitImporter(wiring.store, packs, wiring.actor, wiring.write_clock().now(), dry_run=dry_run)
     try:
-        for report in importer.run(database.read(database.orgs() if org is None else [org])):
+        for report in importer.run(database.everything() if org is None else [database.one(org)]):
             result.take(report)
             line.tell(result.orgs, lambda: None)
     finally:

@@ -23,7 +23,7 @@ KEPT = 10_000
 class AuditFindingRecord(TypedDict):
     """Something wrong in the old data."""
 
-    org: Annotated[str, means("the org")]
+    org: Annotated[str, means("the org, or the document that names none")]
     finding: Annotated[str, means("kind of finding; stable")]
     id: Annotated[str | None, means("entry, week or settlement that it is about; null: the org as a whole")]
     units: Annotated[int | None, means("units the customer is owed, or owes if negative; null: none, or not known")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypedDict
 
 from meterctl.core import errors
 from meterctl.core.domain.entries import tip_of
-from meterctl.core.errors import MeterctlError
+from meterctl.core.errors import BadInput, Damaged
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.devkit.gather import OrgDocuments, org_of
 from meterctl.core.imports.devkit.journal_builder import SOURCE, ImportedHistory, JournalBuilder
@@ -33,7 +33,7 @@ TOGETHER = 1000
 class OrgReport(TypedDict):
     """The result of importing one org."""
 
-    org: Annotated[str, means("the org")]
+    org: Annotated[str, means("the org, or the document that names none")]
     status: Annotated[
         Literal["imported", "unchanged", "planned", "failed"], means("failed: see problems; nothing of it was imported")
     ]
@@ -122,17 +122,17 @@ class DevkitImporter:
         try:
             old = org_of(documents)
             known, problems = self._known(old)
-        except (Unusable, MeterctlError) as problem:
+            builder = JournalBuilder(
+                old=old,
+                known=known,
+                packs=self._packs,
+                foreign_sessions=self._foreign_sessions(old),
+                actor=self._actor,
+                now=self._now,
+            )
+            entries = builder.build()
+        except (Unusable, BadInput, Damaged) as problem:
             return _OrgImport(_report(documents.org, "failed", [str(problem)]), [])
-        builder = JournalBuilder(
-            old=old,
-            known=known,
-            packs=self._packs,
-            foreign_sessions=self._foreign_sessions(old),
-            actor=self._actor,
-            now=self._now,
-        )
-        entries = builder.build()
         for entry in entries:
             if entry["kind"] == "topup":
                 self._sessions[entry["session"]] = old.org
@@ -202,9 +202,10 @@ class _HistoryReader:
                 yield f"entry {id_} ({kind}, {amount:+}) was brought in before, and is gone from the old ledger"
             elif entry.kind != kind or (entry.amount != amount and entry.expires is None):
                 yield f"entry {id_} came in as {kind} {amount:+}, and is {entry.kind} {entry.amount:+} now"
-        last = max((place for place, entry in enumerate(old.entries) if entry.id in self.places), default=-1)
-        for entry in old.entries[:last]:
-            if entry.id not in self.places and entry.amount and entry.expires is None:
+        last = {entry.ledger: place for place, entry in enumerate(old.entries) if entry.id in self.places}
+        for place, entry in enumerate(old.entries):
+            is_before = place < last.get(entry.ledger, -1)
+            if is_before and entry.id not in self.places and entry.amount and entry.expires is None:
                 yield f"entry {entry.id} ({entry.kind}, {entry.amount:+}) stands before others that were brought in"
 
 

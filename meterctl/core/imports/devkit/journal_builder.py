@@ -78,6 +78,9 @@ class JournalBuilder:
         self._known = known
         self._keys = set(known.keys)
         self._lots = dict(known.places)
+        self._by_id = {entry.id: entry for entry in old.entries}
+        self._expiries = {known.places[entry.id]: entry.expires_at for entry in old.entries if entry.id in known.places}
+        self._plan_name = old.plan if old.plan is not None and _is_ref(old.plan) else None
         self._expired = dict(known.expired)
         self._paid: dict[str, _Paid] = {}
         self._walk = Replay()
@@ -88,11 +91,11 @@ class JournalBuilder:
         """Return the new entries, in order."""
         effects = [self._walk.feed(place, entry) for place, entry in enumerate(self._old.entries)]
         weeks = merge_weeks(self._old.weeks)
-        first_new = self._first_new()
         self._plan(effects, weeks)
-        for event in sorted(self._events(effects, weeks, first_new)):
+        for event in sorted(self._events(effects, weeks)):
             if event.rank == 2:
-                self._ledger(self._old.entries[event.number], effects[event.number], event.number)
+                effect = effects[event.number]._replace(at=event.at)
+                self._ledger(self._old.entries[event.number], effect, event.number)
             elif event.rank == 1:
                 self._usage(weeks[event.number])
             else:
@@ -100,16 +103,22 @@ class JournalBuilder:
         self._extend()
         return self.entries
 
-    def _first_new(self) -> int:
-        places = [place for place, entry in enumerate(self._old.entries) if entry.id in self._known.places]
-        return places[-1] + 1 if places else 0
+    def _new_entries(self) -> list[int]:
+        """Return the places of the entries behind the last known one of their ledger."""
+        entries = self._old.entries
+        last = {entry.ledger: place for place, entry in enumerate(entries) if entry.id in self._known.places}
+        return [place for place, entry in enumerate(entries) if place > last.get(entry.ledger, -1)]
 
-    def _events(self, effects: Sequence[Effect], weeks: Sequence[OldWeek], first_new: int) -> Iterator[_Event]:
-        """Yield the old events in order; at one instant, ends of weeks come first, then usage, then the ledger."""
-        for number in range(first_new, len(effects)):
+    def _events(self, effects: Sequence[Effect], weeks: Sequence[OldWeek]) -> Iterator[_Event]:
+        """Yield the old events in order; at one instant, ends of weeks come first, then usage, then the ledger.
+
+        An entry dated ahead of now happens now: a journal ahead of its clock would delay what comes after."""
+        for number in self._new_entries():
             yield _Event(min(effects[number].at, self._now), 2, number)
         for number, week in enumerate(weeks):
-            if week.used or week.runs:
+            if week_start(week.key) > self._now:
+                self.problems.append(f"week {week.key} has not begun, and counts {week.used} units")
+            elif week.used or week.runs:
                 yield _Event(week_start(week.key), 1, number)
                 if week_end(week.key) <= self._now:
                     yield _Event(week_end(week.key), 0, number)
@@ -126,6 +135,7 @@ class JournalBuilder:
         session = entry.session
         fields = credit_effects(self._tip.state, self._tip.seq + 1, entry.amount, None)
         self._lots[entry.id] = self._tip.seq + 1
+        self._expiries[self._tip.seq + 1] = entry.expires_at
         is_pack = entry.kind == "topup" and session is not None and _is_ref(session)
         if is_pack and session not in self._foreign_sessions and f"session:{session}" not in self._keys:
             pack, paid, currency = self._pack_of(entry.amount)
@@ -189,28 +199,25 @@ class JournalBuilder:
     def _draws(self, effect: Effect, units: int) -> tuple[list[Draw], int]:
         """Return the removal's draws from live lots, and the units that become debt."""
         live = {lot.id: lot for lot in self._tip.state.lots}
-        by_place = {place: credit.entry.id for place, credit in self._walk.credits.items()}
-        replay_lots = [self._lots[by_place[place]] for place, _ in effect.draws if by_place[place] in self._lots]
-        replay_units = {self._lots.get(by_place[place]): share for place, share in effect.draws}
         draws: dict[int, int] = {}
-        for lot_id in replay_lots:
-            if lot_id in live:
-                share = min(units, live[lot_id].remaining, replay_units[lot_id])
-                draws[lot_id] = share
-                units -= share
+        for place, replay_units in effect.draws:
+            lot = live.get(self._lots.get(self._old.entries[place].id, 0))
+            if lot is not None:
+                draws[lot.id] = min(units, lot.remaining, replay_units)
+                units -= draws[lot.id]
         rest = [lot._replace(remaining=lot.remaining - draws.get(lot.id, 0)) for lot in self._by_age(live.values())]
         more, owed = draw([lot for lot in rest if lot.remaining], units)
         for further in more:
             draws[further["lot"]] = draws.get(further["lot"], 0) + further["units"]
-        return [{"lot": lot, "units": share} for lot, share in draws.items() if share], owed
+        return [{"lot": lot_id, "units": share} for lot_id, share in draws.items() if share], owed
 
     def _by_age(self, lots: Any) -> list[Lot]:
         """Return lots by the expiry that the old system gave them: those past it go first."""
-        expiry = {self._lots[entry.id]: entry.expires_at for entry in self._old.entries if entry.id in self._lots}
+        expiry = self._expiries
         return sorted(lots, key=lambda lot: (expiry.get(lot.id) is None, expiry.get(lot.id) or "", lot.id))
 
     def _expiration(self, entry: OldEntry, lot: int, units: int, at: Instant) -> None:
-        credit = next((each for each in self._old.entries if each.id == entry.expires), entry)
+        credit = self._by_id.get(entry.expires or "", entry)
         effects = {"lot": lot, "units": units, "expires_at": credit.expires_at or at}
         draft = Draft("expiration", f"expire:{lot}", -units, {"op": "expire", "lot": lot}, effects)
         self._book(draft, at, entry.id, entry.kind, due=True)
@@ -218,8 +225,10 @@ class JournalBuilder:
     # -- weeks and plan
 
     def _plan(self, effects: Sequence[Effect], weeks: Sequence[OldWeek]) -> None:
-        plan = self._old.plan
-        if plan is None or plan == self._tip.state.plan or not _is_ref(plan):
+        plan = self._plan_name
+        if self._old.plan != plan:
+            self.problems.append(f"the plan {self._old.plan!r:.60} has no name that a plan can have here")
+        if plan is None or plan == self._tip.state.plan:
             return
         times = [effect.at for effect in effects[:1]] + [week_start(week.key) for week in weeks[:1]]
         at = min([*times, self._old.plan_since or self._now]) if self._tip == START else self._now
@@ -255,7 +264,7 @@ class JournalBuilder:
         if state is None or state.key != week.key:
             # Units beyond the quota were debited from the ledger, run by run: they are not overflow again.
             quota = max(week.quota, week.used)
-            plan = self._tip.state.plan or self._old.plan or "free"
+            plan = self._tip.state.plan or self._plan_name or "free"
             opened = Week(week.key, 1, plan, week.version, quota, 0, 0, {}, ())
             effects["opened"] = week_document(opened)
             alerts = [percent for percent in week.alerts if quota and percent * quota <= units * 100]
@@ -277,8 +286,9 @@ class JournalBuilder:
 
     def _extend(self) -> None:
         """Give each lot that is still live the expiry that it has in the old system."""
+        lots = {lot.id: lot for lot in self._tip.state.lots}
         for entry in self._old.entries:
-            lot = next((lot for lot in self._tip.state.lots if lot.id == self._lots.get(entry.id)), None)
+            lot = lots.get(self._lots.get(entry.id, 0))
             if entry.expires_at is None or lot is None or lot.expires_at is not None:
                 continue
             ref = self._free("extend", f"{SOURCE}:{entry.id}", lot.id)

@@ -1,11 +1,12 @@
 """Which credit each removal came from: devkit never stored that, so it is found by walking the ledger in order.
 
 A credit first repays uncovered debt; the rest is its remainder. A refund with a session takes from that session's pack
-first. An expiration named after a credit takes from that one, and closes it. Everything else takes from credits that
-are neither closed nor expired at the entry's own time: the soonest expiry first (never-expiring last), then the oldest.
+first. An expiration named after a credit takes from that one alone, and closes it. Everything else takes from credits
+neither closed nor expired at the entry's own time: the soonest expiry first (never-expiring last), then the oldest.
 Units that nothing covers are uncovered debt. Always: remainders less uncovered debt are the sum of all amounts.
 """
 
+from bisect import insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,9 +26,13 @@ class OldCredit:
     closed: bool = False
     clawed: int = 0
 
-    def is_open(self, at: Instant) -> bool:
-        expires_at = self.entry.expires_at
-        return not self.closed and self.remaining > 0 and (expires_at is None or expires_at > at)
+    @property
+    def order(self) -> tuple[bool, str, int]:
+        """Return its place in the order of spending."""
+        return self.entry.expires_at is None, self.entry.expires_at or "", self.place
+
+    def is_expired(self, at: Instant) -> bool:
+        return self.entry.expires_at is not None and self.entry.expires_at <= at
 
 
 class Effect(NamedTuple):
@@ -51,6 +56,7 @@ class Replay:
     credits: dict[int, OldCredit] = field(default_factory=dict)
     uncovered: int = 0
     at: Instant = _BEGINNING
+    _open: list[OldCredit] = field(default_factory=list)
     _by_id: dict[str, OldCredit] = field(default_factory=dict)
     _by_session: dict[str, OldCredit] = field(default_factory=dict)
 
@@ -69,8 +75,8 @@ class Replay:
             rest -= self._take(own, own_units, draws)
             own.closed = own.closed or entry.kind == "expiration"
             own.clawed += -entry.amount if entry.kind == "refund" else 0
-        for credit in self._open(at):
-            rest -= self._take(credit, min(credit.remaining, rest), draws)
+        if own is None or entry.kind != "expiration":
+            rest -= self._take_from_open(rest, at, draws)
         self.uncovered += rest
         return Effect(
             at=self.at,
@@ -85,6 +91,8 @@ class Replay:
         repaid = min(self.uncovered, entry.amount)
         self.uncovered -= repaid
         credit = self.credits[place] = OldCredit(place, entry, entry.amount - repaid)
+        if credit.remaining:
+            insort(self._open, credit, key=lambda each: each.order)
         self._by_id.setdefault(entry.id, credit)
         if entry.session is not None and entry.kind == "topup":
             self._by_session.setdefault(entry.session, credit)
@@ -97,11 +105,18 @@ class Replay:
             return self._by_session.get(entry.session)
         return None
 
-    def _open(self, at: Instant) -> list[OldCredit]:
-        credits = [credit for credit in self.credits.values() if credit.is_open(at)]
-        return sorted(
-            credits, key=lambda each: (each.entry.expires_at is None, each.entry.expires_at or "", each.place)
-        )
+    def _take_from_open(self, units: int, at: Instant, draws: list[tuple[int, int]]) -> int:
+        """Take up to ``units`` from open credits; return the units taken."""
+        taken, spent = 0, 0
+        for credit in self._open:
+            if taken == units:
+                break
+            if not credit.closed and not credit.is_expired(at):
+                taken += self._take(credit, min(credit.remaining, units - taken), draws)
+            spent += credit.closed or not credit.remaining
+        if spent:
+            self._open = [credit for credit in self._open if credit.remaining and not credit.closed]
+        return taken
 
     def _take(self, credit: OldCredit, units: int, draws: list[tuple[int, int]]) -> int:
         if units:
