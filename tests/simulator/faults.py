@@ -152,6 +152,8 @@ class Gated:
 
     def __getattr__(self, method: str) -> Any:
         real, name = getattr(self._real, method), f"{self._name}.{method}"
+        if not callable(real):
+            return real
         passed = self._gate.stream if method in self._streams else self._gate.call
 
         def call(*arguments: Any, **more: Any) -> Any:
