@@ -30,7 +30,7 @@ class Bounds(NamedTuple):
 
 
 #: The aim, and a ratchet: today's counts, which no change may exceed without raising them here.
-AIM, BOUNDS = Bounds(functions=160, files=28, depth=16), Bounds(functions=167, files=49, depth=16)
+AIM, BOUNDS = Bounds(functions=160, files=28, depth=16), Bounds(functions=169, files=49, depth=16)
 
 
 class Trace:

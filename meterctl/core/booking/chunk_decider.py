@@ -124,7 +124,10 @@ class Batch:
         if isinstance(decision, (Refusal, Idle)):
             view.keep(pending)
             return self._nothing(request, decision)
-        return self._booking(request, view, pending)
+        entries, operation = tuple(view.pending[pending:]), request.operation
+        receipt = answers.booked(operation, entries, self._balance(view), self._wording, self._terms, self._now)
+        claims = self._reader.names.take(operation) if isinstance(operation, CreditPack) else ()
+        return Decision(request, receipt, entries, claims=claims)
 
     def _precondition(self, request: Request, view: OrgView) -> Refusal | None:
         """Return a refusal if the org changed since the request was reviewed, or is not as the caller expects."""
@@ -173,12 +176,6 @@ class Batch:
         if isinstance(operation, CreditPack) and receipt.reason == "session_claimed":
             claims = self._reader.names.concede(operation, view)
         return Decision(request, receipt, claims=claims)
-
-    def _booking(self, request: Request, view: OrgView, pending: int) -> Decision:
-        entries, operation = tuple(view.pending[pending:]), request.operation
-        receipt = answers.booked(operation, entries, self._balance(view), self._wording, self._terms, self._now)
-        claims = self._reader.names.take(operation) if isinstance(operation, CreditPack) else ()
-        return Decision(request, receipt, entries, claims=claims)
 
     def _due_only(self, request: Request, view: OrgView, pending: int, refusal: Refusal | None) -> Decision:
         also = tuple(view.pending[pending:])
