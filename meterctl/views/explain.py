@@ -10,8 +10,8 @@ from meterctl.core.reads.explain import Explanation
 from meterctl.core.reads.lot_history import FATES
 from meterctl.views import words
 from meterctl.views.blocks import Bar, Block, Cell, Column, Grid, Heading, Note, Pairs, Row, Styled, inline
-from meterctl.views.orgs import usage_bar
 from meterctl.views.registry import view
+from meterctl.views.weeks import usage_bar
 
 _Facts = Mapping[str, Any]
 

@@ -16,17 +16,19 @@ V = TypeVar("V", bound=View)
 MODULES = {
     name: module
     for module, names in {
+        "balance": ("balance",),
         "config": ("plan-version", "plans", "plan", "config"),
         "doctor": ("doctor",),
         "entries": ("ledger", "ledger-chart", "receipt", "refund-preview"),
         "explain": ("explain",),
         "lots": ("lots",),
-        "orgs": ("balance", "meter", "history", "alerts", "orgs"),
+        "orgs": ("orgs",),
         "payments": ("reconcile", "events", "receipts"),
         "runs": ("sweep", "backfill", "verify"),
         "imports": ("import", "audit", "devkit-import"),
         "saved": ("plan-summary", "apply"),
         "statement": ("statement", "report"),
+        "weeks": ("meter", "history", "alerts"),
     }.items()
     for name in names
 }

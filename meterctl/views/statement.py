@@ -23,8 +23,8 @@ from meterctl.views.blocks import (
     Tone,
     inline,
 )
-from meterctl.views.orgs import unless_zero, usage_bar
 from meterctl.views.registry import view
+from meterctl.views.weeks import unless_zero, usage_bar
 
 _Facts = Mapping[str, Any]
 

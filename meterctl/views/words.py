@@ -19,6 +19,9 @@ _DIGITS = {
     **dict.fromkeys(("clf", "uyw"), 4),
 }
 
+#: Expiries nearer than this are shown as warnings.
+SOON_DAYS = 14
+
 
 def units(count: int) -> str:
     return f"{count:,}"
