@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.confirmation import book
+from meterctl.commands.feature_pairs import by_feature
 from meterctl.commands.options import Org, argument, completer, expiry_time, filter_time, option
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operation_documents import read_costs
@@ -109,15 +110,7 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
         return _costs_of_file(file)
     if not pairs:
         return None
-    amounts: dict[str, str] = {}
-    for pair in pairs:
-        feature, sign, amount = pair.partition("=")
-        if not sign:
-            raise BadInput(f"--cost {pair!r} is not FEATURE=USD", hint="--cost llm=0.0125", code="bad_costs")
-        if feature in amounts:
-            raise BadInput(f"--cost {feature} is given twice", hint="add up the costs of a feature", code="bad_costs")
-        amounts[feature] = amount
-    return read_costs(amounts)
+    return read_costs(by_feature("--cost", pairs, unit="USD", example="llm=0.0125", code="bad_costs"))
 
 
 def _costs_of_file(file: str) -> dict[str, str]:

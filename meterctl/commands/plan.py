@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.completion import complete_plans
 from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
+from meterctl.commands.feature_pairs import by_feature
 from meterctl.commands.options import Org, argument, completer, option, option_time, switch
 from meterctl.core.booking.plan_publisher import NewVersion, Publication, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
@@ -65,11 +66,19 @@ def publish_version(
         return _publish_config(wiring, plan, since)
     if plan is None or quota is None:
         raise BadInput("publishing needs a plan and --quota", hint="meterctl plan publish --help", code="usage")
-    weekly_quota = check_integer(quota, "quota", least=0)
-    most = 0 if rollover_max is None else check_integer(rollover_max, "rollover_max", least=0)
-    weeks = 1 if rollover_weeks is None else check_integer(rollover_weeks, "rollover_weeks", least=1, most=520)
-    by = (wiring.actor, wiring.options.reason)
-    return _publish(wiring, NewVersion(check_plan(plan), weekly_quota, _ratios(ratio or []), since, *by, most, weeks))
+    version = NewVersion(
+        plan=check_plan(plan),
+        weekly_quota=check_integer(quota, "quota", least=0),
+        ratios=by_feature("--ratio", ratio or [], unit="RATIO", example="llm=1.25", code="bad_ratio"),
+        effective_from=since,
+        actor=wiring.actor,
+        reason=wiring.options.reason,
+        rollover_max=check_integer("0" if rollover_max is None else rollover_max, "rollover_max", least=0),
+        rollover_weeks=check_integer(
+            "1" if rollover_weeks is None else rollover_weeks, "rollover_weeks", least=1, most=520
+        ),
+    )
+    return _publish(wiring, version)
 
 
 def _publish(wiring: Wiring, version: NewVersion) -> Publication:
@@ -97,18 +106,6 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
         if only in (None, version.plan)
     ]
     return Listing("plans", "plans", [result.record() for result in results])
-
-
-def _ratios(pairs: list[str]) -> dict[str, str]:
-    ratios: dict[str, str] = {}
-    for pair in pairs:
-        feature, sign, number = pair.partition("=")
-        if not sign:
-            raise BadInput(f"--ratio {pair!r} is not FEATURE=RATIO", hint="--ratio llm=1.25", code="bad_ratio")
-        if feature in ratios:
-            raise BadInput(f"--ratio {feature} is given twice", hint="--ratio llm=1.25", code="bad_ratio")
-        ratios[feature] = number
-    return ratios
 
 
 @command(app, "list")

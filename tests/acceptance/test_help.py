@@ -35,6 +35,7 @@ HELPERS = {
     "command",
     "completion",
     "confirmation",
+    "feature_pairs",
     "options",
     "period_options",
     "sweep_options",
