@@ -34,6 +34,14 @@ def report_no_journal(wiring: Wiring, org: str | None, outcome: str, file: str |
     typer.echo(f"{journal} in {file or wiring.describe_store()}: {outcome}{'.' if near else ''}{near}", err=True)
 
 
+def find_journal(wiring: Wiring, outcome: str) -> bool:
+    """Return True if the store has a journal; else print that it has none, and the ``outcome``."""
+    if any(True for _ in wiring.store.journal.orgs()):
+        return True
+    report_no_journal(wiring, None, outcome)
+    return False
+
+
 def new_app() -> typer.Typer:
     """Return the app of a command's module."""
     return typer.Typer(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from meterctl.commands.command import command, new_app
+from meterctl.commands.command import command, find_journal, new_app
 from meterctl.commands.options import argument, completer, filter_time, option, switch
 from meterctl.core.domain.checks import check_integer, check_ref
 from meterctl.core.errors import BadInput, did_you_mean
@@ -115,6 +115,7 @@ def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool)
     from meterctl.core.reads.search_all import LedgerSearch
 
     prepare_long_run()
+    find_journal(wiring, "nothing was searched")
     search = LedgerSearch(wiring.store, wiring.clock, wiring.settings.terms)
     return search.stream(query) if query.limit is None else search.newest(query, query.limit)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.command import command, new_app
+from meterctl.commands.command import command, find_journal, new_app
 from meterctl.commands.options import argument, completer, filter_time, option, print_time, switch
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.instants import add_millis, parse_ahead
@@ -65,6 +65,7 @@ def orgs(
     )
     instant = filter_time(wiring, "as of", as_of)
     prepare_long_run()
+    find_journal(wiring, "it has no orgs")
     most = None if limit is None else check_integer(limit, "limit", least=1)
     lister = OrgLister(wiring.store, wiring.now, wiring.settings.terms)
     return lister.list(OrgQuery(filters, sort, most, instant))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Literal, cast
 
-from meterctl.commands.command import command, new_app, report_no_journal
+from meterctl.commands.command import command, find_journal, new_app
 from meterctl.commands.options import argument, filter_time, option, switch
 from meterctl.core.errors import BadInput, name_source
 from meterctl.core.payments.reconcile.findings import Discrepancy, Reconciliation, count_kinds
@@ -60,10 +60,8 @@ def reconcile(
 
 def _noting_journal(wiring: Wiring, result: Reconciliation) -> Reconciliation:
     """Return ``result``; note and print it if the store has no journal, because its name may be mistyped."""
-    if any(True for _ in wiring.store.journal.orgs()):
-        return result
-    report_no_journal(wiring, None, "no payment is credited there" if result.findings else "nothing was compared")
-    return replace(result, journal_found=False)
+    outcome = "no payment is credited there" if result.findings else "nothing was compared"
+    return result if find_journal(wiring, outcome) else replace(result, journal_found=False)
 
 
 def _stripe(

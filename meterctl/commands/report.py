@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from meterctl.commands.command import command, new_app
+from meterctl.commands.command import command, find_journal, new_app
 from meterctl.commands.options import completer, option
 from meterctl.commands.period_options import Month, Since, Until, period_of
 from meterctl.core.domain.instants import parse_ahead
@@ -45,4 +45,5 @@ def report(
     with name_source("--expiring"):
         span = None if expiring is None else parse_ahead(expiring)
     prepare_long_run()
+    find_journal(wiring, "all sums are 0")
     return Reporter(wiring.store, wiring.clock, wiring.settings.terms).of(period, grouping, span)

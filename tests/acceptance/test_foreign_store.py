@@ -149,3 +149,13 @@ def test_an_empty_database_file_stays_empty(run: Shell) -> None:
     run.file("nothing", "")
     assert run.doc(f"--store sqlite:{place} backfill nothing")["lines"] == 0
     assert Path(place).read_bytes() == b""
+
+
+@pytest.mark.parametrize("line", ["orgs", "orgs --blocked", "report", "ledger --all-orgs"])
+def test_a_list_of_all_orgs_says_that_a_store_has_no_journal_at_all(run_anywhere: Shell, line: str) -> None:
+    """After a mistyped store an empty list, or a report of zeros, would look like an answer."""
+    answer = run_anywhere.json(line)
+    assert answer.code == 0
+    assert "no journal in " in answer.err
+    run_anywhere.all("adjust acme 1 --ref a1 --reason why")
+    assert "no journal in " not in run_anywhere.json(line).err

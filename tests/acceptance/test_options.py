@@ -271,6 +271,7 @@ def test_a_filter_may_name_the_first_instant_of_all(run: Shell, filters: str, co
 
 
 def test_spans_ahead_are_told_too(run: Shell) -> None:
+    run.all("adjust acme 1 --ref a1 --reason why")
     assert run.doc("orgs --expiring 14d")["expiring_by"] == "2026-11-30T12:00:00.000Z"
     assert run("orgs --expiring 14d").err == "expiring by 2026-11-30T12:00:00.000Z\n"
 
