@@ -141,7 +141,7 @@ class _StripeSide:
         self._gateway = gateway
         self._notes = notes
         self._span = span
-        self._full: dict[str, Sale] | None = None
+        self._full: dict[str, Sale] = {}
 
     def read(self, progress: Progress) -> None:
         gateway = self._gateway
@@ -230,16 +230,14 @@ class _StripeSide:
 
     def read_full(self) -> None:
         """Read the sessions once more, with their items."""
-        if self._full is None:
-            self._full = {}
-            for one in self._gateway.sessions(self._span, full=True):
-                if isinstance(one, Payment):
-                    whole = whole_of(one.session)
-                    self._full[whole] = (*self._full.get(whole, ()), one)
+        for one in self._gateway.sessions(self._span, full=True):
+            if isinstance(one, Payment):
+                whole = whole_of(one.session)
+                self._full[whole] = (*self._full.get(whole, ()), one)
 
     def detail(self, whole: str) -> Sale:
         """Return the full payment of this id, in its parts."""
-        held = (self._full or {}).get(whole)
+        held = self._full.get(whole)
         return held if held is not None else tuple(self._gateway.sale(whole))
 
 

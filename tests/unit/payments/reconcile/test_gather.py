@@ -8,11 +8,13 @@ import pytest
 from meterctl.core.booking.payment_modes import store_mode
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.operations import CreditPack
+from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
 from meterctl.core.payments.modes import check_mode
-from meterctl.core.payments.reconcile.compare import compare
+from meterctl.core.payments.reconcile.compare import compare, repair_requests
+from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import BothSides, gather
 from meterctl.core.payments.reconcile.notes import Notes
 from meterctl.core.payments.reconcile.repairs import RepairPolicy
@@ -183,6 +185,85 @@ def test_progress_of_orgs_is_told(scene: Scene) -> None:
         scene.desk.credit(f"hand-{number}", org=f"o{number}")
     scene.gather()
     assert "orgs: 1,000" in scene.said
+
+
+def test_a_list_without_its_right_ends_the_run_but_that_of_invoices_is_left_out(scene: Scene) -> None:
+    session = scene.account.sell(at=T0)
+    scene.account.lacking = {"rak_invoice_read"}
+    assert scene.found() == [("paid_not_credited", session)]
+    (skipped,) = [line for line in scene.said if "skipped" in line]
+    assert skipped.startswith("invoices: skipped: ")
+    assert skipped.endswith('grant that right, or remove "invoice" from payments under [stripe]')
+    scene.account.lacking = {"rak_dispute_read"}
+    with pytest.raises(MeterctlError) as caught:
+        scene.gather()
+    assert caught.value.code == "stripe_right_missing"
+
+
+def test_a_payment_of_a_list_that_cannot_be_read_is_named_and_the_others_are_compared(scene: Scene) -> None:
+    good, bad = scene.account.sell(at=T0), scene.account.sell(at=T0 + 60)
+    scene.account.objects["sessions"][bad]["amount_total"] = None
+    assert scene.found() == [("paid_not_credited", good)]
+    both = scene.gather()
+    assert [item.id for item in both.unreadable] == [bad]
+    assert both.counts["sessions"] == 1
+
+
+@pytest.mark.parametrize("most", [0, 50])
+def test_what_is_not_credited_is_read_in_detail_one_by_one_or_by_one_more_list(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("meterctl.core.payments.reconcile.gather.MOST_LOOKUPS", most)
+    sold = [scene.account.sell(cents=500 * n, quantity=n, at=T0 + n) for n in (1, 2)]
+    scene.account.objects["sessions"][scene.account.sell(at=T0 + 9)]["amount_total"] = None
+    cases = {case.session: case.payment for case in scene.gather().cases}
+    assert [payment and payment.quantity for payment in map(cases.get, sold)] == [1, 2]
+    read = [request for request in scene.account.requests if request != "GET /v1/checkout/sessions"]
+    assert len(read) == (4 + 2 if most else 4)
+
+
+def test_many_credits_of_old_payments_are_found_by_one_list(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of payments before the window, only those with a credit in it are read; the list ends once all are known."""
+    monkeypatch.setattr("meterctl.core.payments.reconcile.gather.MOST_LOOKUPS", 1)
+    other, *sold, unreadable, not_credited = [scene.account.sell(at=T0 + n) for n in range(5)]
+    scene.account.objects["sessions"][unreadable]["amount_total"] = None
+    scene.desk.credit(sold[0], org="wrong")
+    scene.desk.credit(sold[1])
+    scene.desk.credit("cs_test_none")
+    since = at(T0 + 9 * DAY)
+    assert scene.found(since) == [("wrong_org", sold[0]), ("unknown_to_stripe", "cs_test_none")]
+    scene.desk.credit(not_credited)
+    scene.desk.undo(1, org="wrong")
+    assert {case.session for case in scene.gather(since).cases} >= {sold[1], not_credited}
+    assert other not in {case.session for case in scene.gather(since).cases}
+
+
+def test_a_session_of_many_items_is_compared_pack_by_pack() -> None:
+    """The lists hold ten items of a session: until it is read whole, it is one payment of no pack."""
+    account, desk = StandIn(), Desk(now=NOW)
+    packs = {"small": Pack(1000, 500, "usd", stripe_prices=("price_1",))}
+    packs["large"] = Pack(6000, 2000, "usd", stripe_prices=("price_2",))
+    desk.ledger.terms = Terms(packs=packs)
+    items = [*(account.item(500, price="price_1") for _ in range(11)), account.item(2000, price="price_2")]
+    session = account.sell(None, None, cents=7500, at=T0, items=items, client_reference_id="acme")
+    refund = account.refund(session, 750, at=T0 + 60)
+    reader = connect({"STRIPE_API_KEY": KEY}, HandClock(NOW).sleep, InProcess(account), Shop(packs=packs))
+
+    def found() -> list[Discrepancy]:
+        both = gather(reader, desk.store, None, NOW, progress=lambda _: None, notes=Notes(None, {}))
+        return [one for case in both.cases for one in compare(case, RepairPolicy(Seller(packs), "x"))]
+
+    first = found()
+    assert [(one.kind, one.session, one.refund_id) for one in first] == [
+        ("paid_not_credited", session, None),
+        ("refunded_not_clawed", session, refund),
+        ("paid_not_credited", f"{session}:2", None),
+        ("refunded_not_clawed", f"{session}:2", f"{refund}:2"),
+    ]
+    receipts = list(desk.ledger.execute(repair_requests(first)))
+    assert [receipt.status for receipt in receipts] == ["applied"] * 4
+    assert desk.balance("acme") == (11_000 + 6000) * 9 // 10
+    assert found() == []
 
 
 # -- resuming
