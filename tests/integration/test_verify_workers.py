@@ -17,7 +17,7 @@ from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Adjust, CreditPack, Debit, Operation, Request
 from meterctl.core.domain.policy import Pack, Terms
-from meterctl.core.errors import raise_if_damaged
+from meterctl.core.errors import BadInput, raise_if_damaged
 from meterctl.core.ports import Store
 from meterctl.core.stores.url import open_store
 from meterctl.options import Options
@@ -224,6 +224,16 @@ def test_this_process_answers_while_the_others_are_busy(tmp_path: Path) -> None:
     assert list(workers.answers(items, here=answer)) == items
     assert here[:3] == [0.0, 0.002, 0.003]  # the other has one, then one more
     assert WAITING - 2 <= len(here) < 2 * WAITING - 1
+
+
+def test_an_error_of_this_process_waits_for_the_answers_before_it(tmp_path: Path) -> None:
+    def fail(_: float) -> float:
+        raise BadInput("it cannot be answered")
+
+    answers = Workers(1, doze, Wiring(Options(store=f"sqlite:{tmp_path}/none.db"))).answers([1.0, 0.0, 0.0], here=fail)
+    assert next(answers) == 1.0
+    with pytest.raises(BadInput, match="cannot be answered"):
+        next(answers)
 
 
 def test_a_killed_worker_is_told(verifying: "subprocess.Popen[str]") -> None:
