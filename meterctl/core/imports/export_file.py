@@ -1,6 +1,6 @@
 """Import an export: check all of it, alone and against the store, then append the new entries."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import IO, Any, NamedTuple
 
@@ -19,8 +19,8 @@ from meterctl.core.verify import verify_file
 from meterctl.core.verify.export_check import Base, plan_line
 from meterctl.core.verify.report import Progress
 
-#: Entries to compare and append together.
-WINDOW = 2000
+#: Entries to compare and append together, and the bytes of their lines: an entry of an org with 1,000 lots is long.
+WINDOW, WINDOW_BYTES = 2000, 2 * 1024 * 1024
 
 
 class UnsoundExport(MeterctlError):
@@ -66,14 +66,32 @@ def import_export(
     if not dry_run:
         for version in plan.versions:
             store.plans.add(version)
-        appender = Appender(store)
-        appender.undone = plan.undone
         source.seek(start)
-        plan = _ImportPlan(store)
-        for entries in plan.new_entries(source):
-            appender.append(entries)
-            appender.catch_up(plan.window_orgs - {entry["org"] for entry in entries})
+        _append_new(source, store, plan.undone)
     return result
+
+
+def _append_new(source: IO[bytes], store: Store, undone: set[tuple[str, int]]) -> None:
+    """Append the new entries of an export that was checked. A server stores one window while the next one is read."""
+    from concurrent.futures import Future, ThreadPoolExecutor  # few commands import
+
+    appender, plan = Appender(store), _ImportPlan(store)
+    appender.undone = undone
+
+    def append(entries: Sequence[Entry], orgs: set[str]) -> None:
+        appender.append(entries)
+        appender.catch_up(orgs - {entry["org"] for entry in entries})
+
+    with ThreadPoolExecutor(1, "meterctl-append") as worker:
+        flying: Future[None] | None = None
+        for entries in plan.new_entries(source):
+            if flying is not None:
+                flying.result()
+            flying = worker.submit(append, entries, plan.window_orgs)
+            if not store.clock.has_server:  # an append to a file is this process's own work
+                flying.result()
+        if flying is not None:
+            flying.result()
 
 
 def _check_sound(verification: Verification, name: str) -> None:
@@ -102,6 +120,21 @@ class _Tip(NamedTuple):
     hash: str
 
 
+def _windows(lines: Iterable[bytes]) -> Iterator[list[Any]]:
+    """Yield the documents of the lines, some together."""
+    window, size = [], 0
+    for line in lines:
+        if line.isspace():
+            continue
+        window.append(parse_json(line))
+        size += len(line)
+        if len(window) == WINDOW or size >= WINDOW_BYTES:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window
+
+
 class _ImportPlan:
     """Compares an export with the store: counts common entries and yields those that only the export has."""
 
@@ -122,8 +155,7 @@ class _ImportPlan:
 
     def new_entries(self, lines: Iterable[bytes]) -> Iterator[list[Entry]]:
         """Yield the entries that the store lacks, some thousand at once. Raises `OtherJournal`."""
-        documents = (parse_json(line) for line in lines if not line.isspace())
-        while window := list(islice(documents, WINDOW)):  # bounded: by the lines
+        for window in _windows(lines):
             entries = [document for document in window if not self._take_plan(document)]
             self.window_orgs = {entry["org"] for entry in entries}
             tips = self._tips(self.window_orgs - {self._org})
