@@ -79,6 +79,7 @@ sbom: $(VENV)/.dev
 	$(PIP) --require-hashes -r requirements/release.txt
 	mkdir -p dist
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/meterctl.cdx.json requirements/runtime.txt
+	$(BIN)/python .ci/finish_sbom.py dist/meterctl.cdx.json
 
 man: $(VENV)/.runtime
 	$(BIN)/python -m docs.man.make build/man
