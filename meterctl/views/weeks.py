@@ -27,6 +27,8 @@ def show_meter(meter: Meter) -> Iterable[Block]:
 
 def _meter_pairs(meter: Meter) -> Iterator[tuple[str, Cell]]:
     rest = max(0, meter.quota - meter.used)
+    if not meter.meter_mode:
+        yield "meter", Styled("off: usage is not booked, and every org may run", "warn")
     yield "week", _week(meter)
     yield "used", f"{meter.used:,} of {meter.quota:,} ({words.percent(meter.used, meter.quota)})"
     yield "", usage_bar(meter.used, meter.quota, {*_MARKS, *meter.alerts})

@@ -206,6 +206,21 @@ def test_with_the_meter_off_the_weekly_sweep_says_so_and_a_due_week_is_closed_al
     assert run.doc("expire --all", now=later)["weeks_closed"] == 1
 
 
+def test_with_the_meter_off_every_org_may_run_and_is_told_so(run: Shell) -> None:
+    run.all("debit acme 5 --ref d1 --allow-debt --yes")
+    assert run.json("meter check acme").code == 4
+    assert run.doc("orgs --blocked")["orgs"]
+    run.config("meter_mode = false\n")
+    for units in ("0", "99999"):
+        answer = run.json(f"meter check acme --units {units}")
+        assert (answer.code, answer.doc["allowed"], answer.doc["meter_mode"]) == (0, True, False)
+    assert "off: usage is not booked" in run("meter check acme").out
+    facts = run.doc("explain acme")
+    assert (facts["allowed"], facts["meter_mode"], facts["allowed_again"]) == (True, False, None)
+    assert facts["said"][0] == "acme may run: the meter is off, so usage is not booked."
+    assert run.doc("orgs --blocked")["orgs"] == []
+
+
 @pytest.mark.parametrize("options", ["", "acme --all", "acme --limit 3", "'a b'"])
 def test_with_the_meter_off_what_cannot_be_meant_is_refused_all_the_same(run: Shell, options: str) -> None:
     run.config("meter_mode = false\n")

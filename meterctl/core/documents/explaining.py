@@ -193,6 +193,7 @@ class Explain(TypedDict):
     seq: Annotated[int, number("the newest entry it is based on; 0: none")]
     known: Annotated[bool, means("false: the org has no journal")]
     pending: Annotated[int, number("due events counted in that are not booked yet")]
+    meter_mode: Annotated[bool, means("false: the meter is off: usage is not booked, and every org may run")]
     allowed: Annotated[bool, means("true: it may run")]
     available: Annotated[int, signed("the rest of the quota plus the balance")]
     sum: Sum

@@ -95,13 +95,14 @@ class Explainer:
         standing = self._at(org, as_of)
         recent = _Recent(self._store.journal, standing)
         quota = self._quota(standing.state, standing.at)
-        verdict = admission(standing.state, quota)
+        verdict = admission(standing.state, quota, meter_mode=self._terms.meter_mode)
         facts: dict[str, Any] = {
             "org": org,
             "as_of": standing.at,
             "seq": standing.seq,
             "known": standing.newest is not None or (as_of is not None and self._store.journal.tip(org) is not None),
             "pending": len(standing.pending),
+            "meter_mode": self._terms.meter_mode,
             "allowed": verdict.allowed,
             "available": verdict.available,
             "sum": self._sum(standing, quota, verdict),

@@ -10,7 +10,9 @@ from meterctl.core.model import Instant
 def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield sentences that can be read to a customer."""
     total = facts["sum"]
-    if facts["allowed"]:
+    if not facts["meter_mode"]:
+        yield f"{facts['org']} may run: the meter is off, so usage is not booked."
+    elif facts["allowed"]:
         yield f"{facts['org']} may run: {units_text(total['available'])} {_are(total['available'])} available."
     else:
         yield f"{facts['org']} may not run: {_lacking(total)}."

@@ -153,7 +153,7 @@ class OrgLister:
     def _record(self, head: Head, state: State, at: Instant, *, checked: bool) -> _Record:
         plan, week, next_expiry = self._terms.plan_of(state, at), state.week, next_expiry_of(state)
         quota = self._plans.in_force(plan, at).weekly_quota if week is None else week.quota
-        verdict = admission(state, quota)
+        verdict = admission(state, quota, meter_mode=self._terms.meter_mode)
         expiring = sum(lot.remaining for lot in state.lots if lot.expires_at == next_expiry) if next_expiry else 0
         return {
             "org": head.org,

@@ -101,7 +101,7 @@ class Reads:
         key = weeks.week_key(at) if week is None else week.key
         from meterctl.core.domain.rules import admission  # a balance needs no rule
 
-        available, allowed = admission(state, quota, requested)
+        available, allowed = admission(state, quota, requested, meter_mode=self._terms.meter_mode)
         return Meter(
             org=org,
             plan=plan.plan if week is None else week.plan,
@@ -128,6 +128,7 @@ class Reads:
             held=state.held,
             next_plan=None if state.next_plan is None else _next_plan(state.next_plan),
             known=newest is not None,
+            meter_mode=self._terms.meter_mode,
         )
 
     def _forecast(self, org: str, booked_state: State, state: State, at: Instant) -> "Forecast":

@@ -60,6 +60,7 @@ class Meter(Result):
     held: Annotated[int, units("units on hold: reserved for runs that are under way")] = 0
     next_plan: Annotated[Mapping[str, Any] | None, means("a plan assigned from later on; null: none")] = None
     known: Annotated[bool, means("false: the org has no journal")] = True
+    meter_mode: Annotated[bool, means("false: the meter is off: usage is not booked, and every org may run")] = True
 
     @shown
     def remaining(self) -> Annotated[int, units("the rest of the quota")]:

@@ -18,12 +18,12 @@ class Admission(NamedTuple):
     allowed: bool
 
 
-def admission(state: State, quota: int, units: int = 0) -> Admission:
+def admission(state: State, quota: int, units: int = 0, *, meter_mode: bool = True) -> Admission:
     """Decide whether an org in ``state``, with ``quota`` for the week, may run ``units``. The only place that
-    does."""
+    does. With ``meter_mode`` False no usage is booked, and every org may run."""
     used = 0 if state.week is None else state.week.used
     available = max(0, quota - used) + state.balance - state.held
-    return Admission(available, available >= max(1, units))
+    return Admission(available, not meter_mode or available >= max(1, units))
 
 
 def decide_hold(operation: Hold, context: Context) -> Decision:
