@@ -340,7 +340,7 @@ def kill_everything(place: Place, store: Store, *, orgs: int, lines: int, debits
 
 
 def test_backfills_loops_and_sweeps_are_killed_at_random(place: Place, opened: Store) -> None:
-    kill_everything(place, opened, orgs=1100, lines=6000, debits=80, kills=2, seed=2)
+    kill_everything(place, opened, orgs=1100, lines=3500, debits=80, kills=2, seed=2)
 
 
 @pytest.mark.long
