@@ -66,6 +66,33 @@ def test_without_options_it_covers_the_last_month(story: Shell) -> None:
     assert story.doc("report", now="2027-01-31T00:00Z")["since"] == "2026-12-01T00:00:00.000Z"
 
 
+def test_a_refund_that_is_taken_back_is_the_packs_again_and_has_a_price_in_csv(story: Shell) -> None:
+    line = "report --month 2026-11 --by pack"
+    before = {group["group"]: group["movements"] for group in story.doc(line, now=LATER)["groups"]}
+    story.all("refund acme --reverse re1", now="2026-11-12T09:00Z")
+    after = {group["group"]: group for group in story.doc(line, now=LATER)["groups"]}
+    assert before["small"]["refunded"] == -500
+    assert sum(after["small"]["movements"].values()) == sum(before["small"].values())  # all of it has expired since
+    assert after["small"]["movements"]["expired"] == before["small"]["expired"] - 500
+    now = "2026-11-12T10:00Z"
+    line = f"report --since 2026-11-01 --until {now} --by org -o csv"
+    rows = list(csv.DictReader(io.StringIO(story(line, now=now).out)))
+    worth = [(row["group"], row["currency"], row["cents"]) for row in rows if row["name"] == "paid_value"]
+    total = sum(int(cents) for group, _, cents in worth if group)
+    assert [(currency, int(cents)) for group, currency, cents in worth if not group] == [("usd", total)]
+
+
+@pytest.mark.parametrize("by", ["pack", "org"])
+def test_prices_that_a_report_forgot_are_read_again(story: Shell, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """A report keeps the prices of a bounded number of lots: with none, every figure stays the same."""
+    story.all("refund acme --reverse re1", now="2026-11-12T09:00Z")
+    line = f"report --month 2026-11 --by {by} --expiring 30d"
+    document = story.doc(line, now="2026-11-12T10:00Z")
+    assert document["expiring"]["units"] > 0
+    monkeypatch.setattr("meterctl.core.reads.report._KEPT_PRICES", -1)
+    assert {**story.doc(line, now="2026-11-12T10:00Z"), "seconds": 0} == {**document, "seconds": 0}
+
+
 @pytest.mark.parametrize("command", ["statement acme", "report"])
 def test_a_window_may_begin_with_time_itself(story: Shell, command: str) -> None:
     document = story.doc(f"{command} --since 0001-01-01 --until 2026-12-01", now=LATER)

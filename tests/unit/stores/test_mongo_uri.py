@@ -4,6 +4,7 @@ import pytest
 
 from meterctl.core.errors import BadInput
 from meterctl.core.stores.mongo import connect, same_database
+from meterctl.core.stores.prefix import split_prefix, with_prefix
 
 PROD = "mongodb://joe:secret@db1,db2:27018/credits?replicaSet=rs0"
 
@@ -49,3 +50,40 @@ def test_an_option_that_the_driver_would_ignore_is_refused(option: str) -> None:
     name = option.partition("=")[0]
     assert (refused.value.code, repr(name) in refused.value.message) == ("bad_store", True)
     assert "geheim" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix", "whole"),
+    [
+        ("mongodb://db/credits", "m_", "mongodb://db/credits?meterctlPrefix=m_"),
+        ("mongodb://db", "m_", "mongodb://db/?meterctlPrefix=m_"),
+        ("mongodb://db/credits?w=1", "m_", "mongodb://db/credits?w=1&meterctlPrefix=m_"),
+        ("mongodb://db/credits?", "m_", "mongodb://db/credits?meterctlPrefix=m_"),
+        ("mongodb://db/credits?meterctlprefix=own_", "m_", "mongodb://db/credits?meterctlprefix=own_"),
+        ("mongodb://db/credits", "", "mongodb://db/credits"),
+        ("mongodb://db/credits", None, "mongodb://db/credits"),
+        ("sqlite:credits.db", "m_", "sqlite:credits.db"),
+    ],
+)
+def test_a_profiles_prefix_is_that_of_a_url_without_one(url: str, prefix: str | None, whole: str) -> None:
+    assert with_prefix(url, prefix) == whole
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [
+        ("mongodb://db/credits?meterctlPrefix=m_", ("mongodb://db/credits", "m_")),
+        ("mongodb://db/credits?w=1&METERCTLPREFIX=m_&tls=true", ("mongodb://db/credits?w=1&tls=true", "m_")),
+        ("mongodb://db/credits?meterctlPrefix=a&meterctlPrefix=b", ("mongodb://db/credits", "b")),
+        ("mongodb://db/credits?w=1", ("mongodb://db/credits?w=1", "")),
+    ],
+)
+def test_the_driver_never_sees_the_prefix(uri: str, parts: tuple[str, str]) -> None:
+    assert split_prefix(uri) == parts
+
+
+@pytest.mark.parametrize("prefix", ["", "1st", "system", "system.x", "a b", "x" * 41, "$"])
+def test_a_prefix_that_collections_cannot_have_is_refused(prefix: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        split_prefix(f"mongodb://db/credits?meterctlPrefix={prefix}")
+    assert (caught.value.code, repr(prefix) in caught.value.message) == ("bad_store", True)
