@@ -122,6 +122,7 @@ def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
     from meterctl.core.files.sources import display_name, open_file_or_standard_input, seekable, unzip
     from meterctl.core.imports.export_file import check_readable
     from meterctl.core.reads.export_lines import whole_store
+    from meterctl.core.verify.export_check import entry_lines
 
     if _is_store(source):
         if same_place(source, wiring.store_url):
@@ -135,7 +136,7 @@ def _opened(wiring: Wiring, source: str) -> Iterator[tuple[str, IO[bytes]]]:
         return
     with open_file_or_standard_input(source) as file, seekable(unzip(file)) as lines:
         start = lines.tell()
-        if first := next((line for line in lines if not line.isspace()), None):
+        if first := next((line for line in entry_lines(lines) if not line.isspace()), None):
             check_readable(first)
         lines.seek(start)
         yield display_name(source), lines

@@ -1,15 +1,21 @@
 """Lessons about how much is held in memory at once."""
 
+import gzip
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterctl.cli import main
 from meterctl.core.booking import chunk_decider, journal_view
 from meterctl.core.domain.operations import Adjust, Debit, Operation
+from meterctl.core.errors import BadInput
+from meterctl.core.files.sources import open_file, unzip
 from meterctl.core.model import Entry
+from meterctl.core.verify import verify_file
 from tests.desk import Desk, request
 
 LOTS, BOUND = 100, 2_000
@@ -87,3 +93,25 @@ def test_l112_a_thousand_lots_take_no_more_than_a_few_chunks_of_them() -> None:
     finally:
         tracemalloc.stop()
     assert peak - stored < 60_000_000
+
+
+@pytest.mark.parametrize("letter", [" ", "{"])
+def test_l103_an_export_of_one_endless_line_is_refused_in_bounded_memory(tmp_path: Path, letter: str) -> None:
+    path = tmp_path / "export.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(150):
+            file.write(letter.encode() * 1024 * 1024)
+    tracemalloc.start()
+    with open_file(str(path)) as source, pytest.raises(BadInput, match="line 1 is longer than 16,777,216 bytes") as bad:
+        verify_file(unzip(source))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert bad.value.code == "bad_file"
+    assert peak < 80_000_000, peak
+
+
+def test_l103_an_import_of_one_endless_line_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "export.ndjson"
+    path.write_bytes(b" " * 17 * 1024 * 1024)
+    assert main(["--store", f"sqlite:{tmp_path}/new.db", "import", str(path)]) == 2
+    assert "is longer than" in capsys.readouterr().err

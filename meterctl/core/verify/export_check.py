@@ -59,6 +59,9 @@ class Base(Protocol):
         ...
 
 
+#: The most bytes that an entry may have: as many as a document in MongoDB.
+LONGEST_ENTRY = 16 * 1024 * 1024
+
 #: The schema that a plan version in an export names.
 PLAN_LINE = "meterctl.exported-plan.v1"
 
@@ -81,6 +84,15 @@ def plan_line(document: object) -> PlanVersion | None:
     return version
 
 
+def entry_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an export. Raises `BadInput` for a longer one than any entry, which would fill the memory."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_ENTRY + 1), b""), 1):
+        if len(line) > LONGEST_ENTRY:
+            message = f"line {number} is longer than {LONGEST_ENTRY:,} bytes, so the file is no export"
+            raise BadInput(message, hint="make one with: meterctl export --all > FILE", code="bad_file")
+        yield line
+
+
 class _Lines:
     """The lines of a file, with access to earlier entries of the current journal."""
 
@@ -92,8 +104,8 @@ class _Lines:
         self._count = 0
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Yield number and text of each line that is not blank."""
-        for number, line in enumerate(self._file, 1):
+        """Yield number and text of each line that is not blank. Raises `BadInput` for one that can be no entry."""
+        for number, line in enumerate(entry_lines(self._file), 1):
             self._start, self._offset = self._offset, self._offset + len(line)
             if not line.isspace():
                 yield number, line
