@@ -129,9 +129,9 @@ class Judge:
         org, wanted = told.request.operation.org, (told.status, told.reason, told.balance)
         found = set()
         pasts = (
-            Past(self._store, height, org if claimed else None)
+            Past(self._store, height, holder, moved=moved)
             for height in range(told.high, told.low - 1, -1)
-            for claimed in (True, False)
+            for holder, moved in ((org, False), (None, False), (org, True))
         )
         for past in cast(Iterator[Store], pasts):
             for at in told.times:
@@ -301,12 +301,13 @@ def _operation(entry: Entry) -> Operation:
 
 
 class Past:
-    """The store as it was for an org when its journal was so high; with the claims of ``holder``, if one is given."""
+    """The store as it was for an org when its journal was so high; with the claims of ``holder``, if one is given, and
+    with ``moved`` those too that went to another org after an undo."""
 
-    def __init__(self, store: Store, height: int, holder: str | None) -> None:
+    def __init__(self, store: Store, height: int, holder: str | None, *, moved: bool) -> None:
         self.journal = _PastJournal(store, height)
         self.plans = store.plans
-        self.claims = _OwnClaims(store, holder)
+        self.claims = _OwnClaims(store, holder, self.journal if moved else None)
 
 
 class _PastJournal:
@@ -335,12 +336,24 @@ class _PastJournal:
 class _OwnClaims:
     """The claims that one org holds when all is over. Those of others decide only what `_judge_claimed` judges."""
 
-    def __init__(self, store: Store, holder: str | None) -> None:
+    def __init__(self, store: Store, holder: str | None, journal: _PastJournal | None) -> None:
         self._claims = store.claims
         self._holder = holder
+        self._journal = journal
 
     def holders(self, names: Iterable[str]) -> dict[str, Claim]:
         if self._holder is None:
             return {}
         held = self._claims.holders(list(names))
-        return {name: claim for name, claim in held.items() if claim.org == self._holder}
+        own = {name: claim for name, claim in held.items() if claim.org == self._holder}
+        return self._moved() | own if self._journal is not None else own
+
+    def _moved(self) -> dict[str, Claim]:
+        assert self._journal is not None
+        assert self._holder is not None
+        topups = self._journal.read(self._holder, EntryFilter(kinds=("topup",)))
+        return {
+            name: Claim(name, self._holder, topup["session"])
+            for topup in topups
+            for name in (topup["session"], *topup["names"])
+        }
