@@ -27,6 +27,9 @@ SESSION_LIFE_DAYS = 1
 #: The most payments to look up one by one; for more, reading the lists is faster.
 MOST_LOOKUPS = 50
 
+#: The most payments to look up one by one after the lists.
+_MOST_CALLS = 200
+
 Progress = Callable[[str], None]
 
 
@@ -205,7 +208,11 @@ class _StripeSide:
             self.looked_up |= {one.session for one in matching}
             self._add_all(matching)
             names = [name for name in names if self.book.find([name]) is None]
-        for name in names[: 4 * MOST_LOOKUPS]:
+        names, rest = names[:_MOST_CALLS], names[_MOST_CALLS:]
+        if rest and since is not None:
+            message = f"it and {len(rest) - 1:,} more credits are on no list of Stripe, and too many to look up"
+            self.unreadable.append(Unreadable(rest[0], message, "compare again without --since"))
+        for name in names:
             sale = self._gateway.sale(name)
             if not sale:
                 self.not_found.add(name)

@@ -238,6 +238,19 @@ def test_many_credits_of_old_payments_are_found_by_one_list(scene: Scene, monkey
     assert other not in {case.session for case in scene.gather(since).cases}
 
 
+def test_credits_that_are_too_many_to_look_up_are_counted(scene: Scene) -> None:
+    for number in range(203):
+        scene.desk.credit(f"cs_test_none{number:03}")
+    since = at(T0 + 9 * DAY)
+    assert scene.found(since) == [("unknown_to_stripe", f"cs_test_none{number:03}") for number in range(200)]
+    (item,) = scene.gather(since).unreadable
+    assert (item.id, item.message.split(",")[0]) == (
+        "cs_test_none200",
+        "it and 2 more credits are on no list of Stripe",
+    )
+    assert len(scene.found()) == 203
+
+
 def test_a_session_of_many_items_is_compared_pack_by_pack() -> None:
     """The lists hold ten items of a session: until it is read whole, it is one payment of no pack."""
     account, desk = StandIn(), Desk(now=NOW)
