@@ -74,7 +74,11 @@ def flipped(content: bytes, seed: int) -> bytes:
     return bytes(changed)
 
 
-@pytest.mark.parametrize("seed", range(COPIES))
+#: A copy whose damage SQLite describes in bytes that are no text.
+UNREADABLE = 1120
+
+
+@pytest.mark.parametrize("seed", [*range(COPIES), UNREADABLE])
 def test_flipped_bits_give_no_wrong_answer_and_no_second_booking(whole: bytes, seed: int, tmp_path: Path) -> None:
     with closing(whole_copy(tmp_path / "right.db", whole)) as right:
         expected = answers(right)
@@ -98,3 +102,9 @@ def test_flipped_bits_give_no_wrong_answer_and_no_second_booking(whole: bytes, s
 def whole_copy(path: Path, content: bytes) -> SqliteStore:
     path.write_bytes(content)
     return SqliteStore(str(path))
+
+
+def test_damage_that_cannot_be_put_into_words_is_a_finding(whole: bytes, tmp_path: Path) -> None:
+    with closing(whole_copy(tmp_path / "flipped.db", flipped(whole, UNREADABLE))) as store:
+        assert any("is damaged" in finding.message for finding in verify_all(store).findings)
+        assert not is_sound(store)

@@ -276,6 +276,8 @@ class SqliteDatabase:
                 yield link, link.connection
         except sqlite3.Error as error:
             raise meaning_of(error, self.path) from error
+        except UnicodeDecodeError as error:  # SQLite quotes a damaged name, and Python cannot read the message
+            raise StoreDamaged(f"{self.path} is damaged: SQLite's message about it is no text") from error
 
     def _connect(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
