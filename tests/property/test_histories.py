@@ -217,7 +217,7 @@ def test_the_strategies_reach_every_answer() -> None:
     reached: set[str] = set()
     kinds: set[str] = set()
 
-    @settings(max_examples=max(150, settings().max_examples), suppress_health_check=CHECKS)
+    @settings(max_examples=max(500, settings().max_examples), suppress_health_check=CHECKS)
     @given(strategies.histories())
     def collect(history: History) -> None:
         desk = desk_of(history)
