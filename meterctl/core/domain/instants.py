@@ -63,7 +63,7 @@ def read_time_parts(text: str, hint: str = _TIME_HINT) -> TimeParts:
     """Return the parts of ``text`` (ISO 8601). Raises `BadInput`."""
     match = _WRITTEN.fullmatch(text)
     if not match or not is_day(match["day"]):
-        raise BadInput(f"{text!r} is not a time", hint=hint)
+        raise BadInput(f"{text!r} is not a time", hint=hint, code="bad_time")
     millis = (match["fraction"] or "")[:3].ljust(3, "0")
     time = None if match["minute"] is None else f"{match['minute']}:{match['second'] or '00'}.{millis}"
     return TimeParts(match["day"], time, None if match["zone"] is None else _zone(match))
@@ -133,7 +133,7 @@ def parse_ahead(text: str) -> int:
     """Return the milliseconds in a span such as ``90m``, ``36h``, ``14d`` or ``3w``."""
     match = _SPAN.fullmatch(text)
     if not match:
-        raise BadInput(f"{text!r} is not a span of time", hint=_SPAN_HINT)
+        raise BadInput(f"{text!r} is not a span of time", hint=_SPAN_HINT, code="bad_time")
     return int(match[1]) * _UNIT_MILLIS[match[2]]
 
 
@@ -213,4 +213,4 @@ def _zone(match: re.Match[str]) -> timezone:
 
 
 def _out_of_range(what: str) -> NoReturn:
-    raise BadInput(f"{what} is out of range", hint=_RANGE_HINT) from None
+    raise BadInput(f"{what} is out of range", hint=_RANGE_HINT, code="bad_time") from None

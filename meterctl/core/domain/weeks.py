@@ -34,7 +34,8 @@ def week_end(when: str) -> Instant:
     try:
         return _midnight(_monday(key) + _WEEK)
     except OverflowError:
-        raise BadInput(f"the week {key} runs beyond the year {MAXYEAR}", hint="give an earlier time") from None
+        message = f"the week {key} runs beyond the year {MAXYEAR}"
+        raise BadInput(message, hint="give an earlier time", code="bad_time") from None
 
 
 def parse_key(text: str) -> str:
@@ -61,7 +62,8 @@ def _monday(key: str) -> date:
             return date.fromisocalendar(int(match[1]), int(match[2]), 1)
     except ValueError:
         pass
-    raise BadInput(f"{key!r} is not a week", hint="an ISO week is written 2026-W47, from W01 to W52 or W53")
+    hint = "an ISO week is written 2026-W47, from W01 to W52 or W53"
+    raise BadInput(f"{key!r} is not a week", hint=hint, code="bad_time")
 
 
 def _midnight(day: date) -> Instant:

@@ -511,7 +511,7 @@ def test_a_line_may_say_who_why_and_when() -> None:
         ({"op": "adjust", "org": "acme", "units": 0, "ref": "r"}, "bad_number"),
         ({"op": "adjust", "org": "acme", "units": 5, "ref": "r", "expires_at": 5}, "bad_time"),
         ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "at": 5}, "bad_time"),
-        ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "at": "soon"}, "bad_input"),
+        ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "at": "soon"}, "bad_time"),
         ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "actor": 5}, "bad_actor"),
         ({"op": "debit", "org": "acme", "units": 5, "ref": "r", "reason": "\ud800"}, "bad_reason"),
     ],
