@@ -154,11 +154,18 @@ def _wrongly_clawed(
         refund_id=item.id,
         expected=expected,
         actual=actual,
-        message=f"{'dispute' if item.is_dispute else 'refund'} {item.id} gave back {expected}, "
+        message=f"{'dispute' if item.is_dispute else 'refund'} {item.id} gave back {_amount(item, expected_cents)}, "
         + (f"but {actual} are clawed back" if claws else "but nothing is clawed back"),
         requests=requests,
         fix=fix,
     )
+
+
+def _amount(item: Giveback, expected_cents: int) -> str:
+    """Return the amount of a giveback in words, with the part of it that is more than the payment."""
+    excess = item.cents - expected_cents
+    over = f" ({excess} more than is left of the payment, which no clawback covers)" if excess > 0 else ""
+    return f"{item.cents} {item.currency}{over}"
 
 
 def _claws(item: Giveback, expected_cents: int, claws: Sequence[Clawback], repairs: Repairs) -> tuple[Request, ...]:

@@ -274,6 +274,20 @@ def test_every_finding_says_what_to_do(one: Case, expected: list[tuple[str, list
         assert len(document["operations"]) == len(finding.requests)
 
 
+@pytest.mark.parametrize(
+    ("givebacks", "found", "text"),
+    [
+        ([gone(cents=900)], credit(), "gave back 900 usd (400 more than is left of the payment"),
+        ([gone(cents=900)], credit(Clawback("re_1", 5, 2)), "gave back 900 usd (400 more than is left of the payment"),
+        ([gone(cents=400), gone("du_1", 500)], credit(Clawback("re_1", 400, 2)), "gave back 500 usd (400 more than"),
+        ([gone(cents=500)], credit(), "gave back 500 usd, but nothing"),
+    ],
+)
+def test_what_was_given_back_above_the_payment_is_told(givebacks: list[Giveback], found: Credit, text: str) -> None:
+    (finding,) = compare(case(paid(), givebacks, [found]), MENDER)
+    assert text in finding.message
+
+
 def test_what_cannot_be_undone_is_mended_in_place() -> None:
     stuck = RepairPolicy(Seller(PACKS), "tester", may_undo=False)
     wrong = case(paid(), [gone()], [credit(Clawback("hand", 10, 2), org="beta"), credit(org="corp", seq=9)])
