@@ -25,10 +25,19 @@ def without_secret(url: str) -> str:
     return f"{scheme}{slashes}{shown}" + (f"?{PREFIX_OPTION}={prefixes[-1]}" if prefixes else "")
 
 
+def sqlite_path(url: str) -> str:
+    """Return the path of the embedded store at ``url``. A leading ``~`` is a home directory, as a shell has it.
+
+    No shell expands it in ``sqlite:~/credits.db``, nor in a config file.
+    """
+    # pathlib would write the path in another way, and raise where no home is known
+    return os.path.expanduser(url.removeprefix("sqlite:"))  # noqa: PTH111
+
+
 def same_place(url: str, other: str) -> bool:
     """Return True if two URLs name the same store, even if they are written differently."""
     if url.startswith("sqlite:") and other.startswith("sqlite:"):
-        return os.path.realpath(url.removeprefix("sqlite:")) == os.path.realpath(other.removeprefix("sqlite:"))
+        return os.path.realpath(sqlite_path(url)) == os.path.realpath(sqlite_path(other))
     if url.startswith("mongodb") and other.startswith("mongodb"):
         from meterctl.core.stores.mongo import same_database
 
@@ -49,7 +58,7 @@ def open_store(url: str, *, only_look: bool = False, timeout_seconds: float | No
     if url.startswith("sqlite:"):
         from meterctl.core.stores.sqlite import SqliteStore
 
-        return SqliteStore(url.removeprefix("sqlite:"), only_look=only_look, **patience)
+        return SqliteStore(sqlite_path(url), only_look=only_look, **patience)
     if url.startswith(("mongodb://", "mongodb+srv://")):
         from meterctl.core.stores.mongo import connect
 
