@@ -182,6 +182,28 @@ def test_a_file_of_another_kind_is_told_as_that(run: Shell, content: str) -> Non
     assert (refused.code, refused.error["code"]) == (2, "bad_file")
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_byte_order_mark_before_an_export_is_skipped(booked: Shell, other: str, tmp_path: Path, zipped: bool) -> None:
+    text = b"\xef\xbb\xbf" + export(booked, "--all --plans").encode()
+    path = tmp_path / "marked.ndjson"
+    path.write_bytes(gzip.compress(text) if zipped else text)
+    found = booked.doc(f"verify --file {path}", now=LATER)
+    assert (found["ok"], found["findings"]) == (True, [])
+    done = booked.doc(f"--store {other} import {path}", now=LATER)
+    assert (done["status"], done["imported"]) == ("applied", found["entries"])
+    assert export(booked, store=other) == export(booked)
+
+
+@pytest.mark.parametrize("line", ["import {}", "verify --file {}"])
+def test_an_export_in_utf_16_is_told_as_that(run: Shell, line: str) -> None:
+    path = run.place / "wide.ndjson"
+    path.write_text('{"org": "acme"}\n', encoding="utf-16")
+    refused = run.json(line.format(path))
+    assert (refused.code, refused.error["code"]) == (2, "bad_file")
+    assert "UTF-16" in refused.error["message"]
+    assert str(path) in refused.error["message"]
+
+
 def test_an_empty_export_brings_nothing(run: Shell) -> None:
     assert run.doc(f"import {run.file('empty.ndjson', '')}")["status"] == "unchanged"
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from meterctl.core.errors import BadInput
+from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, UTF_16_MARKS, bad_file
 
 #: The name of standard input, or of standard output for a file to write.
 STANDARD_STREAM = "-"
@@ -66,18 +67,31 @@ def unzip(file: "BufferedReader[Any]") -> "BufferedReader[Any] | GzipFile":
 
 @contextmanager
 def seekable(file: IO[bytes] | GzipFile) -> Iterator[IO[bytes]]:
-    """Yield ``file`` itself if it is seekable, else a temporary copy of the rest of it.
+    """Yield ``file`` itself if it is seekable, else a temporary copy of the rest of it, after any byte order mark.
 
-    Raises `BadInput` for damaged gzip.
+    Raises `BadInput` for damaged gzip, and for UTF-16.
     """
     # Seeking back in gzip would unzip the file from its start again.
     if file.seekable() and not isinstance(file, GzipFile):
+        _skip_mark(file, file)
         yield file
         return
     with TemporaryFile() as copy:
         _copy(file, copy)
         copy.seek(0)
+        _skip_mark(copy, file)
         yield copy
+
+
+def _skip_mark(file: IO[bytes], origin: object) -> None:
+    """Skip a byte order mark, which editors and PowerShell put before a text. ``origin`` has the name to display."""
+    start = file.tell()
+    mark = file.read(len(BYTE_ORDER_MARK))
+    if mark.startswith(UTF_16_MARKS):
+        name = getattr(origin, "name", "the file")
+        raise bad_file(f"{name} is not UTF-8 text; it looks like UTF-16", "save it as UTF-8")
+    if mark != BYTE_ORDER_MARK:
+        file.seek(start)
 
 
 def _copy(file: IO[bytes] | GzipFile, copy: IO[bytes]) -> None:
