@@ -20,6 +20,8 @@ from meterctl.core.sweep.prometheus import MetricsFile
 from meterctl.core.sweep.sweeper import Sweeper
 from meterctl.core.verify import Check, verify_all
 from meterctl.core.verify.doctor import Diagnosis, Doctor
+from meterctl.core.verify.report import Doubt
+from meterctl.core.verify.second_look import persisting
 from meterctl.process.clock import SystemClock
 from tests.builders import make_claim
 from tests.desk import Desk, HandClock, contents, tap
@@ -208,6 +210,24 @@ def test_l77_the_doctor_waits_for_a_head_and_a_topup_as_verify_does(desk: Desk) 
     assert caches(late) == {"heads": False, "claims": False}, "no writer came"
     assert sum(late.slept) < 70
     assert caches(Meanwhile(desk.clock.now())) == {"heads": True, "claims": True}
+
+
+def test_l77_a_head_put_just_after_the_second_look_is_looked_at_again(desk: Desk) -> None:
+    desk.credit("cs_1")
+    old = head_of(desk.tip())
+    desk.debit(1, "d1")
+    desk.store.heads.replace([old])
+
+    class JustAfter(HandClock):
+        """Its first reading comes after the second look, and before the decision to wait."""
+
+        def elapsed(self) -> float:
+            desk.store.heads.put([head_of(desk.tip())])
+            return super().elapsed()
+
+    clock = JustAfter(desk.clock.now())
+    assert persisting(desk.store, [Doubt("acme", 2)], clock) == []
+    assert len(clock.slept) == 1
 
 
 def test_l77_a_head_that_no_writer_will_mend_is_told_without_a_wait(desk: Desk) -> None:

@@ -64,11 +64,14 @@ def _is_settled(store: Store, doubt: Doubt) -> bool:
 
 
 def _may_settle(store: Store, doubt: Doubt) -> bool:
-    """Return False for a head that is damaged, or stands at a late entry and is not its head: no writer is behind."""
+    """Return False for a head that is damaged, or stands at a late entry and is not its head: no writer is behind.
+
+    A head that was put since the last look is right by now: the next look settles it.
+    """
     if doubt.key is not None:
         return True
     head = store.heads.get([doubt.org]).get(doubt.org)
-    return head is None or (not isinstance(head, Damaged) and head.seq < doubt.seq)
+    return head is None or (not isinstance(head, Damaged) and (head.seq < doubt.seq or is_right(store, head)))
 
 
 def _report(store: Store, run: Run, doubt: Doubt) -> None:
