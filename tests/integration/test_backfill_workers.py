@@ -90,7 +90,9 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         out, err = capsys.readouterr()
         summary = json.loads(out) if out else {}
         summary.pop("seconds", None)
-        return Ran(code, summary, rows(results), {} if out else json.loads(err.splitlines()[-1]))
+        return Ran(
+            code, summary, rows(results) if results.exists() else [], {} if out else json.loads(err.splitlines()[-1])
+        )
 
     return run
 
@@ -246,6 +248,7 @@ def test_a_store_out_of_reach_is_told_as_by_one_process(run: Run, tmp_path: Path
     one, two = (run(nowhere, file, "--workers", number) for number in "12")
     assert (two.code, two.error["code"], two.error["hint"]) == (10, "store_unreachable", one.error["hint"])
     assert two == one
+    assert not (tmp_path / "results").exists()  # the store is asked first
 
 
 @pytest.mark.usefixtures("small_chunks")
