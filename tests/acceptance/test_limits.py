@@ -78,6 +78,14 @@ def test_very_much_is_carried_out_by_somebody_else(limited: Shell) -> None:
     assert limited("verify --all").code == 0
 
 
+@pytest.mark.parametrize("name", ["TESTER", " tester", "tester ", "test er", "tester\u200b", "\uff54ester"])
+def test_the_author_under_a_name_that_reads_alike_is_nobody_else(limited: Shell, name: str) -> None:
+    limited.all(f"adjust acme 2001 --ref a1 {WHY} --plan-out plan.ndjson")
+    own = limited.json("apply", "plan.ndjson", "--actor", name)
+    assert (own.code, own.doc["problems"][0]["reason"]) == (4, "needs_approval")
+    assert limited.doc("apply plan.ndjson --actor tester2")["applied"] == 1
+
+
 def test_one_s_own_plan_has_the_limits_of_the_desk(limited: Shell) -> None:
     limited.all(f"adjust acme 101 --ref a1 {WHY} --plan-out plan.ndjson")
     own = limited.json("apply plan.ndjson")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
+from unicodedata import normalize
 
 from meterctl.core import errors
 from meterctl.core.backfill.saved_plans.plan_file import Header, PlanStep, SavedPlan
@@ -150,7 +151,7 @@ class Applier:
             yield self.result.counts.total()
 
     def _carried_out(self, request: Request) -> Request:
-        if self._actor in (self.result.plan.actor, request.actor):
+        if _folded(self._actor) in (_folded(self.result.plan.actor), _folded(request.actor)):
             return replace(request, guard=self._guard)
         return replace(request, approved_by=self._actor)
 
@@ -187,3 +188,8 @@ class Applier:
 
 def _summary(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in entry.items() if name in _ENTRY_FIELDS}
+
+
+def _folded(actor: str) -> str:
+    """Return a name without case, blanks and invisible characters: names that are read alike may be one person's."""
+    return "".join(mark for mark in normalize("NFKC", actor).casefold() if mark.isprintable() and not mark.isspace())
