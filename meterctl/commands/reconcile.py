@@ -108,7 +108,7 @@ def _file(wiring: Wiring, path: str, plan_out: str | None, policy: "RepairPolicy
         wiring.store.require_ours()  # a file without any payment would not touch the store
         sides = gather_file(read_payments(cast(IO[bytes], unzip(file))), wiring.store, wiring.settings.stripe.ignore)
     findings = _findings(wiring, sides, policy, plan_out)
-    counts = sides.counts | count_kinds(findings)
+    counts = count_kinds(findings) | sides.counts  # that counts each unreadable line, listed or not
     spent = wiring.elapsed() - began
     return Reconciliation(
         mode=None,

@@ -9,16 +9,21 @@ from meterctl.core.payments.reconcile.gather import BothSides
 from meterctl.core.payments.reconcile.neutral import BadLine, NeutralPayment
 from meterctl.core.ports import Store
 
+#: The most unreadable lines to list; the others are counted. A file of another kind has a million of them.
+MOST_UNREADABLE = 10
+
 
 def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore: Collection[str]) -> BothSides:
     """Return a case for each payment of the file; the last of several lines for one payment wins."""
     by_session: dict[str, NeutralPayment] = {}
-    unreadable = []
-    foreign = 0
+    unreadable: list[Unreadable] = []
+    foreign = bad = 0
     for line in lines:
         if isinstance(line, BadLine):
-            fix = line.problem.hint or "correct the line, then compare again"
-            unreadable.append(Unreadable(f"line {line.line}", line.problem.message, fix))
+            bad += 1
+            if bad <= MOST_UNREADABLE:
+                fix = line.problem.hint or "correct the line, then compare again"
+                unreadable.append(Unreadable(f"line {line.line}", line.problem.message, fix))
         elif any(name in ignore for name in line.payment.all_names):
             foreign += 1
         else:
@@ -35,4 +40,9 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
         "credits": sum(len(case.credits) for case in cases),
         "foreign": foreign,
     }
+    if bad:
+        counts["unreadable"] = bad
+    if more := bad - len(unreadable):
+        message = f"the first {MOST_UNREADABLE} are listed"
+        unreadable.append(Unreadable(f"{more:,} more lines", message, "correct those, then compare again"))
     return BothSides(cases, counts, unreadable)

@@ -92,10 +92,20 @@ def test_a_bad_line_is_reported_with_its_number_and_the_others_are_compared() ->
     text = "\n".join(map(json.dumps, [PAYMENT | {"paid_cents": 400}, [1], other, PAYMENT]))
     both = gather_file(read_payments(io.BytesIO(text.encode())), desk.store, {"gym_7"})
     assert [compare(case, RepairPolicy(Seller(PACKS), "tester")) for case in both.cases] == [[]], "the last line counts"
-    assert both.counts == {"payments": 1, "refunds": 0, "disputes": 0, "credits": 1, "foreign": 1}
+    assert both.counts == {"payments": 1, "refunds": 0, "disputes": 0, "credits": 1, "foreign": 1, "unreadable": 1}
     (finding,) = map(unreadable_finding, both.unreadable)
     assert (finding.kind, finding.session) == ("unreadable", "line 2")
     assert "the line is not a JSON object" in finding.message
+
+
+@pytest.mark.parametrize(("bad", "findings"), [(10, 10), (11, 11), (1234, 11)])
+def test_ten_bad_lines_are_listed_and_all_are_counted(bad: int, findings: int) -> None:
+    lines = read_payments(io.BytesIO(b"[1]\n" * bad + json.dumps(PAYMENT).encode()))
+    both = gather_file(lines, Desk(packs=PACKS).store, ())
+    assert (both.counts["unreadable"], both.counts["payments"], len(both.unreadable)) == (bad, 1, findings)
+    if bad > 10:
+        message = unreadable_finding(both.unreadable[-1]).message
+        assert message == f"{bad - 10:,} more lines cannot be read: the first 10 are listed"
 
 
 def test_a_finding_names_the_file_as_its_source() -> None:
