@@ -53,6 +53,21 @@ def test_a_new_expiry_lies_after_now_by_a_millisecond_at_least(run: Shell) -> No
     assert "meterctl adjust acme +10 --ref x2" in late.doc["hint"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "lot extend acme 1 --expires never --ref x --reason why",
+        "plan assign acme pro --ref x",
+        "meter hold acme 5 --ref x",
+    ],
+)
+def test_an_undo_by_the_ref_of_what_cannot_be_undone_says_so(run: Shell, line: str) -> None:
+    run.all("plan publish pro --quota 5", "adjust acme 10 --ref a --reason why", line)
+    receipts(run, [("undo acme --ref x --reason why --yes", "not_undoable")])
+    run.all("debit acme 1 --ref x --yes")
+    receipts(run, [("undo acme --ref x --reason why --yes", None)])
+
+
 def test_an_undone_run_comes_back_to_the_lot_that_was_voided_meanwhile(run: Shell) -> None:
     receipts(
         run,

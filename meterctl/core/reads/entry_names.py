@@ -8,6 +8,9 @@ from meterctl.core.ports import Store
 #: Prefixes of keys with a ref, among entries that can be undone.
 _OF_REF = ("debit", "adjust", "void")
 
+#: Prefixes of other keys with a ref: their undo is refused, with the way out.
+_NOT_UNDOABLE = ("extend", "plan", "hold", "reset")
+
 
 class EntryNames:
     """Finds the keys of an org's entries. Reads only."""
@@ -17,10 +20,13 @@ class EntryNames:
         self._org = check_org(org)
 
     def of_ref(self, ref: str) -> str:
-        """Return the key of the debit, adjustment or voided lot under ``ref``; raise `BadInput` for several."""
-        keys = [f"{kind}:{check_ref(ref)}" for kind in _OF_REF]
-        entries = self._store.journal.by_keys([(self._org, key) for key in keys])
+        """Return the key of the debit, adjustment or voided lot under ``ref``; raise `BadInput` for several.
+
+        If there is none, it is the key of another entry under ``ref``, or of a debit that does not exist."""
+        keys, others = ([f"{kind}:{check_ref(ref)}" for kind in kinds] for kinds in (_OF_REF, _NOT_UNDOABLE))
+        entries = self._store.journal.by_keys([(self._org, key) for key in (*keys, *others)])
         matches = [key for key in keys if (self._org, key) in entries]
+        matches = matches or [key for key in others if (self._org, key) in entries][:1]
         if len(matches) > 1:
             message = f"{len(matches)} entries of {self._org} have the ref {ref}: {', '.join(matches)}"
             raise BadInput(message, hint=f"choose one by its key: --of {matches[0]}", code="ambiguous_ref")
