@@ -117,7 +117,12 @@ def _search(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool)
     prepare_long_run()
     find_journal(wiring, "nothing was searched")
     search = LedgerSearch(wiring.store, wiring.clock, wiring.settings.terms)
-    return search.stream(query) if query.limit is None else search.newest(query, query.limit)
+    if query.limit is None:
+        return search.stream(query)
+    page = search.newest(query, query.limit)
+    if page.left_out and wiring.output in WHOLE:
+        typer.echo(f"{page.left_out:,} older entries are not shown; to see them, leave out --limit", err=True)
+    return page
 
 
 def _chart(wiring: Wiring, org: str | None, query: LedgerQuery, *, alone: bool) -> LedgerChart:

@@ -53,10 +53,12 @@ def show_ledger(page: LedgerPage) -> Iterable[Block]:
         columns = (Column("org", least=12, usual=20), *_LEDGER)
         rows = (Row([entry["org"], *row.cells], row.tone) for entry in page.entries for row in [_ledger_row(entry)])
         yield Grid(columns, rows, empty="no entries")
-        return
-    yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
+    else:
+        yield ledger_grid(page.entries, empty="no entries", live=getattr(page, "live", False))
     if page.next_before is not None:
         yield Note(f"for older entries add --before {page.next_before}")
+    if page.left_out:
+        yield Note(f"{page.left_out:,} older entries are not shown: for all of them use -o csv without --limit")
 
 
 def _balances(page: LedgerPage) -> Styled | None:

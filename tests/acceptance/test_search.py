@@ -72,6 +72,15 @@ def test_a_program_gets_every_entry_and_a_person_the_newest(run: Shell) -> None:
     )
     run.all(f"backfill {run.file('lines.ndjson', lines)}")
     assert len(run.doc("ledger --all-orgs")["entries"]) == 20
+    assert "\n 40 older entries are not shown" in run("ledger --all-orgs").out
+    assert [run.doc(f"ledger --all-orgs {few}")["left_out"] for few in ("", "--limit 60", "--min 2")] == [40, 0, 0]
+    assert (run.doc("ledger --all-orgs --limit 59")["left_out"], run.doc("ledger org-1")["left_out"]) == (1, 0)
+    some, every = run("ledger --all-orgs -o csv --limit 5"), run("ledger --all-orgs -o csv")
+    assert (len(some.out.splitlines()), some.err) == (
+        6,
+        "55 older entries are not shown; to see them, leave out --limit\n",
+    )
+    assert (len(every.out.splitlines()), every.err) == (61, "")
     assert len(run("ledger --all-orgs -o ndjson").out.splitlines()) == 60
     assert len(list(csv.DictReader(io.StringIO(run("ledger --all-orgs -o csv").out)))) == 60
     assert len(list(csv.DictReader(io.StringIO(run("ledger org-1 -o csv --limit 5").out)))) == 5

@@ -6,6 +6,7 @@ any costs one look-up.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from heapq import nlargest
 from itertools import groupby
 
@@ -28,11 +29,18 @@ class LedgerSearch:
         self._plans = PlanBook(store.plans.all)
 
     def newest(self, query: LedgerQuery, limit: int) -> LedgerPage:
-        """Return the newest entries that match, newest first; memory holds no more than ``limit``."""
-        entries = nlargest(limit, self.all(query), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
-        return LedgerPage(
-            org=None, balance=None, entries=entries, next_before=None, since=query.since, until=query.until
-        )
+        """Return the newest entries that match, newest first, and the number of others; memory holds only ``limit``."""
+        matches = 0
+
+        def counted() -> Iterator[Entry]:
+            nonlocal matches
+            for entry in self.all(query):
+                matches += 1
+                yield entry
+
+        entries = nlargest(limit, counted(), key=lambda entry: (entry["at"], entry["org"], entry["seq"]))
+        page = LedgerPage(None, None, entries, next_before=None, since=query.since, until=query.until)
+        return replace(page, left_out=matches - len(entries))
 
     def stream(self, query: LedgerQuery) -> LedgerPage:
         """Return every entry that matches, by org and oldest first, each as it is found."""

@@ -87,6 +87,7 @@ class LedgerPage(Result):
     opening: Annotated[int | None, signed("balance as that window begins; null: no window")] = None
     closing: Annotated[int | None, signed("balance as that window ends, or now; null: no window")] = None
     known: Annotated[bool, means("false: the org has no journal")] = True
+    left_out: Annotated[int, means("older entries of all orgs that match, but are not shown because of the limit")] = 0
 
     def rows(self) -> Iterable[Mapping[str, Any]]:
         return self.entries
