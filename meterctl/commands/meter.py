@@ -117,7 +117,7 @@ def _costs_of_file(file: str) -> dict[str, str]:
     from meterctl.core.files.json_text import json_value
 
     try:
-        return read_costs(json_value(Path(file).read_text(encoding="utf-8")))
+        return read_costs(json_value(Path(file).read_text(encoding="utf-8-sig")))
     except (OSError, ValueError) as problem:
         message = f"cannot read costs from {file}: {problem}"
     except BadInput as problem:

@@ -273,6 +273,11 @@ def test_a_file_of_costs(run: Shell, text: str, code: int, reason: str) -> None:
     assert run.journal() == journal
 
 
+def test_a_byte_order_mark_before_costs_is_skipped(run: Shell) -> None:
+    costs = run.file("costs.json", '\ufeff{"llm": "0.29"}')
+    assert run.doc(f"meter attribute acme run1 --costs {costs}")["entry"]["amount"] == -290
+
+
 def test_numbers_in_a_file_of_costs_stay_as_written(run: Shell) -> None:
     run.all("plan publish free --quota 100")
     costs = run.file("costs.json", '{"llm": 0.290, "search": "1.001", "web": 2}')
