@@ -17,7 +17,7 @@ from meterctl.core.errors import Damaged, StoreDamaged, StoreUnusable
 from meterctl.core.model import Instant
 from meterctl.core.ports import Lease, Observation, Store
 from meterctl.core.reads.export_lines import entry_texts
-from meterctl.core.reads.org_list import OrgLister, OrgQuery
+from meterctl.core.reads.org_list import OrgFilter, OrgLister, OrgQuery
 from meterctl.core.stores.mongo import MongoStore
 from meterctl.core.stores.sqlite import SqliteStore
 from meterctl.core.sweep.sweeper import Sweeper
@@ -270,6 +270,11 @@ def test_l99_nothing_is_booked_or_read_on_a_newest_entry_that_was_changed(
             assert (damaged.value.org, damaged.value.seq, damaged.value.exit_code) == ("acme", 2, 10)
             assert "meterctl verify acme" in damaged.value.hint
         assert desk.adjust(5, "more", org="bolt").applied
+        lister = OrgLister(store, Instant(NOON), desk.ledger.terms)
+        with pytest.raises(Damaged, match="acme"):
+            lister.list(OrgQuery()).fields()
+        (other,) = lister.list(OrgQuery(OrgFilter(prefix="bo"))).fields()["orgs"]
+        assert (other["org"], other["balance"]) == ("bolt", 10)
         assert not verify_org(store, "acme").ok
     drop_store(kind, tmp_path)
 
