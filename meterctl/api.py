@@ -340,7 +340,7 @@ class Client:
         return Reads(wiring.store, wiring.clock, wiring.settings.terms)
 
     def _filter(self, name: str, time: Time | None) -> Instant | None:
-        if time is None or isinstance(time, datetime):
+        if not isinstance(time, str):
             return None if time is None else _instant(time)
         with name_source(name):
             return instants.parse_filter(time, self._open().now)
@@ -370,9 +370,12 @@ def _kind(name: str) -> Kind:
     raise BadInput(f"{name!r} is no kind of entry{did_you_mean(name, KINDS)}", hint=hint, code="bad_kind")
 
 
-def _instant(time: Time) -> Instant:
+def _instant(time: object) -> Instant:
     if isinstance(time, str):
         return instants.parse(time)
+    if not isinstance(time, datetime):  # a caller without type checks: a number, a date
+        hint = "give ISO 8601 text, or a datetime with a zone"
+        raise BadInput(f"{time!r} is not a time", hint=hint, code="bad_time")
     if time.tzinfo is None:
         hint = "give it one: datetime.now(UTC), or .astimezone()"
         raise BadInput(f"{time.isoformat()} has no time zone, so it names no instant", hint=hint, code="naive_time")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,19 @@ def test_what_cannot_be_asked_or_is_not_there_raises(meter: Client) -> None:
     assert meter.ledger("acme", all_kinds=True).entries == []
     with pytest.raises(TypeError, match="refs"):
         meter.debit("acme", 5, ref="r1", refs="r2")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("time", [1763249400, 1.5, date(2026, 11, 16), True, "soon"])
+def test_what_is_no_time_raises(meter: Client, time: Any) -> None:
+    for call in (
+        lambda: meter.debit("acme", 5, ref="r1", at=time),
+        lambda: meter.adjust("acme", 5, ref="a1", reason="why", expires_at=time),
+        lambda: meter.ledger("acme", since=time),
+        lambda: meter.balance("acme", as_of=time),
+    ):
+        with pytest.raises(MeterctlError) as raised:
+            call()
+        assert (raised.value.code, raised.value.exit_code) == ("bad_time", 2)
 
 
 def test_a_bad_config_or_store_raises_when_connecting(tmp_path: Path) -> None:
