@@ -93,7 +93,7 @@ def missing_credit(payment: Payment, repairs: Repairs) -> Discrepancy:
 
 
 def wrong_credit(case: Case, payment: Payment, credit: Credit, repairs: Repairs) -> list[Discrepancy]:
-    """Return the faults of the payment's valid credit; one repair undoes it and repairs it again."""
+    """Return the faults of the payment's valid credit; one repair undoes it and books it again."""
     faults: list[tuple[FindingKind, str, str]] = []
     if payment.org not in (None, credit.org):
         faults.append(("wrong_org", str(payment.org), credit.org))

@@ -118,7 +118,7 @@ class Reconciliation(Result):
 
 
 def command_of(operation: Operation) -> str:
-    """Return the command line that repairs an operation."""
+    """Return the command line that books an operation."""
     match operation:
         case CreditPack(org, pack, session):
             more = [] if operation.quantity == 1 else ["--quantity", operation.quantity]

@@ -65,7 +65,7 @@ class Repairs:
         return request
 
     def claw(self, giveback: Giveback, cents: int, why: str) -> tuple[Request, ...]:
-        """Return the request that repairs ``cents`` of a giveback on the target."""
+        """Return the request that books ``cents`` of a giveback on the target."""
         if self.target is None or cents == 0:
             return ()
         org, session = self.target
