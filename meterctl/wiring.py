@@ -346,11 +346,11 @@ class Wiring:
     @cached_property
     def stripe(self) -> "Reader":
         """Stripe, with the key from the environment. Raises if the store holds payments of the other mode."""
-        from meterctl.core.payments.modes import check_mode
+        from meterctl.core.booking.payment_modes import check_key
         from meterctl.core.payments.stripe.gateway import connect
 
         gateway = connect(self.environ, self.clock.sleep, shop=self.shop)
-        check_mode(self.store, live=gateway.live)
+        check_key(gateway.live, self.store)
         return gateway
 
     def devkit(self, uri: str | None) -> "DevkitDatabase":

@@ -6,7 +6,7 @@ Only ``cli.main`` turns one into an exit code.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -270,6 +270,26 @@ class LockHeld(MeterctlError):
 
 
 Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def read_apart(
+    read: Callable[[Collection[Key]], Mapping[Key, Item]], names: Collection[Key]
+) -> tuple[dict[Key, Item], dict[Key, Damaged]]:
+    """Return the items of ``read`` by name, and the damaged ones. If one is damaged, each is read alone: it must not
+    hide the others."""
+    try:
+        return dict(read(names)), {}
+    except Damaged as problem:
+        if len(names) == 1:
+            return {}, dict.fromkeys(names, problem)
+    found: dict[Key, Item] = {}
+    damaged: dict[Key, Damaged] = {}
+    for name in names:
+        items, problems = read_apart(read, [name])
+        found |= items
+        damaged |= problems
+    return found, damaged
 
 
 def raise_if_damaged(item: Item | Damaged) -> Item:

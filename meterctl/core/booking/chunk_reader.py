@@ -9,7 +9,7 @@ from meterctl.core.booking.payment_names import PaymentNames
 from meterctl.core.domain.entries import REVERSIBLE, undo_key
 from meterctl.core.domain.operations import CreditPack, Operation, Refund, Release, Request, Undo
 from meterctl.core.domain.policy import PlanBook
-from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.errors import Damaged, Refusal, read_apart
 from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Store
 
@@ -195,13 +195,9 @@ class ChunkReader:
 
     def _from_store(self, names: Collection[Name]) -> dict[Name, Entry]:
         """Read the entries under these names. A damaged one stops only the requests that ask for it."""
-        try:
-            return self._store.journal.by_keys(names) if names else {}
-        except Damaged as problem:
-            if len(names) == 1:
-                self._damage.update(dict.fromkeys(names, problem))
-                return {}
-        return {name: entry for one in names for name, entry in self._from_store([one]).items()}
+        entries, damage = read_apart(self._store.journal.by_keys, names) if names else ({}, {})
+        self._damage |= damage
+        return entries
 
 
 def _is_run_out(entry: Entry, operation: Operation) -> bool:

@@ -147,13 +147,13 @@ class OrgView:
         for entry in self._store.journal.read(self.org, where):
             self._remember(entry)
             self._named_up_to = entry["seq"]
-        on_top = {name: entry["session"] for entry in self._on_top() for name in _names_of(entry)}
+        on_top = {name: entry["session"] for entry in self._on_top() for name in names_of(entry)}
         sessions = (on_top.get(name) or self._sessions.get(name) for name in names)
         session = next(filter(None, sessions), None)
         return None if session is None else self.by_key(f"session:{session}")
 
     def _remember(self, topup: Entry) -> None:
-        for name in _names_of(topup):
+        for name in names_of(topup):
             self._sessions.setdefault(name, topup["session"])
 
     def _on_top(self) -> list[Entry]:
@@ -173,8 +173,8 @@ class OrgView:
         return entry if entry is not None and entry["seq"] < self._end_of_stored() else None
 
 
-def _names_of(entry: Entry) -> tuple[str, ...]:
-    """Return the names of the payment that ``entry`` credits."""
+def names_of(entry: Entry) -> tuple[str, ...]:
+    """Return the names of the payment that ``entry`` credits; none if it is no topup."""
     return (entry["session"], *entry.get("names", ())) if entry["kind"] == "topup" else ()
 
 

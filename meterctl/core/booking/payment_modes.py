@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain, islice
 from typing import NamedTuple
 
-from meterctl.core.booking.journal_view import Name
+from meterctl.core.booking.journal_view import Name, names_of
 from meterctl.core.domain.operations import CreditPack
-from meterctl.core.errors import REFUSALS, Damaged, PaymentRefused, Refusal
+from meterctl.core.errors import Damaged, PaymentRefused, Refusal, read_apart
 from meterctl.core.model import Entry
 from meterctl.core.ports import Claims, Store
 
@@ -49,10 +49,7 @@ class Evidence(NamedTuple):
     def has_decided_topup(self, live: bool) -> bool:
         """Return True if a topup of this mode was decided or named, and no undo of it was decided."""
         topups = (
-            name
-            for entries in self.decided
-            for name, entry in entries.items()
-            if entry["kind"] == "topup" and mode_of((entry["session"], *entry["names"])) == live
+            name for entries in self.decided for name, entry in entries.items() if mode_of(names_of(entry)) == live
         )
         named = (name for modes in self.named for name, mode in modes.items() if mode == live)
         return any(not self.has_decided(_undo_of(name)) for name in chain(topups, named))
@@ -79,22 +76,27 @@ def store_mode(store: Store) -> bool | None:
     """Return True for a store with live payments, False for one with test payments, None without either."""
 
     def look_up(names: Collection[Name]) -> Mapping[Name, Entry]:
-        try:
-            return store.journal.by_keys(names)
-        except Damaged:  # it tells nothing, and must not hide the others
-            if len(names) == 1:
-                return {}
-        return {name: entry for one in names for name, entry in look_up([one]).items()}
+        return read_apart(store.journal.by_keys, names)[0]  # a damaged entry tells nothing
 
     return PaymentModes(store.claims).of_store(Evidence(look_up))
 
 
 def check_source(live: bool | None, source: str, store: Store) -> None:
     """Raise `PaymentRefused` if journals from ``source`` hold payments of another mode than the store's."""
-    held = None if live is None else store_mode(store)
-    if live is not None and held is not None and held != live:
-        hint = REFUSALS["mode_mismatch"][1].replace("the id", "the source")
-        raise PaymentRefused(differing(f"{source} holds {MODES[live]} payments", held), hint=hint, code="mode_mismatch")
+    if live is not None:
+        _check(live, f"{source} holds {MODES[live]} payments", "check the source;", store)
+
+
+def check_key(live: bool, store: Store) -> None:
+    """Raise `PaymentRefused` for a test key on a store with live payments, and for a live key on one with test ones."""
+    _check(live, f"the key is a {MODES[live]} key", f"set STRIPE_API_KEY to a {MODES[not live]} key,", store)
+
+
+def _check(live: bool, cause: str, fix: str, store: Store) -> None:
+    held = store_mode(store)
+    if held is not None and held != live:
+        hint = f"{fix} name another store (--store), or undo those payments first"
+        raise PaymentRefused(differing(cause, held), hint=hint, code="mode_mismatch")
 
 
 class JournalModes:
@@ -106,10 +108,10 @@ class JournalModes:
 
     def take(self, entry: Entry) -> None:
         """Learn of the next entry of a journal."""
-        if entry["kind"] == "topup" and (live := mode_of((entry["session"], *entry["names"]))) is not None:
-            self._standing[entry["seq"]] = live
-        elif entry["kind"] == "reversal":
+        if entry["kind"] == "reversal":
             self._standing.pop(entry["reverses"], None)
+        elif (live := mode_of(names_of(entry))) is not None:
+            self._standing[entry["seq"]] = live
 
     def end(self) -> None:
         """Learn that the journal ends, and another one may begin."""
@@ -145,7 +147,7 @@ class PaymentModes:
         """Learn of an entry that was just decided."""
         if entry["kind"] == "reversal":
             self._known.clear()
-        elif entry["kind"] == "topup" and (live := mode_of((entry["session"], *entry["names"]))) is not None:
+        elif (live := mode_of(names_of(entry))) is not None:
             self.note_name(live)
 
     def note_name(self, live: bool) -> None:

@@ -15,7 +15,7 @@ from meterctl.core.booking.journal_view import OrgView, OrgViews, journal_histor
 from meterctl.core.domain.entries import undo_key
 from meterctl.core.domain.operations import CreditPack, Request
 from meterctl.core.domain.rules import History
-from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.errors import Damaged, Refusal, read_apart
 from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Store
 
@@ -41,18 +41,11 @@ class PaymentNames:
             for name in operation.all_names
         )
         if names:
-            self._claims = self._held(list(names)) | self._claims
+            # A damaged claim stops only the credits that ask for it.
+            claims, damage = read_apart(self._store.claims.holders, names)
+            self._claims = claims | self._claims
+            self._damage |= damage
         return names
-
-    def _held(self, names: Sequence[str]) -> dict[str, Claim]:
-        """Read the claims on ``names``, but for damaged ones: those stop only the credits that ask for them."""
-        try:
-            return self._store.claims.holders(names)
-        except Damaged as problem:
-            if len(names) == 1:
-                self._damage[names[0]] = problem
-                return {}
-        return {name: claim for one in names for name, claim in self._held([one]).items()}
 
     def booked(self, operation: CreditPack, view: OrgView) -> Entry | None:
         """Return the topup that the org has of this payment, under whichever of its names."""

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from meterctl.core.booking.payment_modes import store_mode
+from meterctl.core.booking.payment_modes import check_key, store_mode
 from meterctl.core.domain.instants import from_millis, parse
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack, Terms
 from meterctl.core.errors import BadInput, MeterctlError, NotFound
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit
-from meterctl.core.payments.modes import check_mode
 from meterctl.core.payments.reconcile.compare import compare, repair_requests
 from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import BothSides, gather
@@ -389,10 +388,10 @@ def test_the_store_tells_its_mode_by_the_sessions_it_holds(scene: Scene) -> None
     scene.desk.credit("invoice-1")
     scene.desk.credit("zzz")
     assert store_mode(scene.desk.store) is None
-    check_mode(scene.desk.store, live=scene.gateway.live)
+    check_key(scene.gateway.live, scene.desk.store)
     scene.desk.credit("cs_test_1")
     assert store_mode(scene.desk.store) is False
-    check_mode(scene.desk.store, live=scene.gateway.live)
+    check_key(scene.gateway.live, scene.desk.store)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +400,7 @@ def test_the_store_tells_its_mode_by_the_sessions_it_holds(scene: Scene) -> None
 def test_a_key_of_the_other_mode_is_refused(scene: Scene, session: str, key: str, named: str) -> None:
     scene.desk.credit(session)
     with pytest.raises(MeterctlError) as caught:
-        check_mode(scene.desk.store, live=connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep).live)
+        check_key(connect({"STRIPE_API_KEY": key}, HandClock(NOW).sleep).live, scene.desk.store)
     assert (caught.value.code, caught.value.exit_code) == ("mode_mismatch", 4)
     assert f"the key is a {named} key" in caught.value.message
 
