@@ -70,12 +70,14 @@ _PLAN: dict[str, _Test] = {
 _LEASE: dict[str, _Test] = {"name": is_text, "holder": is_text, "acquired_at": is_instant, "expires_at": is_instant}
 
 
-def entry_of(
-    document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None, text: str = ""
-) -> Entry:
-    """Return ``document`` as the requested entry; raise `Damaged` if it is another one, or its hash is wrong.
+def entry_of(document: object, org: str | None = None, *, seq: int | None = None, key: str | None = None) -> Entry:
+    """Return ``document``, or the one in a JSON text, as the requested entry.
 
-    ``text`` is the JSON text that it was stored as, if it was."""
+    Raises `Damaged` if it is another one, or its hash is wrong.
+    """
+    text = ""
+    if isinstance(document, str):
+        text, document = document, parsed(document)
     problem = malformed(document) or _unsound(cast(Entry, document), text)
     if problem is None:
         entry = cast(Entry, document)

@@ -89,26 +89,26 @@ class SqliteJournal:
 
     def tip(self, org: str) -> Entry | None:
         rows = self._database.rows(_TIP, (org,))
-        return entry_of(parsed(text := rows[0][0]), org, text=text) if rows else None
+        return entry_of(rows[0][0], org) if rows else None
 
     def tips(self, orgs: Iterable[str]) -> dict[str, Entry]:
         rows = self._database.rows(_TIPS, (json.dumps(list(orgs)),))
-        return {org: entry_of(parsed(doc), org, text=doc) for org, doc in rows if doc is not None}
+        return {org: entry_of(doc, org) for org, doc in rows if doc is not None}
 
     def grown(self, seqs: Mapping[str, int]) -> set[str]:
         return {org for (org,) in self._database.rows(_GROWN, (json.dumps(list(seqs.items())),))}
 
     def by_keys(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         rows = self._database.rows(_BY_KEYS, (json.dumps(list(keys)),))
-        return {(org, key): entry_of(parsed(doc), org, key=key, text=doc) for org, key, doc in rows}
+        return {(org, key): entry_of(doc, org, key=key) for org, key, doc in rows}
 
     def starting(self, orgs: Sequence[str], prefix: str) -> Iterator[Entry]:
         rows = self._database.rows(_STARTING, (json.dumps(list(orgs)), prefix, end_of_prefix(prefix)))
-        return (entry_of(parsed(doc), text=doc) for (doc,) in rows)
+        return (entry_of(doc) for (doc,) in rows)
 
     def by_seq(self, org: str, seq: int) -> Entry | None:
         rows = self._database.rows(_BY_SEQ, (org, seq))
-        return entry_of(parsed(text := rows[0][0]), org, seq=seq, text=text) if rows else None
+        return entry_of(rows[0][0], org, seq=seq) if rows else None
 
     def read(self, org: str, where: EntryFilter = EntryFilter(), *, newest_first: bool = False) -> Iterator[Entry]:
         arms = _arms(org, where)
@@ -121,7 +121,7 @@ class SqliteJournal:
 
         start = (before if newest_first else after,)
         rows = self._database.stream(_merge(arms, newest_first), start, parameters)
-        return (entry_of(parsed(doc), org, seq=seq, text=doc) for seq, doc in rows)
+        return (entry_of(doc, org, seq=seq) for seq, doc in rows)
 
     def documents(self, org: str, *, seq: int | None = None) -> Iterator[StoredDocument]:
         if seq is None:
@@ -139,17 +139,14 @@ class SqliteJournal:
             rows = self._database.stream(_ALERTS, (since, "", 0))
         else:
             rows = self._database.stream(_ALERTS_OF_ORG, (since, 0), lambda position: (org, *position))
-        return (entry_of(parsed(row[-1]), text=row[-1]) for row in rows)
+        return (entry_of(row[-1]) for row in rows)
 
     def alerts_recorded(self, after: Recorded, until: Instant) -> Iterator[Entry]:
         rows = self._database.stream(_ALERTS_RECORDED, after, lambda place: (place[0], until, *place))
-        return (entry_of(parsed(row[-1]), text=row[-1]) for row in rows)
+        return (entry_of(row[-1]) for row in rows)
 
     def scan(self, *, after: str = "") -> Iterator[Entry]:
-        return (
-            entry_of(parsed(doc), org, seq=seq, text=doc)
-            for org, seq, doc in self._database.stream(_SCAN, (after, MAX_UNITS))
-        )
+        return (entry_of(doc, org, seq=seq) for org, seq, doc in self._database.stream(_SCAN, (after, MAX_UNITS)))
 
     def texts(self, org: str | None = None) -> Iterator[EntryText]:
         if org is None:
