@@ -168,12 +168,12 @@ class Wiring:
     def write_clock(self, *, writes: bool = True) -> "CheckedClock":
         """Return a clock for bookings: compared with the store's clock before its time is used. In a rehearsal nothing
         ``writes``."""
-        from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
+        from meterctl.core.booking.checked_clock import CheckedClock
 
         return CheckedClock(
             self.clock,
             self.store.clock,
-            ClockLimits(self.settings.clock_skew, self.settings.max_clock_jump),
+            self.settings.clock_limits,
             is_pinned=self.is_pinned,
             writes=writes and not self.options.dry_run,
             confirm=self._confirm_clock,

@@ -6,7 +6,7 @@ from typing import Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.options import option
 from meterctl.config.settings import Settings
-from meterctl.core.booking.checked_clock import ClockLimits, JudgedClock
+from meterctl.core.booking.checked_clock import JudgedClock
 from meterctl.core.domain.checks import check_integer
 from meterctl.core.errors import BadConfig, StoreUnreachable
 from meterctl.core.ports import Observation
@@ -49,8 +49,7 @@ def _diagnose(wiring: Wiring, sample: int) -> Diagnosis:
             diagnosis.note_unreachable(problem)
             return diagnosis
         settings = wiring.settings if diagnosis.ok else Settings()
-        limits = ClockLimits(settings.clock_skew, settings.max_clock_jump)
-        judged = JudgedClock(waiting, store.clock, limits, is_pinned=wiring.is_pinned)
+        judged = JudgedClock(waiting, store.clock, settings.clock_limits, is_pinned=wiring.is_pinned)
         plans = (wiring.configured_plans(), wiring.settings.terms.default_plan) if diagnosis.ok else ()
         Doctor(store, now, machine, sample, *plans, max_jump=settings.max_clock_jump, waiting=judged).look(diagnosis)
     return diagnosis

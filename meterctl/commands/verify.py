@@ -16,7 +16,7 @@ from meterctl.commands.options import (
     switch,
     worker_count,
 )
-from meterctl.core.booking.checked_clock import ClockLimits, JudgedClock
+from meterctl.core.booking.checked_clock import JudgedClock
 from meterctl.core.domain.checks import check_org
 from meterctl.core.errors import BadInput, NoJournal, shell_command
 from meterctl.core.files.atomic import Aside, check_apart, writing
@@ -131,7 +131,7 @@ def _verify(
     if file is not None:
         with open_file_or_standard_input(file) as source:
             return verify_file(unzip(source), latest=latest_at(wiring.clock), **settings)
-    limits = ClockLimits(wiring.settings.clock_skew, wiring.settings.max_clock_jump)
+    limits = wiring.settings.clock_limits
     clock = JudgedClock(wiring.clock, wiring.store.clock, limits, is_pinned=wiring.is_pinned, doubt=_warn_of_clock)
     if org is not None:
         return verify_org(wiring.store, check_org(org), clock=clock, **settings)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from meterctl.core.domain.policy import Limits, StripeSettings, Terms
+from meterctl.core.domain.policy import ClockLimits, Limits, StripeSettings, Terms
 from meterctl.core.errors import BadInput
 
 MAX_STORE_FILE = 1 << 14
@@ -52,9 +52,9 @@ class Settings(NamedTuple):
     profiles: Mapping[str, Profile] = {}
 
     @property
-    def clock_skew(self) -> int | None:
-        """The seconds that a clock may be off a server's; None for any number."""
-        return None if self.allow_time_travel else self.max_clock_skew
+    def clock_limits(self) -> ClockLimits:
+        """The limits of a clock for writes; with time travel it may differ from a server's by any number of seconds."""
+        return ClockLimits(None if self.allow_time_travel else self.max_clock_skew, self.max_clock_jump)
 
     def under(self, profile: Profile) -> "Settings":
         """Return these settings with the limits and rules for reasons that ``profile`` has of its own."""

@@ -6,11 +6,12 @@ from unittest.mock import patch
 
 import pytest
 
-from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits
+from meterctl.core.booking.checked_clock import CheckedClock
 from meterctl.core.booking.chunk_writer import PATIENCE
 from meterctl.core.booking.head_cache import head_of
 from meterctl.core.booking.ledger import Ledger
 from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.policy import ClockLimits
 from meterctl.core.errors import ClockJump, ClockSkew, NoJournal, StoreUnreachable
 from meterctl.core.model import Entry, Instant
 from meterctl.core.ports import Lease, Observation, Store

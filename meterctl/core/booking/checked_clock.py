@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from meterctl.core.domain.instants import to_millis
+from meterctl.core.domain.policy import ClockLimits
 from meterctl.core.errors import ClockJump, ClockSkew, StoreDamaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import Clock, ClockMark, StoreClock
@@ -24,13 +25,6 @@ _MARK_EVERY = 3_600_000
 
 #: Takes a sentence about a jump of the clock. Returns True to go on.
 Confirm = Callable[[str], bool]
-
-
-class ClockLimits(NamedTuple):
-    """Seconds that a clock may differ from the server's (None: any number), and be ahead of the last write."""
-
-    skew: float | None
-    jump: float
 
 
 class _Reading(NamedTuple):

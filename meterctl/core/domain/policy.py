@@ -78,6 +78,13 @@ class Limits(NamedTuple):
     approval_over: int = 0
 
 
+class ClockLimits(NamedTuple):
+    """Seconds that a clock may differ from the server's (None: any number), and be ahead of the last write."""
+
+    skew: float | None
+    jump: float
+
+
 class StripeSettings(NamedTuple):
     """The settings for reading a payment from Stripe's objects.
 

@@ -27,7 +27,7 @@ from meterctl.core.errors import (
     sound,
 )
 from meterctl.core.model import Entry, Instant
-from meterctl.core.ports import Clock, ClockMark, Head, Lease, Observation, Store
+from meterctl.core.ports import Clock, Head, Lease, Observation, Store
 from meterctl.core.results import Result
 from meterctl.core.sweep.lease import LEASE_MS
 from meterctl.core.verify.report import Doubt
@@ -139,28 +139,21 @@ class Doctor:
         return Observation("store", None, f"{self._store.describe()} does not exist yet", fix)
 
     def _contents(self) -> Iterator[Observation]:
-        try:
-            mark = self._store.clock.mark()
-        except StoreDamaged as problem:
-            yield Observation("clock", False, problem.message, _RESTORE)
-        else:
-            if mark is not None:
-                yield self._mark(mark)
-        if self._default_plan is not None:
-            yield _observe("default plan", partial(self._default, self._default_plan))
-            yield _observe("plans", self._plans)
-        looks = {
-            "documents": self._documents,
-            "locks": self._locks,
-            "due": self._due,
-            "ahead": self._ahead,
-            "heads": self._heads,
-            "claims": self._claims,
-        }
         if self._waiting is not None:
             self._now = self._waiting.now()
+        looks: dict[str, Callable[[], Observation | None]] = {"clock": self._mark}
+        if self._default_plan is not None:
+            looks["default plan"] = partial(self._default, self._default_plan)
+            looks["plans"] = self._plans
+        looks["documents"] = self._documents
+        looks["locks"] = self._locks
+        looks["due"] = self._due
+        looks["ahead"] = self._ahead
+        looks["heads"] = self._heads
+        looks["claims"] = self._claims
         for name, look in looks.items():
-            yield _observe(name, look)
+            if (observation := _observe(name, look)) is not None:
+                yield observation
 
     def _file(self) -> Iterator[Observation]:
         """Check the file itself; a server checks its own."""
@@ -214,8 +207,11 @@ class Doctor:
         state = "dated by a clock that runs ahead, until" if ahead else "expired"
         return f"{lease.name} of {lease.holder}, {state} {lease.expires_at}"
 
-    def _mark(self, mark: ClockMark) -> Observation:
-        """Compare this machine's clock with the last write to a file."""
+    def _mark(self) -> Observation | None:
+        """Compare this machine's clock with the last write to a file; None if no write is known."""
+        mark = self._store.clock.mark()
+        if mark is None:
+            return None
         now = self._clock.now()
         problem = None if mark.pinned else jump_of(mark, now, self._max_jump)
         if problem is None:
@@ -283,7 +279,7 @@ def _without_state(head: Head) -> Head:
     return head._replace(state={})
 
 
-def _observe(name: str, look: Callable[[], Observation]) -> Observation:
+def _observe(name: str, look: Callable[[], Observation | None]) -> Observation | None:
     """Return the observation of ``look``, or a finding if that part of the store cannot be used."""
     try:
         return look()

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from meterctl.core.booking.checked_clock import CheckedClock, ClockLimits, JudgedClock, span_of
+from meterctl.core.booking.checked_clock import CheckedClock, JudgedClock, span_of
 from meterctl.core.domain.instants import add_millis
+from meterctl.core.domain.policy import ClockLimits
 from meterctl.core.errors import UNREACHABLE, ClockJump, ClockSkew, MeterctlError, StoreDamaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import ClockMark
