@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from meterctl.core.booking.journal_view import Name, OrgView, OrgViews
 from meterctl.core.booking.payment_modes import Evidence, PaymentModes, mode_of
@@ -13,11 +14,21 @@ from meterctl.core.errors import Damaged, Refusal, read_apart
 from meterctl.core.model import Claim, Entry
 from meterctl.core.ports import Store
 
-NOTHING: Mapping[Name, Entry] = {}
-
 
 class TooEarly(Exception):
     """Raised when a reply that appends nothing would depend on entries still being written."""
+
+
+class InFlight(NamedTuple):
+    """A chunk that is being appended: its entries, the payment names that it claims for them, and the names that its
+    repeated credits add to their payments."""
+
+    entries: Mapping[Name, Entry] = {}
+    claimed: Collection[str] = frozenset()
+    added: Collection[str] = frozenset()
+
+
+NOTHING = InFlight()
 
 
 class ChunkReader:
@@ -29,24 +40,19 @@ class ChunkReader:
         requests: Sequence[Request],
         views: OrgViews,
         *,
-        flying: Mapping[Name, Entry] = NOTHING,
-        claimed: Collection[str] = (),
-        adding: Collection[str] = (),
+        flight: InFlight = NOTHING,
         repeats: bool = True,
     ) -> None:
         """With ``repeats`` read the entries under the keys of ``requests``. Their orgs are loaded in ``views``.
 
-        ``flying`` entries are being appended, and the payment names ``claimed`` for them; ``adding`` are those of
-        repeated credits. Without ``repeats`` a key is looked up only if a reply depends on it: no key can be appended
-        twice.
+        ``flight`` is the chunk before, if it is being appended. Without ``repeats`` a key is looked up only if a reply
+        depends on it: no key can be appended twice.
         """
         self._store = store
         self.views = views
-        self._flying = flying
-        self._claimed = claimed
-        self._adding = adding
+        self._flight = flight
         #: Names that repeated credits add to their payments. Another org may have been first: only the store tells.
-        self.added_names = set(adding)
+        self.added_names = set(flight.added)
         # Not a method of this reader: each chunk would then wait for the garbage collector.
         self.plans = PlanBook(lambda: store.plans.all())  # noqa: PLW0108 - few commands load the plans of a store
         self.requests = requests
@@ -66,7 +72,7 @@ class ChunkReader:
         if self._names is None:
             self._names = PaymentNames(self._store, self.views)
             # A credit that claims its other names and loses one of these could not free them again.
-            if any(name in self._claimed for name in self._names.load(self.requests, self._known)):
+            if any(name in self._flight.claimed for name in self._names.load(self.requests, self._known)):
                 raise TooEarly
         return self._names
 
@@ -77,7 +83,7 @@ class ChunkReader:
         if self._modes is None:
             self._modes = PaymentModes(self._store.claims)
         named = (self.views.flying_named, self.views.named)
-        decided = (self._flying, self._known, self._undone)
+        decided = (self._flight.entries, self._known, self._undone)
         return self._modes.refusal(operation, Evidence(self._by_keys, decided, named))
 
     def learn_names(self, operation: CreditPack, topup: Entry) -> tuple[Claim, ...]:
@@ -100,7 +106,7 @@ class ChunkReader:
             name = operation.of.removeprefix("session:")
         else:
             return False
-        if name in self._adding:
+        if name in self._flight.added:
             raise TooEarly
         return name in self.added_names
 
@@ -188,10 +194,9 @@ class ChunkReader:
         self._undone = self._by_keys(undo_names) | self._undone
 
     def _by_keys(self, names: Collection[Name]) -> dict[Name, Entry]:
+        flying = self._flight.entries
         entries = self._from_store(names)
-        return (
-            entries | {name: self._flying[name] for name in names if name in self._flying} if self._flying else entries
-        )
+        return entries | {name: flying[name] for name in names if name in flying} if flying else entries
 
     def _from_store(self, names: Collection[Name]) -> dict[Name, Entry]:
         """Read the entries under these names. A damaged one stops only the requests that ask for it."""

@@ -12,9 +12,9 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from meterctl.core.booking.chunk_decider import Batch, Decision
-from meterctl.core.booking.chunk_reader import NOTHING, ChunkReader, TooEarly
+from meterctl.core.booking.chunk_reader import NOTHING, ChunkReader, InFlight, TooEarly
 from meterctl.core.booking.chunk_writer import PATIENCE, Booked, Pace, Writer
-from meterctl.core.booking.journal_view import Name, OrgViews
+from meterctl.core.booking.journal_view import OrgViews
 from meterctl.core.domain.operations import Request
 from meterctl.core.model import Entry
 from meterctl.core.results import Receipt
@@ -34,19 +34,11 @@ class _Flight(NamedTuple):
     orgs: set[str]
     book: Callable[[], Booked]
 
-    def names(self) -> dict[Name, Entry]:
-        """Return its entries by name."""
-        entries = (entry for outcome in self.outcomes for entry in outcome.entries)
-        return {(entry["org"], entry["key"]): entry for entry in entries}
-
-    def claimed(self) -> set[str]:
-        """Return the payment names that it claims."""
-        return {claim.name for outcome in self.outcomes for claim in outcome.claims}
-
-    def adding(self) -> set[str]:
-        """Return the names that its repeated credits add to their payments."""
-        repeats = (outcome for outcome in self.outcomes if not outcome.entries)
-        return {claim.name for outcome in repeats for claim in outcome.claims}
+    def contents(self) -> InFlight:
+        entries = {(entry["org"], entry["key"]): entry for outcome in self.outcomes for entry in outcome.entries}
+        claimed = {claim.name for outcome in self.outcomes for claim in outcome.claims}
+        added = {claim.name for outcome in self.outcomes if not outcome.entries for claim in outcome.claims}
+        return InFlight(entries, claimed, added)
 
 
 class _Repeats:
@@ -121,15 +113,10 @@ class Execution:
     def _decide(self, chunk: Sequence[Request]) -> list[Decision]:
         writer = self._writer
         self._decided_at, now = writer.clock.elapsed(), writer.clock.now()  # before anything is read
-        flight = self._flight
-        flying, claimed, adding = NOTHING, set[str](), set[str]()
-        if flight is not None:
-            flying, claimed, adding = flight.names(), flight.claimed(), flight.adding()
+        flight = NOTHING if self._flight is None else self._flight.contents()
         repeats = self._writer.dry_run or self._repeats.are_likely(chunk)  # a layer takes keys that are used below it
         requests = self._views.load(chunk, exactly=self._contended_orgs)
-        reader = ChunkReader(
-            writer.store, requests, self._views, flying=flying, claimed=claimed, adding=adding, repeats=repeats
-        )
+        reader = ChunkReader(writer.store, requests, self._views, flight=flight, repeats=repeats)
         return Batch(reader, writer.terms, now, dry_run=writer.dry_run).decide()
 
     def _decide_ahead(self, chunk: Sequence[Request]) -> list[Decision] | None:

@@ -108,7 +108,7 @@ def book(
     entry records which of ``balance_alerts`` the balance falls below with it."""
     seq, at = tip.seq + 1, max(at, tip.at)
     state = apply(tip.state, seq, draft.kind, draft.effects)
-    balance = state.balance
+    form, balance = _form_after(tip, state), state.balance
     # Mostly in order of name, like the canonical form: sorting a sorted dictionary costs next to nothing.
     entry: dict[str, Any] = {
         "actor": stamp.actor,
@@ -123,7 +123,7 @@ def book(
         "reason": stamp.reason,
         "recorded_at": stamp.recorded_at,
         "seq": seq,
-        "state": (form := _form_after(tip, state)),
+        "state": form,
         "v": FORMAT_VERSION,
         **draft.effects,
     }
