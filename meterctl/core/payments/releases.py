@@ -6,7 +6,7 @@ though no money came in and none went back: https://docs.stripe.com/changelog/ba
 
 from collections.abc import Callable, Sequence
 
-from meterctl.core.payments.payments import Giveback, Payment, Standing
+from meterctl.core.payments.payments import Giveback, Payment, Standing, oldest_first
 
 
 def without_release(
@@ -21,7 +21,7 @@ def without_release(
     candidates = [item for item in refunds if item.cents == payment.released > 0]
     if not candidates:
         return list(givebacks)
-    first = min(candidates, key=lambda item: (item.at, item.id))
+    first = oldest_first(candidates)[0]
     answer = True if sum(item.cents for item in refunds) > payment.cents else is_release(first)
     standing: Standing = "waiting" if answer is None else "void" if answer else "given"
     return [item._replace(standing=standing) if item is first else item for item in givebacks]

@@ -63,7 +63,7 @@ def _clawed_by_hand(item: Giveback, twin: Clawback, keeper: Credit, repairs: Rep
         message=f"entry {twin.seq} of {keeper.org} claws back {twin.cents} cents for {twin.name}, and {item.id} "
         "has the same amount; if they are two different refunds, do not apply this",
         requests=(*repairs.release(keeper.org, [twin], why), *repairs.claw(item, item.cents, why)),
-        fix=TOGETHER if repairs.rebooks else "",
+        fix=repairs.together,
     )
 
 
@@ -97,7 +97,7 @@ def _clawed_not_refunded(claw: Clawback, keeper: Credit, repairs: Repairs) -> Di
         message=f"entry {claw.seq} of {keeper.org} claws back {claw.name}, "
         f"but {repairs.policy.provider} has no such refund on this payment",
         requests=repairs.release(keeper.org, [claw], "clawed, not refunded"),
-        fix=TOGETHER if repairs.rebooks else "",
+        fix=repairs.together,
     )
 
 
@@ -112,19 +112,18 @@ def _failed_but_clawed(item: Giveback, claws: Sequence[Clawback], keeper: Credit
         actual=f"{sum(claw.cents for claw in claws)} {item.currency}",
         message=f"{item.id} is still clawed back from {keeper.org}, but {why}",
         requests=repairs.release(keeper.org, claws, "the money came back", item.back_at),
-        fix=TOGETHER if repairs.rebooks else "",
+        fix=repairs.together,
     )
 
 
 def _not_comparable(item: Giveback, payment: Payment, currency: str, repairs: Repairs) -> Discrepancy:
-    org = repairs.target[0] if repairs.target is not None else payment.org
     amount = f"{item.cents} {item.currency}"
     message = f"{item.id} gave back {amount}, but nothing is clawed back, because its payment is booked in {currency}"
     fix = f"by hand: book its value in {currency} with meterctl refund"
     return Discrepancy(
         kind="refunded_not_clawed",
         session=repairs.session,
-        org=org,
+        org=repairs.org or payment.org,
         refund_id=item.id,
         expected=amount,
         actual="nothing",
@@ -150,7 +149,7 @@ def _wrongly_clawed(
     return Discrepancy(
         kind="wrong_amount" if claws else "refunded_not_clawed",
         session=repairs.session,
-        org=repairs.target[0] if repairs.target is not None else payment.org,
+        org=repairs.org or payment.org,
         refund_id=item.id,
         expected=expected,
         actual=actual,
@@ -173,6 +172,5 @@ def _claws(item: Giveback, expected_cents: int, claws: Sequence[Clawback], repai
     cents = sum(claw.cents for claw in claws)
     if not claws or (cents < expected_cents and repairs.was_cut(claws)):
         return repairs.claw(item, expected_cents - cents, "refunded, not clawed")
-    org = repairs.target[0] if repairs.target is not None else ""
     why = "clawed too much" if cents > expected_cents else "clawed too little"
-    return (*repairs.release(org, claws, why), *repairs.claw(item, expected_cents, why))
+    return (*repairs.release(repairs.org or "", claws, why), *repairs.claw(item, expected_cents, why))

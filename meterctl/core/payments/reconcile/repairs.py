@@ -9,7 +9,7 @@ from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Clawback, Credit
 from meterctl.core.payments.clawbacks import is_cut
 from meterctl.core.payments.payments import Giveback, Payment, free_name
-from meterctl.core.payments.reconcile.findings import Case
+from meterctl.core.payments.reconcile.findings import TOGETHER, Case
 from meterctl.core.payments.sales import Seller, credit_for
 
 
@@ -43,6 +43,16 @@ class Repairs:
         for credit in case.credits:
             names = self._used.setdefault(credit.org, set())
             names |= {credit.name, *(claw.name for claw in credit.clawbacks)}
+
+    @property
+    def org(self) -> str | None:
+        """The org of the target, if there is one."""
+        return None if self.target is None else self.target[0]
+
+    @property
+    def together(self) -> str:
+        """The fix of a finding whose clawbacks are reversed by the repair of the credit; empty without such a one."""
+        return TOGETHER if self.rebooks else ""
 
     def take_back(self, credit: Credit, why: str) -> tuple[Request, ...]:
         """Return the requests that undo a credit and its refunds."""

@@ -209,10 +209,11 @@ class Settler:
                 own = self._gateway.givebacks_of(sale[0])
             for item in own:
                 known = feed.givebacks.get(item.id)
-                if known is None or known.standing != "given" or item.standing not in ("void", "waiting"):
+                if known is None or known.standing != "given":
                     continue
-                feed.givebacks[item.id] = item
-                if item.standing == "waiting":
+                if item.standing == "void":
+                    feed.givebacks[item.id] = item
+                elif item.standing == "waiting":
                     del feed.givebacks[item.id]
                     outcome = ObjectOutcome("pending", "release_or_refund", _DOUBT.format(item, sale[0]))
                     self._note([item.id], item.id, outcome, feed, result, payment_names=_names(sale))
