@@ -77,6 +77,13 @@ REFUSALS: dict[str, tuple[int, str]] = {
 }
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, such as ``1 unit``, ``1,000 units``, ``2 entries``."""
+    if abs(count) == 1:
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{count:,} {noun}s"
+
+
 def shell_word(word: str) -> str:
     """Return ``word`` quoted for a shell, because an id may contain a | or a #."""
     if re.fullmatch(_PLAIN_WORD, word):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from meterctl.core.domain.instants import DAY, HOUR, MINUTE, to_millis
+from meterctl.core.errors import plural as plural
 from meterctl.core.model import Instant
 
 #: Currencies without minor units.
@@ -29,12 +30,6 @@ def units(count: int) -> str:
 
 def signed(count: int) -> str:
     return f"{count:+,}" if count else "0"
-
-
-def plural(count: int, noun: str) -> str:
-    if abs(count) == 1:
-        return f"{count:,} {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{count:,} {noun}s"
 
 
 def money(cents: int, currency: str | None) -> str:

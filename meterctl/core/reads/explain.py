@@ -16,11 +16,11 @@ from meterctl.core.domain.entries import Tip, book_due, tip_of
 from meterctl.core.domain.instants import DAY, to_millis
 from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Admission, admission
-from meterctl.core.errors import Damaged, shell_command
+from meterctl.core.errors import Damaged, plural, shell_command
 from meterctl.core.model import Entry, Instant, State, state_after
 from meterctl.core.ports import Clock, EntryFilter, Journal, Store
 from meterctl.core.reads.debt_age import debt_began
-from meterctl.core.reads.explain_words import minute_text, plural, sentences, units_text
+from meterctl.core.reads.explain_words import minute_text, sentences
 from meterctl.core.reads.forecast import forecast_record
 from meterctl.core.reads.forecaster import Forecaster
 from meterctl.core.reads.lot_history import CHANGING, MOST_SEQS, Stories
@@ -268,9 +268,8 @@ class Explainer:
             yield _debt_oddity(facts["debt"], standing.at)
         yield from _burn_oddity(facts["week"], recent.resets, standing.at)
         if facts["week"]["uncovered"]:
-            uncovered = (
-                f"{units_text(facts['week']['uncovered'])} used this week exceed quota and lots, and were not charged"
-            )
+            used = plural(facts["week"]["uncovered"], "unit")
+            uncovered = f"{used} used this week exceed quota and lots, and were not charged"
             yield _oddity("uncovered", uncovered, facts["week"]["seqs"])
         if not standing.is_now:
             return
@@ -360,7 +359,7 @@ def _debt_oddity(debt: Mapping[str, Any], at: Instant) -> dict[str, Any]:
     age = "for less than a day" if days < 1 else f"for {plural(days, 'day')}" + ("" if debt["exact"] else " at least")
     seqs = sorted({*debt["seqs"]["owed"], *debt["seqs"]["overage"]})
     return _oddity(
-        "debt", f"{units_text(debt['owed'] + debt['overage'])} of debt have been open {age}", seqs[-MOST_SEQS:]
+        "debt", f"{plural(debt['owed'] + debt['overage'], 'unit')} of debt have been open {age}", seqs[-MOST_SEQS:]
     )
 
 
@@ -389,5 +388,5 @@ def _burn_oddity(week: Mapping[str, Any], resets: Sequence[Entry], at: Instant) 
     pace = week["used"] * whole // elapsed if elapsed >= DAY else week["used"]
     if max(pace, week["used"]) > UNUSUAL * usual:
         median = f"the median of {past[0]} to {past[-1]} is {usual:,} a week"
-        message = f"{units_text(week['used'])} used this week so far; {median}"
+        message = f"{plural(week['used'], 'unit')} used this week so far; {median}"
         yield _oddity("unusual_burn", message, [closing[key] for key in past])

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from meterctl.core.domain.instants import to_datetime
+from meterctl.core.errors import plural
 from meterctl.core.model import Instant
 
 
@@ -13,7 +14,7 @@ def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts["meter_mode"]:
         yield f"{facts['org']} may run: the meter is off, so usage is not booked."
     elif facts["allowed"]:
-        yield f"{facts['org']} may run: {units_text(total['available'])} {_are(total['available'])} available."
+        yield f"{facts['org']} may run: {_units(total['available'])} {_are(total['available'])} available."
     else:
         yield f"{facts['org']} may not run: {_lacking(total)}."
     yield _quota_sentence(facts)
@@ -41,16 +42,16 @@ def _quota_sentence(facts: Mapping[str, Any]) -> str:
     used = f"it has used {total['used']:,}" if total["used"] else "it has used none"
     if settled := facts["week"]["settled"]:
         used = f"{used}, {settled:,} of which paid for the week before"
-    return f"Its plan {plan} grants {units_text(total['quota'])} a week; this week ({key}) {used}, so {rest} left."
+    return f"Its plan {plan} grants {_units(total['quota'])} a week; this week ({key}) {used}, so {rest} left."
 
 
 def _lots_sentence(total: Mapping[str, Any]) -> str:
-    return f"Its lots hold {units_text(total['in_lots'])}." if total["in_lots"] else "No lot holds any units."
+    return f"Its lots hold {_units(total['in_lots'])}." if total["in_lots"] else "No lot holds any units."
 
 
 def _debt_sentence(debt: Mapping[str, Any]) -> str:
-    owed = f"{units_text(debt['owed'])} taken back or forced" if debt["owed"] else ""
-    overage = f"{units_text(debt['overage'])} used beyond quota and lots" if debt["overage"] else ""
+    owed = f"{_units(debt['owed'])} taken back or forced" if debt["owed"] else ""
+    overage = f"{_units(debt['overage'])} used beyond quota and lots" if debt["overage"] else ""
     since = f"since {_day(debt['since'])}" + ("" if debt["exact"] else " or longer")
     return f"It owes {' and '.join(filter(None, (owed, overage)))}, {since}; its next pack pays that first."
 
@@ -63,32 +64,30 @@ def _sum_sentence(total: Mapping[str, Any]) -> str:
 
 
 def _way_out_sentence(facts: Mapping[str, Any]) -> str:
-    buying = f"With {units_text(facts['sum']['missing'])} more it could run at once"
+    buying = f"With {_units(facts['sum']['missing'])} more it could run at once"
     again = facts["allowed_again"]
     if again is None:
         return f"{buying}; waiting will not help."
-    return f"{buying}; else it can run again on {_day(again['at'])}, with {units_text(again['available'])}."
+    return f"{buying}; else it can run again on {_day(again['at'])}, with {_units(again['available'])}."
 
 
 def _next_sentence(event: Mapping[str, Any]) -> str:
     day = _day(event["at"])
     if event["kind"] == "expiration":
-        return f"On {day}, {units_text(event['units'])} of lot {event['lot']} will expire unless they are used before."
+        return f"On {day}, {_units(event['units'])} of lot {event['lot']} will expire unless they are used before."
     if event["kind"] == "release":
-        return f"On {day}, {units_text(event['units'])} held for {event['hold']} will be free again."
+        return f"On {day}, {_units(event['units'])} held for {event['hold']} will be free again."
     if event["kind"] == "plan":
         return f"On {day}, it changes to plan {event['plan']}."
-    rollover = f"; {units_text(event['units'])} of the rest roll over" if event["units"] else ""
+    rollover = f"; {_units(event['units'])} of the rest roll over" if event["units"] else ""
     settled = (
-        f"; {units_text(event['settled'])} of the debt {_are(event['settled'])} paid from it"
-        if event["settled"]
-        else ""
+        f"; {_units(event['settled'])} of the debt {_are(event['settled'])} paid from it" if event["settled"] else ""
     )
     return f"On {day} this week ends, and the quota begins anew{settled}{rollover}."
 
 
 def _forecast_sentence(forecast: Mapping[str, Any], allowed: bool) -> str:
-    pace = f"It used {units_text(forecast['pace'])} a week on average since {_day(forecast['since'])}"
+    pace = f"It used {_units(forecast['pace'])} a week on average since {_day(forecast['since'])}"
     if not allowed:
         return f"{pace}."
     if forecast["runs_out_at"] is None:
@@ -102,19 +101,13 @@ def _day(instant: Instant) -> str:
     return f"{day:%A} {day.day} {day:%B %Y}"
 
 
+def _units(count: int) -> str:
+    return plural(count, "unit")
+
+
 def minute_text(instant: Instant) -> str:
     """Return the minute in UTC, such as ``2026-11-16 09:30 UTC``."""
     return f"{instant[:10]} {instant[11:16]} UTC"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, such as ``2 days``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def units_text(count: int) -> str:
-    """Return a count of units, such as ``1 unit``."""
-    return plural(count, "unit")
 
 
 def _are(count: int) -> str:

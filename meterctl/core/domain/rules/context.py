@@ -68,8 +68,3 @@ class Context(NamedTuple):
     def quota(self) -> int:
         """Return the week's quota: the open week's, else the one that the next usage would open a week with."""
         return self.in_force().weekly_quota if self.state.week is None else self.state.week.quota
-
-
-def plural(units: int) -> str:
-    """Return ``1 unit``, ``1,000 units``."""
-    return f"{units:,} unit{'' if units == 1 else 's'}"

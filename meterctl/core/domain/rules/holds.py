@@ -6,8 +6,8 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.checks import LONGEST_HOLD_DAYS
 from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Hold, Release
-from meterctl.core.domain.rules.context import Context, Decision, Idle, plural
-from meterctl.core.errors import Refusal, shell_command
+from meterctl.core.domain.rules.context import Context, Decision, Idle
+from meterctl.core.errors import Refusal, plural, shell_command
 from meterctl.core.model import Instant, State
 
 
@@ -39,10 +39,10 @@ def decide_hold(operation: Hold, context: Context) -> Decision:
     available = admission(context.state, context.quota()).available
     if available < operation.units:
         held = context.state.held
-        also = f"; {plural(held)} are held already" if held else ""
+        also = f"; {plural(held, 'unit')} are held already" if held else ""
         return Refusal(
             "insufficient_balance",
-            f"{plural(operation.units)} asked, {max(0, available):,} available of quota and balance{also}",
+            f"{plural(operation.units, 'unit')} asked, {max(0, available):,} available of quota and balance{also}",
             f"see quota, balance and holds with: {shell_command('explain', operation.org)}",
         )
     effects = {"hold": operation.ref, "units": operation.units, "expires_at": expires_at}

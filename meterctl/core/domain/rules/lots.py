@@ -2,8 +2,8 @@
 
 from meterctl.core.domain.effects import debt_document, draft
 from meterctl.core.domain.operations import ExtendLot, VoidLot
-from meterctl.core.domain.rules.context import Context, Decision, plural
-from meterctl.core.errors import Damaged, Refusal, shell_command
+from meterctl.core.domain.rules.context import Context, Decision
+from meterctl.core.errors import Damaged, Refusal, plural, shell_command
 from meterctl.core.model import NO_DEBT, PRIORITY, Entry, Lot
 
 
@@ -74,7 +74,7 @@ def _end_of(operation: ExtendLot | VoidLot, context: Context) -> str:
     expiration = context.history.by_key(f"expire:{operation.lot}")
     if expiration is None:
         return ": it was used up, or taken back"
-    return f": {plural(expiration['units'])} of it expired at {expiration['expires_at']}"
+    return f": {plural(expiration['units'], 'unit')} of it expired at {expiration['expires_at']}"
 
 
 def _way_out(operation: ExtendLot | VoidLot, context: Context) -> str:

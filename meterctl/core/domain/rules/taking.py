@@ -2,11 +2,11 @@
 
 from meterctl.core.domain.effects import debt_document, draft, draw, total_units
 from meterctl.core.domain.operations import Adjust, Debit
-from meterctl.core.domain.rules.context import Context, Decision, plural
+from meterctl.core.domain.rules.context import Context, Decision
 from meterctl.core.domain.rules.credit import decide_grant
 from meterctl.core.domain.rules.holds import admission
 from meterctl.core.domain.rules.lots import is_opened
-from meterctl.core.errors import Refusal
+from meterctl.core.errors import Refusal, plural
 from meterctl.core.model import NO_DEBT, Kind
 
 
@@ -37,10 +37,10 @@ def _insufficient(units: int, available: int, context: Context) -> Refusal:
     balance, held = context.state.balance, context.state.held
     if held:
         available = max(0, min(available, admission(context.state, context.quota()).available))
-    also = f", and {plural(held)} are held" if held else ""
+    also = f", and {plural(held, 'unit')} are held" if held else ""
     return Refusal(
         "insufficient_balance",
-        f"{plural(units)} asked, {available:,} available: the balance is {balance:,}{also}",
+        f"{plural(units, 'unit')} asked, {available:,} available: the balance is {balance:,}{also}",
     )
 
 
@@ -61,7 +61,7 @@ def _take_from_lot(operation: Adjust, lot_id: int, units: int, context: Context)
     lot = next((lot for lot in context.state.lots if lot.id == lot_id), None)
     if lot is None or lot.remaining < units:
         rest = 0 if lot is None else lot.remaining
-        return Refusal("insufficient_lot", f"{plural(units)} asked, {rest:,} left in lot {lot_id}")
+        return Refusal("insufficient_lot", f"{plural(units, 'unit')} asked, {rest:,} left in lot {lot_id}")
     if (refusal := _held(units, context)) is not None:
         return refusal
     effects = {"units": units, "draws": [{"lot": lot_id, "units": units}], "debt": debt_document(NO_DEBT)}

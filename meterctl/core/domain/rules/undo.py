@@ -7,10 +7,10 @@ from meterctl.core.domain.due_events import week_key_of
 from meterctl.core.domain.effects import draft
 from meterctl.core.domain.operations import Undo
 from meterctl.core.domain.overflow import UNCOVERED, removal
-from meterctl.core.domain.rules.context import Context, Decision, plural
+from meterctl.core.domain.rules.context import Context, Decision
 from meterctl.core.domain.rules.giving_back import give_back, give_back_parts
 from meterctl.core.domain.rules.refunds import refundable
-from meterctl.core.errors import Refusal, shell_command
+from meterctl.core.errors import Refusal, plural, shell_command
 from meterctl.core.model import Debt, Entry
 
 
@@ -94,7 +94,7 @@ def _standing(entry: Entry, context: Context) -> int:
 def _week_closed(operation: Undo, entry: Entry, took: int) -> Refusal:
     message = (
         f"its week {entry['week']} (cycle {entry['cycle']}) is closed: "
-        f"run {entry['run']} step {entry['step']} took {plural(took)} beyond the quota"
+        f"run {entry['run']} step {entry['step']} took {plural(took, 'unit')} beyond the quota"
     )
     if not took:
         return Refusal("week_closed", message, "it took nothing from the balance, so there is nothing to make good")
