@@ -174,10 +174,11 @@ def _words(arguments: Sequence[str]) -> list[str]:
 
 def _answer(arguments: list[str]) -> int:
     """Run the program; return its exit code. Typer's own entry point would hide interrupts and closed pipes."""
-    words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else list(arguments)  # parsing consumes the list
-    program = typer.main.get_command(app)
-    program._main_shell_completion({}, "meterctl")
     try:
+        # Parsing consumes the list.
+        words = [*arguments[1:], "--help"] if arguments[:1] == ["help"] else list(arguments)
+        program = typer.main.get_command(app)
+        program._main_shell_completion({}, "meterctl")
         try:
             with program.make_context("meterctl", words, **help_settings()) as context:
                 code = int(program.invoke(context) or errors.DONE)
