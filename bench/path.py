@@ -30,7 +30,7 @@ class Bounds(NamedTuple):
 
 
 #: The aim, and a ratchet: today's counts, which no change may exceed without raising them here.
-AIM, BOUNDS = Bounds(functions=160, files=28, depth=16), Bounds(functions=169, files=49, depth=16)
+AIM, BOUNDS = Bounds(functions=160, files=28, depth=16), Bounds(functions=168, files=49, depth=16)
 
 
 class Trace:
@@ -85,7 +85,7 @@ def trace(action: Callable[[], object]) -> Trace:
 
 
 def trace_debit() -> Trace:
-    """Trace the second of two debits, when everything is imported and the store is there."""
+    """Trace the third of three debits: everything is imported, and what is made once is made."""
     from meterctl.cli import main
 
     with TemporaryDirectory(prefix="meterctl-path-") as directory:
@@ -98,7 +98,8 @@ def trace_debit() -> Trace:
 
         run("adjust", "acme", "1000", "--ref", "grant", "--reason", "a grant")
         run("debit", "acme", "1", "--ref", "first")
-        return trace(lambda: run("debit", "acme", "1", "--ref", "second"))
+        run("debit", "acme", "1", "--ref", "second")
+        return trace(lambda: run("debit", "acme", "1", "--ref", "third"))
 
 
 def report(found: Trace, *, verbose: bool) -> Iterator[str]:
