@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,13 @@ def _mock_server() -> Any:
 
 def _database_name(tmp_path: Path) -> str:
     return f"test_{_RUN}_{hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def made_store(kind: str, tmp_path: Path) -> Iterator[Store]:
+    """Make a store of this kind; remove it in the end."""
+    store = make_store(kind, tmp_path)
+    store.init()
+    yield store
+    store.close()
+    drop_store(kind, tmp_path)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.shell import CONFIG, NOW, Answer, Shell
 from tests.mongod import own_database
+from tests.stripe_server import KEY, StandIn, serving
 
 #: Left over from whoever runs the tests, it would change what they see.
 SETTINGS = ("STORE", "CONFIG", "NOW", "OUTPUT", "ACTOR", "DEBUG")
@@ -62,3 +63,14 @@ def run_anywhere(request: pytest.FixtureRequest, make_shell: Callable[[str], She
         return
     with own_database() as uri:
         yield make_shell(uri)
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """A Stripe account, which the command line reaches over HTTP."""
+    made = StandIn()
+    with serving(made) as base:
+        monkeypatch.setenv("STRIPE_API_BASE", base)
+        monkeypatch.setenv("STRIPE_API_KEY", KEY)
+        monkeypatch.delenv("STRIPE_WEBHOOK_SECRET", raising=False)
+        yield made

@@ -24,11 +24,10 @@ from meterctl.config.file import read_settings
 from tests.acceptance.shell import Shell
 from tests.devkit_data import NOW as DEVKIT_NOW
 from tests.devkit_data import generate, write
+from tests.links import PAGES, ROOT, prose
 from tests.mongod import own_database
 from tests.programs import needed
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHELLS = {"sh", "console", "cron", ""}
 
 #: Words of a shell after which another command or a file comes.
@@ -45,9 +44,8 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 def command_lines(page: Path) -> Iterator[list[str]]:
     """Yield the words of every meterctl command on a page, in blocks and in sentences."""
-    prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks(page, *SHELLS) for line in block.splitlines()]
-    lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)]
+    lines += [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose(page))]
     for line in lines:
         for found in re.finditer(r"(?:^|[ (=$]|bin/)meterctl +(?=[-a-z])([^`)]*)", line):
             yield _before_the_end(_words(found[1]))

@@ -11,10 +11,7 @@ import pytest
 
 from meterctl import __version__
 from meterctl.commands.catalogue import commands
-from tests.links import broken_links
-
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from tests.links import PAGES, ROOT, broken_links
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,19 +9,9 @@ import pytest
 from meterctl import schemas
 from tests.acceptance.shell import Shell
 from tests.acceptance.terminal import at_terminal
-from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, StandIn, seconds, serving, signature_of, signed
+from tests.stripe_server import KEY, WEBHOOK_SECRET, Fault, StandIn, seconds, signature_of, signed
 
 T0 = seconds("2026-11-10T10:00:00Z")
-
-
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    made = StandIn()
-    with serving(made) as base:
-        monkeypatch.setenv("STRIPE_API_BASE", base)
-        monkeypatch.setenv("STRIPE_API_KEY", KEY)
-        monkeypatch.delenv("STRIPE_WEBHOOK_SECRET", raising=False)
-        yield made
 
 
 def sell(account: StandIn, run: Shell, org: str = "acme") -> str:

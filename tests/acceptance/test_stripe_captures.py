@@ -1,25 +1,14 @@
 """Partial captures: the rest that was authorized and never captured is no refund, on every way in."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from meterctl.core.payments.stripe import reader
 from tests.acceptance.shell import Shell
-from tests.stripe_server import KEY, Fault, StandIn, seconds, serving
+from tests.stripe_server import KEY, Fault, StandIn, seconds
 
 T0 = seconds("2026-11-10T10:00:00Z")
-
-
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    made = StandIn()
-    with serving(made) as base:
-        monkeypatch.setenv("STRIPE_API_BASE", base)
-        monkeypatch.setenv("STRIPE_API_KEY", KEY)
-        monkeypatch.delenv("STRIPE_WEBHOOK_SECRET", raising=False)
-        yield made
 
 
 def captured(account: StandIn, of: int = 1000, *, makes_refund: bool = True) -> tuple[str, str | None]:

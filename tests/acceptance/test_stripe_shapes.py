@@ -1,14 +1,13 @@
 """Payments in the shapes of many shops, from the command line: each way in books the same, and the rest is silent."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.acceptance.shell import Shell
-from tests.stripe_server import KEY, StandIn, seconds, serving
+from tests.stripe_server import StandIn, seconds
 
 T0 = seconds("2026-11-10T10:00:00Z")
 
@@ -28,14 +27,9 @@ stripe_prices = ["price_large"]
 
 
 @pytest.fixture
-def account(run: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    made = StandIn()
+def account(run: Shell, account: StandIn) -> StandIn:
     run.config(CONFIG)
-    with serving(made) as base:
-        monkeypatch.setenv("STRIPE_API_BASE", base)
-        monkeypatch.setenv("STRIPE_API_KEY", KEY)
-        monkeypatch.delenv("STRIPE_WEBHOOK_SECRET", raising=False)
-        yield made
+    return account
 
 
 def write(tmp_path: Path, account: StandIn) -> Path:

@@ -7,16 +7,13 @@ import pytest
 
 from meterctl.core.ports import Store
 from tests.desk import Desk
-from tests.stores import KINDS, drop_store, make_store
+from tests.stores import KINDS, made_store
 
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = make_store(request.param, tmp_path)
-    made.init()
-    yield made
-    made.close()
-    drop_store(request.param, tmp_path)
+    with made_store(request.param, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture

@@ -16,18 +16,15 @@ from meterctl.core.reads.export_lines import entry_texts, whole_store
 from meterctl.core.verify import verify_all
 from tests.desk import Desk
 from tests.memory_store import MemoryStore
-from tests.stores import KINDS, drop_store, make_store
+from tests.stores import KINDS, made_store
 
 ORGS, ENTRIES = ("acme", "bolt", "cord"), 7
 
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made = make_store(request.param, tmp_path)
-    made.init()
-    yield made
-    made.close()
-    drop_store(request.param, tmp_path)
+    with made_store(request.param, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture
