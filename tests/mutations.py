@@ -52,8 +52,14 @@ class Mutation(NamedTuple):
 MUTATIONS = [
     Mutation(
         'domain/due_events',
-        'instant is None or instant > until:',
-        'instant is None or instant >= until:',
+        'instant is None or instant > until else',
+        'instant is None or instant >= until else',
+        'what is due now does not count in a balance',
+    ),
+    Mutation(
+        'domain/entries',
+        'tip.next_due <= until:',
+        'tip.next_due < until:',
         'what is due now is not booked',
     ),
     Mutation(
@@ -433,6 +439,18 @@ MUTATIONS = [
         'view.is_stored and not view.exact and',
         'not view.exact and',
         'what is decided is forgotten when tips are read',
+    ),
+    Mutation(
+        'booking/journal_view',
+        'self._kept_lots += lots - view.weight',
+        'pass',
+        'a long call keeps any number of lots in memory',
+    ),
+    Mutation(
+        'booking/journal_view',
+        'self._kept_lots -= view.weight',
+        'pass',
+        'a long call forgets every org once it had many lots',
     ),
     Mutation(
         'booking/journal_view',
