@@ -34,10 +34,12 @@ class Next(NamedTuple):
 def due(state: State, seq: int, until: Instant, terms: Terms, plans: PlanBook) -> Due | None:
     """Return the first event due by ``until``, as the entry number ``seq``."""
     instant = next_due_of(state)
-    if instant is None or instant > until:
-        return None
-    coming = next_of(state)
-    assert coming is not None
+    return None if instant is None or instant > until else due_at(instant, state, seq, terms, plans)
+
+
+def due_at(instant: Instant, state: State, seq: int, terms: Terms, plans: PlanBook) -> Due:
+    """Return the first event of ``state``, which is due at ``instant``, as the entry number ``seq``."""
+    coming = _next_at(instant, state)
     if coming.op == EXPIRE:
         return Due(instant, _expiration(next(lot for lot in state.lots if lot.id == coming.name), instant))
     if coming.op == RUN_OUT:
@@ -53,15 +55,18 @@ def next_of(state: State) -> Next | None:
     """Return the next due event. At the same instant lots come first, by number, then holds, then the week's end,
     then the plan."""
     instant = next_due_of(state)
-    if instant is None:
-        return None
+    return None if instant is None else _next_at(instant, state)
+
+
+def _next_at(instant: Instant, state: State) -> Next:
     if lots := [lot.id for lot in state.lots if lot.expires_at == instant]:
         return Next(instant, EXPIRE, min(lots))
     if state.holds and state.holds[0].expires_at == instant:
         return Next(instant, RUN_OUT, state.holds[0].id)
     if state.week is not None and weeks.week_end(state.week.key) == instant:
         return Next(instant, CLOSE_WEEK, state.week.key)
-    return None if state.next_plan is None else Next(instant, PLAN_DUE, state.next_plan.entry)
+    assert state.next_plan is not None
+    return Next(instant, PLAN_DUE, state.next_plan.entry)
 
 
 def next_due_of(state: State) -> Instant | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from meterctl.core.domain.canonical import canonical_bytes, chain_hash
-from meterctl.core.domain.due_events import due, next_due_of
+from meterctl.core.domain.due_events import due_at, next_due_of
 from meterctl.core.domain.effects import Draft, apply
 from meterctl.core.domain.policy import PlanBook, Terms
 from meterctl.core.model import (
@@ -143,7 +143,8 @@ def book_due(
 ) -> Iterator[tuple[Entry, Tip]]:
     """Book everything due by ``until`` on top of ``tip``, in order of its own instant. Ends: each event removes a
     lot, a hold or a dated plan, or lies a week ahead of the one before."""
-    while (event := due(tip.state, tip.seq + 1, until, terms, plans)) is not None:
-        stamp = Stamp(DUE_ACTOR, None, recorded_at)
+    stamp = Stamp(DUE_ACTOR, None, recorded_at)
+    while tip.next_due is not None and tip.next_due <= until:
+        event = due_at(tip.next_due, tip.state, tip.seq + 1, terms, plans)
         entry, tip = book(org, tip, event.instant, event.draft, stamp, terms.balance_alerts)
         yield entry, tip
