@@ -40,7 +40,8 @@ def adjust(
       meterctl adjust acme -20 --ref fix-3 --reason "credited twice by hand"
     """
     amount = check_integer(units, "units", least=-MAX_UNITS)
-    expires_at = None if expires is None else expiry_time(wiring, expires)
+    never = "leave --expires out: granted units then never expire"
+    expires_at = None if expires is None else expiry_time(wiring, expires, never=never)
     operation = Adjust(
         org=org,
         units=amount,

@@ -107,8 +107,8 @@ def complete_refunds(context: typer.Context, prefix: str) -> list[str]:
 
 
 def complete_starts(_: typer.Context, prefix: str) -> list[str]:
-    """Return the word for the coming Monday."""
-    return _matches(["next-week"], prefix)
+    """Return the word for the coming Monday, and some spans."""
+    return _matches(["next-week", "7d", "30d"], prefix)
 
 
 def complete_expiries(_: typer.Context, prefix: str) -> list[str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_NEVER = "leave --expires out; once it is booked: meterctl lot extend ORG LOT --expires never --ref REF --reason TEXT"
+
 
 @command(app, writes=True)
 def credit_pack(
@@ -85,7 +87,7 @@ def credit_pack(
         quantity=1 if quantity is None else check_integer(quantity, "quantity", least=1),
         tax_cents=0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
         names=tuple(name or ()),
-        expires_at=None if expires is None else expiry_time(wiring, expires),
+        expires_at=None if expires is None else expiry_time(wiring, expires, never=_NEVER),
         currency=currency,
     )
     return book(wiring, operation)

@@ -1,6 +1,5 @@
 """``meterctl meter``: attribute, hold, release, show, history, alerts, check"""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from meterctl.commands.command import command, new_app, take_shared
@@ -16,6 +15,9 @@ from meterctl.wiring import Wiring
 
 app = new_app()
 
+#: Bytes of a --costs file: far more than the features that a run may have.
+_LONGEST_COSTS = 1_000_000
+
 
 @app.callback()
 @take_shared
@@ -30,7 +32,7 @@ def attribute(
     run: Annotated[str, argument("RUN", "The run's id. Each of its steps is booked once.")],
     step: Annotated[str, option("--step", "STEP", "A step of the run (else the only one).")] = DEFAULT_STEP,
     cost: Annotated[list[str] | None, option("--cost", "FEATURE=USD", "Cost of a feature; repeatable.")] = None,
-    costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object.")] = None,
+    costs: Annotated[str | None, option("--costs", "FILE", "Costs as a JSON object; - reads standard input.")] = None,
     units: Annotated[str | None, option("--units", "N", "Units in place of costs.")] = None,
     plan_version: Annotated[str | None, option("--plan-version", "N", "Price by this version of the plan.")] = None,
     hold: Annotated[
@@ -113,16 +115,22 @@ def _costs(pairs: list[str] | None, file: str | None) -> dict[str, str] | None:
     return read_costs(by_feature("--cost", pairs, unit="USD", example="llm=0.0125", code="bad_costs"))
 
 
-def _costs_of_file(file: str) -> dict[str, str]:
+def _costs_of_file(name: str) -> dict[str, str]:
     from meterctl.core.files.json_text import json_value
+    from meterctl.core.files.sources import display_name, open_file_or_standard_input
 
     try:
-        return read_costs(json_value(Path(file).read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError) as problem:
-        message = f"cannot read costs from {file}: {problem}"
+        with open_file_or_standard_input(name) as file:
+            content = file.read(_LONGEST_COSTS + 1)
+        if len(content) > _LONGEST_COSTS:
+            raise BadInput(f"it is longer than {_LONGEST_COSTS:,} bytes", hint="", code="bad_costs")
+        return read_costs(json_value(content.decode("utf-8-sig")))
+    except UnicodeDecodeError as problem:
+        message = f"byte {problem.start + 1} is not UTF-8"
     except BadInput as problem:
-        message = f"cannot read costs from {file}: {problem.message}"
-    raise BadInput(message, hint='{"llm": "0.0125"}', code="bad_costs")
+        message = problem.message
+    hint = 'the file holds a JSON object of features and US dollars, such as {"llm": "0.0125"}'
+    raise BadInput(f"no costs from {display_name(name)}: {message}", hint=hint, code="bad_costs")
 
 
 @command(app)

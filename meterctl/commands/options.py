@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meterctl.core.errors import name_source
+from meterctl.core.errors import BadInput, name_source
 from meterctl.options import FORMATS
 from meterctl.wiring import Wiring
 
@@ -148,19 +148,27 @@ def filter_time(
     return instant
 
 
-def option_time(option: str, text: str) -> "Instant":
-    """Return the instant in the value of ``option``."""
-    from meterctl.core.domain.instants import parse
+def start_time(wiring: Wiring, option: str, text: str) -> "Instant":
+    """Return the instant from which something holds, and print it: a time, or a span such as 30d from now."""
+    from meterctl.core.domain.instants import parse_start
 
     with name_source(option):
-        return parse(text)
+        instant = parse_start(text, wiring.at or wiring.now)
+    if instant != text:
+        print_time(wiring, "from", instant)
+    return instant
 
 
-def expiry_time(wiring: Wiring, text: str, option: str = "--expires") -> "Instant":
-    """Return the instant of an expiry, and print it: the end of a day, or a span such as 30d from now."""
+def expiry_time(wiring: Wiring, text: str, option: str = "--expires", *, never: str | None = None) -> "Instant":
+    """Return the instant of an expiry, and print it: the end of a day, or a span such as 30d from now.
+
+    ``never``: the advice for the word ``never``, which only `lot extend` takes.
+    """
     from meterctl.core.domain.instants import parse_expiry
 
     with name_source(option):
+        if text == "never" and never is not None:
+            raise BadInput("'never' is not a time", hint=never, code="bad_time")
         instant = parse_expiry(text, wiring.at or wiring.now)
     if instant != text:
         print_time(wiring, "expires", instant)

@@ -16,6 +16,7 @@ Until = Annotated[str | None, option("--until", "TIME", "Before then; a date, we
 
 def period_of(wiring: Wiring, month: str | None, since: str | None, until: str | None) -> "Period":
     """Return the window that the options name; the last calendar month if they name none."""
+    from meterctl.core.domain.instants import add_millis
     from meterctl.core.reads import period
 
     if month is not None:
@@ -26,7 +27,8 @@ def period_of(wiring: Wiring, month: str | None, since: str | None, until: str |
     elif since is not None:
         begin = filter_time(wiring, "since", since)
         end = filter_time(wiring, "until", until, ends=True)
-        chosen = period.between(begin or wiring.now, end or wiring.now)
+        # A period ends before its end: without --until, an entry of this very millisecond belongs to it.
+        chosen = period.between(begin or wiring.now, end or add_millis(wiring.now, 1))
     elif until is not None:
         raise BadInput("--until needs a --since", hint="add --since, or name a --month", code="usage")
     else:

@@ -8,7 +8,7 @@ from meterctl.commands.command import command, new_app, take_shared
 from meterctl.commands.completion import complete_plans
 from meterctl.commands.confirmation import agree, book, is_to_ask, place_of
 from meterctl.commands.feature_pairs import by_feature
-from meterctl.commands.options import Org, argument, completer, option, option_time, switch
+from meterctl.commands.options import Org, argument, completer, option, start_time, switch
 from meterctl.core.booking.plan_publisher import NewVersion, Publication, publish, version_record
 from meterctl.core.domain.checks import check_integer, check_plan
 from meterctl.core.domain.meter_operations import NEXT_WEEK
@@ -37,7 +37,7 @@ def publish_version(
         list[str] | None, option("--ratio", "FEATURE=RATIO", "Units per unit of cost; repeatable.")
     ] = None,
     effective_from: Annotated[
-        str | None, option("--effective-from", "TIME", "In force from then on (else now).")
+        str | None, option("--effective-from", "TIME", "In force from then on: a time or 30d (else now).")
     ] = None,
     rollover_max: Annotated[
         str | None, option("--rollover-max", "N", "Most units of unused quota that roll over (else 0).")
@@ -59,7 +59,7 @@ def publish_version(
     """
     if effective_from is not None and wiring.options.at is not None:
         raise BadInput("--effective-from and --at cannot be combined", hint="leave out one of them", code="usage")
-    since = wiring.at if effective_from is None else option_time("--effective-from", effective_from)
+    since = wiring.at if effective_from is None else start_time(wiring, "--effective-from", effective_from)
     if from_config:
         if any(value is not None for value in (quota, rollover_max, rollover_weeks)) or ratio:
             raise BadInput("--from-config takes quota and ratios from the config", hint="leave them out", code="usage")
@@ -105,7 +105,8 @@ def _publish_config(wiring: Wiring, only: str | None, since: Instant | None) -> 
         for version in wiring.configured_plans()
         if only in (None, version.plan)
     ]
-    return Listing("plans", "plans", [result.record() for result in results])
+    warnings = [warning for result in results for warning in result.warnings]
+    return Listing("plans", "plans", [result.record() for result in results], warnings=warnings)
 
 
 @command(app, "list")
@@ -148,7 +149,7 @@ def assign(
         option(
             "--from",
             "TIME",
-            "From then on: a time, or next-week, the coming Monday (else now).",
+            "From then on: a time, 30d, or next-week, the coming Monday (else now).",
             completer("complete_starts"),
         ),
     ] = None,
@@ -166,4 +167,4 @@ def assign(
     """
     if from_ == NEXT_WEEK:
         return book(wiring, AssignPlan(org, plan, ref, NEXT_WEEK))
-    return book(wiring, AssignPlan(org, plan, ref, None if from_ is None else option_time("--from", from_)))
+    return book(wiring, AssignPlan(org, plan, ref, None if from_ is None else start_time(wiring, "--from", from_)))

@@ -74,6 +74,9 @@ def refund(
         return book(wiring, ReverseRefund(org, reverse))
     if cents is not None and unused:
         raise BadInput("--unused and --cents cannot be combined", hint="leave out one of them", code="usage")
+    if preview and session is None:
+        hint = "meterctl refund ORG --session ID --preview"
+        raise BadInput("a preview of a refund needs --session", hint=hint, code="usage")
     if session is None or (refund_id is None and not preview) or (cents is None and not (unused or preview)):
         hint = "meterctl refund ORG --session ID --cents N --refund-id ID; or --unused in place of --cents"
         raise BadInput("a refund needs --session, --cents and --refund-id", hint=hint, code="usage")

@@ -7,7 +7,7 @@ from meterctl.commands.confirmation import book
 from meterctl.commands.options import Org, argument, completer, option
 from meterctl.core.domain.checks import DEFAULT_STEP, check_integer
 from meterctl.core.domain.operations import Undo
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, shell_command
 from meterctl.core.reads.entry_names import EntryNames
 from meterctl.core.results import Receipt
 from meterctl.wiring import Wiring
@@ -57,7 +57,7 @@ def undo(
     if step is not None and run is None:
         raise BadInput("--step needs --run", hint="add --run RUN", code="usage")
     names = EntryNames(wiring.store, org)
-    number = None if seq is None else check_integer(seq, "seq", least=1)
+    number = None if seq is None else _number(org, seq)
     if ref is not None:
         of = names.of_ref(ref)
     elif run is not None:
@@ -67,3 +67,11 @@ def undo(
     elif of is None and number is not None:
         of = names.of_seq(number)
     return book(wiring, Undo(org, number, of), caution=f"this takes back {of or f'entry {number}'} of {org}")
+
+
+def _number(org: str, seq: str) -> int:
+    """Return the number of an entry; raise `BadInput` with the option for a key that stands in its place."""
+    if ":" in seq:
+        hint = f"name it by its key: {shell_command('undo', org, '--of', seq)} --reason TEXT"
+        raise BadInput(f"SEQ: {seq!r} is not the number of an entry", hint=hint, code="bad_number")
+    return check_integer(seq, "seq", least=1)

@@ -24,8 +24,12 @@ def load_settings(requested: str | None = None, environ: Mapping[str, str] = os.
         if len(content) > MAX_BYTES:
             raise BadConfig(f"the config {path} is longer than 1 MiB", hint="check --config and the file")
         text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as problem:
+        message = f"the config {path} is not UTF-8: byte {problem.start + 1}"
+        raise BadConfig(message, hint="save it as UTF-8") from None
     except (OSError, ValueError) as problem:
-        raise BadConfig(f"cannot read the config {path}: {problem}", hint="check --config and the file") from None
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise BadConfig(f"cannot read the config {path}: {reason}", hint="check --config and the file") from None
     from meterctl.config.file import read_settings
 
     return read_settings(path, text)

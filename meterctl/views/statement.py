@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from meterctl.core.domain.instants import add_millis
 from meterctl.core.reads.movements import MOVEMENTS
 from meterctl.core.reads.report import Report
 from meterctl.core.reads.statement import Statement
@@ -94,7 +95,7 @@ def _period(facts: _Facts) -> str:
 
 
 def _preamble(facts: _Facts) -> Iterator[Block]:
-    if facts["as_of"] < facts["until"]:
+    if add_millis(facts["as_of"], 1) < facts["until"]:
         yield Note(f"the period is not over: figures as of {words.when_utc(facts['as_of'])}", "warn")
     if facts.get("pending"):
         yield Note(f"{words.plural(facts['pending'], 'entry')} included that are due, and not booked yet")

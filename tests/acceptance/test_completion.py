@@ -99,7 +99,7 @@ STORY = (
         ("refund acme --reverse ", ["re_1"]),
         ("ledger acme --run ", ["run-1", "run-2"]),
         ("ledger acme --kind ho", ["hold"]),
-        ("plan assign acme pro --from ", ["next-week"]),
+        ("plan assign acme pro --from ", ["30d", "7d", "next-week"]),
         ("schema lo", ["lock", "locks", "lots"]),
     ],
 )

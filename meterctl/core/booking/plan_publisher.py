@@ -88,8 +88,19 @@ def publish(plans: Plans, clock: Clock, terms: NewVersion, *, dry_run: bool = Fa
             return Publication("unchanged", newest)
         version = _next_version(newest, terms, clock.now())
         if dry_run or plans.add(version):
-            return Publication("planned" if dry_run else "applied", version)
+            return Publication("planned" if dry_run else "applied", version, _delays(terms, version))
     raise PublishContended(f"others published versions of plan {terms.plan} at the same time")
+
+
+def _delays(terms: NewVersion, version: PlanVersion) -> list[Warning]:
+    """Return the warning about a version that is in force later than requested."""
+    if terms.effective_from is None or terms.effective_from == version.effective_from:
+        return []
+    message = (
+        f"asked for {terms.effective_from}, {version.plan} v{version.version} is in force from "
+        f"{version.effective_from}: not before v{version.version - 1}"
+    )
+    return [Warning("took_effect_later", message)]
 
 
 def not_published(plans: Plans, terms: Iterable[NewVersion]) -> list[str]:

@@ -103,6 +103,9 @@ def check_ref(value: object, what: str = "a ref") -> str:
             code=code,
         )
     invisible = next((mark for mark in value if _is_invisible(mark)), None) if isinstance(value, str) else None
+    if invisible is not None and 0xDC80 <= ord(invisible) <= 0xDCFF:  # how Python keeps a byte it cannot decode
+        message = f"{value!a} is not UTF-8: it holds the byte 0x{ord(invisible) - 0xDC00:02X}"
+        raise BadInput(message, hint="type it as UTF-8, in a UTF-8 locale such as LC_ALL=C.UTF-8", code=code)
     if invisible is not None:
         raise BadInput(f"{value!a} holds an invisible character, U+{ord(invisible):04X}", hint=rule, code=code)
     raise BadInput(f"{value!r} is not {what}", hint=rule, code=code)

@@ -42,7 +42,9 @@ _UNIT_MILLIS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE}
 _TIME_HINT = "a time is written 2026-11-22T10:03:00Z, with an offset as in 2026-11-22T12:03:00+02:00, or 2026-11-22"
 _PERIOD_HINT = "today, yesterday, monday, a week as 2026-W47 or a month as 2026-10"
 _FILTER_HINT = f"{_TIME_HINT}; or 2d, 36h, 90m, 3w for that long ago, now, {_PERIOD_HINT}"
-_EXPIRY_HINT = f"{_TIME_HINT} for the end of that day; or 30d, 12h, 4w for that long from now on, or {_PERIOD_HINT}"
+_COMING_HINT = "30d, 12h, 4w for that long from now on, today, tomorrow, monday (the coming one)"
+_EXPIRY_HINT = f"{_TIME_HINT} for the end of that day; or {_COMING_HINT}, a week as 2026-W47 or a month as 2026-10"
+_START_HINT = f"{_TIME_HINT}; or {_COMING_HINT}, a week as 2026-W47 or a month as 2026-10"
 _SPAN_HINT = "a span is written 90m, 36h, 14d or 3w"
 _RANGE_HINT = "times lie in the years 0001 to 9999, in UTC"
 
@@ -102,11 +104,38 @@ def parse_filter(text: str, now: Instant, *, ends: bool = False) -> Instant:
 
 
 def parse_expiry(text: str, now: Instant) -> Instant:
-    """Return the instant at which something expires: a time, ``30d`` (that long after ``now``), or a period's end."""
+    """Return the instant at which something expires: a time, ``30d`` (that long after ``now``), or a period's end.
+
+    A weekday is the coming one; today if today is that day.
+    """
     if _SPAN.fullmatch(text):
         return add_millis(now, parse_ahead(text))
-    period = _period(text, now)
+    period = _coming(text, now, now) or _period(text, now)
     return _parse_written(text, _EXPIRY_HINT) if period is None else period[1]
+
+
+def parse_start(text: str, now: Instant) -> Instant:
+    """Return the instant from which something holds: a time, ``30d`` (that long after ``now``), or a period's start.
+
+    A weekday is the coming one; a week ahead if today is that day.
+    """
+    if _SPAN.fullmatch(text):
+        return add_millis(now, parse_ahead(text))
+    period = _coming(text, now, add_days(now, 1)) or _period(text, now)
+    return _parse_written(text, _START_HINT) if period is None else period[0]
+
+
+def _coming(text: str, now: Instant, first: Instant) -> tuple[Instant, Instant] | None:
+    """Return the bounds of ``tomorrow``, or of the weekday from ``first`` on; None for another text."""
+    return _weekday(text, first) if text != "tomorrow" else (_midnight(add_days(now, 1)), _midnight(add_days(now, 2)))
+
+
+def _weekday(text: str, first: Instant) -> tuple[Instant, Instant] | None:
+    """Return the bounds of the first day from ``first`` on that has this name; None if it names no weekday."""
+    if text not in _WEEKDAYS:
+        return None
+    start = add_days(_midnight(first), (_WEEKDAYS.index(text) - to_datetime(first).weekday()) % 7)
+    return start, add_days(start, 1)
 
 
 def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
@@ -115,8 +144,7 @@ def _period(text: str, now: Instant) -> tuple[Instant, Instant] | None:
         start = add_days(_midnight(now), -1 if text == "yesterday" else 0)
         return start, add_days(start, 1)
     if text in _WEEKDAYS:
-        start = add_days(_midnight(now), -((to_datetime(now).weekday() - _WEEKDAYS.index(text)) % 7))
-        return start, add_days(start, 1)
+        return _weekday(text, add_days(now, -6))
     if text[4:6] == "-W":
         start = week_start(text)
         return start, add_days(start, 7)

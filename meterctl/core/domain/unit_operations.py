@@ -176,7 +176,11 @@ class Adjust(Operation):
         if self.expires_at is not None:
             check_instant(self.expires_at, "expires_at")
             if self.units < 0:
-                raise BadInput("only units that are added can expire", hint="leave expires_at out", code="bad_expires")
+                raise BadInput(
+                    "only units that are added can expire",
+                    hint="leave --expires out (expires_at in a file)",
+                    code="bad_expires",
+                )
         if self.priority is not None:
             self.priority = check_integer(self.priority, "priority", least=0, most=100)
             if self.units < 0:

@@ -43,7 +43,14 @@ def open_file_or_standard_input(name: str) -> Iterator["BufferedReader[Any]"]:
     """Open ``name``: a path, or ``-`` for standard input. Raises `BadInput` if that fails."""
     if name == STANDARD_STREAM:
         stream = sys.stdin.buffer
-        yield stream if isinstance(stream, BufferedReader) else BufferedReader(stream)
+        if isinstance(stream, BufferedReader):
+            yield stream
+            return
+        reader: BufferedReader[Any] = BufferedReader(stream)
+        try:
+            yield reader
+        finally:
+            reader.detach()  # otherwise it would close standard input
         return
     with open_file(name) as file:
         yield file

@@ -156,8 +156,9 @@ class Reads:
             due = (entry for entry in reversed(self._pending(org)) if is_alert(entry))
             entries = chain(entries, (entry for entry in due if entry["at"] >= start))
         records = (record for entry in entries for record in alert_records(entry))
+        first = list(islice(records, 1))  # a store that fails does so before a heading is printed
         about = {"org": org, "known": org is None or self._is_known(org), "since": since, "until": None, "next": None}
-        return Listing("alerts", "alerts", records, about)
+        return Listing("alerts", "alerts", chain(first, records), about)
 
     def alert_feed(self, after: str) -> Listing:
         """Return a page of all orgs' thresholds as they were recorded, after the cursor or instant ``after``.

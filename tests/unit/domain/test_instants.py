@@ -223,3 +223,18 @@ def test_the_system_clock_tells_the_time_and_waits() -> None:
     waited = instants.to_millis(system.now()) - instants.to_millis(before)
     assert 10 <= waited < 60_000
     assert abs(instants.to_datetime(before) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@given(
+    st.integers(0, 400), st.sampled_from(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
+)
+def test_a_weekday_ahead_is_the_nearest_that_has_not_ended_or_begun(days: int, name: str) -> None:
+    now = instants.add_days(NOW, days)
+    end, start = instants.parse_expiry(name, now), instants.parse_start(name, now)
+    last = instants.parse_filter(name, now)
+    assert now < end <= instants.add_days(now, 8)
+    assert now < start <= instants.add_days(now, 7)
+    assert instants.add_days(now, -7) < last <= now
+    assert instants.to_datetime(start).strftime("%A").lower() == name
+    assert instants.to_datetime(instants.add_days(end, -1)).strftime("%A").lower() == name
+    assert instants.to_millis(start) - instants.to_millis(last) == instants.WEEK

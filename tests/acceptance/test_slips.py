@@ -1,0 +1,149 @@
+"""Slips at the keyboard: each is answered with the words that would do, and books nothing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.shell import NOW, Answer, Shell
+
+CREDIT = "credit-pack acme small --session cs_1"
+
+
+def hint(answer: Answer) -> str:
+    return answer.err.rstrip("\n").splitlines()[-1].strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("adjust acme 5 --ref r1 --reason why --expires never", "leave --expires out"),
+        (f"{CREDIT} --expires never", "meterctl lot extend ORG LOT --expires never"),
+        ("adjust acme -5 --ref r1 --reason why --expires 30d", "leave --expires out"),
+        ("undo acme debit:r1 --reason why", "meterctl undo acme --of debit:r1 --reason TEXT"),
+        ("undo acme 'run:a;b:main' --reason why", "--of 'run:a;b:main'"),
+        ("undo acme r1 --reason why", "seq is a whole number"),
+        ("refund acme --preview", "meterctl refund ORG --session ID --preview"),
+        ("refund acme --preview --unused", "meterctl refund ORG --session ID --preview"),
+        ("meter attribute acme run1 --costs missing.json", 'such as {"llm": "0.0125"}'),
+    ],
+)
+def test_the_advice_is_the_line_that_would_do(run: Shell, line: str, advice: str) -> None:
+    journal = run.journal()
+    answer = run(line)
+    assert (answer.code, answer.out) == (2, "")
+    assert advice in hint(answer)
+    assert run.journal() == journal
+
+
+def test_lot_extend_alone_takes_never(run: Shell) -> None:
+    run.all(CREDIT, "lot extend acme 1 --expires never --ref x1 --reason why")
+    assert run.doc("balance acme")["lots"][0]["expires_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("tomorrow", "2026-11-18T00:00:00.000Z"),
+        ("today", "2026-11-17T00:00:00.000Z"),
+        ("monday", "2026-11-17T00:00:00.000Z"),
+        ("friday", "2026-11-21T00:00:00.000Z"),
+        ("sunday", "2026-11-23T00:00:00.000Z"),
+        ("12h", "2026-11-17T00:00:00.000Z"),
+    ],
+)
+def test_a_pack_that_expires_on_a_weekday_expires_on_the_coming_one(run: Shell, text: str, end: str) -> None:
+    answer = run(f"{CREDIT} --expires {text}")
+    assert (answer.code, answer.err) == (0, f"expires {end}\n")
+    balance = run.doc("balance acme")
+    assert (balance["balance"], balance["lots"][0]["expires_at"]) == (1000, end)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("30d", "2026-12-16T12:00:00.000Z"),
+        ("tomorrow", "2026-11-17T00:00:00.000Z"),
+        ("monday", "2026-11-23T00:00:00.000Z"),
+        ("friday", "2026-11-20T00:00:00.000Z"),
+        ("2026-12", "2026-12-01T00:00:00.000Z"),
+        ("2026-W48", "2026-11-23T00:00:00.000Z"),
+        ("2026-12-24", "2026-12-24T00:00:00.000Z"),
+    ],
+)
+def test_options_that_begin_something_take_spans_and_coming_days(run: Shell, text: str, start: str) -> None:
+    answer = run(f"plan publish pro --quota 5 --effective-from {text}")
+    assert (answer.code, answer.err) == (0, f"from {start}\n")
+    assert run.doc("plan show pro")["versions"][0]["effective_from"] == start
+    run.all(f"plan assign acme pro --ref p1 --from {text}")
+    assert run.doc("meter show acme")["next_plan"]["from"] == start
+
+
+def test_the_word_for_a_start_that_is_none_is_answered_with_those_that_are(run: Shell) -> None:
+    answer = run("plan assign acme pro --ref p1 --from next-month")
+    assert answer.code == 2
+    assert "30d" in hint(answer)
+    assert "tomorrow" in hint(answer)
+
+
+def test_a_plan_version_that_is_in_force_later_than_asked_says_so(run: Shell) -> None:
+    run.all("plan publish pro --quota 5 --effective-from 2026-11-10", "plan publish free --quota 5")
+    on_time = run.doc("plan publish pro --quota 6 --effective-from 2026-11-10")
+    late = run.doc("plan publish pro --quota 7 --effective-from 2026-11-01")
+    assert [warning["code"] for warning in on_time["warnings"]] == ["clock_pinned"]
+    assert [warning["code"] for warning in late["warnings"]] == ["took_effect_later", "clock_pinned"]
+    assert late["effective_from"] == "2026-11-10T00:00:00.000Z"
+    assert "pro v3 is in force from 2026-11-10T00:00:00.000Z: not before v2" in late["warnings"][0]["message"]
+    planned = run.doc("plan publish pro --quota 8 --effective-from 2026-11-01 --dry-run")
+    assert planned["warnings"][0]["code"] == "took_effect_later"
+    several = run.doc("plan publish --from-config --effective-from 2026-11-01")
+    assert [warning["code"] for warning in several["warnings"]] == ["took_effect_later", "clock_pinned"]
+
+
+@pytest.mark.parametrize("kind", ["statement acme", "report"])
+def test_a_window_without_an_end_has_this_very_millisecond(run: Shell, kind: str) -> None:
+    run.all(CREDIT, "debit acme 5 --ref r1")
+    document = run.doc(f"{kind} --since 2026-11-01")
+    assert (document["opening"], document["closing"], document["as_of"]) == (0, 995, NOW)
+    assert document["outstanding"]["units"] == 995
+    assert "not over" not in run(f"{kind} --since 2026-11-01").out
+    assert run.doc(f"{kind} --since 2026-11-01 --until {NOW}")["closing"] == 0
+    assert "not over" in run(f"{kind} --since 2026-11-01 --until 2026-11-17").out
+
+
+def test_costs_come_from_standard_input_too(run: Shell) -> None:
+    answer = run.json("meter attribute acme run1 --costs -", stdin='{"llm": "0.005"}')
+    assert answer.doc["entry"]["breakdown"] == {"llm": 5}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b'{"llm": "0.\xe91"}', "byte 12 is not UTF-8"), (b" " * 1_000_001, "it is longer than 1,000,000 bytes")],
+)
+def test_costs_that_cannot_be_read_say_why(run: Shell, tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "costs.json").write_bytes(content)
+    answer = run.json("meter attribute acme run1 --costs costs.json")
+    assert (answer.code, answer.error["code"]) == (2, "bad_costs")
+    assert answer.error["message"] == f"no costs from costs.json: {message}"
+
+
+def test_a_config_that_cannot_be_read_says_why_without_codes_of_the_system(run: Shell, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_bytes(b'default_plan = "fr\xe9e"\n')
+    assert "is not UTF-8: byte 19" in run("balance acme --config other.toml").err
+    for path, reason in (("missing.toml", "No such file or directory"), (".", "Is a directory")):
+        first = run(f"balance acme --config {path}").err.splitlines()[0]
+        assert first == f"error [bad_config]: cannot read the config {path}: {reason}"
+
+
+def test_a_ref_in_another_encoding_names_its_byte(run: Shell) -> None:
+    answer = run("debit", "acme", "5", "--ref", os.fsdecode(b"caf\xe9"))
+    assert (answer.code, "it holds the byte 0xE9" in answer.err) == (2, True)
+    assert "LC_ALL" in hint(answer)
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "ndjson", "plain"])
+def test_alerts_of_a_store_that_cannot_be_read_print_no_heading(run: Shell, tmp_path: Path, form: str) -> None:
+    (tmp_path / "notes.txt").write_text("no database " * 500)
+    answer = run(f"meter alerts -o {form} --store sqlite:notes.txt")
+    assert (answer.code, answer.out) == (10, "")
+    assert "not a database" in answer.err
