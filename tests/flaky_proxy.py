@@ -23,11 +23,11 @@ _TICK = 0.05
 class Weather(NamedTuple):
     """How likely each fault is, for each message; and how long delays and partitions take, in seconds."""
 
-    lose_request: float = 0.02
-    lose_answer: float = 0.03
-    delay: float = 0.1
-    cut_before: float = 0.01
-    cut_after: float = 0.02
+    lose_request: float = 0.01
+    lose_answer: float = 0.02
+    delay: float = 0.05
+    cut_before: float = 0.005
+    cut_after: float = 0.015
     longest_delay: float = 0.3
     partition_every: float = 3.0
     partition_lasts: float = 0.8

@@ -116,9 +116,13 @@ def test_words_that_a_shell_would_run_are_quoted(run: Shell) -> None:
     assert echoed.stdout == "$(touch${IFS}x);a&'b'\n"
 
 
-@pytest.mark.parametrize("line", ["balance ", "lot void acme ", "undo acme --run ", "plan show "])
+NOT_THERE = ["sqlite:missing/x.db", "sqlite:x.db", "mongodb://192.0.2.1", "mongodb://127.0.0.1:1"]
+WORDS = ["balance ", "lot void acme ", "undo acme --run ", "plan show "]
+
+
+# A server takes the whole patience each time: every store once, and every word where nothing answers at once.
 @pytest.mark.parametrize(
-    "store", ["mongodb://127.0.0.1:1", "mongodb://192.0.2.1", "sqlite:missing/x.db", "sqlite:x.db"]
+    ("line", "store"), [*((WORDS[0], store) for store in NOT_THERE), *((line, NOT_THERE[-1]) for line in WORDS[1:])]
 )
 def test_a_store_that_is_not_there_offers_nothing_soon(run: Shell, line: str, store: str) -> None:
     began = time.monotonic()

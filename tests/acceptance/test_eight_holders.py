@@ -6,7 +6,7 @@ from collections import Counter
 from tests.acceptance.many_processes import work_at_once
 from tests.acceptance.shell import Shell
 
-WRITERS, EACH, HELD = 8, 25, 1000
+WRITERS, EACH, HELD = 8, 15, 600
 
 #: Each hold is settled by its run, and the run is sent again as if its answer had been lost.
 HOLDS = """

@@ -18,7 +18,7 @@ for n in range(times):
 
 
 def test_eight_processes_take_what_is_there_and_nothing_else(run_anywhere: Shell) -> None:
-    check(run_anywhere, each=125, held=500)
+    check(run_anywhere, each=60, held=240)
 
 
 @pytest.mark.long

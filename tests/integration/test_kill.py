@@ -340,7 +340,7 @@ def kill_everything(place: Place, store: Store, *, orgs: int, lines: int, debits
 
 
 def test_backfills_loops_and_sweeps_are_killed_at_random(place: Place, opened: Store) -> None:
-    kill_everything(place, opened, orgs=1100, lines=3500, debits=80, kills=2, seed=2)
+    kill_everything(place, opened, orgs=700, lines=2000, debits=50, kills=2, seed=2)
 
 
 @pytest.mark.long
@@ -401,7 +401,7 @@ def backfill_until_it_ends(place: Place, results: Results, seconds: int) -> None
 
 
 def test_the_server_is_killed_in_the_middle_of_a_backfill(tmp_path: Path) -> None:
-    kill_mongod(tmp_path, orgs=300, lines=6000, kills=2, seed=1)
+    kill_mongod(tmp_path, orgs=300, lines=4000, kills=2, seed=1)
 
 
 @pytest.mark.long

@@ -134,7 +134,7 @@ def kill_holders(place: Place, store: Store, *, runs: int, kills: int, seed: int
 
 
 def test_holders_are_killed_at_random(place: Place, opened: Store) -> None:
-    kill_holders(place, opened, runs=20, kills=2, seed=1)
+    kill_holders(place, opened, runs=12, kills=2, seed=1)
 
 
 @pytest.mark.long

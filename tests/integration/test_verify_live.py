@@ -48,7 +48,7 @@ def operations(lines: int) -> Iterator[str]:
             yield json.dumps({"op": "debit", "org": org, "units": 1, "ref": f"d{number}", "allow_debt": True})
 
 
-@pytest.mark.parametrize("lines", [12_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("lines", [6_000, pytest.param(100_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_check_of_all_during_a_backfill_finds_nothing(store: str, tmp_path: Path, lines: int, workers: str) -> None:
     file = tmp_path / "in.ndjson"

@@ -7,7 +7,7 @@ from tests.simulator.explore import SCRIPTS, explore
 from tests.simulator.runs import run
 
 
-@pytest.mark.parametrize(("hand_overs", "faults", "store"), [(3, 0, "memory"), (1, 1, "memory"), (1, 0, "mongomock")])
+@pytest.mark.parametrize(("hand_overs", "faults", "store"), [(2, 0, "memory"), (1, 1, "memory"), (1, 0, "mongomock")])
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_every_promise_is_kept(name: str, hand_overs: int, faults: int, store: str) -> None:
     check(name, hand_overs, faults, store)
