@@ -11,7 +11,7 @@ from meterctl.core.domain.checks import check_integer
 from meterctl.core.errors import BadConfig, StoreUnreachable
 from meterctl.core.ports import Observation
 from meterctl.core.stores.url import open_store
-from meterctl.core.verify.doctor import SAMPLE, Diagnosis, Doctor
+from meterctl.core.verify.doctor import SAMPLE, Diagnosis, Doctor, finding_of
 from meterctl.process.clock import SystemClock
 from meterctl.wiring import Wiring
 
@@ -59,7 +59,7 @@ def _examine_config(wiring: Wiring) -> Observation:
     try:
         settings = wiring.settings
     except BadConfig as problem:
-        return Observation("config", False, problem.message, problem.hint)
+        return finding_of("config", problem)
     source = "no config file: the defaults hold" if settings.source is None else str(settings.source)
     if settings.allow_time_travel and not wiring.embedded:
         fix = "take allow_time_travel out of the config of anything but a test system"

@@ -317,16 +317,15 @@ class StoreClock(Protocol):
         ...
 
     def leave_mark(self, mark: ClockMark) -> None:
-        """Store ``mark`` with the next write of this process, in the same transaction.
+        """Store ``mark`` in the transaction of this process's next write; a store with a server keeps none.
 
-        A mark only moves forward, except that a real clock replaces the mark of a pinned one. A store with a server
-        keeps none.
+        A mark only moves forward, except that a real clock replaces the mark of a pinned one.
         """
         ...
 
 
 class Observation(NamedTuple):
-    """An aspect of the store (``name``), its state (``found``), and the next step (``fix``; None: nothing to do).
+    """An aspect of the store (``name``), its state (``found``), the next step (``fix``) and an error's ``code``.
 
     ``ok`` None: neither right nor wrong, or impossible to check; ``found`` gives the reason.
     """
@@ -335,6 +334,7 @@ class Observation(NamedTuple):
     ok: bool | None
     found: str
     fix: str | None = None
+    code: str | None = None
 
 
 class Store(Protocol):

@@ -21,4 +21,5 @@ def show_diagnosis(diagnosis: Diagnosis) -> Iterable[Block]:
 
 
 def _row(check: Observation) -> Row:
-    return Row([_SIGNS[check.ok], check.name, check.found, Styled(check.fix or "", "" if check.ok is False else "dim")])
+    finding = check.found if check.code is None else f"[{check.code}] {check.found}"
+    return Row([_SIGNS[check.ok], check.name, finding, Styled(check.fix or "", "" if check.ok is False else "dim")])

@@ -308,6 +308,7 @@ def test_l61_check_17_goes_by_the_servers_time_where_the_clock_is_wrong(
         assert ("compared with the server's time" in warning) == at_server
     checks = {check["name"]: check for check in real.json("doctor").doc["checks"]}
     assert (checks["ahead"]["ok"], checks["clock"]["ok"]) == (not named, False)
+    assert checks["clock"]["code"] == (None if at_server else "clock_jump")
     assert all(org in checks["ahead"]["found"] for org in named)
     assert checks["due"]["found"] == "nothing is due"
 

@@ -118,7 +118,8 @@ def test_a_default_plan_that_is_mistyped_is_told_with_the_one_it_is_like(run: Sh
     run.config(f"default_plan = '{name}'\n{CONFIG}")
     assert checks(run, DONE)["default plan"]["found"].endswith(f"; did you mean {near!r}?")
     run.config(f"default_plan = '{near}'\n{CONFIG}")
-    assert checks(run, DONE)["default plan"] == {"name": "default plan", "ok": True, "found": near, "fix": None}
+    known = checks(run, DONE)["default plan"]
+    assert known == {"name": "default plan", "ok": True, "found": near, "fix": None, "code": None}
 
 
 def test_what_waits_too_long_is_found(run_anywhere: Shell) -> None:
@@ -171,6 +172,7 @@ def test_a_bad_config_is_a_finding_and_the_store_is_looked_at_all_the_same(run: 
     found = checks(run, FINDINGS, "doctor --config bad.toml")
     assert wrong(found) == {"config"}
     assert "did you mean meter_mode" in found["config"]["found"]
+    assert (found["config"]["code"], found["store"]["code"]) == ("bad_config", None)
     assert found["store"]["ok"] is True
     assert not {"default plan", "plans"} & found.keys()
     run.file("none.toml", "default_plan = 'pro'\n")
@@ -189,6 +191,7 @@ def test_an_unreachable_server_is_a_finding(run: Shell, monkeypatch: pytest.Monk
     monkeypatch.setattr(store.connect, "__kwdefaults__", {"timeout_seconds": 0.3})
     found = checks(run, UNREACHABLE, "doctor --store mongodb://127.0.0.1:9/x")
     assert wrong(found) == {"store"}
+    assert found["store"]["code"] == "store_unreachable"
     assert "traceback" not in run("doctor --store mongodb://127.0.0.1:9/x").err.lower()
 
 

@@ -102,6 +102,8 @@ def test_l67_a_foreign_store_is_refused_where_nothing_is_to_do_too(foreign: Shel
         assert answer.out == "", line
     doctor = foreign.json("doctor")
     assert (doctor.code, doctor.doc["ok"]) == (10, False)
+    assert [check["code"] for check in doctor.doc["checks"] if check["ok"] is False] == [expected]
+    assert f"[{expected}]" in foreign("doctor").out
     made = {"new.plan", "rejects"} & {path.name for path in foreign.place.iterdir()}
     assert made == set()
 

@@ -12,6 +12,7 @@ class ObservationDocument(TypedDict):
     ok: Annotated[bool | None, means("null: neither right nor wrong, or it could not be looked at")]
     found: Annotated[str, text("the result, for people")]
     fix: Annotated[str | None, text("the next step, for people; null: none")]
+    code: Annotated[str | None, text("the code of the error behind it, as commands give it; null: there is none")]
 
 
 class DoctorDocument(TypedDict):

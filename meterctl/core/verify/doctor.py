@@ -17,6 +17,7 @@ from meterctl.core.booking.plan_publisher import NewVersion, not_published
 from meterctl.core.domain.instants import add_millis, to_millis
 from meterctl.core.domain.policy import PlanBook
 from meterctl.core.errors import (
+    ClockJump,
     Damaged,
     MeterctlError,
     StoreDamaged,
@@ -75,7 +76,7 @@ class Diagnosis(Result):
 
     def note_unreachable(self, problem: MeterctlError) -> None:
         """Note that the store does not answer, with the reason."""
-        self.checks.append(Observation("store", False, problem.message, problem.hint))
+        self.checks.append(finding_of("store", problem))
         self.is_reachable = False
 
     def fields(self) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class Doctor:
         try:
             setup = self._store.examine(self._clock)
         except StoreDamaged as problem:
-            yield Observation("store", False, problem.message, _RESTORE)
+            yield finding_of("store", problem, _RESTORE)
             yield from self._file()
             return
         yield from setup or [self._nothing_there()]
@@ -159,7 +160,7 @@ class Doctor:
         """Check the file itself; a server checks its own."""
         damage = self._store.damage()
         if damage:
-            yield Observation("file", False, f"damaged: {'; '.join(damage)}", _RESTORE)
+            yield Observation("file", False, f"damaged: {'; '.join(damage)}", _RESTORE, StoreDamaged.code)
         elif damage is not None:
             yield Observation("file", True, "every page and index is whole")
 
@@ -217,7 +218,8 @@ class Doctor:
         if problem is None:
             source = ", by a pinned clock" if mark.pinned else ""
             return Observation("clock", True, f"it is {now}; the last write noted ran at {mark.at}{source}")
-        return Observation("clock", False, problem, "set this machine's clock by NTP; if it is right, write with --yes")
+        fix = "set this machine's clock by NTP; if it is right, write with --yes"
+        return Observation("clock", False, problem, fix, ClockJump.code)
 
     def _ahead(self) -> Observation:
         ahead = self._store.heads.ahead(add_millis(self._now, FUTURE_MS), self._sample)
@@ -279,13 +281,15 @@ def _without_state(head: Head) -> Head:
     return head._replace(state={})
 
 
+def finding_of(name: str, problem: MeterctlError, fix: str | None = None) -> Observation:
+    """Return ``problem`` as a finding, with its own hint unless ``fix`` gives another next step."""
+    return Observation(name, False, problem.message, fix or problem.hint, problem.code)
+
+
 def _observe(name: str, look: Callable[[], Observation | None]) -> Observation | None:
     """Return the observation of ``look``, or a finding if that part of the store cannot be used."""
     try:
         return look()
-    except Damaged as problem:
-        return Observation(name, False, problem.message, problem.hint)
-    except StoreDamaged as problem:
-        return Observation(name, False, problem.message, _RESTORE)
     except StoreUnusable as problem:
-        return Observation(name, False, problem.message, problem.hint)
+        is_file = isinstance(problem, StoreDamaged) and not isinstance(problem, Damaged)
+        return finding_of(name, problem, _RESTORE if is_file else None)

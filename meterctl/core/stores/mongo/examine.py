@@ -112,7 +112,8 @@ def _kinds(database: MongoDatabase) -> Iterator[Observation]:
         fix = (
             "make plain collections of these names, restore their documents from a backup, then: meterctl verify --all"
         )
-        yield Observation("collections", False, f"another application's, or not plain: {summary}", fix)
+        finding = f"another application's, or not plain: {summary}"
+        yield Observation("collections", False, finding, fix, "foreign_collection")
 
 
 def _indexes(database: MongoDatabase) -> Iterator[Observation]:
