@@ -148,11 +148,12 @@ def _credit(
 ) -> Result:
     """Credit every part of a payment; check all parts before booking any."""
     from meterctl.core.payments.booked import credits_for
-    from meterctl.core.payments.sales import credit_for
+    from meterctl.core.payments.sales import check_parts, credit_for
 
     accepted = frozenset(payment.session for payment in sale) if accept_paid else frozenset[str]()
     seller = wiring.shop.seller(discounts=accept_discount, accept_paid=accepted)
     credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
+    check_parts(sale, [one for of_part in credits for one in of_part])
     pack = pack if len(sale) == 1 else None
     operations = [
         credit_for(payment, seller, org=org, pack=pack, credits=credit)

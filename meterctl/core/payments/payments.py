@@ -145,6 +145,17 @@ def part_names(name: str) -> list[str]:
     return [name, *(f"{name}:{number}" for number in range(1, MAX_PARTS + 1))]
 
 
+def numbered_names(names: Iterable[str], number: int, *, has_others: bool) -> tuple[str, ...]:
+    """Return the names of part ``number`` of a payment with these names.
+
+    The first part holds the payment's own names, so no second credit can take them. If the payment covers ``others``
+    besides packs, the first part has numbered names too: they show that the journal does not know the total.
+    """
+    own = tuple(names)
+    numbered = tuple(f"{name}:{number}" for name in own) if has_others or number > 1 else ()
+    return (*(own if number == 1 else ()), *numbered)
+
+
 def free_name(stripe_id: str, used: Collection[str]) -> str | None:
     """Return the first unused name, or None."""
     return next((name for name in names_of(stripe_id) if name not in used), None)

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable
 
-from meterctl.core.payments.payments import INTENT_PREFIX, INVOICE_PREFIX, SESSION_PREFIX, Payment, whole_of
+from meterctl.core.payments.payments import (
+    INTENT_PREFIX,
+    INVOICE_PREFIX,
+    SESSION_PREFIX,
+    Payment,
+    numbered_names,
+    whole_of,
+)
 
 Sale = tuple[Payment, ...]
 
@@ -60,8 +67,11 @@ def with_names(sale: Sale, names: Iterable[str]) -> Sale:
     has_others = sale[0].whole not in (0, sum(part.cents for part in sale))
     result = []
     for number, part in enumerate(sale, 1):
-        suffix = f":{number}" if has_others or number > 1 else ""
-        more = [name if ":" in name else f"{name}{suffix}" for name in names if name != part.session or suffix]
-        own = [*part.names, *(name for name in more if number == 1 or name.endswith(suffix))]
+        own = list(part.names)
+        for name in names:
+            if ":" not in name:
+                own += numbered_names([name], number, has_others=has_others)
+            elif number == 1 or name.endswith(f":{number}"):
+                own.append(name)
         result.append(part._replace(names=tuple(name for name in dict.fromkeys(own) if name != part.session)))
     return tuple(result)

@@ -1,13 +1,13 @@
 """Turn a payment into a credit, and check its price, quantity, tax, discount and currency. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import PaymentRefused, shell_command, shell_word
 from meterctl.core.payments.booked import Credit, standing_credit
-from meterctl.core.payments.payments import Payment
+from meterctl.core.payments.payments import Payment, base_of, whole_of
 
 
 class Seller(NamedTuple):
@@ -48,6 +48,20 @@ def credit_for(
     if offer is not None:
         _check_price(payment, pack, offer, seller)
     return _operation(payment, org, pack, payment.quantity or 1, payment.tax_cents)
+
+
+def check_parts(sale: Sequence[Payment], credits: Iterable[Credit]) -> None:
+    """Raise `PaymentRefused` if a payment of several packs is credited already, as a whole or with another pack."""
+    parts = {(part.session, part.pack) for part in sale}
+    credit = standing_credit(one for one in credits if (base_of(one.name), one.pack) not in parts)
+    if len(sale) < 2 or credit is None:
+        return
+    message = (
+        f"{whole_of(sale[0].session)} buys {len(sale)} packs, but {credit.name} credits it to {credit.org} "
+        f"with pack {credit.pack!r} for {credit.cents} {credit.currency}"
+    )
+    undo = shell_command("undo", credit.org, "--session", credit.name, "--reason", "TEXT")
+    raise _refused("credited_otherwise", message, f"undo that credit, and run this again: {undo}")
 
 
 def _operation(payment: Payment, org: str, pack: str, quantity: int, tax_cents: int) -> CreditPack:

@@ -5,7 +5,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from meterctl.core.domain.policy import PaymentKind
-from meterctl.core.payments.payments import MAX_PARTS, Payment, Problem
+from meterctl.core.payments.payments import MAX_PARTS, Payment, Problem, numbered_names
 from meterctl.core.payments.stripe.fields import (
     at,
     currency_of,
@@ -160,14 +160,12 @@ def _by_price(purchase: _Purchase, first: Payment, shop: Shop) -> list[Payment]:
     parts, offset = [], 0
     for number, (key, lines) in enumerate(groups.items(), 1):
         cents = first.cents if is_whole else sum(line.cents for line in lines)
-        # With other items in the sale, the payment's names belong to more than this part, so each gets a number.
-        suffix = f":{number}" if others or number > 1 else ""
         keeps_id = number == 1 and (is_lone or not is_invoice)
         session = purchase.id if keeps_id else f"{purchase.id}:{key if is_invoice else number}"
         parts.append(
             first._replace(
                 session=session,
-                names=tuple(f"{name}{suffix}" for name in _part_names(purchase, session)),
+                names=numbered_names(_part_names(purchase, session), number, has_others=bool(others)),
                 pack=by_price.get(lines[0].price or ""),
                 cents=cents,
                 quantity=sum(line.quantity for line in lines),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import IO
+from typing import IO, NamedTuple
 
 from meterctl.core.payments.payments import Giveback, Payment, Standing
 from meterctl.core.payments.sale_book import Sale, SaleBook
@@ -12,6 +12,13 @@ from meterctl.core.payments.webhooks.events import Event, RefundedSum
 
 #: The highest rank wins if events disagree about a refund or dispute.
 _RANK: tuple[Standing, ...] = ("waiting", "void", "given", "returned")
+
+
+class Link(NamedTuple):
+    """The names of one payment, and the time of the event that has them."""
+
+    names: tuple[str, ...]
+    created: int
 
 
 class Feed:
@@ -31,7 +38,7 @@ class Feed:
         self.refund_sums: dict[str, RefundedSum] = {}
         self.subscriptions: dict[str, tuple[int, Json]] = {}
         self.thin: dict[tuple[str, str], Event] = {}
-        self._links: list[tuple[str, ...]] = []
+        self._links: list[Link] = []
         self._sources: dict[str, list[Source]] = {}
 
     def add(self, event: Event, source: Source | None = None) -> bool:
@@ -54,12 +61,13 @@ class Feed:
             about.append(event.thin[1])
             self.thin[event.thin] = event
         if event.same_payment:
-            self._links.append(event.same_payment)
+            about.append(event.same_payment[0])
+            self._links.append(Link(event.same_payment, event.created or 0))
         if about:
             source = source or self._aside.put(event.delivery, event.id)
             for name in about:
                 self._sources.setdefault(name, []).append(source)
-        return bool(about or event.same_payment)
+        return bool(about)
 
     def put_aside(self, delivery: Delivery) -> Source:
         """Keep a delivery that cannot be used now but may be later."""
@@ -81,9 +89,13 @@ class Feed:
 
     def link(self) -> None:
         """Add the names from invoice_payment events to known payments."""
-        for names in self._links:
-            if self.find_sale(names) is not None:
-                self._book.link(names)
+        for link in self._links:
+            if self.find_sale(link.names) is not None:
+                self._book.link(link.names)
+
+    def loose_links(self) -> list[Link]:
+        """Return the links to payments that no event of this run shows."""
+        return [link for link in self._links if self.find_sale(link.names) is None]
 
     # -- the rest
 
@@ -108,11 +120,13 @@ class Feed:
 
         Failed refunds count as known, because the sum included them at the time.
         """
-        known: dict[str | None, int] = {}
-        for item in self.givebacks.values():
-            if not item.is_dispute:
-                known[item.charge] = known.get(item.charge, 0) + item.cents
-        return [charge for charge in self.refund_sums.values() if known.get(charge.charge, 0) < charge.cents]
+        sums = self.refund_sums.values()
+        return [charge for charge in sums if sum(self.refunds_of(charge).values()) < charge.cents]
+
+    def refunds_of(self, charge: RefundedSum) -> dict[str, int]:
+        """Return by id the cents of the refunds of a charge that the events hold."""
+        names = {charge.charge, charge.intent} - {None}
+        return {item.id: item.cents for item in self.givebacks.values() if not item.is_dispute and names & set(item.of)}
 
 
 def _weight(item: Giveback) -> tuple[int, int, int]:

@@ -13,20 +13,26 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.operations import Operation, Request, ReverseRefund
 from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
-from meterctl.core.payments.booked import Credit, credits_for, in_parts, shares_unknown
+from meterctl.core.payments.booked import Credit, credits_for, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
-from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, oldest_first, shares
+from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, oldest_first
 from meterctl.core.payments.releases import without_release
 from meterctl.core.payments.sale_book import Sale
-from meterctl.core.payments.sales import Seller, credit_for
+from meterctl.core.payments.sales import Seller, check_parts, credit_for
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.reader import Reader
 from meterctl.core.payments.stripe.shop import Json, MissingObject, Shop
 from meterctl.core.payments.stripe.subscriptions import Subscription, assignment, plan_history, read_subscription
 from meterctl.core.payments.webhooks.deliveries import Rejection
 from meterctl.core.payments.webhooks.event_counts import TROUBLE, Events
-from meterctl.core.payments.webhooks.events import with_object
-from meterctl.core.payments.webhooks.feed import Feed
+from meterctl.core.payments.webhooks.events import RefundedSum, with_object
+from meterctl.core.payments.webhooks.feed import Feed, Link
+from meterctl.core.payments.webhooks.later_news import (
+    booked_refunds,
+    is_credited,
+    shares_by_credit,
+    with_later_names,
+)
 from meterctl.core.results import Receipt
 
 #: Refusals that another event may lift.
@@ -75,16 +81,18 @@ class Settler:
         self._read_thin(feed, result)
         open_charges = self._complete(feed)
         for name, sale in sorted(feed.sales.items(), key=lambda one: (one[1][0].at, one[0])):
-            for payment in sale if name not in self._looked_up_payments else ():
-                names = dict.fromkeys([name, *_names(sale)])
-                self._note(names, payment.session, self._settle_payment(payment), feed, result)
-        for charge in open_charges:
-            self._note([charge], charge, ObjectOutcome("pending", "refunds_unknown", _UNNAMED_REFUND), feed, result)
+            names = dict.fromkeys([name, *_names(sale)])
+            for payment, outcome in self._settle_sale(sale) if name not in self._looked_up_payments else ():
+                self._note(names, payment.session, outcome, feed, result)
+        for link in feed.loose_links():
+            self._note([link.names[0]], link.names[0], self._learn_names(link), feed, result)
         for name, (event_time, item) in feed.subscriptions.items():
             self._note([name], name, self._follow(item, event_time), feed, result)
         self._set_releases_aside(feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
+        for charge in open_charges:
+            self._note([charge.charge], charge.charge, self._explain(charge, feed), feed, result)
 
     # -- gaps in the events
 
@@ -92,10 +100,8 @@ class Settler:
         """Read the objects that events name but do not hold."""
         for (kind, name), event in feed.thin.items():
             if self._gateway is None:
-                outcome = ObjectOutcome(
-                    "pending", "needs_key", f"the event only names {name}: set STRIPE_API_KEY to read it"
-                )
-                self._note([name], name, outcome, feed, result)
+                message = f"the event only names {name}: set STRIPE_API_KEY to read it"
+                self._note([name], name, ObjectOutcome("pending", "needs_key", message), feed, result)
                 continue
             item = self._gateway.object(kind, name)
             full = event if item is None else with_object(event, item, self._booking.shop)
@@ -103,7 +109,7 @@ class Settler:
             if item is None or not feed.add(full._replace(thin=None), source):
                 result.count("other")
 
-    def _complete(self, feed: Feed) -> list[str]:
+    def _complete(self, feed: Feed) -> list[RefundedSum]:
         """Fill gaps in the events from Stripe, before booking; return the charges still incomplete."""
         feed.link()
         open_charges = feed.unexplained_charges()
@@ -112,7 +118,7 @@ class Settler:
             if name in feed.sales and not any(part.missing_object for part in sale):
                 feed.add_sale(sale)
         if self._gateway is None:
-            return [charge.charge for charge in open_charges]
+            return open_charges
         for known_sale in list(feed.sales.values()):
             if self._is_open(known_sale[0]):
                 full_sale = self._gateway.sale(known_sale[0].session)
@@ -152,18 +158,41 @@ class Settler:
 
     # -- payments
 
-    def _settle_payment(self, payment: Payment) -> ObjectOutcome:
-        if payment.foreign:
-            return ObjectOutcome("foreign")
-        if not payment.paid:
-            return ObjectOutcome("unpaid" if payment.status.startswith("complete") else "unchanged")
-        credits = credits_for(self._ledger.store, payment.all_names)
+    def _settle_sale(self, sale: Sale) -> Iterator[tuple[Payment, ObjectOutcome]]:
+        """Credit the parts of a payment; yield the outcome of each."""
+        if sale[0].foreign or not sale[0].paid:
+            unpaid = "unpaid" if sale[0].status.startswith("complete") else "unchanged"
+            yield from ((payment, ObjectOutcome("foreign" if payment.foreign else unpaid)) for payment in sale)
+            return
+        credits = credits_for(self._ledger.store, _names(sale))
+        if is_credited(sale, credits):
+            yield from ((payment, ObjectOutcome("replayed", org=credits[0].org)) for payment in sale)
+            return
+        try:
+            check_parts(sale, credits)
+        except PaymentRefused as problem:
+            outcome = ObjectOutcome("conflict", problem.code, _with_hint(problem), sale[0].org)
+            yield from ((payment, outcome) for payment in sale)
+            return
+        yield from ((payment, self._settle_payment(payment, credits)) for payment in sale)
+
+    def _settle_payment(self, payment: Payment, credits: Sequence[Credit]) -> ObjectOutcome:
         try:
             operation = credit_for(payment, self._booking.seller, credits=credits)
         except (PaymentRefused, BadInput) as problem:
             status = "pending" if problem.code == "needs_key" else "refused"
             return ObjectOutcome(status, problem.code, _with_hint(problem), payment.org)
         return _outcome(self._book(operation, payment.at))
+
+    def _learn_names(self, link: Link) -> ObjectOutcome:
+        """Claim the further names of a payment that is credited already."""
+        operations = with_later_names(credits_for(self._ledger.store, link.names), link.names)
+        outcomes = [_outcome(self._book(operation, None)) for operation in operations]
+        if outcomes:
+            return max(outcomes, key=lambda outcome: _BADNESS[outcome.status])
+        # The payment may come later, and a refund after it has only these names.
+        resent_until = instants.add_days(instants.from_millis(link.created * 1000), RESENT_DAYS)
+        return ObjectOutcome("unchanged", keep=self._gateway is None and resent_until > self._ledger.clock.now())
 
     def _follow(self, item: Json, event_time: int) -> ObjectOutcome:
         """Put an org on the plan of its subscription."""
@@ -195,6 +224,14 @@ class Settler:
             return read_subscription(item, self._gateway.shop_for(item))
 
     # -- givebacks
+
+    def _explain(self, charge: RefundedSum, feed: Feed) -> ObjectOutcome:
+        """Return the outcome for a charge whose events do not name all refunds: they may be booked already."""
+        credits = credits_for(self._ledger.store, [name for name in (charge.intent, charge.charge) if name])
+        refunds = {**booked_refunds(credits), **feed.refunds_of(charge)}
+        if sum(refunds.values()) >= charge.cents:
+            return ObjectOutcome("replayed")
+        return ObjectOutcome("pending", "refunds_unknown", _UNNAMED)
 
     def _set_releases_aside(self, feed: Feed, result: Events) -> None:
         """Take out the refunds that only release the uncaptured rest of a payment."""
@@ -248,7 +285,7 @@ class Settler:
             if not sale or sale[0].foreign:
                 return ObjectOutcome("foreign")
             return ObjectOutcome("pending", "unknown_session", f"{sale[0].session} is not credited yet")
-        outcomes = [self._claw_part(share, credit) for share, credit in _shared(item, sale, credits)]
+        outcomes = [self._claw_part(share, credit) for share, credit in shares_by_credit(item, sale, credits)]
         return max(outcomes, key=lambda outcome: _BADNESS[outcome.status])
 
     def _claw_part(self, item: Giveback, credit: Credit) -> ObjectOutcome:
@@ -337,16 +374,6 @@ def _names(sale: Iterable[Payment]) -> list[str]:
     return list(dict.fromkeys(name for part in sale for name in part.all_names))
 
 
-def _shared(item: Giveback, sale: Sale | None, credits: Sequence[Credit]) -> Iterator[tuple[Giveback, Credit]]:
-    """Yield a giveback's share for each credit of its payment, in proportion to the parts' amounts."""
-    for part in in_parts(credits):
-        known = next((one for one in sale or () if set(one.all_names) & set(part.credit.all_names)), None)
-        if known is not None and sale is not None:
-            yield shares(item, sale)[sale.index(known)], part.credit
-        else:
-            yield part.share_of(item), part.credit
-
-
 def _unknown(_: Giveback) -> None:
     """Answer no question about a refund: there is no key."""
 
@@ -355,7 +382,7 @@ def _with_hint(problem: PaymentRefused | BadInput) -> str:
     return f"{problem.message}; {problem.hint}" if problem.hint else problem.message
 
 
-_UNNAMED_REFUND = (
+_UNNAMED = (
     "the charge was refunded, but no event names the refund: send refund.created events too, or set STRIPE_API_KEY"
 )
 _DIFFERS = (
