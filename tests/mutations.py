@@ -466,9 +466,15 @@ MUTATIONS = [
     ),
     Mutation(
         'booking/payment_names',
-        'return view.topup_named(operation.all_names) if own else None',
-        'return None',
+        'named = view.topup_named(operation.all_names) if own else None',
+        'named = None',
         'a crash between claim and topup lets a payment in twice',
+    ),
+    Mutation(
+        'booking/payment_names',
+        'return operation.is_anew and view.by_key(undo_key(topup)) is not None',
+        'return operation.is_anew',
+        'a payment is credited anew although its topup stands',
     ),
     Mutation(
         'booking/payment_names',

@@ -7,7 +7,8 @@ from meterctl.core.booking.price_warnings import price_warnings
 from meterctl.core.domain.operations import Attribute, CreditPack, Operation
 from meterctl.core.domain.policy import Terms
 from meterctl.core.domain.rules import Idle
-from meterctl.core.errors import Damaged, Refusal
+from meterctl.core.domain.unit_operations import name_anew
+from meterctl.core.errors import Damaged, Refusal, shell_word
 from meterctl.core.model import Entry, Instant
 from meterctl.core.results import Receipt, Status, Warning
 
@@ -103,7 +104,15 @@ def repeated(
         entry=first,
         diff=diff or None,
         undone_by=None if undo is None else undo["seq"],
+        own_hint=_anew(first) if diff and undo is not None and isinstance(operation, CreditPack) else None,
     )
+
+
+def _anew(topup: Entry) -> str:
+    """Return the way to credit the payment of an undone topup anew."""
+    names = [topup["session"], *topup.get("names", ())]
+    more = " ".join(f"--name {shell_word(name)}" for name in names)
+    return f"to credit the payment anew, give it another session: --session {shell_word(name_anew(names[0]))} {more}"
 
 
 def _warnings(operation: Operation, entries: Sequence[Entry], terms: Terms, now: Instant) -> Iterator[Warning]:

@@ -156,7 +156,7 @@ class OrgView:
 
     def _remember(self, topup: Entry) -> None:
         for name in names_of(topup):
-            self._sessions.setdefault(name, topup["session"])
+            self._sessions[name] = topup["session"]  # of two, the older one was undone
 
     def _on_top(self) -> list[Entry]:
         return self.flying + self.pending

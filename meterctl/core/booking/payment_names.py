@@ -7,6 +7,9 @@ another name. Then the journal decides: the topups of one org are in order, and 
 A writer that loses a name to another credit of the payment has claimed its other names already, and so has a writer
 that crashed before. These claims cannot be freed, because a third writer may rely on them. The writer whose credit is
 answered with the other one takes the session off them: the org keeps the names, and `verify` expects no credit.
+
+Once a topup was undone, a repeat of it is a replay, under every name of the payment. To credit the payment anew, in the
+same org, a credit says so: its session is one of the payment's names with ``~2``, ``~3`` ...
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -54,9 +57,10 @@ class PaymentNames:
                 raise self._damage[name]
         own = [claim for name in operation.all_names if (claim := self._own(operation, name)) is not None]
         for claim in own:
-            if (topup := topup_of(claim, view)) is not None:
+            if (topup := topup_of(claim, view)) is not None and not _is_anew(operation, topup, view):
                 return topup
-        return view.topup_named(operation.all_names) if own else None
+        named = view.topup_named(operation.all_names) if own else None
+        return None if named is None or _is_anew(operation, named, view) else named
 
     def _own(self, operation: CreditPack, name: str) -> Claim | None:
         claim = self._claims.get(name)
@@ -126,8 +130,13 @@ def claim_all(store: Store, claims: Sequence[Claim]) -> dict[str, Claim]:
 
 
 def _move(store: Store, holder: Claim, to: Claim) -> bool:
-    free = _is_idle(store, holder) if holder.org == to.org else undo_is_booked(store, holder)
-    return free and store.claims.move(holder, to)
+    is_free = (holder.org == to.org and _is_idle(store, holder)) or undo_is_booked(store, holder)
+    return is_free and store.claims.move(holder, to)
+
+
+def _is_anew(operation: CreditPack, topup: Entry, view: OrgView) -> bool:
+    """Return True if a payment is credited anew after the org's ``topup`` of it was undone."""
+    return operation.is_anew and view.by_key(undo_key(topup)) is not None
 
 
 def _is_idle(store: Store, claim: Claim) -> bool:

@@ -22,6 +22,12 @@ from meterctl.core.model import MAX_UNITS, Instant
 NEVER = "never"
 
 
+def name_anew(session: str) -> str:
+    """Return the name under which the payment of an undone credit is credited anew."""
+    name, _, number = session.partition("~")
+    return f"{name}~{int(number) + 1 if number.isdecimal() else 2}"
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class CreditPack(Operation):
     """Book a sold pack. ``paid_cents`` (all that was paid, tax included) None: the pack's price; ``currency`` None: the
@@ -66,6 +72,11 @@ class CreditPack(Operation):
     def all_names(self) -> tuple[str, ...]:
         """Every name of the payment, the session first."""
         return (self.session, *self.names)
+
+    @property
+    def is_anew(self) -> bool:
+        """Return True if the session says that the payment is credited anew after an undo: ``cs_1~2``."""
+        return "~" in self.session
 
     def parameters(self) -> dict[str, Any]:
         return {

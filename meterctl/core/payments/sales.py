@@ -60,8 +60,7 @@ def check_parts(sale: Sequence[Payment], credits: Iterable[Credit]) -> None:
         f"{whole_of(sale[0].session)} buys {len(sale)} packs, but {credit.name} credits it to {credit.org} "
         f"with pack {credit.pack!r} for {credit.cents} {credit.currency}"
     )
-    undo = shell_command("undo", credit.org, "--session", credit.name, "--reason", "TEXT")
-    raise _refused("credited_otherwise", message, f"undo that credit, and run this again: {undo}")
+    raise _refused("credited_otherwise", message, "to mend it, save a plan: meterctl reconcile stripe --plan-out FILE")
 
 
 def _operation(payment: Payment, org: str, pack: str, quantity: int, tax_cents: int) -> CreditPack:

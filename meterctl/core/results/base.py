@@ -149,7 +149,7 @@ class Receipt(WriteResult):
     @shown
     def hint(self) -> Annotated[str | None, text("the next step after a refusal or conflict, for people")]:
         if self.status == "conflict":
-            return (
+            return self.own_hint or (
                 "New operation: choose another name (--ref, --session, --refund-id or RUN). "
                 "Retry: repeat the original values."
             )

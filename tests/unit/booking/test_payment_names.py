@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from meterctl.core.domain.operations import CreditPack
+from meterctl.core.domain.operations import CreditPack, Undo
 from meterctl.core.errors import Damaged, StoreUnreachable, sound
 from meterctl.core.model import Claim
 from meterctl.core.stores.overlay import OverlayStore
@@ -161,3 +161,54 @@ def test_a_damaged_claim_stops_only_the_credit_that_asks_for_it(desk: Desk) -> N
     desk.store.claims.on("holders", holders)  # type: ignore[attr-defined]
     requests = [request(CreditPack("acme", "small", session)) for session in ("cs_1", "cs_2")]
     assert [receipt.status for receipt in desk.ledger.execute(requests)] == ["failed", "applied"]
+
+
+# -- a payment is credited anew
+
+
+@pytest.mark.parametrize("anew", ["pi_1~2", "cs_1~2"], ids=["under its name", "under another name"])
+def test_an_undone_payment_is_credited_anew_under_a_session_that_says_so(desk: Desk, anew: str) -> None:
+    desk.credit("pi_1", "small", "ch_1")
+    desk.undo(1)
+    for session in ("pi_1", "cs_1"):
+        assert (again := desk.credit(session, "small", "pi_1", "ch_1")).undone_by == 2, again
+    other = desk.credit("cs_1", "short", "ch_1")
+    assert other.status == "conflict"
+    assert other.hint == (
+        "to credit the payment anew, give it another session: --session 'pi_1~2' --name pi_1 --name ch_1"
+    )
+    assert desk.credit(anew, "short", "cs_1", "pi_1", "ch_1").status == "applied"
+    assert {session for _, _, session in claims(desk)} == {anew}
+    assert findings(desk) == []
+    # From here on it is that credit, under every name.
+    assert desk.credit("cs_2", "short", "ch_1").status == "replayed"
+    assert desk.credit("pi_2~2", "short", "pi_1").status == "replayed"
+    assert desk.refund("ch_1", 300, "re_1").entry["session"] == anew  # type: ignore[index]
+    assert desk.balance() == 0
+
+
+def test_a_payment_that_stands_is_not_credited_anew(desk: Desk) -> None:
+    desk.credit("pi_1", "small", "ch_1")
+    assert desk.credit("cs_1~2", "small", "ch_1").status == "replayed"
+    assert desk.credit("pi_1~2", "short", "pi_1").status == "conflict"
+    assert desk.balance() == 1000
+
+
+def test_claims_of_a_payment_that_was_credited_anew_are_rebuilt(desk: Desk) -> None:
+    desk.credit("pi_1", "small", "ch_1")
+    desk.undo(1)
+    desk.credit("cs_1~2", "small", "pi_1", "ch_1")
+    for claim in list(sound(desk.store.claims.read())):
+        assert desk.store.claims.move(claim, claim._replace(session="pi_1"))
+    repair_claims(desk.store)
+    assert {session for _, _, session in claims(desk)} == {"cs_1~2"}
+    assert findings(desk) == []
+
+
+def test_undo_and_a_credit_anew_fit_into_one_file(desk: Desk) -> None:
+    desk.credit("pi_1", "short")
+    undo = Undo("acme", of="session:pi_1")
+    anew = CreditPack("acme", "small", "cs_1~2", names=("pi_1",))
+    assert [receipt.status for receipt in desk.ledger.execute(map(request, (undo, anew)))] == ["applied", "applied"]
+    assert desk.balance() == 1000
+    assert findings(desk) == []

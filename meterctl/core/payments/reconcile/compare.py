@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from meterctl.core.domain.operations import Request
+from meterctl.core.payments.payments import whole_of
 from meterctl.core.payments.reconcile.clawback_findings import clawback_findings
 from meterctl.core.payments.reconcile.credit_findings import (
     credited_not_paid,
@@ -57,14 +58,25 @@ def repairable_findings(
     """
     findings = {case.session: differences for case in cases if (differences := compare(case, policy))}
     refused = _refused(findings, rehearse)
-    in_place = replace(policy, may_undo=False)
-    stuck = {session for session, _ in refused}
-    findings |= {case.session: compare(case, in_place) for case in cases if case.session in stuck}
+    stuck = {session: receipt.message for (session, _), receipt in reversed(refused.items())}
+    for case in cases:
+        if case.session in stuck:
+            findings[case.session] = compare(case, replace(policy, obstacle=stuck[case.session]))
+        elif case.session in findings and whole_of(case.session) in map(whole_of, stuck):
+            findings[case.session] = [_beside(finding) for finding in findings[case.session]]
     refused = _refused(findings, rehearse) if stuck else {}
     for (session, position), receipt in refused.items():
         finding = findings[session][position]
         findings[session][position] = finding._replace(requests=(), fix=f"by hand: {receipt.message}")
     return [finding for case_findings in findings.values() for finding in case_findings]
+
+
+def _beside(finding: Discrepancy) -> Discrepancy:
+    """Return the finding of a pack whose payment has another one that stays as it is: it may stand for both."""
+    if finding.kind != "paid_not_credited":
+        return finding
+    fix = "by hand: the payment's other credit cannot be undone, and may stand for this pack too"
+    return finding._replace(requests=(), fix=fix)
 
 
 def _refused(

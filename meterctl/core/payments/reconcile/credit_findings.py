@@ -27,7 +27,7 @@ def credited_not_paid(case: Case, payment: Payment, credit: Credit, repairs: Rep
     """Return the finding for a credit of an unpaid payment; nothing is undone while the money is on its way."""
     waits = payment.status == "processing"
     may_undo = repairs.policy.may_undo and not waits
-    way_out = "wait: the money is still on its way" if waits else _UNDO_BY_HAND
+    way_out = "wait: the money is still on its way" if waits else repairs.policy.by_hand
     return Discrepancy(
         kind="credited_not_paid",
         session=case.session,
@@ -68,11 +68,8 @@ def duplicate(credit: Credit, keeper: Credit, case: Case, repairs: Repairs) -> D
         actual=credit_text(credit),
         message=f"entry {credit.seq} of {credit.org} credits the same payment as entry {keeper.seq} of {keeper.org}",
         requests=repairs.take_back(credit, "credited twice"),
-        fix="" if repairs.policy.may_undo else _UNDO_BY_HAND,
+        fix="" if repairs.policy.may_undo else repairs.policy.by_hand,
     )
-
-
-_UNDO_BY_HAND = "by hand: its units are used, so it cannot be undone; correct the balance with: meterctl adjust"
 
 
 def missing_credit(payment: Payment, repairs: Repairs) -> Discrepancy:
@@ -126,7 +123,7 @@ def _rebooking(finding: Discrepancy, case: Case, payment: Payment, credit: Credi
     """Return ``finding`` with the requests that undo the credit, book it right, and repeat its clawbacks."""
     why = finding.kind.replace("_", " ")
     if not repairs.policy.may_undo:
-        return finding._replace(fix=_UNDO_BY_HAND)
+        return finding._replace(fix=repairs.policy.by_hand)
     again = repairs.credit(payment, payment.org or credit.org, payment.pack or credit.pack, why)
     if isinstance(again, str):
         return finding._replace(fix=again)

@@ -17,13 +17,22 @@ from meterctl.core.payments.sales import Seller, credit_for
 class RepairPolicy:
     """The amounts to accept, and the actor for repairs; ``provider`` names the payments' side in messages.
 
-    ``may_undo`` is False if no credit can be undone, because one of them is in use.
+    ``obstacle`` is the reason why no credit can be undone, and empty if all can.
     """
 
     seller: Seller
     actor: str
-    may_undo: bool = True
+    obstacle: str = ""
     provider: str = "Stripe"
+
+    @property
+    def may_undo(self) -> bool:
+        return not self.obstacle
+
+    @property
+    def by_hand(self) -> str:
+        """The way out if a credit cannot be undone."""
+        return f"by hand: it cannot be undone ({self.obstacle}); correct the balance with: meterctl adjust"
 
 
 class Repairs:
@@ -42,7 +51,8 @@ class Repairs:
         self._used: dict[str, set[str]] = {}
         for credit in case.credits:
             names = self._used.setdefault(credit.org, set())
-            names |= {credit.name, *(claw.name for claw in credit.clawbacks)}
+            # After an undo, whichever name it goes by, the payment is credited anew under a name that says so.
+            names |= {case.session, credit.name, *(claw.name for claw in credit.clawbacks)}
 
     @property
     def org(self) -> str | None:

@@ -289,7 +289,7 @@ def test_what_was_given_back_above_the_payment_is_told(givebacks: list[Giveback]
 
 
 def test_what_cannot_be_undone_is_mended_in_place() -> None:
-    stuck = RepairPolicy(Seller(PACKS), "tester", may_undo=False)
+    stuck = RepairPolicy(Seller(PACKS), "tester", obstacle="of the 1,000 units of entry 1, 7 are left")
     wrong = case(paid(), [gone()], [credit(Clawback("hand", 10, 2), org="beta"), credit(org="corp", seq=9)])
     assert found_in(wrong, stuck) == [
         ("duplicate", []),
@@ -297,9 +297,8 @@ def test_what_cannot_be_undone_is_mended_in_place() -> None:
         ("clawed_not_refunded", [ReverseRefund("beta", "hand")]),
         ("refunded_not_clawed", [Refund("beta", S, 100, "re_1")]),
     ]
-    assert [finding.fix for finding in compare(case(paid(paid=False), [], [credit()]), stuck)] == [
-        "by hand: its units are used, so it cannot be undone; correct the balance with: meterctl adjust"
-    ]
+    (finding,) = compare(case(paid(paid=False), [], [credit()]), stuck)
+    assert finding.fix.startswith("by hand: it cannot be undone (of the 1,000 units of entry 1, 7 are left); ")
 
 
 def test_names_run_out_in_the_end() -> None:
@@ -355,7 +354,7 @@ def test_a_used_pack_stays_where_it_is_and_the_rest_is_mended() -> None:
         ("refunded_not_clawed", 1),
         ("paid_not_credited", 1),
     ]
-    assert "used" in findings[0].fix
+    assert "990 are left" in findings[0].fix
     assert rehearse.turns == 2
 
 
@@ -418,3 +417,32 @@ def test_a_finding_is_about_one_thing() -> None:
 
 def test_printed_commands_quote_org_ids_for_the_shell() -> None:
     assert command_of(ReverseRefund("a|b", "T|7")) == "meterctl refund 'a|b' --reverse 'T|7'"
+
+
+def test_a_payment_under_another_name_is_credited_anew() -> None:
+    desk = Desk()
+    desk.credit("pi_1", "short", cents=500)
+    one = case(paid(names=("pi_1",)), [], [credit(name="pi_1", pack="short")])
+    (finding,) = repairable_findings([one], MENDER, Rehearsed(desk))
+    anew = CreditPack("acme", "small", f"{S}~2", 500, names=("pi_1",), currency="usd")
+    assert [request.operation for request in finding.requests] == [undo("acme", "pi_1"), anew]
+    assert all(receipt.applied for receipt in desk.ledger.execute(finding.requests))
+    assert desk.balance() == 1000
+
+
+def test_a_pack_beside_one_that_cannot_be_undone_is_not_planned() -> None:
+    desk = Desk()
+    desk.credit("pi_1", "short", cents=2000)
+    desk.debit(10, "run")
+    parts = [paid(session="in_1:a", names=("in_1", "pi_1")), paid(session="in_1:b", names=("in_1:2",), pack="short")]
+    cases = [
+        Case("in_1:a", parts[0], (), (credit(name="pi_1", pack="short", cents=2000),)),
+        Case("in_1:b", parts[1]),
+    ]
+    findings = repairable_findings(cases, MENDER, Rehearsed(desk))
+    assert [(finding.kind, len(finding.requests)) for finding in findings] == [
+        ("wrong_pack", 0),
+        ("wrong_amount", 0),
+        ("paid_not_credited", 0),
+    ]
+    assert "may stand for this pack too" in findings[2].fix

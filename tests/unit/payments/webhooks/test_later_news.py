@@ -71,9 +71,8 @@ def test_a_payment_of_several_packs_is_not_credited_beside_one_by_hand(account: 
     problem = result.problems[0]
     assert problem["reason"] == "credited_otherwise"
     assert f"{name} buys 2 packs, but {intent} credits it to acme with pack 'large' for 5000 usd" in problem["message"]
-    desk.undo(1)
-    assert settled(desk, paid, link) == {"applied": 2}
-    assert sum(amount for _, amount in books(desk)) == 13_000
+    assert "meterctl reconcile stripe --plan-out FILE" in problem["message"]
+    assert len(books(desk)) == 1
 
 
 def test_a_session_of_several_packs_is_not_credited_beside_one_by_hand(account: StandIn, desk: Desk) -> None:
