@@ -114,7 +114,8 @@ _COLUMNS_OF_NONE: dict[str, tuple[str, ...]] = {
 _NUMBER = lazy_pattern(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 #: The first characters of a text that a spreadsheet would run as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: The wide forms count too: a spreadsheet that is set to Japanese or Chinese runs them.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def _write_csv(result: Result, stream: TextIO) -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from tempfile import TemporaryFile
 from typing import IO, Annotated
 
-from meterctl.commands.command import command, new_app
+from meterctl.commands.command import command, new_app, report_no_journal
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option
 from meterctl.core.errors import BadInput
@@ -97,6 +97,8 @@ def _export(wiring: Wiring, source: str) -> ImportReport:
             progress=lambda _orgs, entries: line.tell(entries, lambda: None),
         )
     result.seconds = wiring.elapsed() - began
+    if not result.orgs:
+        report_no_journal(wiring, None, "nothing was imported", name)
     if result.missing_plans:
         plans = ", ".join(result.missing_plans)
         sys.stderr.write(

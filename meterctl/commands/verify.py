@@ -23,6 +23,7 @@ from meterctl.core.files.atomic import Aside, check_apart, writing
 from meterctl.core.files.sources import display_name, open_file, open_file_or_standard_input, unzip
 from meterctl.core.results import Facts, Result, Verification
 from meterctl.core.verify import (
+    LONGEST_SEAL_LINE,
     SEAL,
     Checked,
     Checker,
@@ -174,8 +175,8 @@ def _repair(wiring: Wiring, *, claims: bool) -> Facts:
 def _seal(path: str | None) -> Seal | None:
     if path is None:
         return None
-    with open_file(path) as lines:
-        return read_seal(lines)
+    with open_file(path) as file:
+        return read_seal(iter(lambda: file.readline(LONGEST_SEAL_LINE), b""))
 
 
 @contextmanager

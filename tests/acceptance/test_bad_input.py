@@ -273,6 +273,19 @@ def test_a_file_of_costs(run: Shell, text: str, code: int, reason: str) -> None:
     assert run.journal() == journal
 
 
+@pytest.mark.parametrize("file", ["/dev/zero", "."])
+def test_costs_are_read_from_a_short_file(run: Shell, file: str) -> None:
+    answer = run.json(f"meter attribute acme run1 --costs {file}")
+    assert (answer.code, answer.error["code"]) == (2, "bad_costs")
+    assert answer.error["message"].startswith(f"no costs from {file}: ")
+
+
+def test_costs_in_another_encoding_are_told(run: Shell) -> None:
+    Path("costs.json").write_text('{"llm": "0.1"}', encoding="utf-16")
+    answer = run.json("meter attribute acme run1 --costs costs.json")
+    assert (answer.code, answer.error["message"]) == (2, "no costs from costs.json: byte 1 is not UTF-8")
+
+
 def test_a_byte_order_mark_before_costs_is_skipped(run: Shell) -> None:
     costs = run.file("costs.json", '\ufeff{"llm": "0.29"}')
     assert run.doc(f"meter attribute acme run1 --costs {costs}")["entry"]["amount"] == -290

@@ -205,7 +205,14 @@ def test_an_export_in_utf_16_is_told_as_that(run: Shell, line: str) -> None:
 
 
 def test_an_empty_export_brings_nothing(run: Shell) -> None:
-    assert run.doc(f"import {run.file('empty.ndjson', '')}")["status"] == "unchanged"
+    answer = run.json(f"import {run.file('empty.ndjson', '')}")
+    assert (answer.code, answer.doc["status"]) == (0, "unchanged")
+    assert answer.err.endswith("empty.ndjson: nothing was imported\n")
+
+
+def test_one_finding_is_counted_as_one(booked: Shell, other: str) -> None:
+    cut = booked.file("cut.ndjson", booked("export acme").out + "{\n")
+    assert "breaks the rules: 1 finding; the first" in booked.json(f"import {cut} --store {other}").error["message"]
 
 
 def test_an_import_that_was_cut_off_goes_on(booked: Shell, other: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,11 @@ def test_an_export_may_be_zipped_whatever_its_name(booked: Shell, place: Path) -
     assert answer.error["message"].startswith("cannot unzip november: ")
 
 
+def test_an_endless_file_is_no_seal(booked: Shell) -> None:
+    answer = booked.json("verify --all --against /dev/zero")
+    assert (answer.code, answer.error["code"]) == (2, "bad_seal")
+
+
 def test_a_seal_replaces_the_one_before_and_nothing_else(booked: Shell, place: Path) -> None:
     booked.file("s.seal.part", "mine")
     booked.file("s.seal", OLDER)

@@ -663,6 +663,15 @@ def test_a_read_that_needs_the_missing_index_says_so(store: SqliteStore) -> None
     assert missing.value.code == "index_missing"
 
 
+@pytest.mark.parametrize("table", ["heads", "claims"])
+def test_a_table_that_is_missing_is_told_with_the_way_to_make_it(store: SqliteStore, table: str) -> None:
+    with store._database.writing() as connection:
+        connection.execute(f"DROP TABLE {table}")
+    with pytest.raises(StoreUnusable, match=f"is incomplete: no such table: {table}") as missing:
+        list(store.heads.read() if table == "heads" else store.claims.read())
+    assert "meterctl init" in missing.value.hint
+
+
 def test_init_says_so_when_an_index_cannot_be_made_any_more(store: SqliteStore) -> None:
     with store._database.writing() as connection:
         connection.execute("DROP INDEX journal_seq")

@@ -2,11 +2,12 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EINVAL
 from pathlib import Path
-from stat import S_IMODE, S_ISREG
+from stat import S_IMODE, S_ISCHR, S_ISREG
 from typing import Self
 
 from meterctl.core.errors import BadInput
@@ -15,6 +16,10 @@ from meterctl.core.results import schema_name
 
 #: First bytes of SQLite files: databases, logs of either byte order, rollback journals.
 _SQLITE = (b"SQLite format 3\0", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+
+#: The first bytes of the file that an option writes, where no schema stands in its first line. A file that begins
+#: otherwise was written by somebody else.
+_FIRST_BYTES = {"--results": b'{"line":', "--rejects": b"{", "--metrics-file": b"# HELP meterctl_"}
 
 #: Longest first line, in bytes.
 _MAX_HEADER = 1024 * 1024
@@ -86,9 +91,9 @@ def _check_kind(path: str | Path, kind: str) -> None:
 def check_apart(option: str, path: str | Path, *inputs: str | None, code: str = "usage") -> None:
     """Check that ``option`` may write to ``path``. Raises `BadInput` otherwise.
 
-    It must be a file, not an input (``inputs``), and not part of an SQLite database.
+    It must be a file, not an input (``inputs``), not part of an SQLite database, and not another program's.
     """
-    if str(path) == STANDARD_STREAM:
+    if str(path) == STANDARD_STREAM or _is_standard_output(path):
         raise BadInput(f"{option} needs a file name", hint="standard output carries the command's result", code=code)
     for other in inputs:
         if other is not None and is_same_file(path, other):
@@ -97,17 +102,35 @@ def check_apart(option: str, path: str | Path, *inputs: str | None, code: str = 
     if _is_of_database(path):
         message = f"{option} would overwrite {path}, which is a database or its log"
         raise BadInput(message, hint="name another file", code=code)
+    start = _FIRST_BYTES.get(option, b"")
+    if not start.startswith(_first_bytes(path, len(start))):
+        message = f"{option} would overwrite {path}, which was not written by this option"
+        raise BadInput(message, hint="name another file, or move this one away", code=code)
 
 
 def _is_of_database(path: str | Path) -> bool:
     """Return True if the file is an SQLite database, its log, or its rollback journal."""
+    return _first_bytes(path, 16).startswith(_SQLITE)
+
+
+def _first_bytes(path: str | Path, count: int) -> bytes:
+    """Return the first bytes of a regular file; none if there is no such file."""
     try:
         if not Path(path).is_file():
-            return False
+            return b""
         with Path(path).open("rb") as file:
-            return file.read(16).startswith(_SQLITE)
+            return file.read(count)
     except (OSError, ValueError):
-        return False  # opening it reports the error
+        return b""  # opening it reports the error
+
+
+def _is_standard_output(path: str | Path) -> bool:
+    """Return True if the pipe or file at ``path``, such as /dev/stdout, is standard output. It carries the result."""
+    try:
+        status = Path(path).stat()
+        return not S_ISCHR(status.st_mode) and os.path.samestat(status, os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False  # there is no such file, or standard output has no file descriptor
 
 
 @contextmanager

@@ -7,12 +7,12 @@ them cells and operations cannot be told apart, so no later line becomes a docum
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 from meterctl.core.domain.checks import check_feature
 from meterctl.core.domain.operation_documents import FIELDS, OPERATIONS
 from meterctl.core.errors import BadInput
-from meterctl.core.files.json_text import Document, json_value
+from meterctl.core.files.json_text import Document, first_repeated, json_value
 from meterctl.core.files.raw_lines import MAX_LINE, RawLine, bad_file
 
 #: Longest record, in bytes and lines. They bound the memory for an unclosed quote.
@@ -22,6 +22,8 @@ MAX_RECORD, MAX_RECORD_LINES = MAX_LINE, 1000
 NUMBERS = frozenset(
     {"units", "cents", "paid_cents", "tax_cents", "quantity", "plan_version", "seq", "priority", "lot"}
 )  # fmt: skip
+#: Columns of whole cents. 5.00 is an amount of dollars there, so it is refused; 5.0 is a number that a program wrote.
+CENTS = frozenset({"cents", "paid_cents", "tax_cents"})
 FLAGS = frozenset({"allow_debt"})
 
 _COSTS = "costs."
@@ -35,6 +37,7 @@ _EMPTY_ROW = re.compile(rb"[\s,;]*")
 
 #: Two zeros at most: 1.000 and 1,000 mean a thousand in many countries.
 _WHOLE = re.compile(r"([+-]?[0-9]+)[.,]0{1,2}")
+_AMOUNT = re.compile(r"[+-]?[0-9]+[.,]00")
 _FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 #: An apostrophe that opens a cell, but not one that protects a formula ('=1+1) or a number ('-5).
@@ -142,9 +145,9 @@ def _column_name(cell: str) -> str:
 
 
 def _header_problem(names: list[str]) -> str | None:
-    for at, name in enumerate(names):
-        if name and name in names[:at]:
-            return f"the header names the column {name!r} twice"
+    if twice := first_repeated(filter(None, names)):
+        return f"the header names the column {twice!r} twice"
+    for name in names:
         if name.startswith(_COSTS):
             try:
                 check_feature(name.removeprefix(_COSTS))
@@ -332,12 +335,14 @@ class _Columns:
             raise _bad_csv(f"the cell {document['']!r} is in a column without a name")
         for name in self._numbers:
             if (cell := document.get(name)) is not None and (whole := _WHOLE.fullmatch(cell)):
+                if name in CENTS and _AMOUNT.fullmatch(cell):
+                    raise _not_cents(name, cell, whole[1])
                 document[name] = whole[1]
         for name in self._flags:
             if (cell := document.get(name)) is not None:
                 document[name] = _FLAG_WORDS.get(cell.lower(), cell)
         if "costs" in document:
-            document["costs"] = json_value(document["costs"])
+            document["costs"] = _costs(document["costs"])
         return self._with_features(document) if self._features else document
 
     def _with_features(self, document: Document) -> Document:
@@ -345,6 +350,20 @@ class _Columns:
         if costs and "costs" in document:
             raise _bad_csv(f"it has costs both in the column costs and in {_COSTS}FEATURE")
         return document | {"costs": costs} if costs else document
+
+
+def _costs(cell: str) -> Any:
+    """Return the value of a cell of costs."""
+    try:
+        return json_value(cell)
+    except BadInput as problem:
+        hint = 'costs look like {"llm": "0.0125"}; or name a column costs.llm'
+        raise BadInput(f"costs: {cell[:60]!r} is not JSON", hint=hint, code=problem.code) from None
+
+
+def _not_cents(name: str, cell: str, whole: str) -> BadInput:
+    hint = f"write {whole}00 if these are {whole} dollars, {whole} if they are {whole} cents"
+    return BadInput(f"{name}: {cell!r} is not a number of cents", hint=hint, code="bad_number")
 
 
 def _bad_csv(problem: str) -> BadInput:

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, MAX_LINE, READ_FAILURES, UTF_16_MARKS
+from meterctl.core.files.json_text import NO_JSON, json_problem
+from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, MAX_LINE, READ_FAILURES, UTF_16_MARKS, skip_rest
 
 #: The most bytes of one value. Arrays and lists are held as a whole; a single event may have `MAX_LINE`.
 MAX_DOCUMENT = 16 * MAX_LINE
-
-#: Exceptions from parsing text that is not JSON, or nested too deeply.
-NO_JSON = (ValueError, RecursionError)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -105,8 +103,8 @@ class JsonItems:
         try:
             raw = self._file.readline(MAX_DOCUMENT + 1)
             too_long = len(raw) > MAX_DOCUMENT and not raw.endswith(b"\n")
-            while too_long and (rest := self._file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
+            if too_long:
+                skip_rest(self._file)
         except READ_FAILURES as damage:
             message = f"the rest of the file cannot be read: {damage}"
             raise BadInput(
@@ -208,7 +206,7 @@ class JsonItems:
         return raw.removeprefix(BYTE_ORDER_MARK)
 
     def _bad_json(self, problem: Exception) -> BadInput:
-        return BadInput(f"not valid JSON: {problem}", hint=self._hint, code="bad_json")
+        return BadInput(f"not valid JSON: {json_problem(problem)}", hint=self._hint, code="bad_json")
 
     def _too_long(self) -> BadInput:
         return BadInput(f"the value is longer than {MAX_DOCUMENT:,} bytes", hint=self._hint, code="line_too_long")

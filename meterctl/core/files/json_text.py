@@ -1,12 +1,17 @@
 """Strict JSON: numbers exactly as written, no duplicate names, no half of a surrogate pair."""
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from meterctl.core.errors import BadInput
 
 Document = dict[str, Any]
+
+#: Exceptions from parsing text that is not JSON: malformed, nested too deeply, or with a number of too many digits, or
+#: with an exponent out of the range of Decimal.
+NO_JSON = (ValueError, RecursionError, ArithmeticError)
 
 _SPACE = " \t\r\n"
 
@@ -21,10 +26,18 @@ class _Fraction(Decimal):
 def _once_each(pairs: list[tuple[str, Any]]) -> Document:
     document = dict(pairs)
     if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _bad_json(f"it has {twice!r} twice")
+        raise _bad_json(f"it has {first_repeated(name for name, _ in pairs)!r} twice")
     return document
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first of ``names`` that is there a second time; None if there is none."""
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _no_number(text: str) -> Any:
@@ -52,10 +65,20 @@ def json_value(text: str) -> Any:
         if "\\u" in text:
             # Half of a surrogate pair is not a character and cannot be encoded.
             json.dumps(value, ensure_ascii=False, default=str).encode()
-    # An exponent out of the range of Decimal raises an ArithmeticError.
-    except (ValueError, ArithmeticError, RecursionError) as problem:
-        raise _bad_json(str(problem)) from None
+    except NO_JSON as problem:
+        raise _bad_json(json_problem(problem)) from None
     return value
+
+
+def json_problem(error: Exception) -> str:
+    """Return the reason for one of `NO_JSON`, in words for an operator instead of Python's."""
+    if isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeEncodeError):
+        return "it has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+    return "it has a number with too many digits"
 
 
 def is_cut_off(text: str) -> bool:

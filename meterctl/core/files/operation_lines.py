@@ -25,6 +25,7 @@ _NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 _KINDS = {
     b"PK\x03\x04": ("an Excel workbook or a zip archive", "save the sheet as CSV UTF-8, or unpack the archive"),
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", "save the sheet as CSV UTF-8"),
+    b"\x1f\x8b": ("packed with gzip twice", "unpack it, or pipe it: zcat FILE | meterctl backfill -"),
     b"BZh": ("packed with bzip2", "unpack it, or pipe it: bzcat FILE | meterctl backfill -"),
     b"\xfd7zXZ": ("packed with xz", "unpack it, or pipe it: xzcat FILE | meterctl backfill -"),
     b"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it, or pipe it: zstdcat FILE | meterctl backfill -"),

@@ -9,6 +9,9 @@ from meterctl.core.errors import BadInput
 #: Longest line, in bytes. It bounds the memory for a file without line ends.
 MAX_LINE = 1024 * 1024
 
+#: The most bytes of one line that are skipped. Only an endless file, such as /dev/zero, has more.
+MAX_SKIP = 1024 * MAX_LINE
+
 #: Exceptions from reading a truncated or damaged file.
 READ_FAILURES = (OSError, EOFError, zlib.error)
 
@@ -43,12 +46,13 @@ def all_lines(file: Lines) -> Iterator[RawLine]:
             if not text:
                 return
             if len(text) > MAX_LINE and not text.endswith(b"\n"):
-                quotes = _skip_rest(file)
+                quotes = skip_rest(file)
                 problem = BadInput(f"the line is longer than {MAX_LINE} bytes", hint="", code="line_too_long")
                 yield RawLine(number, text, problem, quotes)
             else:
                 yield RawLine(number, text)
-    except READ_FAILURES as damage:
+    except (*READ_FAILURES, BadInput) as problem:
+        damage = problem.__cause__ or problem
         yield RawLine(
             number, b"", bad_file(f"the rest of the file cannot be read: {damage}", "the lines before it were read")
         )
@@ -64,11 +68,12 @@ def bad_file(message: str, hint: str) -> BadInput:
     return BadInput(message, hint=hint, code="bad_file")
 
 
-def _skip_rest(file: Lines) -> int:
-    """Skip the rest of the line; return the number of quote characters in it."""
+def skip_rest(file: Lines) -> int:
+    """Skip the rest of the line; return the number of quote characters in it. Raises `EOFError` after `MAX_SKIP`."""
     quotes = 0
-    while rest := file.readline(MAX_LINE):
+    for _ in range(MAX_SKIP // MAX_LINE):
+        rest = file.readline(MAX_LINE)
         quotes += rest.count(b'"')
-        if rest.endswith(b"\n"):
-            break
-    return quotes
+        if not rest or rest.endswith(b"\n"):
+            return quotes
+    raise EOFError(f"a line is longer than {MAX_SKIP:,} bytes")

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from gzip import BadGzipFile, GzipFile
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -26,11 +26,33 @@ def display_name(name: str) -> str:
     return "standard input" if name == STANDARD_STREAM else name
 
 
+class _File(FileIO):
+    """A file that cannot be written. Read errors, as of a failing disk, are `BadInput`."""
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read into ``buffer``."""
+        with self._reading():
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """Read up to the end."""
+        with self._reading():
+            return super().readall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            message = f"cannot read {self.name}: {problem.strerror}"
+            raise BadInput(message, hint="check the disk, or use another copy", code="bad_file") from problem
+
+
 @contextmanager
 def open_file(path: str) -> Iterator["BufferedReader[Any]"]:
     """Open the file at ``path``. Raises `BadInput` if that fails."""
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below; an error in the caller's block is not an open error
+        file = BufferedReader(_File(path))  # closed below; an error in the caller's block is not an open error
     except OSError as problem:
         message = f"cannot open {path}: {problem.strerror}"
         raise BadInput(message, hint="check the path and its permissions", code="bad_file") from None

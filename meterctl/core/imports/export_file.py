@@ -9,7 +9,7 @@ from meterctl.core.booking.payment_modes import JournalModes, check_source
 from meterctl.core.booking.payment_names import claims_of
 from meterctl.core.domain.canonical import parse_json
 from meterctl.core.domain.entries import undo_key
-from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError, undamaged
+from meterctl.core.errors import FINDINGS, REFUSED, BadInput, MeterctlError, plural, undamaged
 from meterctl.core.imports.appender import Appender
 from meterctl.core.imports.report import ImportReport
 from meterctl.core.model import Claim, Entry, PlanVersion
@@ -99,7 +99,7 @@ def _check_sound(verification: Verification, name: str) -> None:
         return
     first, count = verification.findings[0], len(verification.findings) + verification.more
     place = "" if first.org is None else f" (org {first.org})"
-    raise UnsoundExport(f"{name} breaks the rules: {count:,} findings; the first{place}: {first.message}")
+    raise UnsoundExport(f"{name} breaks the rules: {plural(count, 'finding')}; the first{place}: {first.message}")
 
 
 class _StoredBase(Base):

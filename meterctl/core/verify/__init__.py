@@ -10,7 +10,7 @@ from meterctl.core.verify.checks import Check
 from meterctl.core.verify.export_check import verify_file
 from meterctl.core.verify.journal_check import JournalCheck, Sealed
 from meterctl.core.verify.report import Checked, OnTip, Progress
-from meterctl.core.verify.seal import SEAL, Seal, SealWriter, read_seal
+from meterctl.core.verify.seal import LONGEST_SEAL_LINE, SEAL, Seal, SealWriter, read_seal
 from meterctl.core.verify.second_look import latest_at
 from meterctl.core.verify.store_check import (
     Checker,
@@ -23,6 +23,7 @@ from meterctl.core.verify.store_check import (
 )
 
 __all__ = [
+    "LONGEST_SEAL_LINE",
     "SEAL",
     "Check",
     "Checked",

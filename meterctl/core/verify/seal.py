@@ -59,6 +59,10 @@ class Seal:
         return self._tips.items()
 
 
+#: More bytes than a line of a seal has; reading so many at a time bounds the memory for a file that is none.
+LONGEST_SEAL_LINE = 4096
+
+
 def read_seal(lines: Iterable[bytes]) -> Seal:
     """Return the seal that `SealWriter` wrote as ``lines``. Raises `BadInput` unless it is complete and unchanged.
 

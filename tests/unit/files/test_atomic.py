@@ -106,8 +106,39 @@ def test_only_a_plain_file_is_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
+OWN = [
+    ("--results", '{"line": 1}\n'),
+    ("--rejects", '{"id": "evt_1"}\n'),
+    ("--metrics-file", "# HELP meterctl_verify_success 1\n"),
+]
+
+
+@pytest.mark.parametrize(("option", "own"), OWN)
+def test_a_file_is_only_written_over_by_the_option_that_wrote_it(path: Path, option: str, own: str) -> None:
+    check_apart(option, path)
+    for text in ("", own):
+        path.write_text(text)
+        check_apart(option, path)
+    for text in ("op,org,units,ref\n", "[", "notes"):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=rf"{option} would overwrite .*file, which was not written by this option"):
+            check_apart(option, path)
+    check_apart("--pending", path)
+
+
+def test_standard_output_under_another_name_is_no_file_to_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with path.open("w") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        for name in (path, f"/dev/fd/{output.fileno()}"):
+            with pytest.raises(BadInput, match="--results needs a file name"):
+                check_apart("--results", name)
+    with Path(os.devnull).open("w") as nowhere:
+        monkeypatch.setattr("sys.stdout", nowhere)
+        check_apart("--results", os.devnull)
+
+
 def test_what_is_read_from_standard_input_is_not_written_over(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path.write_text("mine")
+    path.write_text('{"line": 1}')
     with path.open() as file, path.with_name("other").open("w+") as other:
         monkeypatch.setattr("sys.stdin", file)
         with pytest.raises(BadInput, match="--results would overwrite -, which this command reads"):

@@ -77,6 +77,37 @@ def test_whole_numbers_as_spreadsheets_write_them(cell: str, read_as: str) -> No
     assert document["units"] == read_as
 
 
+@pytest.mark.parametrize("column", ["cents", "paid_cents", "tax_cents"])
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("5.00", "write 500 if these are 5 dollars, 5 if they are 5 cents"),
+        ('"12,00"', "write 1200 if these are 12 dollars, 12 if they are 12 cents"),
+    ],
+)
+def test_an_amount_with_two_decimals_is_not_taken_for_cents(column: str, cell: str, hint: str) -> None:
+    text = f"op,org,{column}\nrefund,acme,{cell}\n"
+    assert read(text) == [(2, "bad_number")]
+    ((_, problem),) = csv_documents("x.csv", all_lines(io.BytesIO(text.encode())), whole=True)
+    assert isinstance(problem, BadInput)
+    assert problem.hint == hint
+
+
+@pytest.mark.parametrize("cell", ["500", "500.0", '"500,0"'])
+def test_cents_as_programs_write_them(cell: str) -> None:
+    ((_, document),) = read(f"op,org,cents\nrefund,acme,{cell}\n")
+    assert document["cents"] == "500"
+
+
+@pytest.mark.parametrize("cell", ["llm=0.5", "0.5 USD", '"{""llm"": 0.5"'])
+def test_a_cell_of_costs_that_is_not_json_is_named(cell: str) -> None:
+    text = f"op,org,run,costs\nattribute,acme,r1,{cell}\n"
+    ((_, problem),) = csv_documents("x.csv", all_lines(io.BytesIO(text.encode())), whole=True)
+    assert isinstance(problem, BadInput)
+    assert (problem.code, problem.message.startswith("costs: '")) == ("bad_json", True)
+    assert "costs.llm" in problem.hint
+
+
 @pytest.mark.parametrize("cell", ['"1,000"', "1.000", "5.5", "1E+3", "5.", '"5,000"', '"5,5"', "1'000", "0x5", "５.5"])  # noqa: RUF001
 def test_other_numbers_are_refused(cell: str) -> None:
     ((_, document),) = read(f"op,org,units,ref\ndebit,acme,{cell},r1\n")

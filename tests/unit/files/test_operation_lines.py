@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import sys
 import tracemalloc
 from contextlib import suppress
@@ -338,10 +339,84 @@ def test_zipped_data_that_is_cut_off_says_where(tmp_path: Path) -> None:
         (b"PK\x03\x04" + b"\0" * 40, "Excel"),
         (b"BZh91AY&SY", "bzip2"),
         (b"%PDF-1.7\n", "PDF"),
+        (gzip.compress(gzip.compress(HEADER, mtime=0), mtime=0), "packed with gzip twice"),
     ],
 )
 def test_other_kinds_of_file_are_told_as_what_they_are(tmp_path: Path, data: bytes, told: str) -> None:
     assert told in refused(data, tmp_path).message
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"units": ' + b"1" * 5000 + b"}", "it has a number with too many digits"),
+        (b'{"units": 1e9999999999999999999}', "it has a number with too many digits"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"a":' * 100_000, "it is nested too deeply"),
+        (rb'{"ref": "\ud800"}', "it has half of a surrogate pair"),
+    ],
+)
+def test_a_line_that_python_cannot_take_is_told_in_plain_words(tmp_path: Path, line: bytes, reason: str) -> None:
+    _, (_, problem) = read(ndjson(DEBIT) + line + b"\n", tmp_path)
+    assert isinstance(problem, BadInput)
+    assert (problem.code, reason in problem.message) == ("bad_json", True)
+
+
+def test_a_name_that_is_repeated_among_very_many_is_found_at_once(tmp_path: Path) -> None:
+    names = [f'"a{number}":1' for number in range(80_000)]  # comparing each with all others would take minutes
+    ((_, problem),) = read(f"{{{','.join(names)},{names[-1]}}}\n".encode(), tmp_path)
+    assert isinstance(problem, BadInput)
+    assert "it has 'a79999' twice" in problem.message
+
+
+def test_a_line_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meterctl.core.files.raw_lines.MAX_SKIP", 3 * MAX_LINE)
+    problem = refused(b"x" * (4 * MAX_LINE + 2), tmp_path)
+    assert "a line is longer than 3,145,728 bytes" in problem.message
+    assert contents(read(ndjson(DEBIT) + b"x" * 2 * MAX_LINE + b"\n" + ndjson(DEBIT), tmp_path)) == [
+        DEBIT,
+        "line_too_long",
+        DEBIT,
+    ]
+
+
+class FailingDisk(io.FileIO):
+    """A file whose bytes from ``bad`` on cannot be read."""
+
+    bad = 0
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        if self.tell() >= self.bad:
+            raise OSError(5, "Input/output error")
+        return super().readinto(memoryview(buffer)[: self.bad - self.tell()])
+
+    def readall(self) -> bytes:
+        raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_disk_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool) -> None:
+    from meterctl.core.files import sources
+
+    class Failing(sources._File, FailingDisk):
+        pass
+
+    monkeypatch.setattr(sources, "_File", Failing)
+    lines = ndjson(*({**DEBIT, "reason": os.urandom(300).hex()} for _ in range(100)))
+    data = gzip.compress(lines) if zipped else lines
+    problem = refused(data, tmp_path)
+    assert (problem.message, problem.hint) == (
+        f"cannot read {tmp_path / 'input'}: Input/output error",
+        "check the disk, or use another copy",
+    )
+    monkeypatch.setattr(FailingDisk, "bad", 20_000)
+    *whole, last = read(data, tmp_path)
+    assert len(whole) > 20
+    assert contents(whole) == [DEBIT | {"reason": line.content["reason"]} for line in whole]  # type: ignore[index]
+    assert isinstance(last.content, BadInput)
+    assert "the rest of the file cannot be read: [Errno 5] Input/output error" in last.content.message
+    with sources.open_file(str(tmp_path / "input")) as file, pytest.raises(BadInput, match="cannot read"):
+        file.read()
 
 
 def test_a_first_object_that_is_cut_off_refuses_its_line_alone(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hashlib import sha256
 from typing import IO, Any, NamedTuple, TypeVar
 
 from meterctl.core.errors import BadInput
-from meterctl.core.files.json_items import NO_JSON, JsonItem, JsonItems
+from meterctl.core.files.json_items import JsonItem, JsonItems
+from meterctl.core.files.json_text import NO_JSON
 from meterctl.core.files.raw_lines import MAX_LINE
 
 T = TypeVar("T")

@@ -17,10 +17,12 @@ _HINTS = {
     sqlite3.SQLITE_READONLY: "the file is read-only for this user: check its rights and its directory's",
     sqlite3.SQLITE_PERM: "this user may not open the file: check its rights and its directory's",
     sqlite3.SQLITE_CANTOPEN: "check that the path names a file that this user may read, in a directory open to writes",
-    sqlite3.SQLITE_FULL: "the disk is full: nothing was stored; make room, then run the same command again",
+    sqlite3.SQLITE_FULL: "the disk is full: this write was not stored; make room, then run the same command again",
     sqlite3.SQLITE_NOTADB: "the path names a file that is not a database: check --store",
     sqlite3.SQLITE_IOERR: "reading or writing the disk failed: check it and the free space",
 }
+
+_INCOMPLETE = "see it: meterctl doctor; complete it: meterctl init; then check the journals: meterctl verify --all"
 
 
 def meaning_of(error: sqlite3.Error, path: Path) -> Exception:
@@ -32,6 +34,8 @@ def meaning_of(error: sqlite3.Error, path: Path) -> Exception:
         return error
     if "no such index" in str(error):
         return index_missing(str(path))
+    if "no such table" in str(error):
+        return StoreUnusable(f"{path} is incomplete: {error}", hint=_INCOMPLETE)
     primary = code & 0xFF
     if primary in _BROKEN:
         return StoreDamaged(f"{path} is damaged: {error}")
