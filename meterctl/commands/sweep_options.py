@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from meterctl.commands.command import report_no_journal
 from meterctl.commands.options import argument, completer, option, switch, worker_count
 from meterctl.core.domain.checks import check_integer, check_org
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, MeterctlError
 from meterctl.core.files.atomic import check_apart
 from meterctl.core.results import Sweep, SweepCommand
 from meterctl.core.sweep.due_orgs import WHOLE, Extent, Shard
@@ -68,8 +68,14 @@ def run_sweep(wiring: Wiring, name: SweepCommand, options: SweepChoice) -> Sweep
 
 def _sweep_all(wiring: Wiring, name: SweepCommand, options: SweepChoice) -> Sweep:
     extent = _extent(options)
-    sweeper = wiring.sweeper(name, _workers(wiring, options.workers))
     file = None if options.metrics_file is None else _metrics(wiring, options.metrics_file)
+    try:
+        sweeper = wiring.sweeper(name, _workers(wiring, options.workers))
+    except MeterctlError:  # the store cannot be opened
+        if file is not None:
+            at, shard = wiring.at or wiring.now, str(extent.shard)
+            file.failed(Sweep(name, at, dry_run=wiring.options.dry_run, shard=shard))
+        raise
     prepare_long_run()
     with nullcontext() if file is None else file.of(sweeper.sweep), Interrupts() as interrupts:
         sweep = _sweep_with_progress(sweeper, extent, interrupts, options)

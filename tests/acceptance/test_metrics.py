@@ -1,6 +1,7 @@
 """``--metrics-file`` of the commands that cron runs, and the alert rules on it."""
 
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -130,3 +131,41 @@ def test_the_rules_name_figures_that_are_written(desk: Shell) -> None:
         desk(f"{command} --metrics-file {file}")
         written |= set(figures(file))
     assert used <= written | {"meterctl_reconcile_success"}
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("expire --all", "sweep"),
+        ("reset-week --all", "sweep"),
+        ("verify --all", "verify"),
+        ("doctor", "doctor"),
+        ("backfill lines.ndjson", "backfill"),
+        ("events events.json", "events"),
+        ("reconcile payments.ndjson", "reconcile"),
+    ],
+)
+def test_a_run_against_a_server_that_is_down_is_no_success(
+    desk: Shell, monkeypatch: pytest.MonkeyPatch, line: str, name: str
+) -> None:
+    """Otherwise the file of the last good run says for ever that all is well."""
+    monkeypatch.chdir(desk.place)
+    desk.file("lines.ndjson", LINES.splitlines()[0])
+    desk.file("payments.ndjson", "")
+    desk.file("events.json", '{"id":"evt_1","type":"customer.created","created":1763290000,"data":{"object":{}}}')
+    file = desk.place / "meterctl.prom"
+    desk(f"{line} --metrics-file {file}")
+    before = figures(file)
+    assert before[f"meterctl_{name}_success"] == 1
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        down = f"mongodb://127.0.0.1:{probe.getsockname()[1]}/meterctl?serverSelectionTimeoutMS=100"
+    answer = desk(f"{line} --metrics-file {file} --store '{down}'", now="2026-11-16T14:00:00Z")
+    assert answer.code == 10, answer
+    after = figures(file)
+    assert after[f"meterctl_{name}_success"] == 0
+    last = f"meterctl_{name}_last_success_timestamp_seconds"
+    # All but sweeps have the store as a label: here it is another one, which never had a success.
+    assert after[last] == (before[last] if name == "sweep" else 0)
+    last = f"meterctl_{name}_last_run_timestamp_seconds"
+    assert after[last] > before[last]

@@ -48,13 +48,17 @@ class MetricsFile:
         try:
             yield
         except BaseException:
-            with suppress(OSError):  # the error in the block matters more
-                self._write(sweep, success=False)
+            self.failed(sweep)
             raise
         try:
             self._write(sweep, success=sweep.exit_code == DONE and sweep.journal_found)
         except OSError as problem:
             raise MetricsLost(f"cannot write {self._file.path}: {problem}") from problem
+
+    def failed(self, sweep: Sweep) -> None:
+        """Write the metrics of a sweep that ended with an error, or could not begin."""
+        with suppress(OSError):  # the error of the sweep matters more
+            self._write(sweep, success=False)
 
     def _write(self, sweep: Sweep, *, success: bool) -> None:
         if sweep.dry_run or sweep.locked_by is not None:
