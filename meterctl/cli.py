@@ -138,6 +138,21 @@ def _unexpected_error(problem: BaseException) -> MeterctlError:
     )
 
 
+def _has_directory() -> bool:
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - pathlib is not loaded yet
+    except OSError:
+        return False
+
+
+def _no_directory() -> MeterctlError:
+    """Return the error for relative paths in a working directory that is gone: a release replaced it, say."""
+    hint = "change to a directory that exists, or give paths in full, then run it again: it books nothing twice"
+    error = MeterctlError("the working directory was removed", code="no_directory", hint=hint)
+    error.exit_code = errors.USAGE
+    return error
+
+
 def _log_format(argv: Sequence[str]) -> str | None:
     """Return the log format for standard error; None: plain lines."""
     after = [word for option, word in pairwise(argv) if option == "--log-format"]
@@ -202,7 +217,7 @@ def _answer(arguments: list[str]) -> int:
         return errors.DONE
     except OSError as problem:
         abandon_output()
-        error = _unexpected_error(problem)
+        error = _unexpected_error(problem) if _has_directory() else _no_directory()
     except Exception as problem:
         error = _unexpected_error(problem)
     return report(error, as_json=wants_json(arguments))

@@ -139,8 +139,11 @@ def _answers(
     """Open the destination of the answers: a file, or standard output (``-``) for lines answered at once."""
     if results is None:
         return None
-    if results == STANDARD_STREAM and to_output:
-        return ResultsStream(sys.stdout)
+    if results == STANDARD_STREAM:
+        if to_output:
+            return ResultsStream(sys.stdout)
+        hint = "name a file; or add --line-buffered: the answers then go to standard output"
+        raise BadInput("--results - needs --line-buffered", hint=hint, code="bad_results")
     return stack.enter_context(ResultsFile(results, file, *wiring.own_files))
 
 

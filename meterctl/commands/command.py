@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from meterctl.commands.click import Context, NumberCommand
-from meterctl.commands.options import METRICS, PLANNING, READING, SHARED, WRITING
+from meterctl.commands.options import METRICS, PLANNING, READING, SHARED, WRITING, output_option
 from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted, shell_command
 from meterctl.options import Options
 from meterctl.wiring import Wiring
@@ -87,6 +87,8 @@ def command(
     """
     shared = SHARED + WRITING + (PLANNING if plans else []) if writes else READING
     shared = shared + (METRICS if metrics else [])
+    if formats:
+        shared = [output_option(formats) if parameter.name == "output" else parameter for parameter in shared]
     names = [parameter.name for parameter in shared]
 
     def register(function: "Callable[..., Result | None]") -> Callable[..., int]:

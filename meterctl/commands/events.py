@@ -103,8 +103,11 @@ def _check_source(
         raise BadInput("events have their own times", hint="leave out --at", code="usage")
     if signature is not None and not signature.strip():
         raise BadInput("--signature is empty", hint="give the event's Stripe-Signature header", code="usage")
-    if from_stripe == (file is not None) or (since is not None and not from_stripe):
-        raise BadInput("give a FILE, or --from-stripe", hint="--since goes with --from-stripe", code="usage")
+    if from_stripe == (file is not None):
+        message = "events are in a FILE, or come --from-stripe, not both" if from_stripe else "name a FILE of events"
+        raise BadInput(message, hint="meterctl events FILE; or: meterctl events --from-stripe", code="usage")
+    if since is not None and not from_stripe:
+        raise BadInput("--since goes with --from-stripe", hint="leave it out: a file is read whole", code="usage")
 
 
 class _Keeping:

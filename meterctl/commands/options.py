@@ -84,6 +84,12 @@ def _shared(name: str, kind: Any, option: Any, default: Any) -> inspect.Paramete
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
 
 
+def output_option(further: tuple[str, ...] = ()) -> inspect.Parameter:
+    """Return the option for the output format of a command that has ``further`` formats."""
+    description = f"One of {', '.join((*FORMATS, *further))}."
+    return _text("output", "FORMAT", description, "-o", complete="complete_formats")
+
+
 _AUTHOR = _text("actor", "NAME", "The author of the write (else the login name).")
 
 #: On a read it looks like a filter: not offered there, and refused with a hint.
@@ -94,7 +100,7 @@ SHARED = [
     _text("store", "URL", "sqlite:PATH or mongodb://..."),
     _text("config", "FILE", "The config file."),
     _text("profile", "NAME", "A profile of the config: its store and actor.", complete="complete_profiles"),
-    _text("output", "FORMAT", f"One of {', '.join(FORMATS)}.", "-o", complete="complete_formats"),
+    output_option(),
     _flag("json", "Short for -o json."),
     _AUTHOR,
     _text("now", "TIME", "Pin the clock, for tests and rehearsals."),

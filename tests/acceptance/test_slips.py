@@ -147,3 +147,50 @@ def test_alerts_of_a_store_that_cannot_be_read_print_no_heading(run: Shell, tmp_
     answer = run(f"meter alerts -o {form} --store sqlite:notes.txt")
     assert (answer.code, answer.out) == (10, "")
     assert "not a database" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "advice"),
+    [
+        ("events", "name a FILE of events", "meterctl events --from-stripe"),
+        ("events events.json --from-stripe", "not both", "meterctl events FILE"),
+        ("events events.json --since 3d", "--since goes with --from-stripe", "leave it out"),
+        ("backfill lines.ndjson --results -", "--results - needs --line-buffered", "add --line-buffered"),
+    ],
+)
+def test_options_that_need_another_one_name_it(run: Shell, line: str, message: str, advice: str) -> None:
+    run.file("lines.ndjson", "")
+    answer = run(line)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err.splitlines()[0]
+    assert advice in hint(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "formats"), [("statement", "plain, html, hledger."), ("explain", "plain, html."), ("orgs", "plain.")]
+)
+def test_help_lists_every_format_that_the_command_takes(run: Shell, name: str, formats: str) -> None:
+    assert f"table, json, ndjson, csv, markdown, {formats}" in " ".join(run(name, "--help").out.split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "balance acme --store sqlite:credits.db",
+        "adjust acme 5 --ref r1 --reason why --store sqlite:credits.db",
+        "expire --all --metrics-file meterctl.prom",
+        "verify --all --seal all.seal",
+    ],
+)
+def test_a_working_directory_that_was_removed_is_named(
+    run: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    """As under a cron job whose release directory was replaced."""
+    run.setenv("METERCTL_CONFIG", str(run.place / "meterctl.toml"))
+    removed = tmp_path / "release"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    answer = run(line)
+    assert (answer.code, answer.out) == (2, "")
+    assert "error [no_directory]: the working directory was removed" in answer.err
