@@ -10,8 +10,10 @@ from meterctl.core.payments.stripe.shop import Json
 from meterctl.core.payments.webhooks.deliveries import Delivery, PutAside, Source
 from meterctl.core.payments.webhooks.events import Event, RefundedSum
 
-#: The highest rank wins if events disagree about a refund or dispute.
-_RANK: tuple[Standing, ...] = ("waiting", "void", "given", "returned")
+#: The highest rank wins if events disagree about a refund, or about a dispute: an inquiry may become a dispute, but
+#: nothing becomes of a cancelled refund.
+_REFUND_RANK: tuple[Standing, ...] = ("waiting", "given", "void", "returned")
+_DISPUTE_RANK: tuple[Standing, ...] = ("waiting", "void", "given", "returned")
 
 
 class Link(NamedTuple):
@@ -131,4 +133,5 @@ class Feed:
 
 def _weight(item: Giveback) -> tuple[int, int, int]:
     """Return the rank of an event's news of a giveback; for a dispute, more moves of its money rank higher."""
-    return item.moves, _RANK.index(item.standing), -item.cents
+    rank = _DISPUTE_RANK if item.is_dispute else _REFUND_RANK
+    return item.moves, rank.index(item.standing), -item.cents

@@ -416,6 +416,18 @@ def test_old_news_of_a_refund_that_failed_claws_nothing(account: StandIn, desk: 
     assert desk.balance() == 1000
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_cancelled_refund_claws_nothing_in_any_order(account: StandIn, desk: Desk, order: tuple[int, ...]) -> None:
+    refund = account.refund(account.sell(at=T0), 100, at=T0 + 60)
+    account.refund_becomes(refund, "canceled", at=T0 + 120)
+    events = [account.events[number] for number in (0, 1, -1)]
+    assert counts(settle(desk, [events[number] for number in order])) in (
+        {"applied": 1, "unchanged": 1},
+        {"applied": 1},
+    )
+    assert desk.balance() == 1000
+
+
 def test_a_refund_that_was_made_again_after_it_failed_waits_for_that_news(account: StandIn, desk: Desk) -> None:
     session = account.sell(at=T0)
     failing = account.refund(session, 500, at=T0 + 60)
