@@ -151,7 +151,7 @@ def _credit(
     from meterctl.core.payments.sales import check_parts, credit_for
 
     accepted = frozenset(payment.session for payment in sale) if accept_paid else frozenset[str]()
-    seller = wiring.shop.seller(discounts=accept_discount, accept_paid=accepted)
+    seller = wiring.shop.seller(discounts=accept_discount, accept_paid=accepted)._replace(of_many=False)
     credits = [credits_for(wiring.store, payment.all_names) for payment in sale]
     check_parts(sale, [one for of_part in credits for one in of_part])
     pack = pack if len(sale) == 1 else None

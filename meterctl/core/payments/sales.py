@@ -7,18 +7,20 @@ from meterctl.core.domain.operations import CreditPack
 from meterctl.core.domain.policy import Pack
 from meterctl.core.errors import PaymentRefused, shell_command, shell_word
 from meterctl.core.payments.booked import Credit, standing_credit
-from meterctl.core.payments.payments import Payment, base_of, whole_of
+from meterctl.core.payments.payments import Payment, base_of, is_stripes, whole_of
 
 
 class Seller(NamedTuple):
     """The packs on sale, and the amounts to accept besides their prices.
 
-    ``discounts`` accepts a discounted price, ``accept_paid`` any amount of the payments with these ids.
+    ``discounts`` accepts a discounted price, ``accept_paid`` any amount of the payments with these ids. ``of_many`` is
+    False where there is one payment alone, which the option need not name.
     """
 
     packs: Mapping[str, Pack]
     discounts: bool = False
     accept_paid: frozenset[str] = frozenset()
+    of_many: bool = True
 
     def accepts_amount_of(self, payment: Payment) -> bool:
         return any(name in self.accept_paid for name in payment.all_names)
@@ -86,13 +88,15 @@ def _same_credit(payment: Payment, org: str, pack: str, credits: Iterable[Credit
 
 def _choose(payment: Payment, field: str, requested: str | None, own: str | None) -> str:
     """Return the requested org or pack, else the payment's ``own``; ``field`` names it in errors."""
-    by_hand = shell_command("credit-pack", "ORG", "PACK", "--from-stripe", payment.session)
+    source = "--from-stripe" if is_stripes(payment.session) else "--session"
+    by_hand = shell_command("credit-pack", "ORG", "PACK", source, payment.session)
     if requested is None and payment.problem is not None and payment.problem.code == f"bad_{field}":
         hint = f"correct it in Stripe, or name the {field}: {by_hand}"
         raise _refused(payment.problem.code, f"{payment.session}: {payment.problem.message}", hint)
     if requested is None and own is None:
         hint = f"name the {field}: {by_hand}"
-        message = f"{payment.session} names no {field} in any field listed under [stripe] {field} in the config"
+        where = f" in any field listed under [stripe] {field} in the config" if is_stripes(payment.session) else ""
+        message = f"{payment.session} names no {field}{where}"
         raise _refused(f"no_{field}", message, hint)
     if requested is not None and own is not None and requested != own:
         hint = f"leave out the {field}, or book by hand: meterctl credit-pack ORG PACK --session ID"
@@ -115,7 +119,9 @@ def _check_price(payment: Payment, name: str, pack: Pack, seller: Seller) -> Non
         raise _refused("currency_mismatch", f"{amount}, but pack {name!r} is sold in {currencies}", hint)
     if seller.accepts_amount_of(payment):
         return
-    accept = f"to book it for the amount paid, add: --accept-paid {shell_word(payment.session)}"
+    accept = "to book it for the amount paid, add: --accept-paid"
+    if seller.of_many:
+        accept += f" {shell_word(payment.session)}"
     if payment.problem is not None:
         raise _refused(payment.problem.code, payment.problem.message, accept)
     if pack.unit_price_cents is not None:

@@ -424,3 +424,24 @@ def test_what_was_reckoned_over_by_hand_stands(remember: bool) -> None:
     assert clawbacks.steps(giveback(currency="jpy"), by_hand, remember=remember) == [refund(64, "re_1")]
     back = clawbacks.steps(giveback(currency="jpy", standing="returned"), by_hand, remember=remember)
     assert back == [reverse("re_1")]
+
+
+@pytest.mark.parametrize(("of_many", "option"), [(True, "--accept-paid cs_9"), (False, "--accept-paid")])
+def test_the_hint_on_a_price_fits_the_command(of_many: bool, option: str) -> None:
+    with pytest.raises(MeterctlError) as refused:
+        credit_for(payment(session="cs_9", cents=499), Seller(PACKS, of_many=of_many))
+    assert refused.value.hint.endswith(f"add: {option}")
+
+
+@pytest.mark.parametrize(
+    ("session", "message", "source"),
+    [
+        ("cs_1", " in any field listed under [stripe] org in the config", "--from-stripe cs_1"),
+        ("txn_1", "", "--session txn_1"),
+    ],
+)
+def test_a_payment_without_an_org_names_its_own_source(session: str, message: str, source: str) -> None:
+    with pytest.raises(MeterctlError) as refused:
+        credit_for(payment(session=session, org=None), Seller(PACKS))
+    assert refused.value.message == f"{session} names no org{message}"
+    assert refused.value.hint == f"name the org: meterctl credit-pack ORG PACK {source}"

@@ -28,6 +28,11 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
             foreign += 1
         else:
             by_session[line.payment.session] = line
+    for session, message in _sharing_a_name(by_session.values()).items():
+        del by_session[session]
+        bad += 1
+        if bad <= MOST_UNREADABLE:
+            unreadable.append(Unreadable(session, message, _SHARED))
     cases = [
         Case(name, one.payment, one.givebacks, tuple(credits_for(store, one.payment.all_names)))
         for name, one in by_session.items()
@@ -46,3 +51,23 @@ def gather_file(lines: Iterable[NeutralPayment | BadLine], store: Store, ignore:
         message = f"the first {MOST_UNREADABLE} are listed"
         unreadable.append(Unreadable(f"{more:,} more lines", message, "correct those, then compare again"))
     return BothSides(cases, counts, unreadable)
+
+
+_SHARED = "one payment: give one line with all its names; two payments: leave the common name out of both"
+
+
+def _sharing_a_name(lines: Iterable[NeutralPayment]) -> dict[str, str]:
+    """Return by session the payments that have a name in common with another, and a message on each.
+
+    A name belongs to one payment: which of them it is, only the operator knows.
+    """
+    by_name: dict[str, str] = {}
+    messages: dict[str, str] = {}
+    for line in lines:
+        session = line.payment.session
+        for name in line.payment.all_names:
+            other = by_name.setdefault(name, session)
+            if other != session:
+                messages[session] = f"its name {name!r} is a name of {other} too"
+                messages.setdefault(other, f"its name {name!r} is a name of {session} too")
+    return messages

@@ -45,7 +45,25 @@ _STANDINGS: Mapping[str, Standing] = {
     "cancelled": "void",
     "rejected": "void",
 }
-_PAID = ("paid", "succeeded", "completed")
+#: The status words of a payment that was paid; the money of the last ones went back, as their refunds tell.
+_REFUNDED = ("refunded", "partially_refunded", "partial_refund")
+_PAID = ("paid", "succeeded", "complete", "completed", *_REFUNDED)
+_UNPAID = (
+    "unpaid",
+    "pending",
+    "processing",
+    "open",
+    "draft",
+    "ready",
+    "billed",
+    "past_due",
+    "failed",
+    "declined",
+    "expired",
+    "canceled",
+    "cancelled",
+    "void",
+)
 
 _HINT = "docs/payments.md has the fields of a payment line"
 
@@ -84,7 +102,7 @@ def _payment(line: int, fields: Any) -> NeutralPayment:
     names = fields.get("names") or []
     if not isinstance(names, list):
         raise BadInput("names must be a list", hint=_HINT, code="bad_payment")
-    status = str(fields.get("status") or "paid")
+    status = _status(fields)
     cents = check_integer(fields.get("paid_cents"), "paid_cents", least=0)
     paid_at = _instant(fields, "paid_at")
     org = _text(fields, "org")
@@ -99,24 +117,56 @@ def _payment(line: int, fields: Any) -> NeutralPayment:
         paid=status in _PAID,
         status=status,
         live=None,
-        quantity=check_integer(fields.get("quantity", 1), "quantity", least=1),
-        tax_cents=check_integer(fields.get("tax_cents", 0), "tax_cents", least=0, most=cents),
-        discount_cents=check_integer(fields.get("discount_cents", 0), "discount_cents", least=0),
+        quantity=check_integer(_value(fields, "quantity", 1), "quantity", least=1),
+        tax_cents=check_integer(_value(fields, "tax_cents", 0), "tax_cents", least=0, most=cents),
+        discount_cents=check_integer(_value(fields, "discount_cents", 0), "discount_cents", least=0),
         whole=cents,
         has_charge_time=True,
     )
     refunds = fields.get("refunds") or []
     if not isinstance(refunds, list):
         raise BadInput("refunds must be a list", hint=_HINT, code="bad_payment")
-    return NeutralPayment(line, payment, tuple(_refund(refund, payment) for refund in refunds))
+    if status in _REFUNDED and not refunds:
+        hint = "list them under refunds, with id and cents; a plan never guesses a refund"
+        raise BadInput(f"its status is {status}, but it lists no refunds", hint=hint, code="bad_payment")
+    return NeutralPayment(line, payment, _refunds(refunds, payment))
+
+
+def _value(fields: Mapping[str, Any], name: str, default: object) -> Any:
+    """Return an optional field; null is as good as none."""
+    value = fields.get(name)
+    return default if value is None else value
+
+
+def _status(fields: Mapping[str, Any]) -> str:
+    status = _value(fields, "status", "paid")
+    word = status.lower() if isinstance(status, str) else ""
+    if word not in (*_PAID, *_UNPAID):
+        # A credit is taken back only if the payment is certainly unpaid.
+        raise BadInput(
+            f"{status!r} is not a status of a payment",
+            hint=f"one of {', '.join((*_PAID, *_UNPAID))}",
+            code="bad_payment",
+        )
+    return word
+
+
+def _refunds(refunds: list[Any], payment: Payment) -> tuple[Giveback, ...]:
+    """Return the refunds of a payment, each once. Raises `BadInput` if two differ under one id."""
+    by_id: dict[str, Giveback] = {}
+    for refund in (_refund(fields, payment) for fields in refunds):
+        if by_id.setdefault(refund.id, refund) != refund:
+            message = f"the refund {refund.id!r} is listed twice, with different values"
+            raise BadInput(message, hint="leave the older one out", code="bad_payment")
+    return tuple(by_id.values())
 
 
 def _refund(fields: Any, payment: Payment) -> Giveback:
     if not isinstance(fields, dict):
         raise BadInput("a refund must be a JSON object", hint=_HINT, code="bad_payment")
     _check_fields(fields, _REFUND_FIELDS, "a refund")
-    status = fields.get("status", "succeeded")
-    standing = _STANDINGS.get(status) if isinstance(status, str) else None
+    status = _value(fields, "status", "succeeded")
+    standing = _STANDINGS.get(status.lower()) if isinstance(status, str) else None
     if standing is None:
         words = ", ".join(_STANDINGS)
         raise BadInput(f"{status!r} is not a refund status", hint=f"one of {words}", code="bad_payment")
@@ -125,7 +175,7 @@ def _refund(fields: Any, payment: Payment) -> Giveback:
         intent=None,
         charge=None,
         cents=check_integer(fields.get("cents"), "cents", least=1),
-        currency=_currency(fields) if "currency" in fields else payment.currency,
+        currency=payment.currency if fields.get("currency") is None else _currency(fields),
         standing=standing,
         at=_instant(fields, "at") if fields.get("at") is not None else payment.at,
         is_dispute=fields.get("dispute") is True,

@@ -64,6 +64,11 @@ REFUND = {"id": "adj_1", "cents": 100}
         ({"refunds": [REFUND | {"cents": 0}]}, "cents"),
         ({"refunds": [REFUND | {"at": "soon"}]}, "at: "),
         ({"refunds": [REFUND | {"currency": "$"}]}, "'$' is not a currency"),
+        ({"refunds": [REFUND, REFUND | {"cents": 99}]}, "the refund 'adj_1' is listed twice, with different values"),
+        ({"status": "chargeable"}, "'chargeable' is not a status of a payment"),
+        ({"status": 1}, "1 is not a status of a payment"),
+        ({"status": "refunded"}, "its status is refunded, but it lists no refunds"),
+        ({"status": "partial_refund", "refunds": []}, "its status is partial_refund, but it lists no refunds"),
     ],
 )
 def test_a_field_that_cannot_be_meant_is_named(fields: dict[str, Any], message: str) -> None:
@@ -115,3 +120,53 @@ def test_a_finding_names_the_file_as_its_source() -> None:
     (case,) = gather_file(lines, desk.store, ()).cases
     (finding,) = compare(case, RepairPolicy(Seller(PACKS), "tester", provider="the file"))
     assert "but the file says it is unpaid (pending)" in finding.message
+
+
+def test_a_refund_that_is_listed_twice_is_one() -> None:
+    (line,) = read_payments(io.BytesIO(json.dumps(PAYMENT | {"refunds": [REFUND, REFUND]}).encode()))
+    assert not isinstance(line, BadLine)
+    assert [giveback.id for giveback in line.givebacks] == ["adj_1"]
+
+
+@pytest.mark.parametrize("status", ["paid", "Completed", "succeeded", None])
+def test_a_paid_payment_may_have_several_words(status: str | None) -> None:
+    payment = read(status=status)
+    assert isinstance(payment, Payment)
+    assert payment.paid
+
+
+def test_a_payment_whose_money_went_back_was_paid() -> None:
+    payment = read(status="partially_refunded", refunds=[REFUND])
+    assert isinstance(payment, Payment)
+    assert payment.paid
+
+
+def test_null_is_as_good_as_no_field() -> None:
+    names = ("names", "quantity", "tax_cents", "discount_cents", "status", "refunds")
+    refund = REFUND | dict.fromkeys(("status", "at", "currency", "dispute"))
+    assert read(**dict.fromkeys(names)) == read()
+    assert read(refunds=[refund]) == read(refunds=[REFUND])
+
+
+def test_payments_with_a_common_name_are_not_compared() -> None:
+    desk = Desk(packs=PACKS)
+    lines = [
+        PAYMENT | {"names": ["ord_1", "inv_1"]},
+        PAYMENT | {"id": "txn_2", "org": "beta", "names": ["ord_1"]},
+        PAYMENT | {"id": "inv_1"},
+        PAYMENT | {"id": "txn_4"},
+    ]
+    both = gather_file(read_payments(io.BytesIO("\n".join(map(json.dumps, lines)).encode())), desk.store, ())
+    assert [case.session for case in both.cases] == ["txn_4"]
+    assert [(one.id, one.message) for one in both.unreadable] == [
+        ("txn_2", "its name 'ord_1' is a name of txn_1 too"),
+        ("txn_1", "its name 'ord_1' is a name of txn_2 too"),
+        ("inv_1", "its name 'inv_1' is a name of txn_1 too"),
+    ]
+    assert both.counts["unreadable"] == 3
+
+
+def test_a_common_name_beside_many_bad_lines_is_only_counted() -> None:
+    lines = b"[1]\n" * 10 + "\n".join(json.dumps(PAYMENT | {"id": name, "names": ["x"]}) for name in "ab").encode()
+    both = gather_file(read_payments(io.BytesIO(lines)), Desk(packs=PACKS).store, ())
+    assert (both.counts["unreadable"], len(both.unreadable), both.cases) == (12, 11, [])
