@@ -49,9 +49,9 @@ def _diagnose(wiring: Wiring, sample: int) -> Diagnosis:
             diagnosis.note_unreachable(problem)
             return diagnosis
         settings = wiring.settings if diagnosis.ok else Settings()
-        judged = JudgedClock(waiting, store.clock, settings.clock_limits, is_pinned=wiring.is_pinned)
+        judge = JudgedClock(waiting, store.clock, settings.clock_limits, is_pinned=wiring.is_pinned)
         plans = (wiring.configured_plans(), wiring.settings.terms.default_plan) if diagnosis.ok else ()
-        Doctor(store, now, machine, sample, *plans, max_jump=settings.max_clock_jump, waiting=judged).look(diagnosis)
+        Doctor(store, now, machine, sample, *plans, max_jump=settings.max_clock_jump, waiting=judge).look(diagnosis)
     return diagnosis
 
 

@@ -24,7 +24,7 @@ from meterctl.core.domain.value_shape import (
 )
 from meterctl.core.errors import BadInput, Damaged
 from meterctl.core.model import Claim, Entry, PlanVersion
-from meterctl.core.ports import Head, Lease
+from meterctl.core.ports import DueOrg, Head, Lease
 
 _Test = Callable[[Any], bool]
 
@@ -146,6 +146,21 @@ def head_of(fields: Mapping[str, Any]) -> Head | Damaged:
     hint = "a head is only a cache: rebuild it with meterctl verify --all --repair-heads"
     message = f"the head of {org!r} is damaged: its {wrong} cannot be {reprlib.repr(fields.get(wrong))}"
     return Damaged(message, hint=hint, org=org if is_text(org) else None)
+
+
+def due_page(read: Callable[[DueOrg | None, int], list[DueOrg]], after: DueOrg | None, limit: int) -> list[DueOrg]:
+    """Return the first ``limit`` due orgs that ``read`` gives behind ``after``, without those of foreign heads.
+
+    Their heads are findings of `read`; a sweep passes over them.
+    """
+    sound: list[DueOrg] = []
+    while len(sound) < limit:  # bounded: by the foreign heads
+        page = read(after, limit)
+        sound += [due for due in page if is_text(due.org) and is_instant(due.since)]
+        if len(page) < limit:
+            break
+        after = page[-1]
+    return sound[:limit]
 
 
 def claim_of(name: object, org: object, session: object) -> Claim | Damaged:

@@ -256,8 +256,8 @@ class Doctor:
     def _claims(self) -> Observation:
         claims = list(islice(sound(self._store.claims.read()), self._sample))
         keys = list(dict.fromkeys((claim.org, key) for claim in claims if (key := claim.topup_key) is not None))
-        booked = self._store.journal.by_keys(keys) if keys else {}
-        doubts = [Doubt(org, 0, key) for org, key in keys if (org, key) not in booked]
+        topups = self._store.journal.by_keys(keys) if keys else {}
+        doubts = [Doubt(org, 0, key) for org, key in keys if (org, key) not in topups]
         missing = persisting(self._store, doubts, self._waiting)
         if not missing:
             return Observation("claims", True, f"{self._count(claims)} looked at, no credit is missing")

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
-from meterctl.core.stores.border import head_of
+from meterctl.core.stores.border import due_page, head_of
 from meterctl.core.stores.mongo import schema
 from meterctl.core.stores.mongo.database import Document, MongoDatabase, behind, find
 from meterctl.core.stores.mongo.failures import duplicates
@@ -45,13 +45,16 @@ class MongoHeads:
         return {document["_id"]: _head(document) for document in documents}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
-        within = {} if after is None else behind((_DUE, "_id"), after)
-        query = {_DUE: {"$lte": at}, "_id": {"$type": "string"}} | within
-        with self._database.answered():
+        def page(last: DueOrg | None, size: int) -> list[DueOrg]:
+            within = {} if last is None else behind((_DUE, "_id"), last)
+            query = {_DUE: {"$lte": at}, "_id": {"$type": "string"}} | within
             # The index alone answers this query.
             documents = find(self._heads, query, {_DUE: 1}).hint(schema.BY_DUE)
-            page = documents.sort([(_DUE, 1), ("_id", 1)]).limit(limit)
-            return [DueOrg(document["head"]["next_due"], document["_id"]) for document in page]
+            first = documents.sort([(_DUE, 1), ("_id", 1)]).limit(size)
+            return [DueOrg(document["head"]["next_due"], document["_id"]) for document in first]
+
+        with self._database.answered():
+            return due_page(page, after, limit)
 
     def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
         with self._database.answered():

@@ -8,7 +8,7 @@ from meterctl.core.domain.canonical import canonical_bytes
 from meterctl.core.errors import Damaged
 from meterctl.core.model import Instant
 from meterctl.core.ports import DueOrg, Head
-from meterctl.core.stores.border import head_of, parsed
+from meterctl.core.stores.border import due_page, head_of, parsed
 from meterctl.core.stores.sqlite.database import SqliteDatabase
 
 _FIELDS = ", ".join(Head._fields)
@@ -46,7 +46,10 @@ class SqliteHeads:
         return {row[0]: _head(row) for row in self._database.rows(_GET, (json.dumps(list(orgs)),))}
 
     def due(self, at: Instant, *, after: DueOrg | None = None, limit: int = 1000) -> list[DueOrg]:
-        return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(after or ("", "")), limit))]
+        def page(behind: DueOrg | None, size: int) -> list[DueOrg]:
+            return [DueOrg(*row) for row in self._database.rows(_DUE, (at, *(behind or ("", "")), size))]
+
+        return due_page(page, after, limit)
 
     def ahead(self, of: Instant, limit: int) -> list[tuple[str, Instant]]:
         return list(self._database.rows("SELECT org, at FROM heads WHERE at > ? ORDER BY org LIMIT ?", (of, limit)))

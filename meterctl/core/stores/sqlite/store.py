@@ -67,7 +67,7 @@ class SqliteStore:
         return {}
 
     def damage(self) -> list[str] | None:
-        return self._database.damage()
+        return self._database.damage() or self.clock.damage()
 
     def describe(self) -> str:
         return f"sqlite:{self._database.path}"
