@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self, TextIO
@@ -51,7 +51,7 @@ class Backfiller:
     def answers(self, chunks: Iterable[Iterable[Line]]) -> Generator[list[Answer], None, None]:
         """Book the lines and yield their answers, both in order."""
         for receipts in self._ledger.execute_chunks(self._requests(lines) for lines in chunks):
-            answers = list(self._answer_all(receipts))
+            answers = self._answer_all(receipts)
             if answers:
                 yield answers
 
@@ -73,17 +73,23 @@ class Backfiller:
             content["at"] = at
         return request_from_document(content, actor=actor, reason=reason)
 
-    def _answer_all(self, receipts: Iterable[Receipt]) -> Iterator[Answer]:
-        yield from self._invalid_ones()
+    def _answer_all(self, receipts: Iterable[Receipt]) -> list[Answer]:
+        """Answer the lines of ``receipts``, and the invalid ones before, between and right after them."""
+        waiting, answers = self._waiting, self._invalid_ones()
         for receipt in receipts:
-            number, _ = self._waiting.popleft()
-            yield _answer(number, receipt)
-            yield from self._invalid_ones()
+            number, _ = waiting.popleft()
+            answers.append(_answer(number, receipt))
+            if waiting and waiting[0][1] is not None:
+                answers += self._invalid_ones()
+        return answers
 
-    def _invalid_ones(self) -> Iterator[Answer]:
+    def _invalid_ones(self) -> list[Answer]:
+        """Take the invalid lines that wait before any other."""
+        answers = []
         while self._waiting and (answer := self._waiting[0][1]) is not None:
             self._waiting.popleft()
-            yield answer
+            answers.append(answer)
+        return answers
 
 
 class ResultsFile:
@@ -145,17 +151,8 @@ def _answer(line: int, receipt: Receipt) -> Answer:
     seq = receipt.entry["seq"] if receipt.entry else None
     message = receipt.message if receipt.status in ("refused", "conflict", "failed") else None
     org, key, balance = receipt.org, receipt.key, receipt.balance
-    return Answer(
-        line=line,
-        status=receipt.status,
-        reason=receipt.reason,
-        org=org,
-        key=key,
-        seq=seq,
-        balance=balance,
-        message=message,
-        warnings=receipt.warnings,
-    )
+    # By place: by name it takes twice as long, and this is done for each line.
+    return Answer(line, receipt.status, receipt.reason, org, key, seq, balance, message, receipt.warnings)
 
 
 def _invalid(line: int, content: Document | BadInput, problem: BadInput) -> Answer:

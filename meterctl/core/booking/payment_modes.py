@@ -145,9 +145,10 @@ class PaymentModes:
 
     def note(self, entry: Entry) -> None:
         """Learn of an entry that was just decided."""
-        if entry["kind"] == "reversal":
+        kind = entry["kind"]
+        if kind == "reversal":
             self._known.clear()
-        elif (live := mode_of(names_of(entry))) is not None:
+        elif kind == "topup" and (live := mode_of(names_of(entry))) is not None:
             self.note_name(live)
 
     def note_name(self, live: bool) -> None:

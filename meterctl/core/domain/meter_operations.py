@@ -30,7 +30,7 @@ DEFAULT_HOLD = "60m"
 
 
 def _check_costs(costs: object) -> None:
-    if not isinstance(costs, Mapping):
+    if not isinstance(costs, (dict, Mapping)):  # `Mapping` alone is slow to ask
         raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
     if len(costs) > MAX_FEATURES:
         raise BadInput("too many features", hint=f"at most {MAX_FEATURES} in one run", code="bad_costs")

@@ -35,14 +35,16 @@ def read_costs(value: object) -> dict[str, str]:
 
     `Attribute` checks the names of the features, the rules check the amounts.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise BadInput("costs are not an object", hint='costs look like {"llm": "0.0125"}', code="bad_costs")
     return {feature: _cost_text(cost) for feature, cost in value.items()}
 
 
 def _cost_text(cost: object) -> str:
+    if isinstance(cost, str):
+        return cost
     # A float has lost digits already; `files.json_text` reads decimals exactly.
-    if not isinstance(cost, (str, Decimal, int)) or isinstance(cost, bool):
+    if not isinstance(cost, (Decimal, int)) or isinstance(cost, bool):
         raise BadInput(f"{cost!r} is not a cost", hint="a cost is a decimal text or number", code="bad_costs")
     return str(cost)
 

@@ -78,6 +78,6 @@ def out_of_bounds(before: State, after: State, balance: int) -> Refusal | None:
     # Lots and debt never stand together, so the balance bounds both.
     if not -MAX_UNITS <= balance <= MAX_UNITS or used > MAX_UNITS or held > MAX_UNITS:
         return Refusal("amount_out_of_range", "the org's units would leave the range of +-(2^53 - 1)")
-    if len(after.lots) > max(MOST_LOTS, len(before.lots)):
+    if len(after.lots) > MOST_LOTS and len(after.lots) > len(before.lots):
         return Refusal("too_many_lots", f"the org would have {len(after.lots):,} live lots; {MOST_LOTS:,} is the most")
     return None
