@@ -159,7 +159,7 @@ def test_a_run_against_a_server_that_is_down_is_no_success(
     assert before[f"meterctl_{name}_success"] == 1
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        down = f"mongodb://127.0.0.1:{probe.getsockname()[1]}/meterctl?serverSelectionTimeoutMS=100"
+        down = f"mongodb://127.0.0.1:{probe.getsockname()[1]}/meterctl?timeoutMS=300"
     answer = desk(f"{line} --metrics-file {file} --store '{down}'", now="2026-11-16T14:00:00Z")
     assert answer.code == 10, answer
     after = figures(file)
