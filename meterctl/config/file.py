@@ -36,7 +36,7 @@ _prefix = kinds.text(
 _store = kinds.text(r"(sqlite:.|mongodb(\+srv)?://).*", "a store is sqlite:PATH, mongodb://... or mongodb+srv://...")
 _actor = kinds.text(r"\S(.{0,198}\S)?", "an actor is 1-200 characters without blanks at its ends")
 _path = kinds.text(r"[^\x00]{1,4096}", "a path is needed")
-_stripe_prices = kinds.listed(_stripe_id, "price ids", most=100)
+_stripe_prices = kinds.list_of(_stripe_id, "price ids", most=100)
 
 
 def _ascending(values: Iterable[int]) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ def _check_profile(profile: dict[str, Any], place: KeyPlace) -> None:
 
 _LIMITS: Mapping[str, Kind] = {name: kinds.whole() for name in Limits._fields}
 _limits = kinds.table(dict, _LIMITS)
-_reason_operations = kinds.listed(kinds.one_of(*REASONED), "operations", most=len(REASONED))
+_reason_operations = kinds.list_of(kinds.one_of(*REASONED), "operations", most=len(REASONED))
 
 _pack = kinds.table(
     Pack,
@@ -94,7 +94,7 @@ _pack = kinds.table(
         "currency": _currency,
         "expiry_days": kinds.whole(1, 36_525),
         "priority": kinds.whole(0, 100),
-        "prices": kinds.mapped(_currency, kinds.whole()),
+        "prices": kinds.table_of(_currency, kinds.whole()),
         "stripe_prices": _stripe_prices,
         "unit_price_cents": kinds.decimal(positive=True),
     },
@@ -117,14 +117,14 @@ _plan = kinds.table(
 _stripe = kinds.table(
     StripeSettings,
     {
-        "org": kinds.listed(_org_place, "places in a payment", least=1, most=20),
-        "pack": kinds.listed(_pack_place, "places in a payment", least=1, most=20),
-        "only": kinds.mapped(_pack_place, _expected_text),
-        "payments": kinds.listed(
+        "org": kinds.list_of(_org_place, "places in a payment", least=1, most=20),
+        "pack": kinds.list_of(_pack_place, "places in a payment", least=1, most=20),
+        "only": kinds.table_of(_pack_place, _expected_text),
+        "payments": kinds.list_of(
             kinds.one_of("checkout", "payment_intent", "invoice"), "kinds of payment", least=1, most=3
         ),
         "discounts": kinds.one_of("refuse", "accept"),
-        "ignore": kinds.listed(_stripe_id, "ids of payments", most=10_000),
+        "ignore": kinds.list_of(_stripe_id, "ids of payments", most=10_000),
         "account": kinds.text(r"acct_[A-Za-z0-9_]{1,250}", "an account id is needed, such as acct_1A2b3C"),
     },
 )
@@ -150,11 +150,11 @@ _TERMS: Mapping[str, Kind] = {
     "dollars_to_units": kinds.decimal(),
     "run_base": kinds.whole(),
     "max_units_per_run": kinds.whole(),
-    "thresholds": kinds.listed(kinds.whole(1, 1000), "whole numbers", most=20, order=_ascending),
-    "balance_alerts": kinds.listed(kinds.whole(-MAX_UNITS), "whole numbers", most=20, order=_descending),
+    "thresholds": kinds.list_of(kinds.whole(1, 1000), "whole numbers", most=20, order=_ascending),
+    "balance_alerts": kinds.list_of(kinds.whole(-MAX_UNITS), "whole numbers", most=20, order=_descending),
     "overage": kinds.one_of("debt", "absorb"),
     "settle_overage": kinds.flag,
-    "packs": kinds.mapped(_name, _pack),
+    "packs": kinds.table_of(_name, _pack),
 }
 
 _OTHERS: Mapping[str, Kind] = {
@@ -164,9 +164,9 @@ _OTHERS: Mapping[str, Kind] = {
     "require_reason": _reason_operations,
     "reason_pattern": kinds.pattern,
     "limits": _limits,
-    "plans": kinds.mapped(_name, _plan),
+    "plans": kinds.table_of(_name, _plan),
     "stripe": _stripe,
-    "profiles": kinds.mapped(_name, _profile),
+    "profiles": kinds.table_of(_name, _profile),
 }
 
 

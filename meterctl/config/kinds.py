@@ -152,7 +152,7 @@ def _plain(written: str) -> str | None:
     return format(number, "f")
 
 
-def listed(
+def list_of(
     kind: Kind, things: str, *, most: int, least: int = 0, order: Callable[[Iterable[Any]], Any] = tuple
 ) -> Kind:
     """Read a list of at most ``most`` different values of a ``kind``, put in ``order``."""
@@ -173,7 +173,7 @@ def listed(
     return read
 
 
-def mapped(name: Kind, value: Kind) -> Kind:
+def table_of(name: Kind, value: Kind) -> Kind:
     """Read a table whose keys are free: each of the kind ``name``, with a value of the kind ``value``."""
 
     def read(content: object, place: KeyPlace) -> dict[str, Any] | None:
