@@ -44,7 +44,7 @@ def limited(run: Shell) -> Shell:
         "refund acme --session s1 --cents 201 --refund-id re1",
     ],
 )
-def test_an_amount_beyond_a_limit_is_refused_unless_that_is_said(limited: Shell, line: str) -> None:
+def test_l80_an_amount_beyond_a_limit_is_refused_unless_that_is_said(limited: Shell, line: str) -> None:
     journal = limited.journal()
     for more in ("", " --yes", " --dry-run"):
         answer = limited.json(line + more)
@@ -55,7 +55,7 @@ def test_an_amount_beyond_a_limit_is_refused_unless_that_is_said(limited: Shell,
     assert limited.doc(line)["status"] == "replayed"
 
 
-def test_debt_has_a_limit(limited: Shell) -> None:
+def test_l80_debt_has_a_limit(limited: Shell) -> None:
     limited.all(f"adjust acme -970 --ref a0 {WHY} --over-limit")
     answer = limited.json(f"debit acme 50 --ref d1 --allow-debt --yes {WHY} --dry-run")
     assert (answer.code, answer.doc["status"]) == (0, "planned")
@@ -65,7 +65,7 @@ def test_debt_has_a_limit(limited: Shell) -> None:
     assert limited.doc(f"debit acme 1 --ref d2 --allow-debt --yes --over-limit {WHY}")["status"] == "applied"
 
 
-def test_very_much_is_carried_out_by_somebody_else(limited: Shell) -> None:
+def test_l81_very_much_is_carried_out_by_somebody_else(limited: Shell) -> None:
     line = f"adjust acme 2001 --ref a1 {WHY}"
     answer = limited.json(f"{line} --over-limit")
     assert (answer.code, answer.doc["reason"]) == (4, "needs_approval")
@@ -142,7 +142,7 @@ def test_quiet_prints_nothing_but_warnings_and_noes(run: Shell) -> None:
     assert "insufficient_balance" in run("debit acme 5000 --ref d2 -q").out
 
 
-def test_an_actor_is_refused_where_nobody_acts(run: Shell) -> None:
+def test_l79_an_actor_is_refused_where_nobody_acts(run: Shell) -> None:
     run.all("credit-pack acme small --session s1 --actor kim")
     for line in ("ledger acme --actor kim", "balance acme --actor kim", "--actor kim explain acme"):
         answer = run.json(line)
@@ -152,7 +152,7 @@ def test_an_actor_is_refused_where_nobody_acts(run: Shell) -> None:
     assert run.doc("ledger acme --by lee")["entries"] == []
 
 
-def test_a_new_org_is_told_and_typed(run: Shell) -> None:
+def test_l73_a_new_org_is_told_and_typed(run: Shell) -> None:
     run.all("credit-pack acme small --session s1")
     warning, *_ = run.doc("credit-pack acmee small --session s2 --dry-run")["warnings"]
     assert warning["code"] == "new_org"
@@ -172,7 +172,7 @@ def test_a_new_org_is_told_and_typed(run: Shell) -> None:
         "statement acmee --month 2026-11",
     ],
 )
-def test_a_read_of_an_unknown_org_says_so(run: Shell, line: str) -> None:
+def test_l73_a_read_of_an_unknown_org_says_so(run: Shell, line: str) -> None:
     run.all("credit-pack acme small --session s1")
     answer = run.json(line)
     assert (answer.code, answer.doc["known"]) == (0, False)
@@ -223,13 +223,13 @@ def test_a_price_that_is_not_the_pack_s_is_told_and_typed(run: Shell) -> None:
     assert ended.code == 0, screen
 
 
-def test_units_that_had_expired_are_not_claimed(run: Shell) -> None:
+def test_l69_units_that_had_expired_are_not_claimed(run: Shell) -> None:
     receipt = run.doc("credit-pack acme small --session s1 --at 2026-08-01T10:00Z")
     assert receipt["balance"] == 0
     assert [warning["code"] for warning in receipt["warnings"]][:2] == ["new_org", "expired_on_arrival"]
 
 
-def test_dates_that_end_a_period(run: Shell) -> None:
+def test_l74_dates_that_end_a_period(run: Shell) -> None:
     receipt = run.doc("adjust acme 5 --ref a1 --reason gift --expires 2026-12-31")
     assert receipt["entry"]["expires_at"] == "2027-01-01T00:00:00.000Z"
     receipt = run.doc("adjust acme 5 --ref a2 --reason gift --expires 30d")
@@ -242,7 +242,7 @@ def test_dates_that_end_a_period(run: Shell) -> None:
 
 
 @pytest.mark.parametrize("output", ["csv", "ndjson"])
-def test_a_table_of_a_ledger_is_whole_unless_a_limit_is_given(run: Shell, output: str) -> None:
+def test_l72_a_table_of_a_ledger_is_whole_unless_a_limit_is_given(run: Shell, output: str) -> None:
     lines = [{"op": "adjust", "org": "acme", "units": 1, "ref": f"a{n}", "reason": "gift"} for n in range(45)]
     run.all(f"backfill {run.file('in.ndjson', ''.join(json.dumps(line) + chr(10) for line in lines))}")
     head = 1 if output == "csv" else 0

@@ -3,8 +3,9 @@
 import gzip
 import io
 import json
-import threading
-import time
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,6 @@ from meterctl.core.domain import instants
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.operations import Refund, Request, ReverseRefund
 from meterctl.core.domain.policy import StripeSettings
-from meterctl.core.files.atomic import Aside
-from meterctl.core.files.locked import locked
 from meterctl.core.payments.reconcile.compare import repairable_findings
 from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.gather import gather
@@ -254,23 +253,38 @@ def test_l97_an_event_without_a_signature_needs_a_word_where_a_secret_is_set(des
     assert book(desk, json.dumps({"payload": body, "signature": signature_of(body)})).replayed == 1
 
 
-def test_l101_what_waits_survives_two_runs_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "pending.ndjson"
+def waiting_refunds(name: str, count: int) -> str:
+    """Refunds of payments that no store knows."""
+    account = StandIn()
+    account.refund(account.sell("acme", at=T0), 100, at=T0 + 60)
+    (refund,) = (event for event in account.events if event["type"] == "refund.created")
+    text = json.dumps(refund)
+    ids = {refund["id"]: "evt", refund["data"]["object"]["id"]: "re", refund["data"]["object"]["payment_intent"]: "pi"}
+    lines = []
+    for number in range(count):
+        line = text
+        for old, kind in ids.items():
+            line = line.replace(f'"{old}"', f'"{kind}_{name}{number}"')
+        lines.append(line)
+    return "".join(f"{line}\n" for line in lines)
 
-    def add(name: str) -> None:
-        for number in range(50):
-            with locked(path, time.sleep), Aside(path) as aside:
-                aside.file.write(path.read_text(encoding="utf-8") + f"{name}{number}\n")
-                aside.keep()
 
-    threads = [threading.Thread(target=add, args=(name,)) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(path.read_text(encoding="utf-8").split()) == sorted(
-        f"{name}{n}" for name in "abcd" for n in range(50)
-    )
+def test_l101_what_waits_survives_several_runs_at_once(tmp_path: Path) -> None:
+    """Each of four processes reads the file of those that wait, and writes it anew with its own."""
+    names, count = "abcd", 40
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("METERCTL_", "STRIPE_"))}
+    command = [sys.executable, "-m", "meterctl", "--json", "--store", f"sqlite:{tmp_path}/j.db", "events"]
+    running = []
+    for name in names:
+        (tmp_path / name).write_text(waiting_refunds(name, count), encoding="utf-8")
+        words = [*command, name, "--pending", "waiting.ndjson"]
+        running.append(subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True))
+    assert [(process.communicate(timeout=120), process.returncode)[1] for process in running] == [7] * len(names)
+    refunds = [
+        json.loads(json.loads(line)["delivery"])
+        for line in (tmp_path / "waiting.ndjson").read_text(encoding="utf-8").splitlines()
+    ]
+    assert sorted(refund["id"] for refund in refunds) == sorted(f"evt_{n}{i}" for n in names for i in range(count))
 
 
 BAD_DELIVERIES = (
