@@ -544,7 +544,10 @@ class StandIn:
 
     @staticmethod
     def _shown(item: Json) -> Json:
-        return copy.deepcopy({name: value for name, value in item.items() if not name.startswith("_")})
+        shown = copy.deepcopy({name: value for name, value in item.items() if not name.startswith("_")})
+        if isinstance(lines := shown.get("lines"), dict) and len(lines["data"]) > 10:
+            shown["lines"] = lines | {"data": lines["data"][:10], "has_more": True}
+        return shown
 
     # -- the API
 

@@ -35,7 +35,7 @@ def plan_findings(
         history = plan_history(store, org, shop.default_plan)
         if chosen.standing == "ended":
             chosen = next((one for one in subscriptions if history.is_by(one.id)), chosen)
-        operation = assignment(chosen, history, shop, at, until)
+        operation = assignment(chosen, history, shop, history.free_time(chosen.id, at), until)
         if operation is not None:
             yield _differs(chosen, history, operation, actor)
 

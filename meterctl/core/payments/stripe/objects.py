@@ -106,7 +106,8 @@ def _without_pack(item: Json, purchase: _Purchase, first: Payment, shop: Shop) -
     A checkout is still ours if it names an org or matches ``only``, unless packs are sold by price.
     """
     is_sale = purchase.kind == "checkout.session" and not purchase.subscribes
-    if is_sale and shop.sells_by_price() and purchase.lines is None:
+    may_hold_packs = is_sale or purchase.kind == "invoice"
+    if may_hold_packs and shop.sells_by_price() and purchase.lines is None:
         return first._replace(missing_object=purchase.id)
     if not is_sale or (shop.sells_by_price() and not shop.settings.only):
         return first._replace(foreign=True)

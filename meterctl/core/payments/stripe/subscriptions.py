@@ -1,6 +1,7 @@
 """Read subscriptions, and find the plan assignments that they require."""
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from meterctl.core.domain import instants
@@ -81,6 +82,10 @@ class PlanHistory(NamedTuple):
 
     def is_by(self, subscription: str) -> bool:
         return self.key.startswith(f"plan:{subscription}:")
+
+    def free_time(self, subscription: str, at: int) -> int:
+        """Return the first second from ``at`` on that names no assignment of the subscription yet."""
+        return next(second for second in count(at) if f"plan:{subscription}:{second}" not in self.keys)
 
     def has_newer(self, subscription: str, at: int) -> bool:
         """Return True if an assignment by a newer event of the subscription (after ``at``) is booked."""

@@ -10,6 +10,7 @@ from meterctl.core.payments.reconcile.findings import Discrepancy
 from meterctl.core.payments.reconcile.plan_findings import plan_findings
 from meterctl.core.payments.stripe.gateway import connect
 from meterctl.core.payments.stripe.shop import Shop
+from meterctl.core.payments.stripe.subscriptions import PlanHistory
 from tests.desk import PACKS, Desk, HandClock
 from tests.stripe_server import KEY, InProcess, StandIn, seconds
 from tests.unit.payments.webhooks.test_settler import counts, settle
@@ -119,3 +120,8 @@ def test_where_no_plan_has_a_price_subscriptions_are_none_of_ours(account: Stand
     account.subscription("price_pro", at=T0, org="acme")
     assert book(desk, account.events, shop=Shop(packs=PACKS)) == {"other": 1}
     assert book(desk, account.events, shop=SHOP._replace(plan_prices={"price_x": "pro"})) == {"foreign": 1}
+
+
+def test_an_assignment_of_the_same_second_gets_the_next_free_one() -> None:
+    history = PlanHistory("pro", "plan:sub_1:8", ("plan:sub_1:7", "plan:sub_1:8", "plan:sub_2:9"))
+    assert [history.free_time("sub_1", at) for at in (6, 7, 8, 9)] == [6, 9, 9, 9]

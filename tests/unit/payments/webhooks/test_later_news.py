@@ -92,6 +92,15 @@ def test_a_payment_in_parts_is_known_by_its_sum(account: StandIn, desk: Desk) ->
     assert settled(desk, *account.events) == {"pending": 1}
 
 
+def test_an_invoice_of_many_lines_is_not_taken_for_another_sale(account: StandIn, desk: Desk) -> None:
+    lines = [(100, "price_of_a_shirt")] * 12
+    name, _, paid, _ = invoice(account, *lines, (500, "price_s"))
+    result = settle(desk, [paid], shop=SHOP)
+    assert (counts(result), result.problems[0]["reason"]) == ({"pending": 1}, "needs_key")
+    assert counts(settle(desk, [paid], account, shop=SHOP)) == {"applied": 1}
+    assert books(desk) == [(f"session:{name}", 1000)]
+
+
 # -- names that come later
 
 
