@@ -4,9 +4,11 @@ An entry of the right shape makes no other check stumble. A state is left to who
 nearly always it equals the expected one, and so has its shape.
 """
 
+import re
 import reprlib
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from meterctl.core.domain.value_shape import (
     Form,
@@ -49,6 +51,25 @@ def malformed(entry: object) -> str | None:
         return form if isinstance(form, str) else None
     wrong = next(name for name, test in form.tests.items() if not test(entry[name]))
     return f"{wrong} cannot be {reprlib.repr(entry[wrong])}"
+
+
+def is_usual(entry: Any, text: bytes) -> bool:
+    """Return True if ``text``, the JSON of ``entry``, proves that the entry and its state have their shape.
+
+    False proves nothing: so far few such entries were read, or this one is unusual. The proof takes a quarter of the
+    time of the tests.
+    """
+    try:
+        name = entry["kind"], entry["input"]["op"]
+        pattern = _patterns.get(name)
+        if pattern is None:
+            _reads[name] += 1
+            if _reads[name] < _WORTH_A_PATTERN:
+                return False
+            pattern = _patterns[name] = _pattern(*name)
+    except (LookupError, TypeError):
+        return False
+    return pattern.fullmatch(text) is not None
 
 
 #: What `input` may be, by the operation it names; by kind, for each is booked by few.
@@ -217,6 +238,24 @@ _EFFECTS: dict[str, tuple[tuple[str, str], ...]] = {
 _MAYBE = {"occurred_at", "low", "imported", "approved_by"}
 
 
+#: By kind and operation: the patterns for the texts of entries, and the number of entries that were read without one.
+_patterns: dict[tuple[str, str], re.Pattern[bytes]] = {}
+_reads = {(kind, op): 0 for kind, inputs in _INPUTS.items() for op in inputs}
+
+#: Entries to read before a pattern is compiled, which takes the time of some hundred tests.
+_WORTH_A_PATTERN = 500
+
+
+def _pattern(kind: str, op: str) -> re.Pattern[bytes]:
+    from meterctl.core.domain.text_shape import pattern_of  # for commands that read many entries
+
+    forms = []
+    for must, may in _EFFECTS[kind]:
+        names = [*_EVERY, *must.split()]
+        forms.append(Form(_tests(kind, op, [*names, *may.split(), *_MAYBE]), names))
+    return pattern_of(forms)
+
+
 @lru_cache(maxsize=512)
 def _form(kind: str, op: str, names: tuple[str, ...]) -> Form | str:
     """Return the form of an entry with these fields, whose input names ``op``, or why these cannot be its fields."""
@@ -224,10 +263,14 @@ def _form(kind: str, op: str, names: tuple[str, ...]) -> Form | str:
     forms = [(_EVERY.keys() | set(must.split()), set(may.split())) for must, may in _EFFECTS[kind]]
     if not any(must <= present <= must | may for must, may in forms):
         return _misfit(kind, present, forms)
+    return Form(_tests(kind, op, names), names)
+
+
+def _tests(kind: str, op: str, names: Iterable[str]) -> dict[str, Test]:
     tests = {name: _FIELDS[name] for name in names} | {"input": _INPUTS[kind].get(op, _unknown)}
     if kind in ("hold", "release") and "expires_at" in tests:
         tests["expires_at"] = instant  # a hold never lasts for ever
-    return Form(tests, names)
+    return tests
 
 
 def _unknown(_: object) -> bool:

@@ -62,23 +62,32 @@ def week_key(value: Any) -> bool:
     return isinstance(value, str) and _is_week(value)
 
 
+#: For each test with another one inside: the function that returns such tests, and the other one.
+parts: dict[Test, tuple[Callable[..., Test], Test]] = {}
+
+
 def nullable(test: Test) -> Test:
-    return lambda value: value is None or test(value)
+    return _with_part(lambda value: value is None or test(value), nullable, test)
 
 
 def list_of(test: Test) -> Test:
-    return lambda value: isinstance(value, list) and all(map(test, value))
+    return _with_part(lambda value: isinstance(value, list) and all(map(test, value)), list_of, test)
 
 
 def filled(test: Test) -> Test:
-    return lambda value: test(value) and bool(value)
+    return _with_part(lambda value: test(value) and bool(value), filled, test)
 
 
 def values_of(test: Test) -> Test:
-    return lambda value: isinstance(value, dict) and all(map(test, value.values()))
+    return _with_part(lambda value: isinstance(value, dict) and all(map(test, value.values())), values_of, test)
 
 
-def _true(value: Any) -> bool:
+def _with_part(whole: Test, maker: Callable[..., Test], part: Test) -> Test:
+    parts[whole] = maker, part
+    return whole
+
+
+def true(value: Any) -> bool:
     return value is True
 
 
@@ -104,7 +113,7 @@ class Form:
             elif test is text and kind is str:
                 if not item:
                     return False
-            elif test is flag and kind is bool:
+            elif (test is flag and kind is bool) or (test is dictionary and kind is dict):
                 continue
             elif not test(item):
                 return False
@@ -116,7 +125,7 @@ def object_of(may: Mapping[str, Test] | None = None, **must: Test) -> Form:
     return Form({**must, **(may or {})}, must)
 
 
-def _source(value: Any) -> bool:
+def source(value: Any) -> bool:
     return value in ("debt", "uncovered") if isinstance(value, str) else positive(value)
 
 
@@ -129,8 +138,8 @@ is_natural: Test = natural
 is_positive: Test = positive
 is_instant: Test = instant
 
-lot_marks: Mapping[str, Test] = {"priority": priority, "paid": _true}
-_is_lot = object_of(lot_marks, id=positive, remaining=positive, expires_at=nullable(instant))
+lot_marks: Mapping[str, Test] = {"priority": priority, "paid": true}
+live_lot = object_of(lot_marks, id=positive, remaining=positive, expires_at=nullable(instant))
 
 
 def lots(value: Any) -> bool:
@@ -148,7 +157,7 @@ def lots(value: Any) -> bool:
             and 0 < units <= MAX_UNITS
             and ((until := lot.get("expires_at", "")) is None or instant(until))
         )
-        if not (is_usual or _is_lot(lot)):
+        if not (is_usual or live_lot(lot)):
             return False
     return True
 
@@ -156,7 +165,7 @@ def lots(value: Any) -> bool:
 draw = object_of(lot=positive, units=positive)
 debt = object_of(owed=natural, overage=natural)
 breakdown = values_of(positive)
-_part: dict[str, Test] = {"from": _source, "units": positive}
+_part: dict[str, Test] = {"from": source, "units": positive}
 week = object_of(
     {"overflow": filled(list_of(object_of(None, **_part)))},
     key=week_key,

@@ -9,10 +9,17 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from meterctl.core.domain.canonical import NOT_CANONICAL, chain_hash, entry_hash, parse_json, without_hash
+from meterctl.core.domain.canonical import (
+    NOT_CANONICAL,
+    canonical_bytes,
+    chain_hash,
+    entry_hash,
+    parse_json,
+    without_hash,
+)
 from meterctl.core.domain.checks import check_ratio
 from meterctl.core.domain.due_events import next_due_in
-from meterctl.core.domain.entry_shape import malformed
+from meterctl.core.domain.entry_shape import is_usual, malformed
 from meterctl.core.domain.value_shape import (
     is_instant,
     is_natural,
@@ -75,10 +82,16 @@ def entry_of(document: object, org: str | None = None, *, seq: int | None = None
 
     Raises `Damaged` if it is another one, or its hash is wrong.
     """
-    text = ""
     if isinstance(document, str):
-        text, document = document, parsed(document)
-    problem = malformed(document) or _unsound(cast(Entry, document), text)
+        text, document = document.encode(), parsed(document)
+        has_shape = is_usual(document, text)
+    else:
+        text = _text_of(document)
+        # NaN is written as null: the text proves nothing then.
+        has_shape = is_usual(document, text) and parse_json(text) == document
+    problem = None if has_shape else malformed(document)
+    if problem is None:
+        problem = _unsound(cast(Entry, document), text, has_state=has_shape)
     if problem is None:
         entry = cast(Entry, document)
         if org in (None, entry["org"]) and seq in (None, entry["seq"]) and key in (None, entry["key"]):
@@ -87,11 +100,18 @@ def entry_of(document: object, org: str | None = None, *, seq: int | None = None
     raise _damaged_entry(document, problem, org, seq)
 
 
-def _unsound(entry: Entry, text: str) -> str | None:
-    if not is_state(entry["state"]):
+def _text_of(document: object) -> bytes:
+    try:
+        return canonical_bytes(cast(Entry, document))
+    except NOT_CANONICAL:
+        return b""
+
+
+def _unsound(entry: Entry, text: bytes, *, has_state: bool) -> str | None:
+    if not (has_state or is_state(entry["state"])):
         return "its state is malformed"
     # A text that is canonical already, as all are that this program stores, need not be written again for the hash.
-    if not text or chain_hash(entry["prev"], without_hash(text.encode(), entry["hash"])) != entry["hash"]:
+    if not text or chain_hash(entry["prev"], without_hash(text, entry["hash"])) != entry["hash"]:
         try:
             digest = entry_hash(entry)
         except NOT_CANONICAL as problem:

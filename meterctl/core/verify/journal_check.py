@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 from meterctl.core.domain.canonical import NOT_CANONICAL, canonical_bytes, chain_hash, hashed_bytes, without_hash
 from meterctl.core.domain.digest_set import DigestSet
 from meterctl.core.domain.effects import apply, draw_order
-from meterctl.core.domain.entry_shape import malformed
+from meterctl.core.domain.entry_shape import is_usual, malformed
 from meterctl.core.domain.value_shape import is_number, is_state
 from meterctl.core.model import EMPTY, NO_HASH, Entry, Instant, State, state_document, state_from_document
 from meterctl.core.results import Finding
@@ -52,9 +52,10 @@ class JournalCheck:
         self._place = 0  # the seq for findings
 
     def feed(self, document: object, text: bytes | None = None) -> list[Finding]:
-        """Return the findings of the next entry. ``text`` is its form, where the store keeps the canonical form."""
+        """Return the findings of the next entry. ``text`` is the one that it was read from, where the store
+        keeps the canonical form."""
         self._findings = []
-        problem = malformed(document)
+        problem = None if text and is_usual(document, text) else malformed(document)
         if problem is None:
             entry = cast(Entry, document)
             try:
