@@ -37,9 +37,9 @@ from meterctl.core.stores.sqlite.transactions import log_ahead, save_log, transa
 #: Generated columns came with this version.
 _OLDEST_SQLITE = (3, 31, 0)
 
-#: Pages that a connection may cache, as KiB. A read passes over a page once; a large batch of writes needs the indexes
-#: at hand, and gains nothing from more than this.
-_READ_CACHE_KIB, _WRITE_CACHE_KIB = 4 * 1024, 16 * 1024
+#: Pages that a connection may cache, as KiB. A page has entries of several orgs, so whoever reads journal after journal
+#: needs those of some thousand entries at hand; a large batch of writes needs the indexes. Neither gains from more.
+_READ_CACHE_KIB, _WRITE_CACHE_KIB = 8 * 1024, 16 * 1024
 
 #: Pages in the write-ahead log after which they are copied into the file. Fewer cost batches a third of their
 #: speed; the log stays below some 20 MB either way, which takes milliseconds to read again after a crash.
