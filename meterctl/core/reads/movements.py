@@ -107,6 +107,10 @@ def _reset(entry: Entry) -> list[MovementPart]:
     return [MovementPart("settled", None, entry["settled"]), MovementPart("rolled_over", None, rolled_over)]
 
 
+#: Labels of undone entries that took units, by the first part of their key.
+_GIVEN_BACK = {"adjust": "correction", "void": "voided lot"}
+
+
 def _reversal(entry: Entry) -> list[MovementPart]:
     if "refund_id" in entry:
         return [MovementPart("refund_reversed", None, entry["amount"])]
@@ -114,12 +118,12 @@ def _reversal(entry: Entry) -> list[MovementPart]:
 
 
 def undone_label(entry: Mapping[str, Any]) -> str:
-    """Return the label of an undo: the reversed run, pack or grant, or the return of drawn units."""
+    """Return the label of an undo: the reversed run, pack or grant, or the origin of the units it gives back."""
     if "uncounted" in entry:
         return "run"
-    if "voided" not in entry:
-        return "debit"
-    return "pack" if "session" in entry else "grant"
+    if "voided" in entry:
+        return "pack" if "session" in entry else "grant"
+    return _GIVEN_BACK.get(entry["key"].removeprefix("undo:").partition(":")[0], "debit")
 
 
 def _simple(movement: str) -> Callable[[Entry], list[MovementPart]]:

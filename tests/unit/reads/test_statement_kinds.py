@@ -62,7 +62,7 @@ def test_a_voided_lot_and_its_undo(desk: Desk) -> None:
     assert desk.do(VoidLot("acme", 1, "v1")).applied
     assert moved(desk) == {("granted", "because"): 300, ("voided", None): -300}
     assert desk.do(Undo("acme", of="void:v1")).applied
-    assert moved(desk)[("undone", "debit")] == 300
+    assert moved(desk)[("undone", "voided lot")] == 300
 
 
 def test_an_undone_run_is_taken_off_week_and_feature(desk: Desk) -> None:
