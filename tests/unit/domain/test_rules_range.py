@@ -8,7 +8,7 @@ from meterctl.core.domain.due_events import fresh_week
 from meterctl.core.domain.instants import parse
 from meterctl.core.domain.policy import Pack, unpublished
 from meterctl.core.domain.rules import out_of_bounds
-from meterctl.core.model import EMPTY, MAX_UNITS, Debt, Lot, State
+from meterctl.core.model import EMPTY, MAX_UNITS, MOST_LOTS, Debt, Lot, State
 from tests.builders import holders
 from tests.desk import Desk, contents
 
@@ -32,6 +32,18 @@ def test_l57_a_state_is_in_range_as_long_as_json_readers_keep_it_exact(
     after = state(more)
     refusal = out_of_bounds(EMPTY, after, after.balance)
     assert (refusal.code if refusal else None) == (TOO_MUCH if more else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [(-1, 0, None), (0, 1, "too_many_lots"), (2, 2, None), (2, 1, None), (2, 3, "too_many_lots")],
+)
+def test_an_org_beyond_the_most_lots_can_be_booked_on_but_not_grow(before: int, after: int, reason: str | None) -> None:
+    def state(more: int) -> State:
+        return EMPTY._replace(lots=tuple(Lot(number + 1, 1, None) for number in range(MOST_LOTS + more)))
+
+    refusal = out_of_bounds(state(before), state(after), MOST_LOTS + after)
+    assert (refusal.code if refusal else None) == reason
 
 
 @pytest.mark.parametrize(("more", "reason"), [(0, None), (1, TOO_MUCH), (MAX_UNITS, TOO_MUCH)])
