@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from meterctl.commands.command import command, new_app, take_shared
+from meterctl.commands.command import command, new_app, report_no_ledgers, take_shared
 from meterctl.commands.options import option
 from meterctl.core.imports.devkit.audit_report import AuditReport
 from meterctl.wiring import Wiring
@@ -52,6 +52,8 @@ def devkit(
             result.take(finding)
             if finding.adjust and plan_out is not None:
                 correctable.append(finding)
+    if not result.orgs:
+        report_no_ledgers(database.place, "nothing was audited")
     if plan_out is not None:
         wiring.save_plan(plan_out, adjustments(correctable, wiring.actor))
         result.plan_out = plan_out

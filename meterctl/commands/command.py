@@ -34,6 +34,11 @@ def report_no_journal(wiring: Wiring, org: str | None, outcome: str, file: str |
     typer.echo(f"{journal} in {file or wiring.describe_store()}: {outcome}{'.' if near else ''}{near}", err=True)
 
 
+def report_no_ledgers(place: str, outcome: str) -> None:
+    """Print that the database at ``place`` has no data of devkit, and the ``outcome``: its name may be mistyped."""
+    typer.echo(f"no data of devkit in {place}: {outcome}", err=True)
+
+
 def find_journal(wiring: Wiring, outcome: str) -> bool:
     """Return True if the store has a journal; else print that it has none, and the ``outcome``."""
     if any(True for _ in wiring.store.journal.orgs()):

@@ -79,6 +79,8 @@ def credit_pack(
     if org is None or pack is None or session is None:
         hint = "meterctl credit-pack ORG PACK --session ID"
         raise BadInput("crediting a pack needs ORG, PACK and --session", hint=hint, code="usage")
+    from meterctl.core.domain.operation_documents import names_in
+
     operation = CreditPack(
         org=org,
         pack=pack,
@@ -86,7 +88,7 @@ def credit_pack(
         paid_cents=None if paid_cents is None else _paid(wiring, pack, paid_cents),
         quantity=1 if quantity is None else check_integer(quantity, "quantity", least=1),
         tax_cents=0 if tax_cents is None else check_integer(tax_cents, "tax_cents", least=0),
-        names=tuple(name or ()),
+        names=tuple(one for text in name or () for one in names_in(text)),
         expires_at=None if expires is None else expiry_time(wiring, expires, never=_NEVER),
         currency=currency,
     )

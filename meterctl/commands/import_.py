@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from tempfile import TemporaryFile
 from typing import IO, Annotated
 
-from meterctl.commands.command import command, new_app, report_no_journal
+from meterctl.commands.command import command, new_app, report_no_journal, report_no_ledgers
 from meterctl.commands.confirmation import agree, is_to_ask, place_of
 from meterctl.commands.options import argument, option
 from meterctl.core.errors import BadInput
@@ -72,6 +72,8 @@ def _devkit(wiring: Wiring, uri: str | None, org: str | None) -> DevkitImportRep
             line.tell(result.orgs, lambda: None)
     finally:
         line.end()
+    if not result.orgs:
+        report_no_ledgers(database.place, "nothing was imported")
     result.seconds = wiring.elapsed() - began
     return result
 

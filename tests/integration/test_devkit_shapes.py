@@ -203,6 +203,14 @@ def test_a_plan_without_a_usable_name_is_a_problem(run: Shell, old: str) -> None
     assert run.json("verify --all").doc["findings"] == []
 
 
+@pytest.mark.parametrize(("command", "outcome"), [("import", "imported"), ("audit", "audited")])
+def test_a_database_without_any_org_is_told(run: Shell, old: str, command: str, outcome: str) -> None:  # noqa: F811
+    answer = run.json(f"{command} devkit --from {old}")
+    assert (answer.code, answer.doc["orgs"]) == (0, 0)
+    assert answer.err.startswith("no data of devkit in mongodb://")
+    assert answer.err.endswith(f": nothing was {outcome}\n")
+
+
 @pytest.mark.parametrize("command", ["import devkit", "audit devkit"])
 def test_an_org_that_the_old_database_lacks_is_not_found(run: Shell, old: str, command: str) -> None:  # noqa: F811
     put(old, healthy(Random(9)).documents())

@@ -1,5 +1,7 @@
 """Operations as documents: the form they have in files, saved plans and entries."""
 
+import json
+import re
 from collections.abc import Callable, Mapping, Set
 from decimal import Decimal
 from typing import Any, Literal
@@ -28,6 +30,8 @@ from meterctl.core.domain.operations import (
 from meterctl.core.domain.unit_operations import NEVER
 from meterctl.core.errors import BadInput, did_you_mean
 from meterctl.core.model import MAX_UNITS, Instant
+
+_NAMES_HINT = 'names look like ["pi_1", "ch_1"]'
 
 
 def read_costs(value: object) -> dict[str, str]:
@@ -100,13 +104,24 @@ def _flag(value: object) -> bool:
     return check_flag(value, "allow_debt")
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names in ``text``. One name for several would leave each of them free for a second credit."""
+    text = text.strip(" ,;")
+    if not re.search(r"""[\[\]{}"']""", text):
+        return tuple(re.split(r"[\s,;]+", text))
+    try:
+        return _names(json.loads(text))
+    except (ValueError, RecursionError):
+        raise BadInput(f"{text!r} is not a list of names", hint=_NAMES_HINT, code="bad_name") from None
+
+
 def _names(value: object) -> tuple[str, ...]:
-    """Read a list of names; a CSV cell holds them with blanks between."""
+    """Read a list of names; a CSV cell holds them as JSON, or with blanks, commas or semicolons between."""
     if isinstance(value, str):
-        return tuple(value.split())
+        return names_in(value)
     if isinstance(value, list):
         return tuple(value)
-    raise BadInput(f"{value!r} is not a list of names", hint='names look like ["pi_1", "ch_1"]', code="bad_name")
+    raise BadInput(f"{value!r} is not a list of names", hint=_NAMES_HINT, code="bad_name")
 
 
 def _expiry(value: object) -> Instant | None:

@@ -37,6 +37,9 @@ _EMPTY_ROW = re.compile(rb"[\s,;]*")
 
 #: Two zeros at most: 1.000 and 1,000 mean a thousand in many countries.
 _WHOLE = re.compile(r"([+-]?[0-9]+)[.,]0{1,2}")
+#: Results of formulas that failed.
+_ERRORS = frozenset({"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
+
 _AMOUNT = re.compile(r"[+-]?[0-9]+[.,]00")
 _FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -331,6 +334,9 @@ class _Columns:
         if not _fits(cells, len(names)):
             raise _bad_csv(f"it has {len(cells)} cells, the header has {len(names)}")
         document: Document = {name: text for name, cell in zip(names, cells, strict=False) if (text := cell.strip())}
+        if not _ERRORS.isdisjoint(document.values()):
+            error = next(text for text in document.values() if text in _ERRORS)
+            raise _bad_csv(f"the cell {error!r} is an error of the spreadsheet")
         if "" in document:
             raise _bad_csv(f"the cell {document['']!r} is in a column without a name")
         for name in self._numbers:

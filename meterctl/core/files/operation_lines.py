@@ -13,11 +13,11 @@ from io import BufferedReader
 from itertools import chain
 from typing import Any, NamedTuple
 
-from meterctl.core.errors import BadInput
+from meterctl.core.errors import BadInput, shell_word
 from meterctl.core.files.csv_table import csv_documents
 from meterctl.core.files.json_text import Document, is_cut_off, json_document
 from meterctl.core.files.raw_lines import BYTE_ORDER_MARK, UTF_16_MARKS, RawLine, all_lines, bad_file, is_blank
-from meterctl.core.files.sources import display_name, open_file_or_standard_input, unzip
+from meterctl.core.files.sources import STANDARD_STREAM, display_name, open_file_or_standard_input, unzip
 
 _NDJSON_SUFFIXES = (".ndjson", ".jsonl")
 
@@ -122,13 +122,19 @@ def _check_json(name: str, first: RawLine, rest: Iterator[RawLine]) -> Iterator[
     """Return all lines. Raises `BadInput` for JSON that is not one object per line."""
     text = first.text.decode(errors="replace").lstrip()
     if text.startswith("["):
-        raise bad_file(f"{name} is a JSON array, not one operation per line", f"convert it: jq -c '.[]' {name}")
+        raise bad_file(f"{name} is a JSON array, not one operation per line", _one_per_line(name, ".[]"))
     if first.problem is not None or not is_cut_off(text):
         return chain([first], rest)
     second = next((line for line in rest if line.problem or not is_blank(line)), None)
     if second is not None and not second.text.lstrip().startswith(b"{"):
-        raise bad_file(f"{name} holds JSON objects over several lines", f"put each on one line: jq -c . {name}")
+        raise bad_file(f"{name} holds JSON objects over several lines", _one_per_line(name, "."))
     return chain([first], [second] if second else [], rest)
+
+
+def _one_per_line(name: str, query: str) -> str:
+    """Return the hint with the command that writes the file ``name`` as one operation per line."""
+    file = shell_word("FILE" if name == display_name(STANDARD_STREAM) else name)
+    return f"convert it: jq -c {shell_word(query)} {file} | meterctl backfill -"
 
 
 def _json_lines(lines: Iterator[RawLine]) -> Iterator[Line]:

@@ -582,3 +582,44 @@ def test_digits_become_the_number_that_is_stored() -> None:
     run = Attribute("acme", "run", units="9", plan_version="2")  # type: ignore[arg-type]
     assert (run.units, run.plan_version) == (9, 2)
     assert Undo("acme", seq="4", of="debit:r").seq == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["pi_1 ch_1", "pi_1,ch_1", "pi_1, ch_1", "pi_1;ch_1", " pi_1 ;ch_1; ", "pi_1\nch_1", '["pi_1", "ch_1"]']
+)
+def test_each_name_in_a_text_is_a_name(text: str) -> None:
+    fields = {"op": "credit-pack", "org": "acme", "pack": "small", "session": "cs_1", "names": text}
+    operation = request_from_document(fields, actor="me").operation
+    assert isinstance(operation, CreditPack)
+    assert operation.names == ("pi_1", "ch_1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[",
+        '["pi_1"',
+        '{"a": 1}x[',
+        "[1]",
+        '[["pi_1"]]',
+        "[" * 100_000,
+        '["pi 1"]',
+        ",",
+        '"pi_1"',
+        "'pi_1'",
+        '{"a": 1}',
+        '"pi_1" "ch_1"',
+    ],
+)
+def test_a_text_that_holds_no_names_is_refused(text: str) -> None:
+    fields = {"op": "credit-pack", "org": "acme", "pack": "small", "session": "cs_1", "names": text}
+    with pytest.raises(BadInput) as caught:
+        request_from_document(fields, actor="me")
+    assert caught.value.code in ("bad_name", "bad_a name", "bad_ref")
+
+
+def test_a_list_of_names_is_taken_as_it_is() -> None:
+    fields = {"op": "credit-pack", "org": "acme", "pack": "small", "session": "cs_1", "names": ["a,b", "c;d"]}
+    operation = request_from_document(fields, actor="me").operation
+    assert isinstance(operation, CreditPack)
+    assert operation.names == ("a,b", "c;d")

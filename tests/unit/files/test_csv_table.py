@@ -99,6 +99,11 @@ def test_cents_as_programs_write_them(cell: str) -> None:
     assert document["cents"] == "500"
 
 
+@pytest.mark.parametrize("row", ["debit,acme,1,#N/A,x", "debit,acme,#REF!,r1,x", "debit,acme,1,r1,#NAME?"])
+def test_a_formula_that_failed_is_not_a_value(row: str) -> None:
+    assert read(f"op,org,units,ref,reason\n{row}\ndebit,acme,1,#N,x\n")[0] == (2, "bad_csv")
+
+
 @pytest.mark.parametrize("cell", ["llm=0.5", "0.5 USD", '"{""llm"": 0.5"'])
 def test_a_cell_of_costs_that_is_not_json_is_named(cell: str) -> None:
     text = f"op,org,run,costs\nattribute,acme,r1,{cell}\n"

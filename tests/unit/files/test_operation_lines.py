@@ -419,6 +419,14 @@ def test_a_disk_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
         file.read()
 
 
+def test_the_command_that_converts_a_file_can_be_pasted(tmp_path: Path) -> None:
+    hint = refused(b"[{}]", tmp_path, "my file.json").hint
+    assert hint == f"convert it: jq -c '.[]' '{tmp_path}/my file.json' | meterctl backfill -"
+    with pytest.raises(BadInput) as caught:
+        piped(b'{\n"op": "debit"}')
+    assert caught.value.hint == "convert it: jq -c . FILE | meterctl backfill -"
+
+
 def test_a_first_object_that_is_cut_off_refuses_its_line_alone(tmp_path: Path) -> None:
     assert contents(read(b'{"op": "debit"\n' + ndjson(DEBIT), tmp_path)) == ["bad_json", DEBIT]
 
