@@ -303,7 +303,8 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
 
 def _amount(entry: _Entry) -> str:
     within = ", within the quota" if entry["kind"] == "usage" and not entry["overflow"] else ""
-    return f"{words.signed(entry['amount'])} units{within}"
+    unit = "unit" if abs(entry["amount"]) == 1 else "units"
+    return f"{words.signed(entry['amount'])} {unit}{within}"
 
 
 def _effect_pairs(entry: _Entry, *, expired: bool) -> Iterator[_Pair]:
@@ -371,7 +372,7 @@ def show_refund_preview(preview: Facts) -> Iterable[Block]:
             ("this refund", words.money(facts["cents"], currency)),
             ("refunded before", words.money(facts["refunded_cents_before"], currency)),
             ("its units now", _whereabouts(facts)),
-            ("clawback", f"{facts['units']:,} units" + _forgiven(facts["forgiven"])),
+            ("clawback", words.plural(facts["units"], "unit") + _forgiven(facts["forgiven"])),
             ("taken from", words.draws(facts["draws"]) or "no lot"),
             ("balance", f"{facts['balance']:,} → {facts['balance_after']:,}"),
             ("debt after", words.debt(facts["debt_after"]) or "none"),

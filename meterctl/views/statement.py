@@ -98,7 +98,7 @@ def _preamble(facts: _Facts) -> Iterator[Block]:
     if add_millis(facts["as_of"], 1) < facts["until"]:
         yield Note(f"the period is not over: figures as of {words.when_utc(facts['as_of'])}", "warn")
     if facts.get("pending"):
-        yield Note(f"{words.plural(facts['pending'], 'entry')} included that are due, and not booked yet")
+        yield Note(f"includes {words.plural(facts['pending'], 'due event')} that no sweep has booked yet")
 
 
 # -- the sum

@@ -31,7 +31,8 @@ def sentences(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lacking(total: Mapping[str, Any]) -> str:
-    return "nothing is available" if total["available"] == 0 else f"{total['available']:,} units are available"
+    available = total["available"]
+    return "nothing is available" if available == 0 else f"{_units(available)} {_are(available)} available"
 
 
 def _quota_sentence(facts: Mapping[str, Any]) -> str:
