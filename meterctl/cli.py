@@ -126,6 +126,14 @@ def _usage_error(problem: ClickException) -> MeterctlError:
     return error
 
 
+def _missing_words(problem: ClickException) -> MeterctlError:
+    """Return the error for a program that reads JSON, where a person gets the help."""
+    error = _usage_error(problem)
+    name = error.hint.removesuffix(" --help")
+    error.message = f"{name} needs {'a command' if name.split()[-1] in ('meterctl', *GROUPS) else 'an argument'}"
+    return error
+
+
 def _unexpected_error(problem: BaseException) -> MeterctlError:
     if os.environ.get("METERCTL_DEBUG"):
         import traceback
@@ -205,8 +213,10 @@ def _answer(arguments: list[str]) -> int:
     except MeterctlError as problem:
         error = problem
     except NoArgsIsHelpError as problem:
-        sys.stderr.write(problem.format_message() + "\n")
-        return errors.USAGE
+        if not wants_json(arguments):
+            sys.stderr.write(problem.format_message() + "\n")
+            return errors.USAGE
+        error = _missing_words(problem)
     except ClickException as problem:
         error = _usage_error(problem)
     except (KeyboardInterrupt, typer.Abort):

@@ -194,3 +194,26 @@ def test_a_working_directory_that_was_removed_is_named(
     answer = run(line)
     assert (answer.code, answer.out) == (2, "")
     assert "error [no_directory]: the working directory was removed" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("balance", "meterctl balance needs an argument"),
+        ("lot void", "meterctl lot void needs an argument"),
+        ("meter", "meterctl meter needs a command"),
+    ],
+)
+def test_a_program_that_leaves_the_argument_out_gets_an_error_document(run: Shell, line: str, message: str) -> None:
+    """As a script does with an empty variable; a person gets the help."""
+    answer = run(f"--json {line}")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.error == {
+        "schema": "meterctl.error.v1",
+        "code": "usage",
+        "message": message,
+        "hint": f"{message.partition(' needs')[0]} --help",
+    }
+    assert run(line).err.startswith("Usage: meterctl")
+    run.setenv("METERCTL_OUTPUT", "json")
+    assert run(line).error["message"] == message
