@@ -303,8 +303,7 @@ def _entry_pairs(receipt: Receipt) -> Iterator[_Pair]:
 
 def _amount(entry: _Entry) -> str:
     within = ", within the quota" if entry["kind"] == "usage" and not entry["overflow"] else ""
-    unit = "unit" if abs(entry["amount"]) == 1 else "units"
-    return f"{words.signed(entry['amount'])} {unit}{within}"
+    return f"{words.signed_units(entry['amount'])}{within}"
 
 
 def _effect_pairs(entry: _Entry, *, expired: bool) -> Iterator[_Pair]:

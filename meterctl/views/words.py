@@ -32,6 +32,10 @@ def signed(count: int) -> str:
     return f"{count:+,}" if count else "0"
 
 
+def signed_units(count: int) -> str:
+    return f"{signed(count)} {'unit' if abs(count) == 1 else 'units'}"
+
+
 def money(cents: int, currency: str | None) -> str:
     """Return ``cents`` in the currency's own form, as ``5.00 USD``; without a currency, as cents."""
     if not currency:

@@ -217,3 +217,13 @@ def test_a_program_that_leaves_the_argument_out_gets_an_error_document(run: Shel
     assert run(line).err.startswith("Usage: meterctl")
     run.setenv("METERCTL_OUTPUT", "json")
     assert run(line).error["message"] == message
+
+
+def test_one_unit_is_a_unit(run: Shell) -> None:
+    run.all("plan publish free --quota 0")
+    assert "amount   +1 unit\n" in run("adjust acme 1 --ref a1 --reason why").out
+    assert "1 unit is available." in run("explain acme").out
+    assert "amount   -1 unit\n" in run("debit acme 1 --ref r1").out
+    run.all("credit-pack brief brief --session cs_9")
+    statement = run("statement brief --since 2026-11-01", now="2026-11-18T00:00Z").out
+    assert "includes 1 due event that no sweep has booked yet" in statement
