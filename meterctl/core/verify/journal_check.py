@@ -166,8 +166,9 @@ class JournalCheck:
     def _has_state(self, state: State) -> bool:
         """Return True if ``state`` stands in the entry. The texts are compared: they tell 1 from 1.0 and from true.
 
-        No other field is called state, and inside of a text its quotes would be escaped."""
-        return b'"state":%b' % canonical_bytes(state_document(state)) in self.text
+        Nothing else of this name is an object, and inside of a text its quotes would be escaped."""
+        place = self.text.find(b'"state":{') + len(b'"state":')
+        return self.text.startswith(canonical_bytes(state_document(state)), place)
 
     def _check_sums(self, entry: Entry, after: State) -> None:
         balance, debt = entry["balance"], after.debt

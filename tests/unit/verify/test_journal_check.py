@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from meterctl.core.domain.canonical import canonical_bytes, entry_hash
 from meterctl.core.domain.digest_set import DigestSet
+from meterctl.core.domain.operations import Adjust
 from meterctl.core.domain.policy import Pack
 from meterctl.core.domain.rules import undo
 from meterctl.core.model import KINDS, MAX_UNITS, Entry
@@ -526,3 +527,11 @@ def test_a_stored_text_in_another_form_is_found(spoil: Callable[[bytes], bytes])
 def test_a_stored_text_with_another_content_is_found() -> None:
     entry = {**journal()[0], "actor": "somebody else"}
     assert fed(canonical_bytes(entry), entry)[0][0] == int(Check.CHAIN)
+
+
+def test_other_places_with_the_name_state_are_not_taken_for_it() -> None:
+    desk = Desk()
+    desk.run("r", costs={"state": "0.01"})
+    desk.do(Adjust("acme", 5, "a"), reason='"state":{')
+    assert [entry.get("breakdown") for entry in desk.entries()] == [{"state": 10}, None]
+    assert check_entries(desk.entries()) == []
