@@ -137,7 +137,7 @@ class Wiring:
         instant = self.options.now or self.environ.get("METERCTL_NOW")
         if not instant:
             return SystemClock()
-        if not self.embedded and not self.settings.allow_time_travel:
+        if self.store_url.startswith("mongodb") and not self.settings.allow_time_travel:
             raise BadInput(
                 "a pinned clock is not accepted on MongoDB",
                 hint="leave out --now / METERCTL_NOW, or set allow_time_travel = true in the config of a test system",

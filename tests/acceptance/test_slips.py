@@ -227,3 +227,40 @@ def test_one_unit_is_a_unit(run: Shell) -> None:
     run.all("credit-pack brief brief --session cs_9")
     statement = run("statement brief --since 2026-11-01", now="2026-11-18T00:00Z").out
     assert "includes 1 due event that no sweep has booked yet" in statement
+
+
+@pytest.mark.parametrize(
+    ("store", "advice"),
+    [
+        ("sqlite:credits.db?mode=ro", "sqlite:credits.db"),
+        ("sqlite:credits.db?meterctlPrefix=x_", "sqlite:credits.db"),
+        ("sqlite::memory:", "such as sqlite:rehearsal.db"),
+    ],
+)
+@pytest.mark.parametrize("line", ["balance acme", "adjust acme 5 --ref r1 --reason why", "expire --all", "init"])
+def test_options_of_an_embedded_store_are_no_part_of_its_name(
+    run: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, advice: str, line: str
+) -> None:
+    """Otherwise the command would use another, empty store."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    run.setenv("METERCTL_CONFIG", str(run.place / "meterctl.toml"))
+    monkeypatch.chdir(place)
+    answer = run(f"{line} --store '{store}'")
+    assert (answer.code, answer.out) == (2, "")
+    assert "error [bad_store]: an embedded store" in answer.err
+    assert hint(answer).endswith(advice)
+    assert list(place.iterdir()) == []
+
+
+def test_a_file_whose_name_looks_like_options_is_a_store_once_it_exists(run: Shell) -> None:
+    run.file("odd?a=b", "")
+    run.all(f"{CREDIT} --store 'sqlite:{run.place}/odd?a=b'")
+
+
+@pytest.mark.parametrize("store", ["credits.db", "mongo://127.0.0.1/credits", "postgres://127.0.0.1/credits"])
+def test_a_store_of_no_kind_is_told_as_that_under_a_pinned_clock_too(run: Shell, store: str) -> None:
+    answer = run(f"balance acme --store {store}")
+    assert answer.code == 2
+    assert "error [bad_store]" in answer.err
+    assert hint(answer).endswith("sqlite:PATH, mongodb://... or mongodb+srv://...")
