@@ -4,8 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from meterctl.core.domain.operations import CreditPack
 from meterctl.core.payments.booked import Credit, in_parts, shares_unknown
-from meterctl.core.payments.payments import REFUND_PREFIXES, Giveback, base_of, numbered_names, shares
+from meterctl.core.payments.payments import (
+    CHARGE_PREFIXES,
+    INTENT_PREFIX,
+    REFUND_PREFIXES,
+    Giveback,
+    Payment,
+    base_of,
+    numbered_names,
+    shares,
+)
 from meterctl.core.payments.sale_book import Sale
+from meterctl.core.ports import Store
 
 
 def is_credited(sale: Sale, credits: Sequence[Credit]) -> bool:
@@ -68,3 +78,22 @@ def shares_by_credit(item: Giveback, sale: Sale | None, credits: Sequence[Credit
             yield shares(item, sale)[sale.index(known)], part.credit
         else:
             yield part.share_of(item), part.credit
+
+
+def has_charge_credit(store: Store, payment: Payment) -> bool:
+    """Return True if the org has a credit under a charge, and the payment's own charge is unknown: it may be the same.
+
+    The event of a checkout does not name its charge.
+    """
+    if payment.org is None or any(name.startswith(CHARGE_PREFIXES) for name in payment.all_names):
+        return False
+    keys = (f"session:{prefix}" for prefix in CHARGE_PREFIXES)
+    return any(next(iter(store.journal.starting([payment.org], key)), None) is not None for key in keys)
+
+
+def is_identified(sale: Sale | None) -> bool:
+    """Return True if the events identify the payment.
+
+    A foreign payment intent may still belong to one of our sessions or invoices.
+    """
+    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))

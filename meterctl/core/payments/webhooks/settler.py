@@ -15,7 +15,7 @@ from meterctl.core.errors import BadInput, PaymentRefused
 from meterctl.core.model import Instant
 from meterctl.core.payments.booked import Credit, credits_for, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
-from meterctl.core.payments.payments import INTENT_PREFIX, Giveback, Payment, oldest_first
+from meterctl.core.payments.payments import Giveback, Payment, oldest_first
 from meterctl.core.payments.releases import without_release
 from meterctl.core.payments.sale_book import Sale
 from meterctl.core.payments.sales import Seller, check_parts, credit_for
@@ -29,7 +29,9 @@ from meterctl.core.payments.webhooks.events import RefundedSum, with_object
 from meterctl.core.payments.webhooks.feed import Feed, Link
 from meterctl.core.payments.webhooks.later_news import (
     booked_refunds,
+    has_charge_credit,
     is_credited,
+    is_identified,
     shares_by_credit,
     with_later_names,
 )
@@ -134,7 +136,7 @@ class Settler:
     def _link(self, feed: Feed, gateway: Reader) -> None:
         """Read the payments of givebacks if neither the events nor the journal have them."""
         for item in feed.givebacks.values():
-            if item.standing == "waiting" or _is_identified(feed.find_sale(item.of)):
+            if item.standing == "waiting" or is_identified(feed.find_sale(item.of)):
                 continue
             credits = credits_for(self._ledger.store, item.of)
             if credits and not shares_unknown(credits):
@@ -148,7 +150,7 @@ class Settler:
         """Return True if Stripe's full object is needed to credit the payment."""
         if payment.foreign or not payment.paid:
             return False
-        if payment.missing_object is not None:
+        if payment.missing_object is not None or has_charge_credit(self._ledger.store, payment):
             return True
         try:
             credit_for(payment, self._booking.seller)
@@ -272,7 +274,7 @@ class Settler:
     def _claw(self, item: Giveback, feed: Feed) -> ObjectOutcome:
         """Bring the journal up to date with a giveback, on every part of its payment."""
         sale = feed.find_sale(item.of)
-        if not _is_identified(sale) and self._gateway is None:
+        if not is_identified(sale) and self._gateway is None:
             sale = None
         credits = credits_for(self._ledger.store, item.of if sale is None else [*item.of, *_names(sale)])
         if sale is not None and credits and sale[0].missing_object is not None:
@@ -362,14 +364,6 @@ _STATUSES = ("disabled", "unchanged", "replayed", "planned", "applied", "pending
 _BADNESS = {status: rank for rank, status in enumerate(_STATUSES)}
 
 
-def _is_identified(sale: Sale | None) -> bool:
-    """Return True if the events identify the payment.
-
-    A foreign payment intent may still belong to one of our sessions or invoices.
-    """
-    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))
-
-
 def _names(sale: Iterable[Payment]) -> list[str]:
     return list(dict.fromkeys(name for part in sale for name in part.all_names))
 
@@ -393,8 +387,11 @@ _DOUBT = (
     "{0.id} is either a refund or the {0.cents} {0.currency} of {1.session} that were never captured: "
     "set STRIPE_API_KEY, and Stripe tells"
 )
+_ANEW = "to credit it anew, save a plan: meterctl reconcile stripe --plan-out FILE"
 _UNLINKED = "the payment of {} is unknown: add the payment's own event, or set STRIPE_API_KEY"
 
 
 def _outcome(receipt: Receipt) -> ObjectOutcome:
-    return ObjectOutcome(receipt.status, receipt.reason, receipt.message, receipt.org)
+    anew = receipt.status == "conflict" and receipt.undone_by is not None
+    message = f"{receipt.message}; {_ANEW}" if anew else receipt.message
+    return ObjectOutcome(receipt.status, receipt.reason, message, receipt.org)

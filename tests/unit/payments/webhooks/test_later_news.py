@@ -101,6 +101,27 @@ def test_an_invoice_of_many_lines_is_not_taken_for_another_sale(account: StandIn
     assert books(desk) == [(f"session:{name}", 1000)]
 
 
+# -- a payment that somebody credited under its charge
+
+
+def test_a_payment_that_is_credited_under_its_charge_is_asked_for(account: StandIn, desk: Desk) -> None:
+    session = account.sell(at=T0)
+    desk.credit(account.charge_of(session)["id"])
+    assert counts(settle(desk, account.events, account, shop=SHOP)) == {"replayed": 1}
+    other = account.sell(at=T0 + 60)
+    assert counts(settle(desk, account.events, account, shop=SHOP)) == {"applied": 1, "replayed": 1}
+    assert [key for key, _ in books(desk)] == [f"session:{account.charge_of(session)['id']}", f"session:{other}"]
+
+
+def test_a_payment_whose_wrong_credit_was_undone_names_the_way_to_credit_it(account: StandIn, desk: Desk) -> None:
+    session = account.sell(at=T0)
+    desk.credit(session, pack="large", cents=500)
+    desk.undo(1)
+    result = settle(desk, account.events, shop=SHOP)
+    assert counts(result) == {"conflict": 1}
+    assert result.problems[0]["message"].endswith("save a plan: meterctl reconcile stripe --plan-out FILE")
+
+
 # -- names that come later
 
 
