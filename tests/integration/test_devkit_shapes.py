@@ -1,5 +1,6 @@
 """Odd shapes of devkit's data: each comes in as it is, or its org is named with the value; nothing else is held up."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from random import Random
@@ -280,3 +281,22 @@ def test_a_whole_pack_that_expired_after_use_leaves_other_packs_their_expiry(run
     run.doc("apply amends.ndjson --yes")
     assert run.doc(f"balance {org.id}")["balance"] == 0
     assert run.json("verify --all").doc["findings"] == []
+
+
+@pytest.mark.parametrize("parts", [(30, 50), (30, 30, 40), (99,)])
+def test_a_pack_that_expired_in_parts_comes_in_whole(run: Shell, old: str, parts: tuple[int, ...]) -> None:  # noqa: F811
+    org = OrgData(Random(8))
+    brief = org.pack(100, days=2)
+    org.later(60)
+    for units in parts:
+        org.expire(brief, units)
+        org.pack(1000, days=None)
+    put(old, org.documents())
+    done = run.doc(f"import devkit --from {old}")
+    assert (done["orgs"], done["failed"], done["balance"]) == (1, 0, org.total)
+    keys = [json.loads(line)["key"] for line in run(f"export {org.id}").out.splitlines()]
+    assert keys.count("expire:2") == (sum(parts) == 100)  # only the last part can be what was left of the lot
+    assert run.doc(f"balance {org.id}")["balance"] == 1000 * len(parts)  # the rest is due by now
+    run.doc("expire --all")
+    assert run.json("verify --all").doc["findings"] == []
+    assert run.doc(f"import devkit --from {old}")["imported"] == 0

@@ -162,7 +162,7 @@ class JournalBuilder:
             return
         own = self._lots.get(entry.expires) if entry.expires is not None else None
         draws, owed = self._draws(effect, units)
-        if entry.kind == "expiration" and draws == [{"lot": own, "units": units}] and not owed and own is not None:
+        if entry.kind == "expiration" and own is not None and not owed and self._is_rest(own, draws):
             self._expiration(entry, own, units, effect.at)
             return
         removal = {"units": units, "draws": draws, "debt": {"owed": owed, "overage": 0}}
@@ -176,6 +176,11 @@ class JournalBuilder:
             operation = {"op": "adjust", "units": -units, "ref": ref, "expires_at": None, "allow_debt": True}
             draft = Draft("adjustment", f"adjust:{ref}", -units, operation, removal)
         self._book(draft, effect.at, entry.id, entry.kind)
+
+    def _is_rest(self, own: int, draws: list[Draw]) -> bool:
+        """Return True if the draws are all that was left of the lot ``own``: its expiration takes no less."""
+        left = [{"lot": lot.id, "units": lot.remaining} for lot in self._tip.state.lots if lot.id == own]
+        return bool(left) and draws == left
 
     def _refund(self, entry: OldEntry, units: int, removal: dict[str, Any]) -> Draft | None:
         """Return the removal as a refund, if its cents are known and fit the payment."""
