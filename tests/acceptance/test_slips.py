@@ -264,3 +264,35 @@ def test_a_store_of_no_kind_is_told_as_that_under_a_pinned_clock_too(run: Shell,
     assert answer.code == 2
     assert "error [bad_store]" in answer.err
     assert hint(answer).endswith("sqlite:PATH, mongodb://... or mongodb+srv://...")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "debit acme 5 --ref --json",
+        "debit acme 5 --ref --allow-debt --yes",
+        "debit acme 5 --ref --reason=why",
+        "debit acme 5 --ref -q",
+        "debit acme 5 --ref",
+        "debit --ref -- acme 5",
+        "adjust acme 5 --reason --ref r1",
+        "credit-pack acme small --session --json",
+        "meter attribute acme run1 --units 5 --hold --json",
+        "--actor --json debit acme 5 --ref r1",
+    ],
+)
+def test_an_option_whose_value_is_missing_does_not_take_the_next_option_for_it(run: Shell, line: str) -> None:
+    """A script with an empty variable would book under the ref --json, and every later time be told: booked before."""
+    run.all(CREDIT)
+    journal = run.journal()
+    answer = run(line)
+    assert (answer.code, answer.out) == (2, "")
+    assert "requires an argument." in answer.err
+    assert run.journal() == journal
+
+
+def test_a_value_that_looks_like_an_option_is_taken_behind_an_equals_sign(run: Shell) -> None:
+    run.all(CREDIT, "debit acme 5 --ref=--json", "adjust acme -5 --ref -r7 --reason '--yes, he said'")
+    entries = run.doc("ledger acme")["entries"]
+    assert [entry["key"] for entry in entries] == ["adjust:-r7", "debit:--json", "session:cs_1"]
+    assert entries[0]["reason"] == "--yes, he said"
