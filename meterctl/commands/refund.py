@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from meterctl.commands.command import command, new_app
 from meterctl.commands.confirmation import book
 from meterctl.commands.options import argument, completer, option, switch
-from meterctl.core.domain.checks import check_integer
+from meterctl.core.domain.checks import check_integer, check_org
 from meterctl.core.domain.operations import Refund, ReverseRefund
 from meterctl.core.errors import BadInput
 from meterctl.core.results import Receipt, Receipts, Result
@@ -80,7 +80,7 @@ def refund(
     if session is None or (refund_id is None and not preview) or (cents is None and not (unused or preview)):
         hint = "meterctl refund ORG --session ID --cents N --refund-id ID; or --unused in place of --cents"
         raise BadInput("a refund needs --session, --cents and --refund-id", hint=hint, code="usage")
-    amount = _unused_cents(wiring, org, session) if cents is None else check_integer(cents, "cents", least=1)
+    amount = _unused_cents(wiring, org, session, refund_id) if cents is None else check_integer(cents, "cents", least=1)
     if preview:
         return _preview(wiring, Refund(org, session, amount, refund_id or f"preview-{token_hex(8)}"))
     return book(wiring, Refund(org, session, amount, refund_id or ""))
@@ -94,11 +94,15 @@ def _preview(wiring: Wiring, operation: Refund) -> Result:
     return preview_refund(wiring.reads, wiring.rehearsal(), wiring.request(operation), operation)
 
 
-def _unused_cents(wiring: Wiring, org: str, session: str) -> int:
+def _unused_cents(wiring: Wiring, org: str, session: str, refund_id: str | None) -> int:
     """Return the value of the unspent part of a pack in cents, rounded down.
 
-    For an unknown payment return 1: the rules refuse it later.
+    A refund that is booked already has the cents of then, so a retry is a replay. For an unknown payment return 1: the
+    rules refuse it later.
     """
+    key = check_org(org), f"refund:{refund_id}"
+    if refund_id is not None and (booked := wiring.store.journal.by_keys([key]).get(key)) is not None:
+        return int(booked["cents"])
     cents = wiring.reads.unused_cents(org, session, wiring.at)
     if cents == 0:
         message = f"nothing is left of the pack that {session} paid, or it is worth less than a cent"

@@ -152,6 +152,17 @@ def test_a_part_worth_less_than_a_cent_is_not_refunded(run: Shell, before: str) 
     assert (answer.code, answer.error["code"]) == (2, "nothing_unused")
 
 
+def test_a_retry_of_an_unused_refund_is_a_replay(run: Shell) -> None:
+    run.all("credit-pack acme small --session cs_1 --name pi_1", "debit acme 400 --ref d")
+    retry = "refund acme --session cs_1 --unused --refund-id re_1"
+    assert [run.doc(retry)["status"] for _ in range(2)] == ["applied", "replayed"]
+    run.all("undo acme --ref d --reason x --yes")  # the pack has units again
+    again = run.doc("refund acme --session pi_1 --unused --refund-id re_1")
+    assert (again["status"], again["entry"]["cents"]) == ("replayed", 300)
+    other = run.json("refund acme --session cs_2 --unused --refund-id re_1")
+    assert (other.code, other.doc["status"]) == (5, "conflict")
+
+
 # Holds
 
 
