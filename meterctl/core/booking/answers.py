@@ -67,7 +67,9 @@ def booked(
     """Answer an operation that books the last of ``entries``; the others are due events. ``balance`` is the org's
     balance now, with every event due by now."""
     entry, also = entries[-1], tuple(entries[:-1])
-    message = f"{wording.verb} {entry['amount']:+,} units as entry {entry['seq']}; the balance is {balance:,}"
+    amount = entry["amount"]
+    units = f"{amount:+,} {'unit' if abs(amount) == 1 else 'units'}"  # no call: a line of a file has a message too
+    message = f"{wording.verb} {units} as entry {entry['seq']}; the balance is {balance:,}"
     receipt = Receipt(operation.name, entry["org"], entry["key"], wording.status, balance, message, None, entry, also)
     receipt.warnings = tuple(_warnings(operation, entries, terms, now))
     return receipt
