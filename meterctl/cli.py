@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from meterctl.commands.click import ClickException, Command, Context, HelpFormatter, NoArgsIsHelpError, strict_parser
+from meterctl.commands.click import ClickException, Command, Context, HelpFormatter, NoArgsIsHelpError, Strict
 from meterctl.commands.command import abandon_output, answering, take_shared
 from meterctl.commands.names import COMMANDS, GROUPS, MODULES, SECTIONS
 from meterctl.core import errors
@@ -33,11 +33,8 @@ def help_settings() -> dict[str, Any]:
     return {"help_option_names": ["-h", "--help"], "terminal_width": width, "max_content_width": width}
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Strict, TyperGroup):
     """The root command. It imports a command when it is needed."""
-
-    def make_parser(self, ctx: Context) -> Any:
-        return strict_parser(self, ctx)
 
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is given
         return list(COMMANDS)

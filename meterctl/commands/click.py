@@ -15,8 +15,8 @@ __all__ = [
     "Context",
     "HelpFormatter",
     "NoArgsIsHelpError",
-    "NumberCommand",
-    "strict_parser",
+    "Strict",
+    "StrictCommand",
 ]
 
 
@@ -30,35 +30,25 @@ class _Parser(_OptionParser):
     def _process_opts(self, arg: str, state: _ParsingState) -> None:
         if arg[1].isdigit():
             state.largs.append(arg)
-        else:
-            super()._process_opts(arg, state)
-
-    def _match_long_opt(self, opt: str, explicit_value: str | None, state: _ParsingState) -> None:
-        option = self._long_opt.get(opt)
-        if option is not None and option.takes_value and explicit_value is None:
-            self._require_value(opt, state.rargs)
-        super()._match_long_opt(opt, explicit_value, state)
-
-    def _require_value(self, opt: str, words: list[str]) -> None:
-        """Raise `BadOptionUsage` unless ``words`` begin with a value for ``opt``."""
-        message = f"Option {opt!r} requires an argument."
-        if not words:
-            raise BadOptionUsage(opt, message, ctx=self.ctx)
-        word = words[0]
-        if word == "--" or word in self._short_opt or word.partition("=")[0] in self._long_opt:
-            raise BadOptionUsage(opt, f"{message} If it is {word!r}, write {opt}={word}", ctx=self.ctx)
+            return
+        option = self._long_opt.get(arg)
+        if option is not None and option.takes_value and state.rargs:
+            word = state.rargs[0]
+            if word == "--" or word in self._short_opt or word.partition("=")[0] in self._long_opt:
+                message = f"Option {arg!r} requires an argument. If it is {word!r}, write {arg}={word}"
+                raise BadOptionUsage(arg, message, ctx=self.ctx)
+        super()._process_opts(arg, state)
 
 
-def strict_parser(command: Command, ctx: Context) -> _OptionParser:
-    """Return the parser of ``command`` that takes no option for a value."""
-    parser = _Parser(ctx)
-    for parameter in command.get_params(ctx):
-        parameter.add_to_parser(parser, ctx)
-    return parser
-
-
-class NumberCommand(TyperCommand):
-    """A command whose arguments may be negative numbers."""
+class Strict(Command):
+    """The part of a command that makes its parser."""
 
     def make_parser(self, ctx: Context) -> _OptionParser:
-        return strict_parser(self, ctx)
+        parser = _Parser(ctx)
+        for parameter in self.get_params(ctx):
+            parameter.add_to_parser(parser, ctx)
+        return parser
+
+
+class StrictCommand(Strict, TyperCommand):
+    """A command whose arguments may be negative numbers, and whose options take no other option for a value."""

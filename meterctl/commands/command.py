@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from meterctl.commands.click import Context, NumberCommand
+from meterctl.commands.click import Context, StrictCommand
 from meterctl.commands.options import METRICS, PLANNING, READING, SHARED, WRITING, output_option
 from meterctl.core.errors import DONE, AnswerLost, BadInput, Interrupted, shell_command
 from meterctl.options import Options
@@ -108,7 +108,7 @@ def command(
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         _with_signature(wrapper, function, [context, *own, *shared])
         del wrapper.__wrapped__
-        app.command(name, cls=NumberCommand, no_args_is_help=_needs_arguments(own))(wrapper)
+        app.command(name, cls=StrictCommand, no_args_is_help=_needs_arguments(own))(wrapper)
         return wrapper
 
     return register

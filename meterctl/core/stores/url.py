@@ -28,10 +28,21 @@ def without_secret(url: str) -> str:
 def sqlite_path(url: str) -> str:
     """Return the path of the embedded store at ``url``. A leading ``~`` is a home directory, as a shell has it.
 
-    No shell expands it in ``sqlite:~/credits.db``, nor in a config file.
+    No shell expands it in ``sqlite:~/credits.db``, nor in a config file. Raises `BadInput` if the URL names no file,
+    or has options: they would become its name.
     """
     # pathlib would write the path in another way, and raise where no home is known
-    return os.path.expanduser(url.removeprefix("sqlite:"))  # noqa: PTH111
+    path = os.path.expanduser(url.removeprefix("sqlite:"))  # noqa: PTH111
+    if not path:
+        raise BadInput("the store's URL has no path", hint="write the embedded store as sqlite:PATH", code="bad_store")
+    if path == ":memory:":
+        hint = "name a file, such as sqlite:rehearsal.db"
+        raise BadInput("an embedded store is a file, not memory", hint=hint, code="bad_store")
+    if re.search(r"\?\w+=", path) and not os.path.exists(path):  # noqa: PTH110 - as the path is written
+        file, _, options = path.partition("?")
+        hint = f"name the file alone: sqlite:{file}"
+        raise BadInput(f"an embedded store takes no options: {options!r}", hint=hint, code="bad_store")
+    return path
 
 
 def same_place(url: str, other: str) -> bool:
@@ -46,20 +57,6 @@ def same_place(url: str, other: str) -> bool:
     return url == other
 
 
-def _check_file(url: str) -> None:
-    """Raise `BadInput` if the URL of an embedded store names no file, or has options: they would become its name."""
-    path = sqlite_path(url)
-    if not path:
-        raise BadInput("the store's URL has no path", hint="write the embedded store as sqlite:PATH", code="bad_store")
-    if path == ":memory:":
-        hint = "name a file, such as sqlite:rehearsal.db"
-        raise BadInput("an embedded store is a file, not memory", hint=hint, code="bad_store")
-    if re.search(r"\?\w+=", path) and not os.path.exists(path):  # noqa: PTH110 - as the path is written
-        file, _, options = path.partition("?")
-        hint = f"name the file alone: sqlite:{file}"
-        raise BadInput(f"an embedded store takes no options: {options!r}", hint=hint, code="bad_store")
-
-
 def open_store(url: str, *, only_look: bool = False, timeout_seconds: float | None = None) -> "Store":
     """Return the store that ``url`` names. Raises `BadInput` for any other URL.
 
@@ -68,7 +65,6 @@ def open_store(url: str, *, only_look: bool = False, timeout_seconds: float | No
     """
     patience = {} if timeout_seconds is None else {"timeout_seconds": timeout_seconds}
     if url.startswith("sqlite:"):
-        _check_file(url)
         from meterctl.core.stores.sqlite import SqliteStore
 
         return SqliteStore(sqlite_path(url), only_look=only_look, **patience)
