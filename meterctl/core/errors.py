@@ -53,7 +53,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "unknown_currency": (REFUSED, "see the packs and their prices with: meterctl config show"),
     "amount_required": (REFUSED, "give the amount paid, tax included: --paid-cents N"),
     "entry_moved": (MOVED, "look at it with: meterctl ledger ORG --all-kinds; then name the right entry"),
-    "week_closed": (REFUSED, "give the units back with: meterctl adjust ORG +UNITS"),
+    "week_closed": (REFUSED, "give the units back with: meterctl adjust ORG UNITS --ref REF --reason TEXT"),
     "not_undoable": (
         REFUSED,
         "only a debit, an adjustment, a topup or a run of the open week can be undone; a refund by: refund --reverse",
@@ -63,7 +63,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "too_many_lots": (REFUSED, "void or spend old lots first; see them with: meterctl lot list ORG"),
     "too_far_ahead": (REFUSED, "a hold lasts 31 days at most, and a plan is dated a year ahead at most"),
     "from_in_past": (REFUSED, "omit --from to assign the plan now"),
-    "lot_partly_used": (REFUSED, "correct the rest with: meterctl adjust ORG -UNITS"),
+    "lot_partly_used": (REFUSED, "correct the rest with: meterctl adjust ORG -UNITS --ref REF --reason TEXT"),
     "no_open_week": (REFUSED, "there is no usage in this week yet, so there is nothing to reset"),
     "invalid_cost": (REFUSED, "a cost is a decimal number of US dollars >= 0, such as 0.0125"),
     "in_future": (REFUSED, "omit --at to book it now; check this machine's clock"),
