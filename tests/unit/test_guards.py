@@ -270,7 +270,7 @@ def test_an_older_head_seen_only_after_the_update_is_brought_forward(kind: str, 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_money_that_went_outranks_the_news_that_none_did(first: int) -> None:
-    given = Giveback("dp_1", "pi_1", "ch_1", 5, "usd", "given", Instant(NOON), None)
+    given = Giveback("dp_1", "pi_1", "ch_1", 5, "usd", "given", Instant(NOON), None, is_dispute=True)
     feed = Feed()
     for item in [given, given._replace(standing="void")][:: -1 if first else 1]:
         feed.add_giveback(item)
