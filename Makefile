@@ -28,8 +28,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compil
 demo: $(VENV)/.runtime
 	$(BIN)/meterctl demo
 
+# Three processes: many tests wait, for a server or for a time limit, and two would leave a core idle.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
