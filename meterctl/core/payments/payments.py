@@ -148,8 +148,8 @@ def part_names(name: str) -> list[str]:
 def numbered_names(names: Iterable[str], number: int, *, has_others: bool) -> tuple[str, ...]:
     """Return the names of part ``number`` of a payment with these names.
 
-    The first part holds the payment's own names, so no second credit can take them. If the payment covers ``others``
-    besides packs, the first part has numbered names too: they show that the journal does not know the total.
+    The first part holds the payment's own names, so no second credit can take them. If the sale ``has_others``, items
+    that are no packs, the first part has numbered names too: they show that the journal does not know the total.
     """
     own = tuple(names)
     numbered = tuple(f"{name}:{number}" for name in own) if has_others or number > 1 else ()
