@@ -40,7 +40,7 @@ def check(seeds: range, store: str) -> Sum:
     return total
 
 
-@pytest.mark.parametrize(("store", "seeds"), [("sqlite", 10), ("mongomock", 12), ("mongod", 4)])
+@pytest.mark.parametrize(("store", "seeds"), [("sqlite", 10), ("mongomock", 12), ("mongod", 8)])
 def test_every_promise_is_kept(store: str, seeds: int) -> None:
     if store == "mongod":
         require_mongod()
