@@ -30,6 +30,7 @@ TESTS = (
     "tests/unit/domain/test_operations.py",
     "tests/unit/domain/test_canonical.py",
     "tests/unit/booking/test_chunk_decider.py",
+    "tests/unit/booking/test_journal_view.py",
     "tests/unit/booking/test_ledger.py",
     "tests/unit/booking/test_payment_modes.py",
     "tests/unit/booking/test_payment_names.py",
