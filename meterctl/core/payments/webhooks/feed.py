@@ -122,13 +122,19 @@ class Feed:
 
         Failed refunds count as known, because the sum included them at the time.
         """
-        sums = self.refund_sums.values()
-        return [charge for charge in sums if sum(self.refunds_of(charge).values()) < charge.cents]
+        known = self.refunds_by_charge()
+        return [charge for charge in self.refund_sums.values() if sum(known[charge.charge].values()) < charge.cents]
 
-    def refunds_of(self, charge: RefundedSum) -> dict[str, int]:
-        """Return by id the cents of the refunds of a charge that the events hold."""
-        names = {charge.charge, charge.intent} - {None}
-        return {item.id: item.cents for item in self.givebacks.values() if not item.is_dispute and names & set(item.of)}
+    def refunds_by_charge(self) -> dict[str, dict[str, int]]:
+        """Return the refunds of each charge with a refunded sum, as cents by id, that the events hold."""
+        by_name: dict[str, dict[str, int]] = {}
+        for item in self.givebacks.values():
+            for name in () if item.is_dispute else item.of:
+                by_name.setdefault(name, {})[item.id] = item.cents
+        return {
+            one.charge: by_name.get(one.charge, {}) | by_name.get(one.intent or "", {})
+            for one in self.refund_sums.values()
+        }
 
 
 def _weight(item: Giveback) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ payment stays paid, and money that came back was gone before. The journal holds 
 it was booked is booked and reversed at once: if older news of its success arrives later, its key is already used.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from meterctl.core.booking.ledger import Ledger
@@ -93,8 +93,9 @@ class Settler:
         self._set_releases_aside(feed, result)
         result.waiting += sum(item.standing == "waiting" for item in feed.givebacks.values())
         self._claw_all([item for item in feed.givebacks.values() if item.standing != "waiting"], feed, result)
+        refunds = feed.refunds_by_charge()
         for charge in open_charges:
-            self._note([charge.charge], charge.charge, self._explain(charge, feed), feed, result)
+            self._note([charge.charge], charge.charge, self._explain(charge, refunds[charge.charge]), feed, result)
 
     # -- gaps in the events
 
@@ -227,10 +228,11 @@ class Settler:
 
     # -- givebacks
 
-    def _explain(self, charge: RefundedSum, feed: Feed) -> ObjectOutcome:
-        """Return the outcome for a charge whose events do not name all refunds: they may be booked already."""
+    def _explain(self, charge: RefundedSum, known: Mapping[str, int]) -> ObjectOutcome:
+        """Return the outcome for a charge whose events hold not all refunds but the ``known``: the others may be booked
+        already."""
         credits = credits_for(self._ledger.store, [name for name in (charge.intent, charge.charge) if name])
-        refunds = {**booked_refunds(credits), **feed.refunds_of(charge)}
+        refunds = {**booked_refunds(credits), **known}
         if sum(refunds.values()) >= charge.cents:
             return ObjectOutcome("replayed")
         return ObjectOutcome("pending", "refunds_unknown", _UNNAMED)
