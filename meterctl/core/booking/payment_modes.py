@@ -108,9 +108,10 @@ class JournalModes:
 
     def take(self, entry: Entry) -> None:
         """Learn of the next entry of a journal."""
-        if entry["kind"] == "reversal":
+        kind = entry["kind"]
+        if kind == "reversal":
             self._standing.pop(entry["reverses"], None)
-        elif (live := mode_of(names_of(entry))) is not None:
+        elif kind == "topup" and (live := mode_of(names_of(entry))) is not None:
             self._standing[entry["seq"]] = live
 
     def end(self) -> None:
