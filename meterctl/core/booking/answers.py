@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from meterctl.core.booking.journal_view import names_of
 from meterctl.core.booking.price_warnings import price_warnings
 from meterctl.core.domain.operations import Attribute, CreditPack, Operation
 from meterctl.core.domain.policy import Terms
@@ -112,7 +113,7 @@ def repeated(
 
 def _anew(topup: Entry) -> str:
     """Return the way to credit the payment of an undone topup anew."""
-    names = [topup["session"], *topup.get("names", ())]
+    names = names_of(topup)
     more = " ".join(f"--name {shell_word(name)}" for name in names)
     return f"to credit the payment anew, give it another session: --session {shell_word(name_anew(names[0]))} {more}"
 
