@@ -142,7 +142,9 @@ def in_parts(candidates: Iterable[Credit]) -> list[CreditedPart]:
     by_part: dict[str, Credit] = {}
     for credit in sorted(candidates, key=lambda one: (one.undone, one.org, one.seq)):
         by_part.setdefault(base_of(credit.name), credit)
-    first = next(iter(by_part.values()))
+    first = next(iter(by_part.values()), None)
+    if first is None:
+        return []
     # A second credit under another name is a duplicate, not a part.
     parts = [
         one for one in by_part.values() if whole_of(one.name) == whole_of(first.name) and one.undone == first.undone

@@ -23,7 +23,7 @@ def is_credited(sale: Sale, credits: Sequence[Credit]) -> bool:
 
     The event shows one sum without its items; the credits in force have the same sum.
     """
-    parts = in_parts(credits) if credits else []
+    parts = in_parts(credits)
     if len(sale) > 1 or not parts or parts[0].credit.undone or shares_unknown(credits):
         return False
     (payment,), first = sale, parts[0]
@@ -65,7 +65,7 @@ def with_later_names(credits: Sequence[Credit], names: Sequence[str]) -> list[Cr
             names=numbered_names(names, part.number, has_others=has_others),
             currency=part.credit.currency,
         )
-        for part in (in_parts(credits) if credits else ())
+        for part in in_parts(credits)
         if not part.credit.undone
     ]
 
