@@ -75,3 +75,11 @@ def with_names(sale: Sale, names: Iterable[str]) -> Sale:
                 own.append(name)
         result.append(part._replace(names=tuple(name for name in dict.fromkeys(own) if name != part.session)))
     return tuple(result)
+
+
+def is_identified(sale: Sale | None) -> bool:
+    """Return True if the events identify the payment.
+
+    A foreign payment intent may still belong to one of our sessions or invoices.
+    """
+    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))

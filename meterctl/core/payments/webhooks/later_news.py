@@ -6,7 +6,6 @@ from meterctl.core.domain.operations import CreditPack
 from meterctl.core.payments.booked import Credit, in_parts, shares_unknown
 from meterctl.core.payments.payments import (
     CHARGE_PREFIXES,
-    INTENT_PREFIX,
     REFUND_PREFIXES,
     Giveback,
     Payment,
@@ -89,11 +88,3 @@ def has_charge_credit(store: Store, payment: Payment) -> bool:
         return False
     keys = (f"session:{prefix}" for prefix in CHARGE_PREFIXES)
     return any(next(iter(store.journal.starting([payment.org], key)), None) is not None for key in keys)
-
-
-def is_identified(sale: Sale | None) -> bool:
-    """Return True if the events identify the payment.
-
-    A foreign payment intent may still belong to one of our sessions or invoices.
-    """
-    return sale is not None and not (sale[0].foreign and sale[0].session.startswith(INTENT_PREFIX))

@@ -17,7 +17,7 @@ from meterctl.core.payments.booked import Credit, credits_for, shares_unknown
 from meterctl.core.payments.clawbacks import back_time, is_cut, is_remembered, steps
 from meterctl.core.payments.payments import Giveback, Payment, oldest_first
 from meterctl.core.payments.releases import without_release
-from meterctl.core.payments.sale_book import Sale
+from meterctl.core.payments.sale_book import Sale, is_identified
 from meterctl.core.payments.sales import Seller, check_parts, credit_for
 from meterctl.core.payments.stripe.objects import payments_of
 from meterctl.core.payments.stripe.reader import Reader
@@ -31,7 +31,6 @@ from meterctl.core.payments.webhooks.later_news import (
     booked_refunds,
     has_charge_credit,
     is_credited,
-    is_identified,
     shares_by_credit,
     with_later_names,
 )
