@@ -54,9 +54,11 @@ def credit_for(
 
 def check_parts(sale: Sequence[Payment], credits: Iterable[Credit]) -> None:
     """Raise `PaymentRefused` if a payment of several packs is credited already, as a whole or with another pack."""
+    if len(sale) < 2:
+        return
     parts = {(part.session, part.pack) for part in sale}
     credit = standing_credit(one for one in credits if (base_of(one.name), one.pack) not in parts)
-    if len(sale) < 2 or credit is None:
+    if credit is None:
         return
     message = (
         f"{whole_of(sale[0].session)} buys {len(sale)} packs, but {credit.name} credits it to {credit.org} "

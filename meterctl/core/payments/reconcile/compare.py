@@ -59,10 +59,11 @@ def repairable_findings(
     findings = {case.session: differences for case in cases if (differences := compare(case, policy))}
     refused = _refused(findings, rehearse)
     stuck = {session: receipt.message for (session, _), receipt in reversed(refused.items())}
+    stuck_payments = set(map(whole_of, stuck))
     for case in cases:
         if case.session in stuck:
             findings[case.session] = compare(case, replace(policy, obstacle=stuck[case.session]))
-        elif case.session in findings and whole_of(case.session) in map(whole_of, stuck):
+        elif case.session in findings and whole_of(case.session) in stuck_payments:
             findings[case.session] = [_beside(finding) for finding in findings[case.session]]
     refused = _refused(findings, rehearse) if stuck else {}
     for (session, position), receipt in refused.items():
