@@ -23,7 +23,7 @@ NUMBERS = frozenset(
     {"units", "cents", "paid_cents", "tax_cents", "quantity", "plan_version", "seq", "priority", "lot"}
 )  # fmt: skip
 #: Columns of whole cents. 5.00 is an amount of dollars there, so it is refused; 5.0 is a number that a program wrote.
-CENTS = frozenset({"cents", "paid_cents", "tax_cents"})
+_CENTS = frozenset({"cents", "paid_cents", "tax_cents"})
 FLAGS = frozenset({"allow_debt"})
 
 _COSTS = "costs."
@@ -35,12 +35,12 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([^\w"\r\n])"?\1*\s*', re.IGNORECASE)
 #: A row without a single value, as spreadsheets leave them above a table.
 _EMPTY_ROW = re.compile(rb"[\s,;]*")
 
-#: Two zeros at most: 1.000 and 1,000 mean a thousand in many countries.
-_WHOLE = re.compile(r"([+-]?[0-9]+)[.,]0{1,2}")
+#: A whole number, and its zeros; two at most: 1.000 and 1,000 mean a thousand in many countries.
+_WHOLE = re.compile(r"([+-]?[0-9]+)[.,](00?)")
+
 #: Results of formulas that failed.
 _ERRORS = frozenset({"#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!"})
 
-_AMOUNT = re.compile(r"[+-]?[0-9]+[.,]00")
 _FLAG_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 #: An apostrophe that opens a cell, but not one that protects a formula ('=1+1) or a number ('-5).
@@ -341,7 +341,7 @@ class _Columns:
             raise _bad_csv(f"the cell {document['']!r} is in a column without a name")
         for name in self._numbers:
             if (cell := document.get(name)) is not None and (whole := _WHOLE.fullmatch(cell)):
-                if name in CENTS and _AMOUNT.fullmatch(cell):
+                if name in _CENTS and whole[2] == "00":
                     raise _not_cents(name, cell, whole[1])
                 document[name] = whole[1]
         for name in self._flags:
