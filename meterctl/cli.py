@@ -120,17 +120,12 @@ def _cut(text: str) -> str:
 
 def _usage_error(problem: ClickException) -> MeterctlError:
     context = getattr(problem, "ctx", None)
-    hint = f"{context.command_path} --help" if context is not None else "meterctl --help"
-    error = MeterctlError(problem.format_message(), code="usage", hint=hint)
+    command = "meterctl" if context is None else context.command_path
+    message = problem.format_message()
+    if isinstance(problem, NoArgsIsHelpError):  # its message is the help, for people
+        message = f"{command} needs {'a command' if command.split()[-1] in ('meterctl', *GROUPS) else 'an argument'}"
+    error = MeterctlError(message, code="usage", hint=f"{command} --help")
     error.exit_code = errors.USAGE
-    return error
-
-
-def _missing_words(problem: ClickException) -> MeterctlError:
-    """Return the error for a program that reads JSON, where a person gets the help."""
-    error = _usage_error(problem)
-    name = error.hint.removesuffix(" --help")
-    error.message = f"{name} needs {'a command' if name.split()[-1] in ('meterctl', *GROUPS) else 'an argument'}"
     return error
 
 
@@ -216,7 +211,7 @@ def _answer(arguments: list[str]) -> int:
         if not wants_json(arguments):
             sys.stderr.write(problem.format_message() + "\n")
             return errors.USAGE
-        error = _missing_words(problem)
+        error = _usage_error(problem)
     except ClickException as problem:
         error = _usage_error(problem)
     except (KeyboardInterrupt, typer.Abort):
