@@ -29,11 +29,6 @@ def payments(found: Iterable[Payment | Unreadable]) -> list[Payment]:
 
 
 @pytest.fixture
-def account() -> StandIn:
-    return StandIn()
-
-
-@pytest.fixture
 def gateway(account: StandIn) -> Reader:
     return connected(account)
 

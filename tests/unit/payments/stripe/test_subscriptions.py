@@ -21,11 +21,6 @@ SHOP = Shop(StripeSettings(), PACKS, plan_prices={"price_pro": "pro", "price_max
 
 
 @pytest.fixture
-def account() -> StandIn:
-    return StandIn()
-
-
-@pytest.fixture
 def desk() -> Desk:
     desk = Desk(now=NOW)
     for plan, quota in (("free", 100), ("pro", 1000), ("max", 9000)):

@@ -30,11 +30,6 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def account() -> StandIn:
-    return StandIn()
-
-
-@pytest.fixture
 def desk() -> Desk:
     return Desk(now=NOW)
 
